@@ -1,0 +1,219 @@
+package auth
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+
+	"sidekey/limiter"
+)
+
+// API is a named part of the traffic.
+type API struct {
+	ID         string
+	Name       string
+	Org        string
+	Hosts      []string // lower case; "*.example.com" stands for any host below; empty: any host
+	ListenPath string
+	Versions   []string // empty: unversioned
+
+	VersionHeader  string
+	DefaultVersion string
+	Realm          string // of the challenge
+	Active         bool
+
+	Rate             float64 // of all users together, per Per seconds; <= 0: no limit
+	Per              float64
+	DisableRateLimit bool
+	DisableQuota     bool
+
+	limit     *limiter.Window // from Rate and Per
+	challenge []byte          // the WWW-Authenticate of its 401 answers
+}
+
+// Challenge returns the value of WWW-Authenticate for this API. The caller must not
+// change it.
+func (a *API) Challenge() []byte { return a.challenge }
+
+// APIs finds the API that a request is for. It does not change once made.
+type APIs struct {
+	byID map[string]*API
+	all  []*API // longest listen path first
+}
+
+// NewAPIs checks and compiles a list of APIs. State of the API-wide limits is taken
+// over from previous where the limit is the same.
+func NewAPIs(list []API, previous *APIs) (*APIs, error) {
+	apis := &APIs{byID: make(map[string]*API, len(list))}
+	var ps Problems
+	places := make(map[string]string)
+	for i, api := range list {
+		at := fmt.Sprintf("apis[%d]", i)
+		api.check(&ps, at)
+		if apis.byID[api.ID] != nil {
+			ps.add(at+".id", api.ID, "an id that no other API has is wanted")
+		}
+		hosts := api.Hosts
+		if len(hosts) == 0 {
+			hosts = []string{""}
+		}
+		for _, host := range hosts {
+			place := host + api.ListenPath
+			if other, taken := places[place]; taken {
+				ps.add(at+".listen_path", api.ListenPath, "a path that differs from API %q on the same host is wanted", other)
+				break
+			}
+			places[place] = api.ID
+		}
+		api.challenge = challenge(api.Realm)
+		api.limit = limiter.NewWindow(api.Rate, api.Per)
+		if before := previous.ByID(api.ID); before != nil && before.limit.Same(api.Rate, api.Per) {
+			api.limit = before.limit
+		}
+		apis.byID[api.ID] = &api
+		apis.all = append(apis.all, &api)
+	}
+	sort.SliceStable(apis.all, func(i, j int) bool { return len(apis.all[i].ListenPath) > len(apis.all[j].ListenPath) })
+	return apis, ps.err()
+}
+
+func (a *API) check(ps *Problems, at string) {
+	checkName(ps, at+".id", a.ID)
+	if strings.ContainsAny(a.ID, "/?#@") {
+		ps.add(at+".id", a.ID, "an id without / ? # @ is wanted: it stands in the proxy's path")
+	}
+	checkName(ps, at+".org_id", a.Org)
+	checkText(ps, at+".name", a.Name, maxText)
+	checkText(ps, at+".realm", a.Realm, maxText)
+	checkList(ps, at+".versions", a.Versions, maxName)
+	if path, ok := normalPath(make([]byte, 0, maxPath), []byte(a.ListenPath)); !ok || string(path) != a.ListenPath {
+		ps.add(at+".listen_path", a.ListenPath, "a path in plain form is wanted: a slash first, no escapes, no dot segments, no //")
+	}
+	for i, host := range a.Hosts {
+		name := strings.TrimPrefix(host, "*.")
+		if name == "" || strings.ContainsAny(name, "*/:?#@ ") || strings.ToLower(host) != host {
+			ps.add(fmt.Sprintf("%s.hosts[%d]", at, i), host, `a host name in lower case without port is wanted, or "*.example.com"`)
+		}
+	}
+	if len(a.Versions) > 0 && (a.VersionHeader == "" || strings.ContainsFunc(a.VersionHeader, notToken)) {
+		ps.add(at+".version_header", a.VersionHeader, "the name of a request header is wanted")
+	}
+	checkLimit(ps, at, a.Rate, a.Per, 0)
+}
+
+// notToken reports what cannot stand in a method or a header's name (RFC 9110, 5.6.2).
+func notToken(r rune) bool {
+	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~", r))
+}
+
+func challenge(realm string) []byte {
+	escaped := strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(realm)
+	return []byte(`Basic realm="` + escaped + `", charset="UTF-8"`)
+}
+
+// ByID returns the API with that id, or nil.
+func (a *APIs) ByID(id string) *API {
+	if a == nil {
+		return nil
+	}
+	return a.byID[id]
+}
+
+// names lists the ids of an org's APIs, for error messages.
+func (a *APIs) names(org string) string {
+	var ids []string
+	for _, api := range a.all {
+		if api.Org == org {
+			ids = append(ids, api.ID)
+		}
+	}
+	slices.Sort(ids)
+	if len(ids) == 0 {
+		return "none is"
+	}
+	return clip(strings.Join(ids, ", "))
+}
+
+// find returns the API for a host and a path in normal form (nil: the path is
+// ambiguous). A host of its own beats a wildcard, which beats any host; among those
+// the longest listen path wins. depends is true where another path on the same host
+// could have led to another answer.
+func (a *APIs) find(host, path []byte) (api *API, depends bool) {
+	var buf [maxName]byte
+	name, ok := normalHost(buf[:0], host)
+	best := -1
+	for _, candidate := range a.all {
+		match := -1
+		if ok || len(candidate.Hosts) == 0 {
+			match = candidate.matchHost(name)
+		}
+		if match < 0 {
+			continue
+		}
+		if candidate.ListenPath != "/" {
+			depends = true
+		}
+		if match > best && under(path, candidate.ListenPath) {
+			api, best = candidate, match
+		}
+	}
+	return api, depends
+}
+
+// under reports whether path lies at or below prefix, by whole segments. Without a
+// path, only the root does.
+func under(path []byte, prefix string) bool {
+	if prefix == "/" {
+		return true
+	}
+	prefix = strings.TrimSuffix(prefix, "/")
+	if len(path) < len(prefix) || string(path[:len(prefix)]) != prefix {
+		return false
+	}
+	return len(path) == len(prefix) || path[len(prefix)] == '/'
+}
+
+// matchHost returns how closely the API's hosts name a host: 2 exactly, 1 by
+// wildcard, 0 any, -1 not.
+func (a *API) matchHost(host []byte) int {
+	if len(a.Hosts) == 0 {
+		return 0
+	}
+	match := -1
+	for _, h := range a.Hosts {
+		switch {
+		case h == string(host):
+			return 2
+		case strings.HasPrefix(h, "*.") && len(host) > len(h)-1 && bytes.HasSuffix(host, []byte(h[1:])):
+			match = 1
+		}
+	}
+	return match
+}
+
+// normalHost writes a Host header without port and trailing dot, in lower case, to
+// dst. ok is false for what no host name can be.
+func normalHost(dst, host []byte) (name []byte, ok bool) {
+	if i := bytes.LastIndexByte(host, ':'); i >= 0 && (host[0] != '[' || host[i-1] == ']') {
+		host = host[:i]
+	}
+	host = bytes.TrimSuffix(host, []byte{'.'})
+	if len(host) == 0 || len(host) > maxName {
+		return nil, false
+	}
+	for _, c := range host {
+		if c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		dst = append(dst, c)
+	}
+	return dst, !bytes.ContainsAny(dst, "/?#@ ")
+}
+
+// granted reports whether version may be used with the right's list of versions.
+// No list means all.
+func granted(versions []string, version string) bool {
+	return len(versions) == 0 || slices.Contains(versions, version)
+}

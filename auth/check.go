@@ -1,0 +1,280 @@
+package auth
+
+import (
+	"bytes"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"sidekey/limiter"
+)
+
+// Request is a question: may this request pass? The bytes are borrowed from the
+// caller until [Checker.Check] returns; nothing of them is kept.
+type Request struct {
+	APIID  []byte // named by the proxy's configuration; nil: found by host and path
+	Method []byte
+	Host   []byte
+	URI    []byte // path and query as the client sent them
+	Client []byte // address
+
+	Authorization      []byte
+	AuthorizationCount int // how many Authorization headers there were
+
+	Headers Headers
+}
+
+// Headers are those of the client's request that the proxy passed on.
+type Headers interface {
+	// Header returns the first header with that name, borrowed like [Request], and
+	// how many there are.
+	Header(name string) (value []byte, count int)
+}
+
+// Verdict is the answer. A refusal is a verdict, not an error.
+type Verdict struct {
+	Reason  Reason
+	Message string   // of the error body; "" for Pass
+	Account *Account // nil where nobody was recognised
+	API     *API     // nil where none was found
+	Rate    limiter.RateState
+	Quota   limiter.QuotaState
+	Retry   time.Duration // when asking again makes sense; 0 = not said
+}
+
+// Settings are the parts of the configuration that decide. They are replaced as one
+// value, so that no request sees a mix of two configurations.
+type Settings struct {
+	APIs        *APIs
+	Passwords   *Passwords
+	VerifiedTTL time.Duration // how long a right password is remembered; 0 = never
+	QuotaWait   time.Duration // longest that a request waits for a reservation
+}
+
+// Checker decides.
+type Checker struct {
+	directory *Directory
+	settings  atomic.Pointer[Settings]
+	now       func() limiter.Now
+}
+
+// NewChecker returns a checker over the users of a directory. now is asked again
+// when a decision had to wait; it must not run backwards against the times given to
+// Check.
+func NewChecker(d *Directory, s *Settings, now func() limiter.Now) *Checker {
+	c := &Checker{directory: d, now: now}
+	c.settings.Store(s)
+	return c
+}
+
+// SetSettings replaces the configuration for all checks that start from now on.
+func (c *Checker) SetSettings(s *Settings) { c.settings.Store(s) }
+
+// Settings returns the configuration in force.
+func (c *Checker) Settings() *Settings { return c.settings.Load() }
+
+// Check answers a request. The checks come in the order of [Reason]: the first that
+// refuses is the answer, and a refused request uses up nothing. The two slow ways,
+// hashing a password and waiting for a reservation of quota, are bounded.
+func (c *Checker) Check(now limiter.Now, r *Request) Verdict {
+	s := c.settings.Load()
+	api, refusal := findAPI(s.APIs, r)
+	if refusal != Pass {
+		return refuse(refusal, api)
+	}
+	version, known := api.version(r)
+	if !known {
+		return refuse(UnknownVersion, api)
+	}
+	var buf CredentialBuffer
+	credentials, refusal, message := credentials(r, &buf)
+	if refusal != Pass {
+		v := refuse(refusal, api)
+		if message != "" {
+			v.Message = string(message)
+		}
+		return v
+	}
+	for range accountTries {
+		account, refusal := c.authenticate(&now, s, api.Org, credentials)
+		if refusal != Pass {
+			v := refuse(refusal, api)
+			if refusal == Busy || refusal == Unavailable {
+				v.Retry = time.Second
+			}
+			return v
+		}
+		v := c.admit(&now, s, api, version, account)
+		if v.Reason != retryAccount {
+			return v
+		}
+		// The user was edited while this request was under way. The new account is
+		// there as soon as the writer that ended the old one has published it.
+		time.Sleep(time.Millisecond)
+		now = c.now()
+	}
+	return refuse(Unavailable, api)
+}
+
+// accountTries bounds how often one request follows an account that is being
+// edited. Only a program that stops ends quotas without new accounts for them.
+const accountTries = 20
+
+// retryAccount is not an answer: the account has been replaced.
+const retryAccount = reasonCount
+
+func refuse(reason Reason, api *API) Verdict {
+	return Verdict{Reason: reason, Message: reason.Message(), API: api}
+}
+
+// findAPI returns the API that r is for. An inactive one is as good as none.
+func findAPI(apis *APIs, r *Request) (*API, Reason) {
+	if r.APIID != nil {
+		api := apis.byID[string(r.APIID)]
+		if api == nil || !api.Active {
+			return nil, UnknownAPI
+		}
+		return api, Pass
+	}
+	var buf [512]byte
+	path, clear := normalPath(buf[:0], r.URI)
+	if !clear {
+		path = nil
+	}
+	api, depends := apis.find(r.Host, path)
+	switch {
+	case !clear && depends:
+		return nil, AmbiguousPath
+	case api == nil || !api.Active:
+		return nil, UnknownAPI
+	}
+	return api, Pass
+}
+
+// version returns the API version that r asks for, and whether there is such a one.
+func (a *API) version(r *Request) (version string, known bool) {
+	if len(a.Versions) == 0 {
+		return a.DefaultVersion, true
+	}
+	asked, count := r.Headers.Header(a.VersionHeader)
+	switch {
+	case count > 1:
+		return "", false
+	case count == 0:
+		asked = []byte(a.DefaultVersion)
+	}
+	for _, v := range a.Versions {
+		if v == string(asked) {
+			return v, true
+		}
+	}
+	return "", false
+}
+
+func credentials(r *Request, buf *CredentialBuffer) (Credentials, Reason, Malformed) {
+	switch {
+	case r.AuthorizationCount == 0:
+		return Credentials{}, NoCredentials, ""
+	case r.AuthorizationCount > 1, bytes.IndexByte(r.Authorization, ',') >= 0:
+		// Envoy joins repeated headers with a comma, which base64 does not contain.
+		return Credentials{}, MalformedCredentials, notBasic
+	}
+	parsed, malformed := ParseBasic(r.Authorization, buf)
+	if malformed != "" {
+		return Credentials{}, MalformedCredentials, malformed
+	}
+	return parsed, Pass, ""
+}
+
+// authenticate returns the account that the credentials belong to.
+func (c *Checker) authenticate(now *limiter.Now, s *Settings, org string, given Credentials) (*Account, Reason) {
+	account, err := c.directory.Find(org, given.User)
+	if err == nil && account.remembered.knows(given.Password, now.Mono) {
+		return account, Pass // Fast path: no hash, no lock.
+	}
+	if err != nil && !errors.Is(err, ErrNoUser) && !errors.Is(err, ErrDamaged) {
+		return nil, Unavailable
+	}
+	var stored string
+	if account != nil {
+		stored = account.hash
+	}
+	matches, err := s.Passwords.check(org, given, stored)
+	*now = c.now()
+	switch {
+	case err != nil:
+		return nil, Busy
+	case account == nil || !matches:
+		return nil, BadCredentials
+	}
+	if s.VerifiedTTL > 0 {
+		account.remembered.learn(given.Password, now.Mono+int64(s.VerifiedTTL))
+	}
+	return account, Pass
+}
+
+// admit checks what the account may do and charges the request to its limits.
+func (c *Checker) admit(now *limiter.Now, s *Settings, api *API, version string, a *Account) Verdict {
+	v := Verdict{Account: a, API: api}
+	switch {
+	case a.inactive:
+		v.Reason = Inactive
+	case a.expires > 0 && now.Wall/int64(time.Second) >= a.expires:
+		v.Reason = Expired
+	case !a.mayUse(api, version):
+		v.Reason = APINotGranted
+	default:
+		c.charge(now, s, api, &v)
+	}
+	if v.Reason != retryAccount {
+		v.Message = v.Reason.Message()
+	}
+	return v
+}
+
+func (a *Account) mayUse(api *API, version string) bool {
+	if a.rights == nil {
+		return true
+	}
+	right, ok := a.rights[api.ID]
+	return ok && granted(right.Versions, version)
+}
+
+// charge uses up one request of every limit, or refuses and uses up nothing.
+func (c *Checker) charge(now *limiter.Now, s *Settings, api *API, v *Verdict) {
+	limits := limiter.Limits{Rate: v.Account.rate, Quota: v.Account.quota, API: api.limit}
+	if api.DisableRateLimit {
+		limits.Rate = nil
+	}
+	if api.DisableQuota {
+		limits.Quota = nil
+	}
+	deadline := now.Mono + int64(s.QuotaWait)
+	for {
+		result := limiter.Admit(*now, limits)
+		v.Rate, v.Quota, v.Retry = result.Rate, result.Quota, result.Retry
+		switch result.Outcome {
+		case limiter.Admitted:
+			return
+		case limiter.OverRate:
+			v.Reason = RateExceeded
+			return
+		case limiter.OverQuota:
+			v.Reason = QuotaExceeded
+			return
+		case limiter.OverAPI:
+			v.Reason = APIRateExceeded
+			return
+		case limiter.QuotaIsStale:
+			v.Reason = retryAccount
+			return
+		}
+		left := time.Duration(deadline - now.Mono)
+		again := limits.Quota.Wait(*now, left)
+		*now = c.now()
+		if !again || now.Mono >= deadline {
+			v.Reason, v.Retry = Busy, time.Second
+			return
+		}
+	}
+}

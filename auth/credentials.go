@@ -1,0 +1,81 @@
+package auth
+
+import (
+	"bytes"
+	"encoding/base64"
+	"unicode/utf8"
+)
+
+// Credentials are a user name and a password as they stood in the request. Both are
+// valid as long as the [CredentialBuffer] given to [ParseBasic].
+type Credentials struct {
+	User, Password []byte
+}
+
+// Malformed is what is wrong with an Authorization header. Its text is the message
+// that Tyk answers.
+type Malformed string
+
+const (
+	notBasic   Malformed = "Attempted access with malformed header, header not in basic auth format"
+	notBase64  Malformed = "Attempted access with malformed header, auth data not encoded correctly"
+	notTwoPart Malformed = "Attempted access with malformed header, values not in basic auth format"
+)
+
+// maxPassword is the longest password, in bytes, that any hash here reads.
+const maxPassword = 1024
+
+// CredentialBuffer takes decoded credentials: the longest user name, a colon, the
+// longest password, and what base64 rounds up. It lives on the caller's stack.
+type CredentialBuffer [maxName + 1 + maxPassword + 2]byte
+
+// strictBase64 refuses trailing bits that are not zero, so that one pair of user
+// and password has one spelling.
+var strictBase64 = base64.StdEncoding.Strict()
+
+// ParseBasic reads the value of an Authorization header (RFC 7617): the scheme in
+// any case, one space, padded base64 in its one canonical spelling, split at the
+// first colon. It refuses control characters, invalid UTF-8, an empty user name and
+// an empty password. The decoded bytes are written to buf.
+//
+// malformed is "" when the credentials can be used.
+func ParseBasic(header []byte, buf *CredentialBuffer) (c Credentials, malformed Malformed) {
+	const scheme = "basic "
+	if len(header) < len(scheme) || !bytes.EqualFold(header[:len(scheme)], []byte(scheme)) {
+		return Credentials{}, notBasic
+	}
+	encoded := header[len(scheme):]
+	if bytes.IndexByte(encoded, ' ') >= 0 {
+		return Credentials{}, notBasic
+	}
+	// The decoder skips line ends: in a header they are no base64.
+	if len(encoded) == 0 || bytes.ContainsAny(encoded, "\r\n") {
+		return Credentials{}, notBase64
+	}
+	if strictBase64.DecodedLen(len(encoded)) > len(buf) {
+		return Credentials{}, notTwoPart
+	}
+	n, err := strictBase64.Decode(buf[:], encoded)
+	if err != nil {
+		return Credentials{}, notBase64
+	}
+	text := buf[:n]
+	user, password, found := bytes.Cut(text, []byte{':'})
+	switch {
+	case !found, len(user) == 0, len(user) > maxName, len(password) == 0, len(password) > maxPassword:
+		return Credentials{}, notTwoPart
+	case hasControl(text) || !utf8.Valid(text):
+		return Credentials{}, notTwoPart
+	}
+	return Credentials{User: user, Password: password}, ""
+}
+
+// hasControl reports ASCII control characters, DEL among them.
+func hasControl(text []byte) bool {
+	for _, c := range text {
+		if c < 0x20 || c == 0x7f {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,207 @@
+package auth
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// DecodeSession reads a session object. Wrong types, duplicate members, numbers out
+// of range, invalid UTF-8 and anything behind the object are refused with the path
+// of the member ([Problems]). Members that no session has are not an error: their
+// paths are returned.
+func DecodeSession(body []byte) (s Session, unknown []string, err error) {
+	if err := decode(body, &s); err != nil {
+		return Session{}, nil, err
+	}
+	return s, takeUnknown(&s), nil
+}
+
+// decode unmarshals one JSON object into v. The v2 decoder refuses duplicate names
+// and invalid UTF-8 and matches names byte for byte, where encoding/json would let
+// the last duplicate win, merge names that differ in broken bytes, and ignore case.
+func decode(body []byte, v any) error {
+	if first := jsontext.Value(body).Kind(); first == 'n' {
+		return Problems{{Value: "null", Want: "a JSON object is wanted"}}
+	}
+	err := json.Unmarshal(body, v)
+	if err == nil {
+		return nil
+	}
+	var semantic *json.SemanticError
+	if errors.As(err, &semantic) {
+		return Problems{semanticProblem(semantic)}
+	}
+	var syntactic *jsontext.SyntacticError
+	if errors.As(err, &syntactic) {
+		return Problems{{
+			Field: fieldPath(syntactic.JSONPointer),
+			Want:  fmt.Sprintf("%v at byte %d", syntactic.Err, syntactic.ByteOffset),
+		}}
+	}
+	return Problems{{Want: "JSON that cannot be read"}}
+}
+
+func semanticProblem(e *json.SemanticError) Problem {
+	p := Problem{Field: fieldPath(e.JSONPointer), Want: wantedKind(e.GoType) + " is wanted, not " + kindName(e.JSONKind)}
+	if len(e.JSONValue) > 0 && !isSecret(p.Field) {
+		p.Value = string(e.JSONValue)
+	}
+	if e.JSONKind == '0' {
+		p.Want = wantedKind(e.GoType) + " is wanted"
+	}
+	return p
+}
+
+// isSecret reports whether the value of field must not be shown.
+func isSecret(field string) bool {
+	return strings.HasPrefix(field, "basic_auth_data") || strings.HasPrefix(field, "jwt_data") || field == "hmac_string"
+}
+
+func kindName(k jsontext.Kind) string {
+	switch k {
+	case '{':
+		return "an object"
+	case '[':
+		return "an array"
+	case '"':
+		return "a string"
+	case '0':
+		return "a number"
+	case 't', 'f':
+		return "a boolean"
+	case 'n':
+		return "null"
+	}
+	return "this"
+}
+
+func wantedKind(t reflect.Type) string {
+	if t == nil {
+		return "another type"
+	}
+	switch t.Kind() {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.String:
+		return "a string"
+	case reflect.Int64, reflect.Int:
+		return "a whole number from -2^63 to 2^63-1"
+	case reflect.Uint64:
+		return "a whole number from 0 to 2^64-1"
+	case reflect.Float64:
+		return "a finite number"
+	case reflect.Slice:
+		return "an array"
+	}
+	return "an object"
+}
+
+// fieldPath turns a JSON pointer into the path people write:
+// access_rights.orders.allowed_urls[2].url.
+func fieldPath(p jsontext.Pointer) string {
+	var b strings.Builder
+	for token := range p.Tokens() {
+		if _, err := strconv.ParseUint(token, 10, 31); err == nil && b.Len() > 0 {
+			b.WriteString("[" + token + "]")
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteByte('.')
+		}
+		b.WriteString(clip(token))
+	}
+	return b.String()
+}
+
+// keptInRight are the beginnings of member names of an access right that gateways
+// of other kinds use: they are kept and given back, not reported as unknown.
+var keptInRight = []string{"json_rpc_methods", "mcp_"}
+
+// takeUnknown returns the paths of the members under v that no type names, in order
+// of the document's types, and forgets them.
+func takeUnknown(v any) []string {
+	var paths []string
+	walkUnknown(reflect.ValueOf(v), "", &paths)
+	slices.Sort(paths)
+	return paths
+}
+
+var (
+	unknownType = reflect.TypeFor[unknown]()
+	rightType   = reflect.TypeFor[Right]()
+)
+
+func walkUnknown(v reflect.Value, path string, paths *[]string) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			walkUnknown(v.Elem(), path, paths)
+		}
+	case reflect.Slice:
+		if v.Type() == reflect.TypeFor[jsontext.Value]() {
+			return
+		}
+		for i := range v.Len() {
+			walkUnknown(v.Index(i), fmt.Sprintf("%s[%d]", path, i), paths)
+		}
+	case reflect.Map:
+		for _, key := range v.MapKeys() {
+			// What a map holds cannot be changed in place.
+			entry := reflect.New(v.Type().Elem()).Elem()
+			entry.Set(v.MapIndex(key))
+			walkUnknown(entry, join(path, key.String()), paths)
+			v.SetMapIndex(key, entry)
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			field := v.Type().Field(i)
+			if field.Type == unknownType {
+				u := v.Field(i).Field(0).Addr().Interface().(*jsontext.Value)
+				*u = splitUnknown(*u, v.Type() == rightType, path, paths)
+				continue
+			}
+			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+			walkUnknown(v.Field(i), join(path, name), paths)
+		}
+	}
+}
+
+// splitUnknown notes the members of the object and returns those that are kept.
+func splitUnknown(object jsontext.Value, inRight bool, path string, paths *[]string) jsontext.Value {
+	if len(object) == 0 {
+		return nil
+	}
+	var members map[string]jsontext.Value
+	if err := json.Unmarshal(object, &members); err != nil {
+		panic("BUG: the decoder collected members that are no object: " + err.Error())
+	}
+	for name := range members {
+		kept := inRight && slices.ContainsFunc(keptInRight, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+		if !kept {
+			*paths = append(*paths, join(path, clip(name)))
+			delete(members, name)
+		}
+	}
+	if len(members) == 0 {
+		return nil
+	}
+	object, err := json.Marshal(members, json.Deterministic(true))
+	if err != nil {
+		panic("BUG: members that were read cannot be written: " + err.Error())
+	}
+	return object
+}
+
+func join(path, name string) string {
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}

@@ -1,0 +1,249 @@
+package auth
+
+import (
+	"errors"
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+
+	"sidekey/limiter"
+)
+
+// Errors of a [Source].
+var (
+	// ErrNoUser says that there is no such user.
+	ErrNoUser = errors.New("no such user")
+	// ErrDamaged says that the user's record does not match its checksum. The user
+	// is refused; others are not affected.
+	ErrDamaged = errors.New("the record is damaged")
+	// ErrStoreDown says that the store cannot be read or written at the moment.
+	ErrStoreDown = errors.New("the store is not available")
+)
+
+// Source is where records come from.
+type Source interface {
+	// Load returns a user's record and quotas of one moment, or [ErrNoUser],
+	// [ErrDamaged], [ErrStoreDown].
+	Load(org, user string) (Record, []KeptQuota, error)
+}
+
+// Directory holds the accounts of active users and loads the others when they
+// come. Finding an account takes no lock and allocates nothing; names that do not
+// exist leave no trace.
+//
+// The writer of the store tells it of every change before the change is
+// acknowledged ([Directory.Publish]). Loading and publishing one user exclude each
+// other, so a record that was read before a change can never replace it.
+type Directory struct {
+	source   Source
+	seed     maphash.Seed
+	compiler atomic.Pointer[Compiler]
+	table    atomic.Pointer[table]
+	loading  [64]sync.Mutex // by hash: held while a user is loaded or published
+
+	mu   sync.Mutex // protects writes to table and its chains
+	size int
+}
+
+// table is a hash table whose chains are changed under Directory.mu and walked
+// without it: an entry is complete before it is linked, and unlinking leaves its
+// own next pointer for those who stand on it.
+type table struct {
+	chains []atomic.Pointer[entry] // a power of two
+}
+
+type entry struct {
+	hash    uint64
+	account atomic.Pointer[Account]
+	next    atomic.Pointer[entry]
+}
+
+// NewDirectory returns an empty directory.
+func NewDirectory(source Source, compiler *Compiler) *Directory {
+	d := &Directory{source: source, seed: maphash.MakeSeed()}
+	d.compiler.Store(compiler)
+	d.table.Store(newTable(1024))
+	return d
+}
+
+func newTable(chains int) *table {
+	return &table{chains: make([]atomic.Pointer[entry], chains)}
+}
+
+func (t *table) chain(hash uint64) *atomic.Pointer[entry] {
+	return &t.chains[hash&uint64(len(t.chains)-1)]
+}
+
+func (d *Directory) hash(org string, user []byte) uint64 {
+	return maphash.String(d.seed, org)*31 ^ maphash.Bytes(d.seed, user)
+}
+
+// Find returns the account of a user, loading it where it is not active, or an
+// error of [Source].
+func (d *Directory) Find(org string, user []byte) (*Account, error) {
+	hash := d.hash(org, user)
+	if e := d.find(hash, org, user); e != nil {
+		return e.account.Load(), nil
+	}
+	return d.load(hash, org, user)
+}
+
+// Live returns the account of a user that is active, or nil. Nothing is loaded.
+func (d *Directory) Live(org, user string) *Account {
+	name := []byte(user)
+	if e := d.find(d.hash(org, name), org, name); e != nil {
+		return e.account.Load()
+	}
+	return nil
+}
+
+func (d *Directory) find(hash uint64, org string, user []byte) *entry {
+	for e := d.table.Load().chain(hash).Load(); e != nil; e = e.next.Load() {
+		if e.hash != hash {
+			continue
+		}
+		if a := e.account.Load(); a.user == string(user) && a.org == org {
+			return e
+		}
+	}
+	return nil
+}
+
+func (d *Directory) load(hash uint64, org string, user []byte) (*Account, error) {
+	lock := &d.loading[hash%uint64(len(d.loading))]
+	lock.Lock()
+	defer lock.Unlock()
+	if e := d.find(hash, org, user); e != nil {
+		return e.account.Load(), nil
+	}
+	record, kept, err := d.source.Load(org, string(user))
+	if err != nil {
+		return nil, err
+	}
+	account := d.compiler.Load().Compile(record, kept, nil)
+	d.insert(hash, account)
+	return account, nil
+}
+
+// Publish makes what the store has committed of one user the state that every check
+// sees which starts after Publish returns. A user that is not active is left for
+// the next check to load.
+func (d *Directory) Publish(org, user string) {
+	d.refresh(org, []byte(user), false)
+}
+
+// SetCompiler compiles every active account anew: what accounts are made of in the
+// configuration has changed. The records have not, so rate, quota and remembered
+// passwords stay.
+func (d *Directory) SetCompiler(c *Compiler) {
+	d.compiler.Store(c)
+	for _, account := range d.accounts() {
+		d.refresh(account.org, []byte(account.user), true)
+	}
+}
+
+// refresh loads an active user again. What cannot be loaded is dropped: the next
+// check will be told why.
+func (d *Directory) refresh(org string, user []byte, keepPassword bool) {
+	hash := d.hash(org, user)
+	lock := &d.loading[hash%uint64(len(d.loading))]
+	lock.Lock()
+	defer lock.Unlock()
+	e := d.find(hash, org, user)
+	if e == nil {
+		return
+	}
+	before := e.account.Load()
+	record, kept, err := d.source.Load(org, string(user))
+	if err != nil {
+		d.replace(hash, before, nil)
+		before.close()
+		return
+	}
+	after := d.compiler.Load().Compile(record, kept, before)
+	if keepPassword && before.generation == after.generation && before.hash == after.hash {
+		after.remembered.key = before.remembered.key
+		after.remembered.last.Store(before.remembered.last.Load())
+	}
+	d.replace(hash, before, after)
+}
+
+// Active returns how many accounts are held.
+func (d *Directory) Active() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.size
+}
+
+// Settle ends all quotas and returns what the ledger should keep of them, so that
+// nothing that was reserved and not used is lost.
+func (d *Directory) Settle() map[limiter.QuotaKey]limiter.Reservation {
+	unused := make(map[limiter.QuotaKey]limiter.Reservation)
+	for _, account := range d.accounts() {
+		if key, r, ok := account.quota.Settle(); ok {
+			unused[key] = r
+		}
+	}
+	return unused
+}
+
+func (d *Directory) accounts() []*Account {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	all := make([]*Account, 0, d.size)
+	t := d.table.Load()
+	for i := range t.chains {
+		for e := t.chains[i].Load(); e != nil; e = e.next.Load() {
+			all = append(all, e.account.Load())
+		}
+	}
+	return all
+}
+
+func (d *Directory) insert(hash uint64, account *Account) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	t := d.table.Load()
+	if d.size >= len(t.chains) {
+		// Whoever walks the old table while it is copied started before any change
+		// that comes after, so it may see the old accounts.
+		grown := newTable(2 * len(t.chains))
+		for i := range t.chains {
+			for e := t.chains[i].Load(); e != nil; e = e.next.Load() {
+				grown.link(e.hash, e.account.Load())
+			}
+		}
+		d.table.Store(grown)
+		t = grown
+	}
+	t.link(hash, account)
+	d.size++
+}
+
+// replace puts after in the place of before, or removes before where after is nil.
+// It looks the entry up again, because the table may have grown since.
+func (d *Directory) replace(hash uint64, before, after *Account) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	link := d.table.Load().chain(hash)
+	for e := link.Load(); e != nil; link, e = &e.next, e.next.Load() {
+		if e.account.Load() != before {
+			continue
+		}
+		if after != nil {
+			e.account.Store(after)
+			return
+		}
+		link.Store(e.next.Load())
+		d.size--
+		return
+	}
+}
+
+func (t *table) link(hash uint64, account *Account) {
+	chain := t.chain(hash)
+	e := &entry{hash: hash}
+	e.account.Store(account)
+	e.next.Store(chain.Load())
+	chain.Store(e)
+}

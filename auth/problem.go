@@ -1,0 +1,77 @@
+package auth
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// Problem is one thing wrong with an input: where it is, what stands there and what
+// would be right. Its text is safe to show and to log.
+type Problem struct {
+	Field string // access_rights.orders.allowed_urls[2].url
+	Value string // as it stands in the input; "" where showing it would tell a secret
+	Want  string // what would be right
+}
+
+func (p Problem) String() string {
+	var b strings.Builder
+	b.WriteString(p.Field)
+	if p.Value != "" {
+		if b.Len() > 0 {
+			b.WriteString(" = ")
+		}
+		b.WriteString(clip(p.Value))
+	}
+	if b.Len() > 0 {
+		b.WriteString(": ")
+	}
+	b.WriteString(p.Want)
+	return b.String()
+}
+
+// clip shortens what a caller sent so that an error stays readable.
+func clip(s string) string {
+	const most = 80
+	if len(s) <= most {
+		return s
+	}
+	cut := most
+	for cut > 0 && !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut] + "…"
+}
+
+// Problems is an error made of all that is wrong with one input.
+type Problems []Problem
+
+func (ps Problems) Error() string {
+	texts := make([]string, len(ps))
+	for i, p := range ps {
+		texts[i] = p.String()
+	}
+	return strings.Join(texts, "; ")
+}
+
+// add notes a problem; value is quoted with %q unless it is empty.
+func (ps *Problems) add(field, value, want string, args ...any) {
+	p := Problem{Field: field, Want: fmt.Sprintf(want, args...)}
+	if value != "" {
+		p.Value = fmt.Sprintf("%q", value)
+	}
+	*ps = append(*ps, p)
+}
+
+// addNumber notes a problem with a number.
+func (ps *Problems) addNumber(field string, value any, want string, args ...any) {
+	*ps = append(*ps, Problem{Field: field, Value: fmt.Sprint(value), Want: fmt.Sprintf(want, args...)})
+}
+
+// err returns the problems as an error, or nil where there are none.
+func (ps Problems) err() error {
+	if len(ps) == 0 {
+		return nil
+	}
+	return ps
+}

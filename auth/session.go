@@ -1,0 +1,184 @@
+package auth
+
+import (
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Session is one user as Tyk's APIs show it: the "session object" of the Dashboard
+// and the Gateway. Field names and their order on output are those of the contract;
+// which of them act and which are only kept is said in the README.
+//
+// The zero value grants every API of the org, without limits, to a user whose
+// password nobody knows.
+type Session struct {
+	LastCheck int64   `json:"last_check"` // kept: deprecated by Tyk
+	Allowance float64 `json:"allowance"`  // kept: deprecated by Tyk
+
+	Rate               float64    `json:"rate"` // requests per Per seconds; <= 0: no limit
+	Per                float64    `json:"per"`  // seconds; <= 0: no limit
+	ThrottleInterval   float64    `json:"throttle_interval"`
+	ThrottleRetryLimit int64      `json:"throttle_retry_limit"`
+	Smoothing          *Smoothing `json:"smoothing"`
+
+	QuotaMax         int64 `json:"quota_max"`          // requests per period; <= 0: no limit
+	QuotaRenewalRate int64 `json:"quota_renewal_rate"` // seconds; <= 0: the period never ends
+	QuotaRenews      int64 `json:"quota_renews"`       // state, Unix seconds: never read from a body
+	QuotaRemaining   int64 `json:"quota_remaining"`    // state: never read from a body
+
+	Expires    int64 `json:"expires"` // Unix seconds; <= 0: never
+	IsInactive bool  `json:"is_inactive"`
+
+	AccessRights map[string]Right `json:"access_rights"` // by API id; empty: every API of the org
+	OrgID        string           `json:"org_id"`
+	BasicAuth    BasicAuth        `json:"basic_auth_data"`
+
+	HMACEnabled bool   `json:"hmac_enabled"`
+	HMACString  string `json:"hmac_string"`
+
+	ApplyPolicies []string `json:"apply_policies"`
+	ApplyPolicyID string   `json:"apply_policy_id"` // shows the first of ApplyPolicies
+
+	Tags     []string                  `json:"tags"`
+	Alias    string                    `json:"alias"`
+	MetaData map[string]jsontext.Value `json:"meta_data"`
+	Monitor  Monitor                   `json:"monitor"`
+
+	EnableDetailedRecording bool `json:"enable_detailed_recording"`
+
+	SessionLifetime       int64  `json:"session_lifetime"`
+	PostExpiryAction      string `json:"post_expiry_action"`
+	PostExpiryGracePeriod int64  `json:"post_expiry_grace_period"`
+
+	DateCreated string `json:"date_created"` // RFC 3339; set by us
+	LastUpdated string `json:"last_updated"` // Unix seconds in decimal; set by us
+
+	// Kept for gateways of other kinds, given back as they came.
+	JWTData                       jsontext.Value `json:"jwt_data"`
+	OAuthClientID                 string         `json:"oauth_client_id"`
+	OAuthKeys                     jsontext.Value `json:"oauth_keys"`
+	Certificate                   string         `json:"certificate"`
+	MTLSStaticCertificateBindings []string       `json:"mtls_static_certificate_bindings"`
+	EnableHTTPSignatureValidation bool           `json:"enable_http_signature_validation"`
+	RSACertificateID              string         `json:"rsa_certificate_id"`
+	MaxQueryDepth                 int64          `json:"max_query_depth"`
+	IDExtractorDeadline           int64          `json:"id_extractor_deadline"`
+	DataExpires                   int64          `json:"data_expires"`
+	EnableDetailRecording         bool           `json:"enable_detail_recording"` // Tyk's older spelling
+
+	unknown
+}
+
+// BasicAuth is a session's password. In a request Password is what the user will
+// type; in a stored record it is the hash; in an answer it is empty.
+type BasicAuth struct {
+	Password string `json:"password"`
+	HashType string `json:"hash_type"` // "bcrypt"; set by us
+	User     string `json:"user"`      // accepted, and shown as the user's name
+
+	unknown
+}
+
+// Right grants one API.
+type Right struct {
+	APIName        string       `json:"api_name"`
+	APIID          string       `json:"api_id"` // for people: the key in access_rights is what counts, as in Tyk
+	Versions       []string     `json:"versions"`
+	AllowedURLs    []AllowedURL `json:"allowed_urls"`
+	Limit          *Limit       `json:"limit"`
+	Endpoints      []Endpoint   `json:"endpoints,omitempty"`
+	AllowanceScope string       `json:"allowance_scope"`
+
+	// Kept for GraphQL gateways, as are members whose names begin with
+	// json_rpc_methods or mcp_ (see keptInRight).
+	RestrictedTypes      jsontext.Value `json:"restricted_types,omitempty"`
+	AllowedTypes         jsontext.Value `json:"allowed_types,omitempty"`
+	FieldAccessRights    jsontext.Value `json:"field_access_rights,omitempty"`
+	DisableIntrospection bool           `json:"disable_introspection,omitzero"`
+
+	unknown
+}
+
+// AllowedURL narrows a right to paths that match URL, with one of Methods.
+type AllowedURL struct {
+	URL     string   `json:"url"`
+	Methods []string `json:"methods"`
+
+	unknown
+}
+
+// Limit replaces all limits of the session for one API.
+type Limit struct {
+	Rate               float64    `json:"rate"`
+	Per                float64    `json:"per"`
+	ThrottleInterval   float64    `json:"throttle_interval"`
+	ThrottleRetryLimit int64      `json:"throttle_retry_limit"`
+	MaxQueryDepth      int64      `json:"max_query_depth"`
+	QuotaMax           int64      `json:"quota_max"`
+	QuotaRenews        int64      `json:"quota_renews"`
+	QuotaRemaining     int64      `json:"quota_remaining"`
+	QuotaRenewalRate   int64      `json:"quota_renewal_rate"`
+	Smoothing          *Smoothing `json:"smoothing"`
+	SetByPolicy        bool       `json:"set_by_policy,omitzero"`
+
+	unknown
+}
+
+// Endpoint limits the requests to the paths of one pattern.
+type Endpoint struct {
+	Path    string           `json:"path"`
+	Methods []EndpointMethod `json:"methods"`
+
+	unknown
+}
+
+// EndpointMethod is the limit of one method of an [Endpoint].
+type EndpointMethod struct {
+	Name  string        `json:"name"`
+	Limit EndpointLimit `json:"limit"`
+
+	unknown
+}
+
+// EndpointLimit is Rate requests per Per seconds.
+type EndpointLimit struct {
+	Rate float64 `json:"rate"`
+	Per  float64 `json:"per"`
+
+	unknown
+}
+
+// Monitor lists the percentages of the quota at which an event fires.
+type Monitor struct {
+	TriggerLimits []float64 `json:"trigger_limits"`
+
+	unknown
+}
+
+// Smoothing lets the allowed rate follow the traffic between Threshold and the rate.
+type Smoothing struct {
+	Enabled   bool    `json:"enabled"`
+	Threshold int64   `json:"threshold"`
+	Trigger   float64 `json:"trigger"`
+	Step      int64   `json:"step"`
+	Delay     int64   `json:"delay"` // seconds
+
+	unknown
+}
+
+// unknown collects the members of an object that its type does not name, so that
+// they can be reported: see takeUnknown.
+type unknown struct {
+	Unknown jsontext.Value `json:",embed"`
+}
+
+// Record is a user as the store keeps it: Session.BasicAuth.Password is the hash.
+type Record struct {
+	Org        string  `json:"org"`
+	User       string  `json:"user"`
+	Generation uint64  `json:"generation"` // raised by every write that starts the quota afresh
+	Session    Session `json:"session"`
+}
+
+// KeyID is the name of the user in lists: the org's id with the user's name behind
+// it (Tyk's key_id).
+func (r Record) KeyID() string { return r.Org + r.User }

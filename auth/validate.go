@@ -1,0 +1,227 @@
+package auth
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+)
+
+// Sizes that are refused at write, so that no header, log line or page grows
+// without bound later.
+const (
+	maxName   = 255  // bytes of a user name or an org id
+	maxText   = 1024 // bytes of an alias or a value that goes into a header
+	maxTag    = 255
+	maxJoined = 4096 // bytes of all tags or all policies together
+)
+
+// CheckNames refuses a user name or an org id that could not be told apart, logged
+// or sent as a header.
+func CheckNames(org, user string) error {
+	var ps Problems
+	checkName(&ps, "org_id", org)
+	checkName(&ps, "username", user)
+	if strings.Contains(user, ":") {
+		ps.add("username", user, "a name without a colon is wanted: RFC 7617 ends the name at the first one")
+	}
+	return ps.err()
+}
+
+func checkName(ps *Problems, field, name string) {
+	switch {
+	case name == "":
+		*ps = append(*ps, Problem{Field: field, Value: `""`, Want: "a name of 1 to 255 bytes is wanted"})
+	case len(name) > maxName:
+		ps.add(field, name, "at most %d bytes are wanted, not %d", maxName, len(name))
+	case strings.TrimSpace(name) != name:
+		ps.add(field, name, "a name without space at its ends is wanted")
+	default:
+		checkText(ps, field, name, maxName)
+	}
+}
+
+// checkText refuses what cannot stand in a header value or misleads a reader.
+func checkText(ps *Problems, field, text string, most int) {
+	if len(text) > most {
+		ps.add(field, text, "at most %d bytes are wanted, not %d", most, len(text))
+		return
+	}
+	if !utf8.ValidString(text) {
+		ps.add(field, text, "valid UTF-8 is wanted")
+		return
+	}
+	if i := strings.IndexFunc(text, misleading); i >= 0 {
+		r, _ := utf8.DecodeRuneInString(text[i:])
+		ps.add(field, text, "text without the control character %U is wanted", r)
+	}
+}
+
+// misleading reports control characters, line separators and those invisible
+// characters that change how the text around them is read.
+func misleading(r rune) bool {
+	switch {
+	case unicode.IsControl(r):
+		return true
+	case r == '\u061c', r == '\u200e', r == '\u200f', r == '\ufeff':
+		return true
+	case r >= '\u2028' && r <= '\u202e', r >= '\u2066' && r <= '\u2069':
+		return true
+	}
+	return false
+}
+
+// Rules is what a session is checked against besides itself.
+type Rules struct {
+	APIs             *APIs
+	AllowEmptyRights bool
+	MetaHeaders      map[string]string // meta_data names that go to the upstream
+	MaxPassword      int               // bytes that the configured hash can take
+}
+
+// Validate refuses a session that could not be enforced as it reads. All problems
+// are found at once ([Problems]); warnings are for what is accepted but may not
+// mean what the writer thinks. now is in Unix seconds.
+func (s *Session) Validate(rules Rules, now int64) (warnings []string, err error) {
+	var ps Problems
+	checkLimit(&ps, "", s.Rate, s.Per, s.ThrottleInterval)
+	if s.Expires > 0 && s.Expires <= now {
+		warnings = append(warnings, fmt.Sprintf("expires = %d: is in the past, so the user is refused as expired", s.Expires))
+	}
+	if password := s.BasicAuth.Password; password != "" {
+		checkPassword(&ps, password, rules.MaxPassword)
+	}
+	checkText(&ps, "alias", s.Alias, maxText)
+	checkList(&ps, "tags", s.Tags, maxTag)
+	checkList(&ps, "apply_policies", s.ApplyPolicies, maxName)
+	for name, value := range s.MetaData {
+		field := "meta_data." + name
+		checkText(&ps, field, name, maxName)
+		if _, sent := rules.MetaHeaders[name]; sent {
+			checkText(&ps, field, metaText(value), maxText)
+		}
+	}
+	s.checkRights(&ps, rules)
+	s.checkNotYet(&ps)
+	slices.SortFunc(ps, func(a, b Problem) int { return strings.Compare(a.Field, b.Field) })
+	return append(warnings, s.notYet()...), ps.err()
+}
+
+func (s *Session) checkRights(ps *Problems, rules Rules) {
+	if len(s.AccessRights) == 0 && len(s.ApplyPolicies) == 0 && !rules.AllowEmptyRights {
+		*ps = append(*ps, Problem{Field: "access_rights", Want: "at least one API is wanted (apis.allow_empty_rights = false)"})
+	}
+	for id, right := range s.AccessRights {
+		field := "access_rights." + clip(id)
+		switch api := rules.APIs.ByID(id); {
+		case api == nil:
+			ps.add(field, id, "an API that is configured is wanted: %s", rules.APIs.names(s.OrgID))
+		case api.Org != s.OrgID:
+			ps.add(field, id, "an API of org_id %q is wanted: %s", s.OrgID, rules.APIs.names(s.OrgID))
+		}
+		checkText(ps, field+".api_name", right.APIName, maxText)
+		checkList(ps, field+".versions", right.Versions, maxName)
+	}
+}
+
+// checkNotYet refuses what would narrow a right and is not enforced: leaving it out
+// silently would open what the writer meant to close.
+func (s *Session) checkNotYet(ps *Problems) {
+	const want = "not enforced by this version, so it is refused"
+	if s.HMACEnabled {
+		*ps = append(*ps, Problem{Field: "hmac_enabled", Value: "true", Want: want})
+	}
+	for id, right := range s.AccessRights {
+		field := "access_rights." + clip(id)
+		if len(right.AllowedURLs) > 0 {
+			*ps = append(*ps, Problem{Field: field + ".allowed_urls", Want: want})
+		}
+		if right.Limit != nil {
+			*ps = append(*ps, Problem{Field: field + ".limit", Want: want})
+		}
+		if len(right.Endpoints) > 0 {
+			*ps = append(*ps, Problem{Field: field + ".endpoints", Want: want})
+		}
+	}
+}
+
+// notYet names what is kept and given back but does not act in this version.
+func (s *Session) notYet() (warnings []string) {
+	for _, f := range []struct {
+		name string
+		set  bool
+	}{
+		{"apply_policies", len(s.ApplyPolicies) > 0},
+		{"throttle_interval", s.ThrottleInterval > 0 && s.ThrottleRetryLimit > 0},
+		{"smoothing", s.Smoothing != nil && s.Smoothing.Enabled},
+		{"monitor.trigger_limits", len(s.Monitor.TriggerLimits) > 0},
+		{"session_lifetime", s.SessionLifetime > 0},
+		{"post_expiry_action", s.PostExpiryAction != ""},
+	} {
+		if f.set {
+			warnings = append(warnings, f.name+": kept, not acted on by this version")
+		}
+	}
+	return warnings
+}
+
+// checkLimit refuses numbers that no limit can be made of. JSON has no NaN, but a
+// configuration file has.
+func checkLimit(ps *Problems, path string, rate, per, throttle float64) {
+	for _, f := range []struct {
+		name  string
+		value float64
+	}{{"rate", rate}, {"per", per}, {"throttle_interval", throttle}} {
+		if math.IsNaN(f.value) || math.IsInf(f.value, 0) {
+			ps.addNumber(join(path, f.name), f.value, "a finite number is wanted")
+		}
+	}
+}
+
+func checkList(ps *Problems, field string, list []string, most int) {
+	total := 0
+	for i, text := range list {
+		at := fmt.Sprintf("%s[%d]", field, i)
+		if text == "" {
+			*ps = append(*ps, Problem{Field: at, Value: `""`, Want: "text is wanted"})
+		}
+		checkText(ps, at, text, most)
+		total += len(text) + 1
+	}
+	if total > maxJoined {
+		*ps = append(*ps, Problem{Field: field, Want: fmt.Sprintf("at most %d bytes in all are wanted, not %d", maxJoined, total)})
+	}
+}
+
+// looksHashed matches a stored bcrypt hash. Taking one for a password would make
+// everybody who has seen the database able to log in.
+var looksHashed = regexp.MustCompile(`^\$2[abxy]?\$[0-9]{2}\$[./A-Za-z0-9]{53}$`)
+
+// checkPassword refuses a password that no login could present or that the hash
+// would cut. Its text never appears in the problem.
+func checkPassword(ps *Problems, password string, most int) {
+	const field = "basic_auth_data.password"
+	switch {
+	case len(password) > most:
+		*ps = append(*ps, Problem{Field: field, Want: fmt.Sprintf("at most %d bytes are wanted, not %d: the hash reads no further", most, len(password))})
+	case strings.ContainsFunc(password, unicode.IsControl):
+		*ps = append(*ps, Problem{Field: field, Want: "a password without control characters is wanted (a line end at its end?): RFC 7617 allows none"})
+	case looksHashed.MatchString(password):
+		*ps = append(*ps, Problem{Field: field, Want: "the password itself is wanted, not a hash of it"})
+	}
+}
+
+// metaText is the text of a meta_data value as a header carries it: a string's own
+// text, anything else as JSON.
+func metaText(value []byte) string {
+	var text string
+	if err := json.Unmarshal(value, &text); err == nil {
+		return text
+	}
+	return string(value)
+}

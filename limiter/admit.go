@@ -1,0 +1,103 @@
+package limiter
+
+import "time"
+
+// Limits are what one request is charged to. Any of them may be nil: no limit.
+type Limits struct {
+	Rate  *Window // of the user
+	Quota *Quota  // of the user
+	API   *Window // of all users of the API together
+}
+
+// Outcome says whether a request was admitted and, if not, which limit refused.
+type Outcome int
+
+const (
+	Admitted     Outcome = iota
+	OverRate             // Limits.Rate is used up
+	OverQuota            // Limits.Quota is used up
+	OverAPI              // Limits.API is used up
+	NeedsLedger          // a reservation must be made durable first: [Quota.Wait], then try again
+	QuotaIsStale         // the quota was ended by an edit: look the user up again
+)
+
+// Result is an Outcome with the state of the user's limits right after it.
+type Result struct {
+	Outcome Outcome
+	Rate    RateState
+	Quota   QuotaState
+	Retry   time.Duration // after a refusal: until the refusing limit may admit again
+}
+
+// Admit charges one request to all of l, or to nothing. When several limits are
+// used up, the first of rate, quota, API is named.
+func Admit(now Now, l Limits) Result {
+	// Locks are taken in this one order everywhere, so no two requests can wait
+	// for each other.
+	if l.Rate != nil {
+		l.Rate.mu.Lock()
+		defer l.Rate.mu.Unlock()
+	}
+	if l.Quota != nil {
+		l.Quota.mu.Lock()
+		defer l.Quota.mu.Unlock()
+	}
+	if l.API != nil {
+		l.API.mu.Lock()
+		defer l.API.mu.Unlock()
+	}
+
+	var r Result
+	r.Outcome = refusedLocked(now, l)
+	if r.Outcome == Admitted {
+		if l.Rate != nil {
+			l.Rate.log.add(now.Mono)
+		}
+		if l.Quota != nil {
+			l.Quota.chargeLocked(now)
+		}
+		if l.API != nil {
+			l.API.log.add(now.Mono)
+		}
+	}
+	if l.Rate != nil {
+		r.Rate = l.Rate.stateLocked(now.Mono)
+	}
+	if l.Quota != nil {
+		r.Quota = l.Quota.stateLocked(now.Wall)
+	}
+	switch r.Outcome {
+	case OverRate:
+		r.Retry = r.Rate.Retry
+	case OverQuota:
+		r.Retry = r.Quota.Retry
+	case OverAPI:
+		r.Retry = l.API.stateLocked(now.Mono).Retry
+	}
+	return r
+}
+
+// refusedLocked asks every limit. A quota that must wait for its ledger is the last
+// to be heard: nothing is reserved for a request that another limit refuses.
+func refusedLocked(now Now, l Limits) Outcome {
+	if l.Rate != nil && !l.Rate.admitsLocked(now.Mono) {
+		return OverRate
+	}
+	quota := yes
+	if l.Quota != nil {
+		quota = l.Quota.askLocked(now.Wall)
+	}
+	switch quota {
+	case gone:
+		return QuotaIsStale
+	case no:
+		return OverQuota
+	}
+	if l.API != nil && !l.API.admitsLocked(now.Mono) {
+		return OverAPI
+	}
+	if quota == later {
+		return NeedsLedger
+	}
+	return Admitted
+}

@@ -1,0 +1,241 @@
+package limiter
+
+import (
+	"math"
+	"sync"
+	"time"
+)
+
+// exactLimit is the largest limit for which every admit is kept. Above it 65
+// sub-window counters stand in for 8 bytes an admit.
+const exactLimit = 4096
+
+// Window is a sliding-window rate limit: with admits at t1 <= t2 <= …, always
+// t(i+n) − t(i) >= per. It never admits one more, at any concurrency. A refusal
+// changes nothing, so a client that hammers still gets its full rate.
+//
+// For n above 4096, sub-windows of per/64 are counted instead of admits: never
+// over, and at most 1.6 % under.
+//
+// State lives in memory only. A nil *Window is no limit.
+type Window struct {
+	n   int64 // admits per window, at least 1
+	per int64 // length of the window, ns, at least 1
+
+	mu   sync.Mutex // protects log
+	log  admitLog
+	kept [1]int64 // the ring of a limit of one request needs no memory of its own
+}
+
+// admitLog remembers when requests were admitted. The two forms differ in memory
+// and precision only.
+type admitLog interface {
+	// inWindow returns how many of the admits count at now, and how long it takes
+	// until fewer than limit count.
+	inWindow(now, per, limit int64) (count, wait int64)
+	add(now int64)
+}
+
+// NewWindow returns a limit of rate requests per that many seconds, or nil (no
+// limit) where either is zero or less. A rate below one stretches the window:
+// 0.5 per 1 s is one per 2 s. Any other fraction is cut off: 2.5 per 10 s is 2.
+func NewWindow(rate, per float64) *Window {
+	n, length := Effective(rate, per)
+	if n == 0 {
+		return nil
+	}
+	w := &Window{n: n, per: length}
+	if n <= exactLimit {
+		w.log = &ring{max: int(n), times: w.kept[:]}
+	} else {
+		w.log = newSubWindows(length)
+	}
+	return w
+}
+
+// Effective returns the limit that NewWindow enforces for rate and per: n requests
+// in any ns nanoseconds, or zeros for no limit.
+func Effective(rate, per float64) (n, ns int64) {
+	switch {
+	case math.IsNaN(rate) || math.IsNaN(per) || rate <= 0 || per <= 0:
+		return 0, 0
+	case rate < 1:
+		return 1, min(Nanoseconds(per/rate), longest)
+	case rate >= math.MaxInt64:
+		return 0, 0
+	}
+	return int64(rate), min(Nanoseconds(per), longest)
+}
+
+// longest is the longest window, 146 years: short enough that adding one more
+// sub-window to it cannot overflow.
+const longest = 1 << 62
+
+// RateState is what a Window had to say about one request.
+type RateState struct {
+	Limit     int64         // requests per window; 0 = no limit
+	Per       time.Duration // length of the window
+	Remaining int64         // admits left at this moment, after the request
+	Reset     time.Duration // until all the window is free again
+	Retry     time.Duration // until one more may pass; 0 while Remaining > 0
+}
+
+// State returns the state at now and charges nothing.
+func (w *Window) State(now Now) RateState {
+	if w == nil {
+		return RateState{}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.stateLocked(now.Mono)
+}
+
+// admitsLocked reports whether one more request may pass.
+func (w *Window) admitsLocked(now int64) bool {
+	count, _ := w.log.inWindow(now, w.per, w.n)
+	return count < w.n
+}
+
+func (w *Window) stateLocked(now int64) RateState {
+	count, wait := w.log.inWindow(now, w.per, w.n)
+	_, reset := w.log.inWindow(now, w.per, 1)
+	return RateState{
+		Limit:     w.n,
+		Per:       time.Duration(w.per),
+		Remaining: max(0, w.n-count),
+		Reset:     time.Duration(reset),
+		Retry:     time.Duration(wait),
+	}
+}
+
+// Idle reports whether forgetting the window at now would admit nobody earlier.
+func (w *Window) Idle(now Now) bool {
+	return w == nil || w.State(now).Reset == 0
+}
+
+// Same reports whether a window made from rate and per would limit alike.
+func (w *Window) Same(rate, per float64) bool {
+	n, ns := Effective(rate, per)
+	if w == nil {
+		return n == 0
+	}
+	return w.n == n && w.per == ns
+}
+
+// ring holds the times of the last admits, oldest at head. It grows to max as it
+// fills: a user with a limit of 1000 that sends 3 requests a window pays for 4.
+type ring struct {
+	max   int
+	times []int64
+	head  int
+	size  int
+}
+
+func (r *ring) inWindow(now, per, limit int64) (count, wait int64) {
+	// Time of the ring never runs backwards: a caller that read its clock before
+	// another one was admitted is moved up to that admit.
+	now = max(now, r.last())
+	for r.size > 0 && now-r.times[r.head] >= per {
+		r.head = (r.head + 1) % len(r.times)
+		r.size--
+	}
+	count = int64(r.size)
+	if count < limit {
+		return count, 0
+	}
+	// The entry that has to leave so that limit-1 remain.
+	leaves := r.times[(r.head+int(count-limit))%len(r.times)]
+	return count, addSaturating(leaves, per) - now
+}
+
+func (r *ring) last() int64 {
+	if r.size == 0 {
+		return math.MinInt64
+	}
+	return r.times[(r.head+r.size-1)%len(r.times)]
+}
+
+func (r *ring) add(now int64) {
+	now = max(now, r.last())
+	if r.size == len(r.times) {
+		r.grow()
+	}
+	r.times[(r.head+r.size)%len(r.times)] = now
+	r.size++
+}
+
+func (r *ring) grow() {
+	grown := make([]int64, min(r.max, 2*len(r.times)))
+	n := copy(grown, r.times[r.head:])
+	copy(grown[n:], r.times[:r.head])
+	r.times, r.head = grown, 0
+}
+
+// subWindowCount is how many parts a large limit's window is cut into. The oldest
+// part that the window touches is counted in full, hence one counter more.
+const subWindowCount = 64
+
+type subWindows struct {
+	length int64 // of one part, ns, rounded up: a longer part only refuses more
+	newest int64 // number of the part that the last admit fell into
+	counts [subWindowCount + 1]int64
+	total  int64
+}
+
+func newSubWindows(per int64) *subWindows {
+	length := per / subWindowCount
+	if per%subWindowCount != 0 {
+		length++
+	}
+	return &subWindows{length: length}
+}
+
+// part maps a time to its sub-window. Monotonic time starts at zero, and a caller
+// that was overtaken counts as being in the newest part.
+func (s *subWindows) part(now int64) int64 { return max(now/s.length, s.newest) }
+
+func (s *subWindows) inWindow(now, _, limit int64) (count, wait int64) {
+	s.advance(s.part(now))
+	if s.total < limit {
+		return s.total, 0
+	}
+	if s.counts[index(s.newest)] >= limit {
+		return s.total, s.until(s.newest, now)
+	}
+	// Parts fall out one at a time, oldest first.
+	left := s.total
+	oldest := s.newest - subWindowCount
+	for left -= s.counts[index(oldest)]; left >= limit; left -= s.counts[index(oldest)] {
+		oldest++
+	}
+	return s.total, s.until(oldest, now)
+}
+
+// until returns how long it takes for part to leave the window; never zero.
+func (s *subWindows) until(part, now int64) int64 {
+	return max(1, (part+subWindowCount+1)*s.length-now)
+}
+
+func (s *subWindows) add(now int64) {
+	s.advance(s.part(now))
+	s.counts[index(s.newest)]++
+	s.total++
+}
+
+// advance drops the parts that a window ending in part no longer touches.
+func (s *subWindows) advance(part int64) {
+	if part-s.newest > subWindowCount {
+		s.counts, s.total, s.newest = [subWindowCount + 1]int64{}, 0, part
+		return
+	}
+	for s.newest < part {
+		s.newest++
+		s.total -= s.counts[index(s.newest)]
+		s.counts[index(s.newest)] = 0
+	}
+}
+
+func index(part int64) int64 {
+	const n = subWindowCount + 1
+	return (part%n + n) % n
+}
