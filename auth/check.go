@@ -40,6 +40,7 @@ type Verdict struct {
 	Rate    limiter.RateState
 	Quota   limiter.QuotaState
 	Retry   time.Duration // when asking again makes sense; 0 = not said
+	At      limiter.Now   // the moment that Rate and Quota are of
 }
 
 // Settings are the parts of the configuration that decide. They are replaced as one
@@ -252,7 +253,7 @@ func (c *Checker) charge(now *limiter.Now, s *Settings, api *API, v *Verdict) {
 	deadline := now.Mono + int64(s.QuotaWait)
 	for {
 		result := limiter.Admit(*now, limits)
-		v.Rate, v.Quota, v.Retry = result.Rate, result.Quota, result.Retry
+		v.Rate, v.Quota, v.Retry, v.At = result.Rate, result.Quota, result.Retry, *now
 		switch result.Outcome {
 		case limiter.Admitted:
 			return

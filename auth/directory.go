@@ -9,7 +9,7 @@ import (
 	"sidekey/limiter"
 )
 
-// Errors of a [Source].
+// Errors of a store.
 var (
 	// ErrNoUser says that there is no such user.
 	ErrNoUser = errors.New("no such user")
@@ -18,6 +18,9 @@ var (
 	ErrDamaged = errors.New("the record is damaged")
 	// ErrStoreDown says that the store cannot be read or written at the moment.
 	ErrStoreDown = errors.New("the store is not available")
+	// ErrOutcomeUnknown says that a commit failed: the write may or may not be in the
+	// file. Reading the user again tells.
+	ErrOutcomeUnknown = errors.New("the outcome of the write is unknown")
 )
 
 // Source is where records come from.
@@ -95,6 +98,17 @@ func (d *Directory) Live(org, user string) *Account {
 		return e.account.Load()
 	}
 	return nil
+}
+
+// Quota returns the live state of a user's own quota, whether the user is active or
+// not. r and kept are what the store holds.
+func (d *Directory) Quota(r Record, kept []KeptQuota, now limiter.Now) limiter.QuotaState {
+	if a := d.Live(r.Org, r.User); a != nil && a.generation == r.Generation {
+		return a.quota.State(now)
+	}
+	key := limiter.QuotaKey{Org: r.Org, User: r.User}
+	s := &r.Session
+	return limiter.NewQuota(key, s.QuotaMax, s.QuotaRenewalRate, state(kept, r.Generation, ""), nil).State(now)
 }
 
 func (d *Directory) find(hash uint64, org string, user []byte) *entry {

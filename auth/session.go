@@ -175,10 +175,29 @@ type unknown struct {
 type Record struct {
 	Org        string  `json:"org"`
 	User       string  `json:"user"`
-	Generation uint64  `json:"generation"` // raised by every write that starts the quota afresh
+	Generation uint64  `json:"-"` // raised by every write that starts the quota afresh
 	Session    Session `json:"session"`
 }
 
-// KeyID is the name of the user in lists: the org's id with the user's name behind
-// it (Tyk's key_id).
-func (r Record) KeyID() string { return r.Org + r.User }
+// Name is a user's name with its org.
+type Name struct {
+	Org, User string
+}
+
+// Name names the record's user.
+func (r Record) Name() Name { return Name{r.Org, r.User} }
+
+// Normalise brings a session that came in a request into the form that is stored:
+// what is state or set by us is cleared, the two ways of naming policies agree.
+func (s *Session) Normalise() {
+	s.QuotaRenews, s.QuotaRemaining = 0, 0
+	s.DateCreated, s.LastUpdated = "", ""
+	s.BasicAuth.HashType, s.BasicAuth.User = "", ""
+	if len(s.ApplyPolicies) == 0 && s.ApplyPolicyID != "" {
+		s.ApplyPolicies = []string{s.ApplyPolicyID}
+	}
+	s.ApplyPolicyID = ""
+	if len(s.ApplyPolicies) > 0 {
+		s.ApplyPolicyID = s.ApplyPolicies[0]
+	}
+}

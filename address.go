@@ -1,0 +1,81 @@
+package main
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+// address is where a listener listens. In the configuration it is "HOST:PORT", where
+// no host means every address of the machine and port 0 a free port, or "unix:/PATH".
+type address struct {
+	network string // "tcp" or "unix", for [net.Listen]
+	where   string // "HOST:PORT" or "/PATH", for [net.Listen]
+
+	ip   netip.Addr // not valid for a name other than localhost and for "unix"
+	port uint64
+}
+
+// maxSocketPath is how many bytes the path of a unix socket may have on Linux.
+const maxSocketPath = 107
+
+var (
+	errAddress = errors.New(`"HOST:PORT" with a port from 0 to 65535 is wanted ("[::1]:80" for IPv6), or "unix:/PATH"`)
+	errSocket  = errors.New(`"unix:" and an absolute path of at most 107 bytes are wanted`)
+)
+
+// parseAddress reads an address. The error's text says what is wanted instead.
+func parseAddress(text string) (address, error) {
+	if path, ok := strings.CutPrefix(text, "unix:"); ok {
+		if !filepath.IsAbs(path) || len(path) > maxSocketPath || strings.ContainsFunc(path, unicode.IsControl) {
+			return address{}, errSocket
+		}
+		return address{network: "unix", where: filepath.Clean(path)}, nil
+	}
+	host, port, err := net.SplitHostPort(text)
+	if err != nil {
+		return address{}, errAddress
+	}
+	a := address{network: "tcp", where: text}
+	if a.port, err = strconv.ParseUint(port, 10, 16); err != nil {
+		return address{}, errAddress
+	}
+	switch {
+	case host == "":
+		a.ip = netip.IPv6Unspecified()
+	case strings.EqualFold(host, "localhost"):
+		a.ip = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	default:
+		// A name is not looked up: its address may be another one at the next start.
+		if a.ip, err = netip.ParseAddr(host); err != nil && !isHostName(host) {
+			return address{}, errAddress
+		}
+	}
+	a.ip = a.ip.Unmap()
+	return a, nil
+}
+
+// isLoopback reports whether nobody but this machine can reach the address, as far as
+// its text tells.
+func (a address) isLoopback() bool { return a.network == "unix" || a.ip.IsLoopback() }
+
+// meets reports whether two listeners cannot have both addresses.
+func (a address) meets(b address) bool {
+	if a.network == "unix" || b.network == "unix" {
+		return a.network == b.network && a.where == b.where
+	}
+	sameHost := a.ip.IsUnspecified() || b.ip.IsUnspecified() || a.ip.IsValid() && a.ip == b.ip
+	return a.port == b.port && a.port != 0 && (sameHost || strings.EqualFold(a.where, b.where))
+}
+
+// isHostName reports whether text can be a host's name or its IPv4 address. An
+// underscore is in no name of the DNS, but in names of container networks.
+func isHostName(text string) bool {
+	return text != "" && len(text) <= 253 && !strings.ContainsFunc(text, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-._", r))
+	})
+}

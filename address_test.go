@@ -1,0 +1,84 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestAddress(t *testing.T) {
+	bad := func(text string) {
+		t.Helper()
+		if a, err := parseAddress(text); err == nil {
+			t.Errorf("%q was read as %+v", text, a)
+		}
+	}
+	bad("")
+	bad("127.0.0.1")
+	bad("127.0.0.1:")
+	bad("127.0.0.1:http")
+	bad("127.0.0.1:+80")
+	bad("127.0.0.1:65536")
+	bad("::1:80")
+	bad("[::1]")
+	bad("[::1:80")
+	bad("two words:80")
+	bad("http://127.0.0.1:80")
+	bad("host/path:80")
+	bad("unix:")
+	bad("unix:relative.sock")
+	bad("unix:@abstract")
+	bad("unix:/with\nnewline")
+	bad("unix:/" + strings.Repeat("a", maxSocketPath))
+
+	good := func(text, network, where string, loopback bool) {
+		t.Helper()
+		a, err := parseAddress(text)
+		if err != nil {
+			t.Errorf("%q: %v", text, err)
+		} else if a.network != network || a.where != where || a.isLoopback() != loopback {
+			t.Errorf("%q: got %q %q loopback %t, want %q %q loopback %t",
+				text, a.network, a.where, a.isLoopback(), network, where, loopback)
+		}
+	}
+	good("127.0.0.1:9191", "tcp", "127.0.0.1:9191", true)
+	good("127.8.8.8:0", "tcp", "127.8.8.8:0", true)
+	good("localhost:65535", "tcp", "localhost:65535", true)
+	good("[::1]:80", "tcp", "[::1]:80", true)
+	good("[::ffff:127.0.0.1]:80", "tcp", "[::ffff:127.0.0.1]:80", true)
+	good("unix:/run//sidekey.sock", "unix", "/run/sidekey.sock", true)
+	good(":80", "tcp", ":80", false)
+	good("0.0.0.0:80", "tcp", "0.0.0.0:80", false)
+	good("[::]:80", "tcp", "[::]:80", false)
+	good("10.0.0.1:80", "tcp", "10.0.0.1:80", false)
+	// What a name stands for is not known.
+	good("localhost.example.com:80", "tcp", "localhost.example.com:80", false)
+	good("side_key:80", "tcp", "side_key:80", false)
+}
+
+func TestAddressMeets(t *testing.T) {
+	f := func(a, b string, want bool) {
+		t.Helper()
+		first, err1 := parseAddress(a)
+		second, err2 := parseAddress(b)
+		if err1 != nil || err2 != nil {
+			t.Fatal(err1, err2)
+		}
+		if first.meets(second) != want || second.meets(first) != want {
+			t.Errorf("%s and %s: got %t and %t, want %t", a, b, first.meets(second), second.meets(first), want)
+		}
+	}
+	f("127.0.0.1:80", "127.0.0.1:80", true)
+	f("127.0.0.1:80", "LocalHost:80", true)
+	f("127.0.0.1:80", ":80", true)
+	f("[::1]:80", "0.0.0.0:80", true)
+	f("sidekey:80", "SIDEKEY:80", true)
+	f("unix:/run/a", "unix:/run/../run/a", true)
+	f("127.0.0.1:80", "127.0.0.1:81", false)
+	f("127.0.0.1:80", "127.0.0.2:80", false)
+	f("127.0.0.1:80", "[::1]:80", false)
+	f("sidekey:80", "other:80", false)
+	f("unix:/run/a", "unix:/run/b", false)
+	f("unix:/run/a", "127.0.0.1:80", false)
+	// Each gets a free port of its own.
+	f("127.0.0.1:0", "127.0.0.1:0", false)
+}

@@ -1,0 +1,186 @@
+// Package admin is the listener for people and tools: users, health, and later the
+// web page. It speaks two dialects of one API, the Tyk Dashboard's (/api) and the
+// Tyk Gateway's (/tyk), over the same operations.
+//
+// It is meant for loopback, but a browser on the same machine will talk to it in the
+// name of any page: see guard.go.
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"sidekey/auth"
+	"sidekey/limiter"
+)
+
+// Users is what the admin listener needs of a store.
+type Users interface {
+	// Load returns a user's record and quotas of one moment, or [auth.ErrNoUser],
+	// [auth.ErrDamaged], [auth.ErrStoreDown].
+	Load(org, user string) (auth.Record, []auth.KeptQuota, error)
+	// Update changes one user in one step: edit is given the record as it stands, or
+	// nil, and returns the one to store, nil to delete, or an error to change
+	// nothing. A record with Generation 0 starts the quotas afresh. When Update
+	// returns nil the change is durable and acts on every check that starts then.
+	Update(org, user string, edit func(old *auth.Record) (*auth.Record, error)) (auth.Record, error)
+	// Names returns up to n names after one, in order.
+	Names(after auth.Name, n int) ([]auth.Name, error)
+}
+
+// Config is what the admin listener does not find out itself.
+type Config struct {
+	Users     Users
+	Directory *auth.Directory
+	Settings  func() *auth.Settings // the configuration in force
+	Rules     func() auth.Rules     // what sessions are checked against
+	Secret    string
+	Hosts     []string // allowed in Host besides the loopback names, lower case
+	Org       string   // of a request that names none
+	Reload    func() error
+	Health    func() Health
+	Version   string
+	Log       *slog.Logger
+}
+
+// Handler answers the requests of the admin listener.
+type Handler struct {
+	Config
+	guard guard
+}
+
+// NewHandler returns a handler.
+func NewHandler(c Config) *Handler {
+	return &Handler{Config: c, guard: newGuard(c.Secret, c.Hosts)}
+}
+
+// maxBody is the longest body that is read.
+const maxBody = 1 << 20
+
+// NewServer returns the server of the admin listener.
+func NewServer(h *Handler) *fasthttp.Server {
+	return &fasthttp.Server{
+		Handler:                      h.Handle,
+		ErrorHandler:                 h.unreadable,
+		Logger:                       logger{h.Log},
+		ReadTimeout:                  10 * time.Second,
+		WriteTimeout:                 30 * time.Second,
+		IdleTimeout:                  2 * time.Minute,
+		Concurrency:                  1024,
+		ReadBufferSize:               32 << 10,
+		MaxRequestBodySize:           maxBody,
+		DisablePreParseMultipartForm: true,
+		SecureErrorLogMessage:        true,
+		NoDefaultServerHeader:        true,
+		NoDefaultContentType:         true,
+		CloseOnShutdown:              true,
+	}
+}
+
+// Handle answers one request.
+func (h *Handler) Handle(ctx *fasthttp.RequestCtx) {
+	c := &call{Handler: h, ctx: ctx, dialect: dialectOf(ctx.Request.Header.RequestURI())}
+	defer func() {
+		if p := recover(); p != nil {
+			h.Log.Error("BUG: an admin request panicked", "panic", p, "stack", string(debug.Stack()))
+			c.fail(failure(fasthttp.StatusInternalServerError, "internal error"))
+		}
+	}()
+	header := &ctx.Response.Header
+	header.Set("Cache-Control", "no-store")
+	header.Set("X-Content-Type-Options", "nosniff")
+	if err := h.guard.check(ctx, c.dialect); err != nil {
+		c.fail(err)
+		return
+	}
+	route, params, err := match(string(ctx.Method()), ctx.Request.Header.RequestURI(), c.dialect)
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	c.params = params
+	if err := route.handle(c); err != nil {
+		c.fail(err)
+	}
+}
+
+// unreadable answers what is no HTTP request, or too large a one.
+func (h *Handler) unreadable(ctx *fasthttp.RequestCtx, err error) {
+	c := &call{Handler: h, ctx: ctx, dialect: dialectOf(ctx.Request.Header.RequestURI())}
+	var small *fasthttp.ErrSmallBuffer
+	switch {
+	case errors.Is(err, fasthttp.ErrBodyTooLarge):
+		c.fail(failure(fasthttp.StatusRequestEntityTooLarge, "Request malformed: body: at most %d bytes are wanted", maxBody))
+	case errors.As(err, &small):
+		c.fail(failure(fasthttp.StatusRequestHeaderFieldsTooLarge, "Request malformed: the header is too large"))
+	default:
+		c.fail(failure(fasthttp.StatusBadRequest, "Request malformed: this is no HTTP request"))
+	}
+}
+
+// call is one request on its way to an answer. Everything it takes out of ctx is a
+// copy: what is stored must not be fasthttp's to overwrite.
+type call struct {
+	*Handler
+	ctx     *fasthttp.RequestCtx
+	dialect dialect
+	params  map[string]string // of the path, decoded
+}
+
+func (c *call) query(name string) string { return string(c.ctx.QueryArgs().Peek(name)) }
+
+func (c *call) now() limiter.Now { return limiter.At(time.Now()) }
+
+// background is the context of work that outlives no request: hashing a password.
+func (c *call) background() context.Context { return context.Background() }
+
+// failed is an error that the caller is told as it stands.
+type failed struct {
+	status  int
+	message string
+}
+
+func (f failed) Error() string { return f.message }
+
+func failure(status int, format string, args ...any) error {
+	return failed{status, fmt.Sprintf(format, args...)}
+}
+
+// fail is the one place where an error becomes an answer. What is not known to be
+// safe to show is logged and not shown.
+func (c *call) fail(err error) {
+	var known failed
+	var problems auth.Problems
+	switch {
+	case errors.As(err, &known):
+	case errors.As(err, &problems):
+		known = failed{fasthttp.StatusBadRequest, "Request malformed: " + problems.Error()}
+	case errors.Is(err, auth.ErrDamaged):
+		known = failed{fasthttp.StatusConflict, "The record is damaged: write it anew (POST) or restore a backup"}
+	case errors.Is(err, auth.ErrStoreDown):
+		known = failed{fasthttp.StatusServiceUnavailable, "The store is not available; nothing was written"}
+	case errors.Is(err, auth.ErrBusy):
+		known = failed{fasthttp.StatusServiceUnavailable, "Too many passwords are being hashed; nothing was written"}
+	case errors.Is(err, auth.ErrOutcomeUnknown):
+		c.Log.Error("a write failed", "error", err)
+		known = failed{fasthttp.StatusServiceUnavailable, "The write failed and may or may not have been done: read the user again"}
+	default:
+		c.Log.Error("an admin request failed", "error", err)
+		known = failed{fasthttp.StatusInternalServerError, "internal error"}
+	}
+	c.ctx.Response.ResetBody()
+	c.send(known.status, c.dialect.failure(known.message))
+}
+
+// logger passes on what fasthttp has to say.
+type logger struct{ log *slog.Logger }
+
+func (l logger) Printf(format string, args ...any) {
+	l.log.Debug("admin listener", "error", fmt.Sprintf(format, args...))
+}

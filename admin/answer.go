@@ -1,0 +1,80 @@
+package admin
+
+import (
+	"bytes"
+	"strconv"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/valyala/fasthttp"
+)
+
+// dialect is a form of the API: how errors look and which fields a session shows.
+type dialect int
+
+const (
+	plain     dialect = iota // health and other pages of our own
+	dashboard                // /api
+	gateway                  // /tyk
+)
+
+func dialectOf(target []byte) dialect {
+	switch {
+	case bytes.HasPrefix(target, []byte("/api/")):
+		return dashboard
+	case bytes.HasPrefix(target, []byte("/tyk/")), bytes.Equal(target, []byte("/tyk")):
+		return gateway
+	}
+	return plain
+}
+
+// status is Tyk Gateway's object for errors.
+type status struct {
+	Status  string `json:"status"`
+	Message string `json:"message"`
+}
+
+// message is Tyk Dashboard's object for errors and for done.
+type message struct {
+	Status  string         `json:"Status"`
+	Message string         `json:"Message"`
+	Meta    jsontext.Value `json:"Meta"`
+}
+
+func (d dialect) failure(text string) any {
+	if d == dashboard {
+		return message{Status: "Error", Message: text}
+	}
+	return status{"error", text}
+}
+
+// encoding is how answers are written: Tyk's clients expect null where a list is
+// empty, and ? & < > as they are.
+var encoding = json.JoinOptions(
+	json.FormatNilSliceAsNull(true),
+	json.Deterministic(true),
+	jsontext.EscapeForHTML(false),
+)
+
+// send writes a JSON answer with a line end behind it, as Tyk does.
+func (c *call) send(code int, body any, options ...json.Options) {
+	text, err := json.Marshal(body, append([]json.Options{encoding}, options...)...)
+	if err != nil {
+		c.Log.Error("BUG: an answer cannot be written", "error", err)
+		code, text = fasthttp.StatusInternalServerError, []byte(`{"status":"error","message":"internal error"}`)
+	}
+	c.ctx.SetStatusCode(code)
+	c.ctx.SetContentType("application/json")
+	c.ctx.Response.AppendBody(text)
+	c.ctx.Response.AppendBodyString("\n")
+}
+
+// warn puts warnings into headers, one each, so that bodies stay Tyk's. A header is
+// printable ASCII on one line whatever the text holds.
+func (c *call) warn(warnings []string) {
+	for _, w := range warnings {
+		quoted := strconv.QuoteToASCII(w)
+		text := bytes.ReplaceAll([]byte(quoted[1:len(quoted)-1]), []byte(`\"`), []byte(`"`))
+		c.ctx.Response.Header.AddBytesV("X-Sidekey-Warning", text)
+	}
+}

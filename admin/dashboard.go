@@ -1,0 +1,143 @@
+package admin
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/valyala/fasthttp"
+
+	"sidekey/auth"
+)
+
+// keyData is the Dashboard's answer about one user.
+type keyData struct {
+	APIModel struct{}     `json:"api_model"`
+	KeyID    string       `json:"key_id"`
+	Data     auth.Session `json:"data"`
+	KeyHash  string       `json:"key_hash"`
+}
+
+func dashboardKey(u found) keyData {
+	s := u.Session
+	s.BasicAuth.User = u.User
+	// Clients of the Dashboard find these objects even where nobody set them.
+	if s.JWTData == nil {
+		s.JWTData = jsontext.Value(`{"secret":""}`)
+	}
+	if s.OAuthKeys == nil {
+		s.OAuthKeys = jsontext.Value(`{}`)
+	}
+	return keyData{KeyID: u.Name().KeyID(), Data: s, KeyHash: u.Name().KeyHash()}
+}
+
+var dashboardMissing = failure(fasthttp.StatusNotFound, "Key not found")
+
+func (c *call) dashboardCreate() error {
+	w, err := c.readSession(c.params["username"])
+	if err != nil {
+		return err
+	}
+	return c.dashboardAnswer(c.create(w))
+}
+
+func (c *call) dashboardReplace() error {
+	w, err := c.readSession(c.params["username"])
+	if err != nil {
+		return err
+	}
+	return c.dashboardAnswer(c.replace(w, dashboardMissing))
+}
+
+func (c *call) dashboardGet() error {
+	name, err := c.name()
+	if err != nil {
+		return err
+	}
+	return c.dashboardAnswer(c.fetch(name, dashboardMissing))
+}
+
+func (c *call) dashboardAnswer(u found, err error) error {
+	if err != nil {
+		return err
+	}
+	c.send(fasthttp.StatusOK, dashboardKey(u))
+	return nil
+}
+
+func (c *call) dashboardDelete() error {
+	name, err := c.name()
+	if err != nil {
+		return err
+	}
+	if err := c.remove(name, dashboardMissing); err != nil {
+		return err
+	}
+	c.send(fasthttp.StatusOK, message{Status: "OK", Message: "Key deleted successfully"})
+	return nil
+}
+
+func (c *call) dashboardList() error {
+	names, err := c.list(c.params["apiID"], nil)
+	if err != nil {
+		return err
+	}
+	part, pages, err := page(c, names)
+	if err != nil {
+		return err
+	}
+	var answer struct {
+		Data struct {
+			Keys []string `json:"keys"`
+		} `json:"data"`
+		Pages int `json:"pages"`
+	}
+	answer.Data.Keys = make([]string, 0, len(part))
+	for _, name := range part {
+		answer.Data.Keys = append(answer.Data.Keys, name.KeyID())
+	}
+	answer.Pages = pages
+	c.send(fasthttp.StatusOK, answer)
+	return nil
+}
+
+// dashboardDetailed lists users with their sessions, narrowed down by ?q=, a part of
+// the name, the alias or a tag.
+func (c *call) dashboardDetailed() error {
+	text := strings.ToLower(c.query("q"))
+	names, err := c.list("", func(name auth.Name) bool { return c.matches(name, text) })
+	if err != nil {
+		return err
+	}
+	part, pages, err := page(c, names)
+	if err != nil {
+		return err
+	}
+	answer := struct {
+		Keys  []keyData `json:"keys"`
+		Pages int       `json:"pages"`
+	}{Keys: make([]keyData, 0, len(part)), Pages: pages}
+	for _, name := range part {
+		u, err := c.fetch(name, auth.ErrNoUser)
+		switch {
+		case errors.Is(err, auth.ErrNoUser), errors.Is(err, auth.ErrDamaged):
+			continue // gone since the names were read, or not to be shown
+		case err != nil:
+			return err
+		}
+		answer.Keys = append(answer.Keys, dashboardKey(u))
+	}
+	c.send(fasthttp.StatusOK, answer)
+	return nil
+}
+
+// matches reports whether a user's name, alias or one of the tags contains text.
+func (c *call) matches(name auth.Name, text string) bool {
+	contains := func(s string) bool { return strings.Contains(strings.ToLower(s), text) }
+	if contains(name.KeyID()) {
+		return true
+	}
+	r, _, err := c.Users.Load(name.Org, name.User)
+	return err == nil && (contains(r.Session.Alias) || slices.ContainsFunc(r.Session.Tags, contains))
+}

@@ -1,0 +1,128 @@
+package admin
+
+import (
+	"crypto/rand"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/valyala/fasthttp"
+
+	"sidekey/auth"
+)
+
+// modified is the Gateway's answer to a write.
+type modified struct {
+	Key     string `json:"key"`
+	Status  string `json:"status"`
+	Action  string `json:"action"`
+	KeyHash string `json:"key_hash,omitempty"`
+}
+
+func (c *call) gatewayCreate() error { return c.gatewayAdd(c.params["username"]) }
+
+// gatewayGenerate creates a user under a name that nobody chose. Unlike Tyk, which
+// keeps a password given here in plain text, it hashes it.
+func (c *call) gatewayGenerate() error {
+	var random [16]byte
+	if _, err := rand.Read(random[:]); err != nil {
+		return err
+	}
+	return c.gatewayAdd(generated(random[:]))
+}
+
+func (c *call) gatewayAdd(user string) error {
+	w, err := c.readSession(user)
+	if err != nil {
+		return err
+	}
+	withPassword := w.session.BasicAuth.Password != ""
+	u, err := c.create(w)
+	if err != nil {
+		return err
+	}
+	answer := modified{Status: "ok", Action: "added", KeyHash: u.Name().KeyHash()}
+	if !withPassword {
+		// Tyk tells the token of a key that is no login.
+		answer.Key = u.Name().Token()
+	}
+	c.send(fasthttp.StatusOK, answer)
+	return nil
+}
+
+func (c *call) gatewayReplace() error {
+	w, err := c.readSession(c.params["username"])
+	if err != nil {
+		return err
+	}
+	u, err := c.replace(w, failure(fasthttp.StatusNotFound, "Key is not found"))
+	if err != nil {
+		return err
+	}
+	c.send(fasthttp.StatusOK, modified{Key: u.Name().Token(), Status: "ok", Action: "modified"})
+	return nil
+}
+
+func (c *call) gatewayGet() error {
+	name, err := c.name()
+	if err != nil {
+		return err
+	}
+	u, err := c.fetch(name, failure(fasthttp.StatusNotFound, "Key not found"))
+	if err != nil {
+		return err
+	}
+	c.send(fasthttp.StatusOK, u.Session, json.OmitZeroStructFields(true))
+	return nil
+}
+
+var gatewayMissing = failure(fasthttp.StatusNotFound, "There is no such key found")
+
+func (c *call) gatewayDelete() error {
+	name, err := c.name()
+	if err != nil {
+		return err
+	}
+	if err := c.remove(name, gatewayMissing); err != nil {
+		return err
+	}
+	c.send(fasthttp.StatusOK, modified{Key: name.Token(), Status: "ok", Action: "deleted"})
+	return nil
+}
+
+func (c *call) gatewayReset() error {
+	name, err := c.name()
+	if err != nil {
+		return err
+	}
+	if err := c.reset(name, gatewayMissing); err != nil {
+		return err
+	}
+	c.send(fasthttp.StatusOK, modified{Key: name.Token(), Status: "ok", Action: "modified"})
+	return nil
+}
+
+// gatewayList lists key hashes, as Tyk does. ?api_id= narrows them down to the users
+// of one API, ?filter= to those whose hash begins with it or whose name contains it.
+func (c *call) gatewayList() error {
+	filter := c.query("filter")
+	names, err := c.list(c.query("api_id"), func(name auth.Name) bool {
+		return filter == "" || strings.HasPrefix(name.KeyHash(), filter) || strings.Contains(name.KeyID(), filter)
+	})
+	if err != nil {
+		return err
+	}
+	hashes := make([]string, 0, len(names))
+	for _, name := range names {
+		hashes = append(hashes, name.KeyHash())
+	}
+	c.send(fasthttp.StatusOK, map[string][]string{"keys": hashes})
+	return nil
+}
+
+func (c *call) gatewayReload() error {
+	if err := c.Reload(); err != nil {
+		return failure(fasthttp.StatusBadRequest, "The configuration was not reloaded: %v", err)
+	}
+	c.send(fasthttp.StatusOK, status{Status: "ok"})
+	return nil
+}

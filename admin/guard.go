@@ -1,0 +1,110 @@
+package admin
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+)
+
+// guard decides who may talk to the admin listener at all.
+//
+// A page in a browser on this machine can send requests here: by DNS rebinding under
+// a name of its own, or across sites without being able to read the answer. So Host
+// must be a name that leads here by itself, Origin and Sec-Fetch-Site must not be
+// foreign, and no GET changes anything (Caddy CVE-2026-27589, MCP SDKs
+// CVE-2025-66414).
+type guard struct {
+	secret [sha256.Size]byte
+	hosts  []string
+}
+
+func newGuard(secret string, hosts []string) guard {
+	return guard{secret: sha256.Sum256([]byte(secret)), hosts: hosts}
+}
+
+// openOnLoopback are the pages that need no secret from a caller on this machine.
+var openOnLoopback = []string{"/healthz", "/readyz", "/hello"}
+
+func (g guard) check(ctx *fasthttp.RequestCtx, d dialect) error {
+	header := &ctx.Request.Header
+	target := string(header.RequestURI())
+	if !strings.HasPrefix(target, "/") {
+		return failure(fasthttp.StatusBadRequest, "Request malformed: a path is wanted as the request's target")
+	}
+	host := string(header.Host())
+	if !g.allows(host) {
+		return failure(fasthttp.StatusForbidden, "Host is not a loopback name and not one of admin.hosts")
+	}
+	if origins := header.PeekAll("Origin"); len(origins) > 1 || len(origins) == 1 && !strings.EqualFold(string(origins[0]), "http://"+host) {
+		return failure(fasthttp.StatusForbidden, "Origin is another site")
+	}
+	for _, site := range header.PeekAll("Sec-Fetch-Site") {
+		if s := string(site); s != "same-origin" && s != "none" {
+			return failure(fasthttp.StatusForbidden, "Sec-Fetch-Site is another site")
+		}
+	}
+	path, _, _ := strings.Cut(target, "?")
+	if slices.Contains(openOnLoopback, path) && fromThisMachine(ctx.RemoteAddr()) {
+		return nil
+	}
+	if !g.knowsSecret(header) {
+		if d == gateway {
+			return failure(fasthttp.StatusForbidden, "Attempted administrative access with invalid or missing key!")
+		}
+		return failure(fasthttp.StatusUnauthorized, "Not authorised")
+	}
+	return nil
+}
+
+// allows reports whether a Host header names this listener: a loopback address or
+// localhost, or one of the configured names, with any port.
+func (g guard) allows(host string) bool {
+	name := host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		name = h
+	} else {
+		name = strings.TrimSuffix(strings.TrimPrefix(name, "["), "]")
+	}
+	name = strings.ToLower(name)
+	if name == "localhost" || slices.Contains(g.hosts, name) {
+		return true
+	}
+	ip, err := netip.ParseAddr(name)
+	return err == nil && ip.Unmap().IsLoopback()
+}
+
+func fromThisMachine(peer net.Addr) bool {
+	switch addr := peer.(type) {
+	case *net.TCPAddr:
+		return addr.IP.IsLoopback()
+	case *net.UnixAddr:
+		return true
+	}
+	return false
+}
+
+// knowsSecret compares digests, so that neither the time nor the length of a wrong
+// secret tells anything about the right one.
+func (g guard) knowsSecret(header *fasthttp.RequestHeader) bool {
+	var given []byte
+	count := 0
+	for _, name := range []string{"Authorization", "X-Tyk-Authorization"} {
+		for _, value := range header.PeekAll(name) {
+			given = value
+			count++
+		}
+	}
+	if count != 1 {
+		return false
+	}
+	if scheme, rest, found := strings.Cut(string(given), " "); found && strings.EqualFold(scheme, "Bearer") {
+		given = []byte(rest)
+	}
+	digest := sha256.Sum256(given)
+	return subtle.ConstantTimeCompare(digest[:], g.secret[:]) == 1
+}

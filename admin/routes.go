@@ -1,0 +1,96 @@
+package admin
+
+import (
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/valyala/fasthttp"
+)
+
+// route is one request that is answered. A {name} in the pattern stands for one
+// segment of the path.
+type route struct {
+	method, pattern string
+	handle          func(*call) error
+}
+
+var routes []route
+
+func init() {
+	routes = []route{
+		{"GET", "/healthz", (*call).healthz},
+		{"GET", "/readyz", (*call).readyz},
+		{"GET", "/hello", (*call).hello},
+
+		{"POST", "/api/apis/keys/basic/{username}", (*call).dashboardCreate},
+		{"PUT", "/api/apis/keys/basic/{username}", (*call).dashboardReplace},
+		{"GET", "/api/apis/keys/basic/{username}", (*call).dashboardGet},
+		{"DELETE", "/api/apis/keys/basic/{username}", (*call).dashboardDelete},
+		{"GET", "/api/apis/keys", (*call).dashboardList},
+		{"GET", "/api/apis/{apiID}/keys", (*call).dashboardList},
+		{"GET", "/api/keys/detailed", (*call).dashboardDetailed},
+
+		{"POST", "/tyk/keys/create", (*call).gatewayGenerate},
+		{"POST", "/tyk/keys/{username}", (*call).gatewayCreate},
+		{"PUT", "/tyk/keys/{username}", (*call).gatewayReplace},
+		{"GET", "/tyk/keys/{username}", (*call).gatewayGet},
+		{"DELETE", "/tyk/keys/{username}", (*call).gatewayDelete},
+		{"GET", "/tyk/keys", (*call).gatewayList},
+		{"POST", "/tyk/keys/reset/{username}", (*call).gatewayReset},
+		{"GET", "/tyk/reload", (*call).gatewayReload},
+	}
+}
+
+// match finds the route of a request. Segments are decoded once, each by itself, so
+// that the name that is written, read and deleted is the same string, slashes in it
+// included; what cannot be decoded is refused. A trailing slash means nothing.
+func match(method string, target []byte, d dialect) (*route, map[string]string, error) {
+	path, _, _ := strings.Cut(string(target), "?")
+	segments := strings.Split(strings.TrimSuffix(path, "/"), "/")
+	known := false
+	for i := range routes {
+		r := &routes[i]
+		params, ok, err := r.match(segments)
+		if err != nil {
+			return nil, nil, err
+		}
+		if !ok {
+			continue
+		}
+		if r.method == method {
+			return r, params, nil
+		}
+		known = true
+	}
+	if known {
+		return nil, nil, failure(fasthttp.StatusMethodNotAllowed, "Method not supported")
+	}
+	return nil, nil, failure(fasthttp.StatusNotFound, "Not found")
+}
+
+func (r *route) match(segments []string) (params map[string]string, ok bool, err error) {
+	pattern := strings.Split(r.pattern, "/")
+	if len(pattern) != len(segments) {
+		return nil, false, nil
+	}
+	params = make(map[string]string)
+	for i, want := range pattern {
+		name, isParam := strings.CutPrefix(want, "{")
+		if !isParam {
+			if segments[i] != want {
+				return nil, false, nil
+			}
+			continue
+		}
+		value, err := url.PathUnescape(segments[i])
+		if err != nil || !utf8.ValidString(value) {
+			return nil, false, failure(fasthttp.StatusBadRequest, "Request malformed: the path is not valid percent-encoded UTF-8")
+		}
+		if value == "" {
+			return nil, false, nil
+		}
+		params[strings.TrimSuffix(name, "}")] = value
+	}
+	return params, true, nil
+}

@@ -1,0 +1,282 @@
+package admin
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"sidekey/auth"
+)
+
+// found is a user as both dialects show it: the record with its live state put in
+// and its password taken out.
+type found struct {
+	auth.Record
+}
+
+// write is one request that writes a session: its body, checked and ready.
+type write struct {
+	name    auth.Name
+	session auth.Session
+	keep    bool // ?suppress_reset=1: quota and rate go on
+}
+
+// readSession reads and checks the session in the request's body for a user.
+func (c *call) readSession(user string) (write, error) {
+	w := write{name: auth.Name{User: user}, keep: c.query("suppress_reset") == "1"}
+	// Cloned because raw parts of the session refer to the body.
+	session, unknown, err := auth.DecodeSession(bytes.Clone(c.ctx.PostBody()))
+	if err != nil {
+		return w, err
+	}
+	if len(unknown) > 0 && c.query("strict") == "1" {
+		var ps auth.Problems
+		for _, field := range unknown {
+			ps = append(ps, auth.Problem{Field: field, Want: "a session has no such member"})
+		}
+		return w, ps
+	}
+	var warnings []string
+	for _, field := range unknown {
+		warnings = append(warnings, field+": unknown, ignored")
+	}
+	if session.OrgID == "" {
+		session.OrgID = c.Org
+	}
+	w.name.Org = session.OrgID
+	if err := auth.CheckNames(w.name.Org, user); err != nil {
+		return w, err
+	}
+	session.Normalise()
+	more, err := session.Validate(c.Rules(), time.Now().Unix())
+	if err != nil {
+		return w, err
+	}
+	c.warn(append(warnings, more...))
+	w.session = session
+	return w, nil
+}
+
+// hashPassword replaces the password that a session came with by its hash.
+func (c *call) hashPassword(s *auth.Session) (err error) {
+	if s.BasicAuth.Password == "" {
+		return nil
+	}
+	b := &s.BasicAuth
+	b.Password, b.HashType, err = c.Settings().Passwords.Make(c.background(), b.Password)
+	return err
+}
+
+// create writes a user whether there was one or not.
+func (c *call) create(w write) (found, error) {
+	if w.session.BasicAuth.Password == "" {
+		c.warn([]string{"basic_auth_data.password: none given, so nobody can log in as this user"})
+	}
+	if err := c.hashPassword(&w.session); err != nil {
+		return found{}, err
+	}
+	return c.store(w, func(*auth.Record) error { return nil })
+}
+
+// replace writes a user that must exist. Without a password in the request the old
+// one stays.
+func (c *call) replace(w write, missing error) (found, error) {
+	if _, _, err := c.Users.Load(w.name.Org, w.name.User); errors.Is(err, auth.ErrNoUser) {
+		return found{}, missing // before a hash is computed for nothing
+	}
+	given := w.session.BasicAuth.Password != ""
+	if err := c.hashPassword(&w.session); err != nil {
+		return found{}, err
+	}
+	return c.store(w, func(old *auth.Record) error {
+		if old == nil {
+			return missing
+		}
+		w.session.DateCreated = old.Session.DateCreated
+		if !given {
+			w.session.BasicAuth = old.Session.BasicAuth
+		}
+		return nil
+	})
+}
+
+// store writes w in one step after prepare has agreed. prepare may change w.session,
+// which it and this function share.
+func (c *call) store(w write, prepare func(old *auth.Record) error) (found, error) {
+	now := time.Now()
+	w.session.DateCreated = now.UTC().Format(time.RFC3339Nano)
+	stored, err := c.Users.Update(w.name.Org, w.name.User, func(old *auth.Record) (*auth.Record, error) {
+		if err := prepare(old); err != nil {
+			return nil, err
+		}
+		r := auth.Record{Org: w.name.Org, User: w.name.User, Session: w.session}
+		r.Session.LastUpdated = strconv.FormatInt(now.Unix(), 10)
+		if w.keep && old != nil {
+			r.Generation = old.Generation
+		}
+		return &r, nil
+	})
+	if err != nil {
+		return found{}, err
+	}
+	return c.show(stored, nil), nil
+}
+
+// fetch reads a user; missing is the error where there is none.
+func (c *call) fetch(name auth.Name, missing error) (found, error) {
+	r, kept, err := c.Users.Load(name.Org, name.User)
+	if errors.Is(err, auth.ErrNoUser) {
+		return found{}, missing
+	}
+	if err != nil {
+		return found{}, err
+	}
+	return c.show(r, kept), nil
+}
+
+// remove deletes a user; missing is the error where there is none.
+func (c *call) remove(name auth.Name, missing error) error {
+	_, err := c.Users.Update(name.Org, name.User, func(old *auth.Record) (*auth.Record, error) {
+		if old == nil {
+			return nil, missing
+		}
+		return nil, nil
+	})
+	return err
+}
+
+// reset gives a user the quota and the rate back.
+func (c *call) reset(name auth.Name, missing error) error {
+	_, err := c.Users.Update(name.Org, name.User, func(old *auth.Record) (*auth.Record, error) {
+		if old == nil {
+			return nil, missing
+		}
+		r := *old
+		r.Generation = 0
+		return &r, nil
+	})
+	return err
+}
+
+// show puts the live state of its quota into a record and takes the password out.
+func (c *call) show(r auth.Record, kept []auth.KeptQuota) found {
+	s := &r.Session
+	s.BasicAuth.Password = ""
+	q := c.Directory.Quota(r, kept, c.now())
+	s.QuotaRemaining = q.Remaining
+	switch {
+	case q.Renews > 0:
+		s.QuotaRenews = (q.Renews + int64(time.Second) - 1) / int64(time.Second)
+	case s.QuotaRenewalRate > 0:
+		// No period has begun. Tyk shows what it would be had it begun at the write.
+		written, _ := strconv.ParseInt(s.LastUpdated, 10, 64)
+		s.QuotaRenews = written + min(s.QuotaRenewalRate, 1<<40)
+	}
+	return found{r}
+}
+
+// name returns the user that the path and the query name.
+func (c *call) name() (auth.Name, error) {
+	n := auth.Name{Org: c.query("org_id"), User: c.params["username"]}
+	if n.Org == "" {
+		n.Org = c.Org
+		if api := c.Settings().APIs.ByID(c.query("api_id")); api != nil {
+			n.Org = api.Org
+		}
+	}
+	return n, auth.CheckNames(n.Org, n.User)
+}
+
+// perRead is how many names or records are taken out of the store at a time, so that
+// a long list holds up no writer.
+const perRead = 1000
+
+// each calls f with every user's name, in order, until it returns false.
+func (c *call) each(f func(auth.Name) (more bool, err error)) error {
+	var last auth.Name
+	for {
+		names, err := c.Users.Names(last, perRead)
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			if more, err := f(name); err != nil || !more {
+				return err
+			}
+			last = name
+		}
+		if len(names) < perRead {
+			return nil
+		}
+	}
+}
+
+// grants reports whether a user may use an API at all. A damaged user may not.
+func (c *call) grants(name auth.Name, api *auth.API) (bool, error) {
+	if name.Org != api.Org {
+		return false, nil
+	}
+	r, _, err := c.Users.Load(name.Org, name.User)
+	switch {
+	case errors.Is(err, auth.ErrNoUser), errors.Is(err, auth.ErrDamaged):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	_, granted := r.Session.AccessRights[api.ID]
+	return granted || len(r.Session.AccessRights) == 0, nil
+}
+
+// list gathers the users that the request asks for: all, or those that may use the
+// API apiID. pick narrows them down further.
+func (c *call) list(apiID string, pick func(auth.Name) bool) (names []auth.Name, err error) {
+	var api *auth.API
+	if apiID != "" {
+		if api = c.Settings().APIs.ByID(apiID); api == nil {
+			return nil, failure(fasthttp.StatusNotFound, "API %q is not configured", apiID)
+		}
+	}
+	org := c.query("org_id")
+	err = c.each(func(name auth.Name) (bool, error) {
+		if org != "" && name.Org != org || pick != nil && !pick(name) {
+			return true, nil
+		}
+		if api != nil {
+			if ok, err := c.grants(name, api); !ok || err != nil {
+				return true, err
+			}
+		}
+		names = append(names, name)
+		return true, nil
+	})
+	return names, err
+}
+
+// pageSize is how many users the Dashboard shows at a time.
+const pageSize = 10
+
+// page cuts the page that ?p= asks for out of a list: the first where it is missing
+// or 0, all where it is negative.
+func page[T any](c *call, list []T) (part []T, pages int, err error) {
+	pages = (len(list) + pageSize - 1) / pageSize
+	text := c.query("p")
+	if text == "" {
+		text = "1"
+	}
+	p, err := strconv.Atoi(text)
+	if err != nil {
+		return nil, 0, failure(fasthttp.StatusBadRequest, "Request malformed: p = %q: a whole number is wanted", text)
+	}
+	if p < 0 {
+		return list, pages, nil
+	}
+	from := min((max(p, 1)-1)*pageSize, len(list))
+	return list[from:min(from+pageSize, len(list))], pages, nil
+}
+
+// generated is a name for a key that the caller did not name.
+func generated(random []byte) string { return fmt.Sprintf("%x", random) }

@@ -1,0 +1,35 @@
+package check
+
+import (
+	"github.com/valyala/fasthttp"
+
+	"sidekey/auth"
+)
+
+// envoy is ext_authz over HTTP: the client's own method, and its path glued on
+// behind path_prefix. Envoy passes every refusal on as it is, and admits on 200
+// alone.
+var envoy = dialect{
+	name:                 "envoy",
+	read:                 readEnvoy,
+	status:               asIntended,
+	removesAuthorization: true,
+}
+
+func readEnvoy(h *fasthttp.RequestHeader, rest []byte, q *auth.Request) (missing string) {
+	var ok bool
+	if len(rest) == 0 || rest[0] != '/' {
+		return "http_service.path_prefix: /auth/envoy, with the client's path behind it"
+	}
+	q.URI = rest
+	q.Method = h.Method()
+	if q.Host, ok = one(h, headerHost); !ok {
+		return "Host"
+	}
+	client, ok := one(h, headerForwardedFor)
+	if !ok {
+		return "allowed_headers: x-forwarded-for (and use_remote_address: true)"
+	}
+	q.Client = lastHop(client)
+	return ""
+}

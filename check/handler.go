@@ -1,0 +1,133 @@
+// Package check is the listener that proxies ask for every request: may it pass?
+//
+// Every path and method on it is a question; it has no other page, because nothing
+// but an admitted request may ever be answered 2xx (oauth2-proxy CVE-2026-34457).
+//
+// fasthttp lends the bytes of a request until its handler returns, and gives them to
+// the next request on the connection then. So nothing here keeps a slice: it goes
+// down into [auth.Checker.Check], which keeps none either, and what comes back are
+// values and bytes of accounts and constants.
+package check
+
+import (
+	"log/slog"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"sidekey/auth"
+	"sidekey/limiter"
+)
+
+// Config says how verdicts are put into answers.
+type Config struct {
+	QuotaStatus        int  // what the client sees when its quota is used up: 403 or 429
+	RateInHeaders      bool // X-RateLimit-* carry the rate instead of the quota
+	StripAuthorization bool // ask proxies that can be asked to take Authorization off
+}
+
+// Handler answers the proxies.
+type Handler struct {
+	checker *auth.Checker
+	config  atomic.Pointer[Config]
+	log     *slog.Logger
+	notices notices
+}
+
+// NewHandler returns a handler over a checker.
+func NewHandler(checker *auth.Checker, config Config, log *slog.Logger) *Handler {
+	h := &Handler{checker: checker, log: log}
+	h.SetConfig(config)
+	return h
+}
+
+// SetConfig replaces the configuration for all requests that start from now on.
+func (h *Handler) SetConfig(c Config) { h.config.Store(&c) }
+
+// Handle answers one request. A panic is a refusal: the default is to deny.
+func (h *Handler) Handle(ctx *fasthttp.RequestCtx) {
+	defer h.denyPanic(ctx)
+	header := &ctx.Request.Header
+	var q auth.Request
+	d, api, rest := splitPath(header.RequestURI())
+	if d == nil {
+		h.notices.missing(h.log, "none", "a path of /auth/envoy, /auth/nginx or /auth/forward")
+		h.refuse(ctx, &forward, auth.ProxyConfig)
+		return
+	}
+	if missing := d.read(header, rest, &q); missing != "" {
+		h.notices.missing(h.log, d.name, missing)
+		h.refuse(ctx, d, auth.ProxyConfig)
+		return
+	}
+	q.APIID = api
+	q.Headers = clientHeaders{header}
+	q.Authorization, q.AuthorizationCount = q.Headers.Header(headerAuthorization)
+
+	verdict := h.checker.Check(limiter.At(ctx.Time()), &q)
+	h.write(ctx, d, &verdict)
+}
+
+func (h *Handler) refuse(ctx *fasthttp.RequestCtx, d *dialect, reason auth.Reason) {
+	h.write(ctx, d, &auth.Verdict{Reason: reason, Message: reason.Message()})
+}
+
+// denyPanic answers 403 and not 5xx: a client may have found the input that panics,
+// and with failure_mode_allow Envoy lets a request through on 5xx.
+func (h *Handler) denyPanic(ctx *fasthttp.RequestCtx) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	h.log.Error("BUG: a check panicked; the request is refused", "panic", p, "stack", string(debug.Stack()))
+	deny(ctx)
+}
+
+// deny answers what could not be understood. 403 is the one status that every proxy
+// passes on as a refusal.
+func deny(ctx *fasthttp.RequestCtx) {
+	ctx.Response.Reset()
+	ctx.Response.Header.SetNoDefaultContentType(true)
+	ctx.SetStatusCode(fasthttp.StatusForbidden)
+	ctx.Response.Header.SetCanonical(nameErrorStatus, []byte("403"))
+	ctx.Response.Header.SetCanonical(nameCacheControl, noStore)
+	ctx.Response.Header.SetCanonical(nameContentType, jsonType)
+	ctx.SetBodyString(`{"error": "Request not understood"}`)
+}
+
+// clientHeaders gives the decision access to the headers that the proxy passed on.
+type clientHeaders struct {
+	header *fasthttp.RequestHeader
+}
+
+func (c clientHeaders) Header(name string) (value []byte, count int) {
+	values := c.header.PeekAll(name)
+	if len(values) == 0 {
+		return nil, 0
+	}
+	return values[0], len(values)
+}
+
+// notices logs what is wrong with a proxy's configuration, each thing at most every
+// ten seconds: the proxy repeats it with every request.
+type notices struct {
+	last [64]atomic.Int64 // Unix nanoseconds, by a hash of the notice
+}
+
+const noticeEvery = 10 * time.Second
+
+func (n *notices) missing(log *slog.Logger, dialect, setting string) {
+	hash := uint32(2166136261)
+	for _, c := range []byte(dialect + setting) {
+		hash = (hash ^ uint32(c)) * 16777619
+	}
+	slot := &n.last[hash%uint32(len(n.last))]
+	now := time.Now().UnixNano()
+	last := slot.Load()
+	if last != 0 && now-last < int64(noticeEvery) || !slot.CompareAndSwap(last, now) {
+		return
+	}
+	log.Warn("refused: the proxy does not say what it has to, exactly once", "reason", auth.ProxyConfig.String(), "dialect", dialect, "missing", setting)
+}

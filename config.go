@@ -1,0 +1,214 @@
+package main
+
+import (
+	"cmp"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"sidekey/auth"
+)
+
+// Config is the whole configuration, as sidecar.toml spells it. That file explains
+// every key; the comments here say what callers must know besides.
+type Config struct {
+	DataDir         string        `toml:"data_dir"`
+	ShutdownTimeout time.Duration `toml:"shutdown_timeout"`
+
+	Log       LogConfig        `toml:"log"`
+	Check     CheckConfig      `toml:"check"`
+	Admin     AdminConfig      `toml:"admin"`
+	Passwords PasswordConfig   `toml:"passwords"`
+	Limits    LimitConfig      `toml:"limits"`
+	Rights    RightsConfig     `toml:"rights"`
+	APIs      []API            `toml:"apis"`     // as written; [Config.apiList] is what they mean
+	Policies  []map[string]any `toml:"policies"` // every entry is refused by [Config.Validate]
+}
+
+// LogConfig is what is logged, and how.
+type LogConfig struct {
+	Level  string `toml:"level"`  // a key of logLevels
+	Format string `toml:"format"` // "text" or "json"
+}
+
+// CheckConfig is the listener that proxies ask.
+type CheckConfig struct {
+	Listen             string            `toml:"listen"` // see [parseAddress]
+	Realm              string            `toml:"realm"`
+	StripAuthorization bool              `toml:"strip_authorization"`
+	MetaHeaders        map[string]string `toml:"meta_headers"` // from the name in meta_data to the header's
+
+	ReadTimeout    time.Duration `toml:"read_timeout"`
+	WriteTimeout   time.Duration `toml:"write_timeout"`
+	IdleTimeout    time.Duration `toml:"idle_timeout"`
+	MaxConnections int           `toml:"max_connections"`
+	MaxHeaderBytes int           `toml:"max_header_bytes"`
+}
+
+// AdminConfig is the listener for people and tools.
+type AdminConfig struct {
+	Listen      string   `toml:"listen"`      // see [parseAddress]
+	SecretFile  string   `toml:"secret_file"` // "": see [Config.SecretPath]
+	OrgID       string   `toml:"org_id"`
+	Hosts       []string `toml:"hosts"` // besides the loopback names, in lower case
+	AllowRemote bool     `toml:"allow_remote"`
+}
+
+// PasswordConfig is how passwords are stored and checked.
+type PasswordConfig struct {
+	Hash          string        `toml:"hash"`
+	BcryptCost    int           `toml:"bcrypt_cost"`
+	VerifiedTTL   time.Duration `toml:"verified_ttl"`   // 0: a password is never remembered
+	MaxConcurrent int           `toml:"max_concurrent"` // 0: see [PasswordConfig.Concurrent]
+	MaxWait       time.Duration `toml:"max_wait"`       // 0: a login never waits
+}
+
+// LimitConfig is what clients learn about rates and quotas.
+type LimitConfig struct {
+	QuotaExceededStatus int           `toml:"quota_exceeded_status"`
+	Headers             string        `toml:"headers"` // "quota" or "rate"
+	QuotaWait           time.Duration `toml:"quota_wait"`
+}
+
+// RightsConfig is how access rights are read.
+type RightsConfig struct {
+	// AllowEmptyRights is apis.allow_empty_rights in the contract. TOML gives it no
+	// room there: apis is an array of tables.
+	AllowEmptyRights bool `toml:"allow_empty_rights"`
+}
+
+// API is one [[apis]] entry. An empty name, org or realm stands for what
+// [Config.apiList] puts there.
+type API struct {
+	ID         string   `toml:"id"`
+	Name       string   `toml:"name"`
+	OrgID      string   `toml:"org_id"`
+	Hosts      []string `toml:"hosts"`
+	ListenPath string   `toml:"listen_path"`
+
+	Versions       []string `toml:"versions"`
+	VersionHeader  string   `toml:"version_header"`
+	DefaultVersion string   `toml:"default_version"`
+
+	Realm  string `toml:"realm"`
+	Active bool   `toml:"active"`
+
+	Rate             float64 `toml:"rate"`
+	Per              float64 `toml:"per"` // seconds
+	DisableRateLimit bool    `toml:"disable_rate_limit"`
+	DisableQuota     bool    `toml:"disable_quota"`
+
+	HMAC bool `toml:"hmac"`
+}
+
+// DefaultConfig returns the configuration of an empty file.
+func DefaultConfig() Config {
+	return Config{
+		DataDir:         "data",
+		ShutdownTimeout: 5 * time.Second,
+		Log:             LogConfig{Level: "info", Format: "text"},
+		Check: CheckConfig{
+			Listen:             "127.0.0.1:9191",
+			Realm:              "sidekey",
+			StripAuthorization: true,
+			MetaHeaders:        map[string]string{},
+			ReadTimeout:        5 * time.Second,
+			WriteTimeout:       5 * time.Second,
+			IdleTimeout:        2 * time.Minute,
+			MaxConnections:     100_000,
+			MaxHeaderBytes:     64 << 10,
+		},
+		Admin: AdminConfig{
+			Listen: "127.0.0.1:9192",
+			OrgID:  "default",
+			Hosts:  []string{},
+		},
+		Passwords: PasswordConfig{
+			Hash:        "bcrypt",
+			BcryptCost:  10,
+			VerifiedTTL: 5 * time.Minute,
+			MaxWait:     500 * time.Millisecond,
+		},
+		Limits: LimitConfig{
+			QuotaExceededStatus: 403,
+			Headers:             "quota",
+			QuotaWait:           100 * time.Millisecond,
+		},
+		Rights: RightsConfig{AllowEmptyRights: true},
+	}
+}
+
+// defaultAPI returns an [[apis]] entry without keys.
+func defaultAPI() API {
+	return API{
+		Hosts:          []string{},
+		ListenPath:     "/",
+		Versions:       []string{},
+		VersionHeader:  "x-api-version",
+		DefaultVersion: "Default",
+		Active:         true,
+	}
+}
+
+// apiList returns the APIs that the configuration means: one for everything where
+// none is written, and each with what it takes over from other keys filled in.
+func (c Config) apiList() []auth.API {
+	written := c.APIs
+	if len(written) == 0 {
+		everything := defaultAPI()
+		everything.ID, everything.Name = "default", "Default API"
+		written = []API{everything}
+	}
+	list := make([]auth.API, len(written))
+	for i, a := range written {
+		list[i] = auth.API{
+			ID:               a.ID,
+			Name:             cmp.Or(a.Name, a.ID),
+			Org:              cmp.Or(a.OrgID, c.Admin.OrgID),
+			Hosts:            a.Hosts,
+			ListenPath:       a.ListenPath,
+			Versions:         a.Versions,
+			VersionHeader:    a.VersionHeader,
+			DefaultVersion:   a.DefaultVersion,
+			Realm:            cmp.Or(a.Realm, c.Check.Realm),
+			Active:           a.Active,
+			Rate:             a.Rate,
+			Per:              a.Per,
+			DisableRateLimit: a.DisableRateLimit,
+			DisableQuota:     a.DisableQuota,
+		}
+	}
+	return list
+}
+
+// SecretPath returns the file that holds the admin secret.
+func (c Config) SecretPath() string {
+	return cmp.Or(c.Admin.SecretFile, filepath.Join(c.DataDir, "admin.secret"))
+}
+
+// Concurrent returns how many password hashes may be computed at once, at least 1.
+func (p PasswordConfig) Concurrent() int {
+	if p.MaxConcurrent > 0 {
+		return p.MaxConcurrent
+	}
+	return max(1, runtime.GOMAXPROCS(0)/2)
+}
+
+// logLevels are the values of log.level.
+var logLevels = map[string]slog.Level{
+	"debug": slog.LevelDebug,
+	"info":  slog.LevelInfo,
+	"warn":  slog.LevelWarn,
+	"error": slog.LevelError,
+}
+
+// Logger returns a logger that writes to w as configured.
+func (l LogConfig) Logger(w io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: logLevels[l.Level]}
+	if l.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"maps"
+	"math"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+)
+
+// The TOML library could decode into the structs itself, but it stops at the first
+// wrong type, takes keys in any case, and takes numbers for durations. So it gives
+// tables, and this file puts them into the structs: exact keys only, exact types
+// only, and all that is wrong at once.
+
+// decodeTable puts a table's values into the struct that to points to, by its fields'
+// toml tags. at is the table's own key, "" for the file. What the table leaves out
+// stays as it is; what cannot be put in is a problem, and stays as it is too.
+func decodeTable(ps *problems, at string, table map[string]any, to any) {
+	target := reflect.ValueOf(to).Elem()
+	var known []string
+	for i := range target.NumField() {
+		name := target.Type().Field(i).Tag.Get("toml")
+		known = append(known, name)
+		if value, ok := table[name]; ok {
+			decodeValue(ps, keyBelow(at, name), value, target.Field(i).Addr().Interface())
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(table)) {
+		if slices.Contains(known, name) {
+			continue
+		}
+		value := table[name]
+		if maybeSecret(name, value) {
+			value = nil
+		}
+		ps.add(keyBelow(at, name), value, "no such key; there are %s", strings.Join(known, ", "))
+	}
+}
+
+// decodeValue puts one value where to points to.
+func decodeValue(ps *problems, key string, value, to any) {
+	switch to := to.(type) {
+	case *string:
+		assign(ps, key, value, to, "a string")
+	case *bool:
+		assign(ps, key, value, to, "true or false")
+	case *int:
+		var n int64
+		if assign(ps, key, value, &n, "a whole number") {
+			*to = int(max(math.MinInt, min(n, math.MaxInt)))
+		}
+	case *float64:
+		if n, ok := value.(int64); ok {
+			value = float64(n)
+		}
+		assign(ps, key, value, to, "a number")
+	case *time.Duration:
+		decodeDuration(ps, key, value, to)
+	case *[]string:
+		decodeList(ps, key, value, to, "an array of strings", func() (s string) { return })
+	case *[]API:
+		decodeList(ps, key, value, to, "an array of tables", defaultAPI)
+	case *[]map[string]any:
+		decodeList(ps, key, value, to, "an array of tables", func() (m map[string]any) { return })
+	case *map[string]any:
+		assign(ps, key, value, to, "a table")
+	case *map[string]string:
+		var table map[string]any
+		if assign(ps, key, value, &table, "a table of strings") {
+			*to = make(map[string]string, len(table))
+			for _, name := range slices.Sorted(maps.Keys(table)) {
+				var text string
+				if assign(ps, keyBelow(key, name), table[name], &text, "a string") {
+					(*to)[name] = text
+				}
+			}
+		}
+	default:
+		var table map[string]any
+		if assign(ps, key, value, &table, "a table") {
+			decodeTable(ps, key, table, to)
+		}
+	}
+}
+
+// assign puts a value where to points to if it has the right type.
+func assign[T any](ps *problems, key string, value any, to *T, want string) bool {
+	v, ok := value.(T)
+	if !ok {
+		ps.add(key, value, "%s is wanted", want)
+		return false
+	}
+	*to = v
+	return true
+}
+
+func decodeDuration(ps *problems, key string, value any, to *time.Duration) {
+	text, ok := value.(string)
+	d, err := time.ParseDuration(text)
+	if !ok || err != nil {
+		ps.add(key, value, `a duration is wanted, such as "500ms", "5s", "2m" or "1h30m"`)
+		return
+	}
+	*to = d
+}
+
+// decodeList puts an array where to points to. Each element starts as fresh returns.
+func decodeList[T any](ps *problems, key string, value any, to *[]T, want string, fresh func() T) {
+	var elements []any
+	switch v := value.(type) {
+	case []any: // of values, or of tables in braces
+		elements = v
+	case []map[string]any: // of tables under [[headings]]
+		for _, table := range v {
+			elements = append(elements, table)
+		}
+	default:
+		ps.add(key, value, "%s is wanted", want)
+		return
+	}
+	list := make([]T, len(elements))
+	for i, element := range elements {
+		list[i] = fresh()
+		decodeValue(ps, elementOf(key, i), element, &list[i])
+	}
+	*to = list
+}
+
+// maybeSecret reports whether a key that does not exist may have been meant for a
+// secret, which no log must show.
+func maybeSecret(name string, value any) bool {
+	name = strings.ToLower(name)
+	for _, word := range []string{"secret", "passw", "token", "key", "cred"} {
+		if strings.Contains(name, word) {
+			return true
+		}
+	}
+	// An address can hold a password: redis://user:password@host.
+	text, isText := value.(string)
+	return isText && strings.Contains(text, "://")
+}

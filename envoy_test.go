@@ -1,0 +1,41 @@
+package main
+
+import (
+	"net"
+	"os/exec"
+	"path/filepath"
+)
+
+// envoy runs examples/envoy.yaml.
+var envoy = proxy{
+	name:    "envoy",
+	find:    findEnvoy,
+	example: "examples/envoy.yaml",
+	ask:     "path_prefix: /auth/envoy\n",
+	places: func(client, application, check string) map[string]string {
+		at := func(addr string) string {
+			host, port, _ := net.SplitHostPort(addr)
+			return "address: " + host + ", port_value: " + port
+		}
+		return map[string]string{
+			"address: 0.0.0.0, port_value: 8000":   at(client),
+			"address: 127.0.0.1, port_value: 8080": at(application),
+			"address: 127.0.0.1, port_value: 9191": at(check),
+		}
+	},
+	args: func(_, file string) []string {
+		return []string{"-c", file, "--disable-hot-restart", "--concurrency", "1", "-l", "warn"}
+	},
+}
+
+func findEnvoy() string {
+	if path, err := exec.LookPath("envoy"); err == nil {
+		return path
+	}
+	// Where "make tools" puts it: a Python package that brings the program.
+	found, _ := filepath.Glob(".tools/envoy/lib/python3*/site-packages/envoy/_bin/envoy")
+	if len(found) > 0 {
+		return found[0]
+	}
+	return ""
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/BurntSushi/toml"
+
+	"sidekey/auth"
+)
+
+// defaultFile is read where no configuration file is named.
+const defaultFile = "sidecar.toml"
+
+// LoadConfig reads a configuration file. With path "" it reads sidecar.toml in the
+// current folder, or returns the defaults where there is none.
+//
+// All that is wrong with a file comes at once, as [auth.Problems]; a file that is not
+// TOML has one problem, with its line and column. Any other error is one of reading.
+func LoadConfig(path string) (Config, error) {
+	text, err := os.ReadFile(cmp.Or(path, defaultFile))
+	switch {
+	case path == "" && errors.Is(err, os.ErrNotExist):
+		return DefaultConfig(), nil
+	case err != nil:
+		return Config{}, fmt.Errorf("reading the configuration: %w", err)
+	}
+	return parseConfig(string(text))
+}
+
+// parseConfig reads the text of a configuration file over the defaults. Its errors
+// are [auth.Problems].
+func parseConfig(text string) (Config, error) {
+	var table map[string]any
+	if _, err := toml.Decode(text, &table); err != nil {
+		return Config{}, auth.Problems{syntaxProblem(err)}
+	}
+	config := DefaultConfig()
+	var found problems
+	decodeTable(&found, "", table, &config)
+
+	// A key that could not be read holds its default now. What the rules say of that
+	// is not what the reader of the file should see.
+	unread := found
+	var broken auth.Problems
+	errors.As(config.Validate(), &broken)
+	for _, p := range broken {
+		if !slices.ContainsFunc(unread, func(u auth.Problem) bool { return within(p.Field, u.Field) }) {
+			found = append(found, p)
+		}
+	}
+	if err := found.err(); err != nil {
+		return Config{}, err
+	}
+	return config, nil
+}
+
+// syntaxProblem puts what the TOML parser says on one line, so that a log line and a
+// JSON answer can hold it.
+func syntaxProblem(err error) auth.Problem {
+	var syntax toml.ParseError
+	if !errors.As(err, &syntax) {
+		return auth.Problem{Want: err.Error()}
+	}
+	return auth.Problem{
+		Field: fmt.Sprintf("line %d, column %d", syntax.Position.Line, syntax.Position.Col),
+		Want:  "not valid TOML: " + strings.Map(printable, syntax.Message), // it quotes the file
+	}
+}
+
+// printable returns r, or a sign for what a terminal or a log would take for more
+// than a character.
+func printable(r rune) rune {
+	if unicode.IsPrint(r) {
+		return r
+	}
+	return unicode.ReplacementChar
+}
+
+// within reports whether a key is, or lies below, another.
+func within(key, other string) bool {
+	rest, ok := strings.CutPrefix(key, other)
+	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
+}
+
+// errorLines returns an error of [LoadConfig] as lines to print or to log: one for
+// each problem.
+func errorLines(err error) []string {
+	var found auth.Problems
+	if !errors.As(err, &found) {
+		return []string{err.Error()}
+	}
+	lines := make([]string, len(found))
+	for i, p := range found {
+		lines[i] = p.String()
+	}
+	return lines
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+
+	"sidekey/auth"
+)
+
+// problems gathers all that is wrong with a configuration.
+type problems []auth.Problem
+
+// add notes a problem with a key. value is shown as TOML writes it; nil: not shown.
+func (ps *problems) add(key string, value any, want string, args ...any) {
+	p := auth.Problem{Field: key, Want: fmt.Sprintf(want, args...)}
+	if value != nil {
+		p.Value = tomlText(value)
+	}
+	*ps = append(*ps, p)
+}
+
+// err returns the problems as [auth.Problems], or nil where there are none.
+func (ps problems) err() error {
+	if len(ps) == 0 {
+		return nil
+	}
+	return auth.Problems(ps)
+}
+
+// between wants a value in a range that includes its ends.
+func between[T cmp.Ordered](ps *problems, key string, value, least, most T) {
+	if value < least || value > most {
+		ps.add(key, value, "from %s to %s is wanted", tomlText(least), tomlText(most))
+	}
+}
+
+// oneOf wants one of some values.
+func oneOf[T comparable](ps *problems, key string, value T, allowed ...T) {
+	texts := make([]string, len(allowed))
+	for i, a := range allowed {
+		if a == value {
+			return
+		}
+		texts[i] = tomlText(a)
+	}
+	last := len(texts) - 1
+	if last > 0 {
+		texts[last-1] += " or " + texts[last]
+		texts = texts[:last]
+	}
+	ps.add(key, value, "%s is wanted", strings.Join(texts, ", "))
+}
+
+// tomlText writes a value as it stands in a configuration file. What is in tables is
+// left out: it would be long, and may be secret.
+func tomlText(value any) string {
+	switch v := value.(type) {
+	case string:
+		return strconv.Quote(v)
+	case time.Duration:
+		text := v.String()
+		if strings.HasSuffix(text, "m0s") {
+			text = strings.TrimSuffix(text, "0s")
+		}
+		if strings.HasSuffix(text, "h0m") {
+			text = strings.TrimSuffix(text, "0m")
+		}
+		return strconv.Quote(text)
+	case []any:
+		texts := make([]string, len(v))
+		for i, element := range v {
+			texts[i] = tomlText(element)
+		}
+		return "[" + strings.Join(texts, ", ") + "]"
+	case []map[string]any:
+		return "[{…}]"
+	case map[string]any:
+		return "{…}"
+	default:
+		return fmt.Sprint(v)
+	}
+}
+
+// keyBelow returns the full name of a key in the table at.
+func keyBelow(at, name string) string {
+	if bare := (toml.Key{name}).String() == name; !bare {
+		name = strconv.Quote(name)
+	}
+	if at == "" {
+		return name
+	}
+	return at + "." + name
+}
+
+// elementOf returns the name of an element of an array.
+func elementOf(key string, i int) string { return fmt.Sprintf("%s[%d]", key, i) }

@@ -1,0 +1,226 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"sidekey/admin"
+	"sidekey/auth"
+	"sidekey/check"
+	"sidekey/limiter"
+	"sidekey/store"
+)
+
+// program is a running sidekey: what startProgram made, in the order in which it was made.
+type program struct {
+	path string // of the configuration; "" = built-in
+	log  *slog.Logger
+
+	mu       sync.Mutex // protects what a reload replaces
+	config   Config     // in force
+	loadedAt time.Time
+	rejected error // why the file as it stands is not in force; nil: it is
+
+	store     *store.Store
+	directory *auth.Directory
+	checker   *auth.Checker
+	check     *check.Handler
+
+	servers []*server
+	failed  chan error // a server that ended by itself
+	watcher *watcher   // nil where there is no file to watch
+}
+
+// server is one listener being served.
+type server struct {
+	name     string
+	listener net.Listener
+	fasthttp *fasthttp.Server
+	done     chan struct{}
+}
+
+// startProgram brings everything up, or leaves nothing running.
+func startProgram(path string, config Config, log *slog.Logger) (p *program, err error) {
+	p = &program{path: path, log: log, config: config, loadedAt: time.Now(), failed: make(chan error, 2)}
+	defer func() {
+		if err != nil {
+			p.stop()
+		}
+	}()
+	if err := os.MkdirAll(config.DataDir, 0o700); err != nil {
+		return nil, err
+	}
+	if p.store, err = store.Open(filepath.Join(config.DataDir, "sidekey.db"), log); err != nil {
+		return nil, err
+	}
+	secret, created, err := admin.LoadSecret(config.SecretPath())
+	if err != nil {
+		return nil, fmt.Errorf("admin secret: %w", err)
+	}
+	if created {
+		log.Info("generated the admin secret", "file", config.SecretPath())
+	}
+	settings, err := makeSettings(config, nil)
+	if err != nil {
+		return nil, err
+	}
+	p.directory = auth.NewDirectory(p.store, p.compiler(config))
+	p.store.Committed(p.directory.Publish)
+	p.checker = auth.NewChecker(p.directory, settings, func() limiter.Now { return limiter.At(time.Now()) })
+	p.check = check.NewHandler(p.checker, checkConfigOf(config), log)
+
+	adminHandler := admin.NewHandler(admin.Config{
+		Users:     p.store,
+		Directory: p.directory,
+		Settings:  p.checker.Settings,
+		Rules:     p.rules,
+		Secret:    secret,
+		Hosts:     config.Admin.Hosts,
+		Org:       config.Admin.OrgID,
+		Reload:    p.reload,
+		Health:    p.health,
+		Version:   buildVersion(),
+		Log:       log,
+	})
+	if err := p.listen("check", config.Check.Listen, check.NewServer(p.check, check.ServerConfig{
+		ReadTimeout:    config.Check.ReadTimeout,
+		WriteTimeout:   config.Check.WriteTimeout,
+		IdleTimeout:    config.Check.IdleTimeout,
+		MaxConnections: config.Check.MaxConnections,
+		MaxHeaderBytes: config.Check.MaxHeaderBytes,
+	})); err != nil {
+		return nil, err
+	}
+	if err := p.listen("admin", config.Admin.Listen, admin.NewServer(adminHandler)); err != nil {
+		return nil, err
+	}
+	for _, s := range p.servers {
+		go p.serve(s)
+	}
+	if path != "" {
+		if p.watcher, err = watch(path); err != nil {
+			log.Warn("changes of the configuration file are not noticed; SIGHUP still reloads it", "error", err)
+		}
+	}
+	return p, nil
+}
+
+// listen opens a listener, so that a wrong address is known before anything is
+// served.
+func (p *program) listen(name, where string, f *fasthttp.Server) error {
+	a, err := parseAddress(where)
+	if err != nil {
+		return fmt.Errorf("%s.listen = %q: %w", name, where, err)
+	}
+	if a.network == "unix" {
+		if err := removeStaleSocket(a.where); err != nil {
+			return fmt.Errorf("%s.listen = %q: %w", name, where, err)
+		}
+	}
+	l, err := net.Listen(a.network, a.where)
+	if err != nil {
+		return fmt.Errorf("%s.listen: %w", name, err)
+	}
+	p.servers = append(p.servers, &server{name: name, listener: l, fasthttp: f, done: make(chan struct{})})
+	return nil
+}
+
+// removeStaleSocket removes the socket of a process that is gone. One that somebody
+// answers on is left alone.
+func removeStaleSocket(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case info.Mode().Type() != os.ModeSocket:
+		return errors.New("something that is no socket is there")
+	}
+	conn, err := net.Dial("unix", path)
+	if err == nil {
+		conn.Close()
+		return errors.New("another process listens there")
+	}
+	if !errors.Is(err, syscall.ECONNREFUSED) {
+		return err
+	}
+	return os.Remove(path)
+}
+
+func (p *program) serve(s *server) {
+	defer close(s.done)
+	p.log.Info("listening", "listener", s.name, "address", s.listener.Addr().String())
+	if err := s.fasthttp.Serve(s.listener); err != nil {
+		p.failed <- fmt.Errorf("%s listener: %w", s.name, err)
+	}
+}
+
+// wait returns when the program is to stop. Until then it reloads the configuration
+// when told to, or when the file changes.
+func (p *program) wait(stop context.Context, hangup <-chan os.Signal) {
+	var changed <-chan struct{}
+	if p.watcher != nil {
+		changed = p.watcher.changed
+	}
+	for {
+		select {
+		case <-stop.Done():
+			p.log.Info("stopping")
+			return
+		case err := <-p.failed:
+			p.log.Error("stopping", "error", err)
+			return
+		case <-hangup:
+			p.reload()
+		case <-changed:
+			p.reload()
+		}
+	}
+}
+
+// stop ends what startProgram began, in reverse: no new connections, what is in flight is
+// answered, unused quota is given back, the database closed.
+func (p *program) stop() error {
+	if p.watcher != nil {
+		p.watcher.close()
+	}
+	deadline, cancel := context.WithTimeout(context.Background(), p.config.ShutdownTimeout)
+	defer cancel()
+	var problems []error
+	for _, s := range p.servers {
+		if err := s.stop(deadline); err != nil {
+			problems = append(problems, fmt.Errorf("%s listener: %w", s.name, err))
+		}
+	}
+	if p.store != nil {
+		if p.directory != nil {
+			problems = append(problems, p.store.Settle(p.directory.Settle()))
+		}
+		problems = append(problems, p.store.Close())
+	}
+	return errors.Join(problems...)
+}
+
+func (s *server) stop(deadline context.Context) error {
+	err := s.fasthttp.ShutdownWithContext(deadline)
+	s.listener.Close() // where it was never served
+	return err
+}
+
+func (p *program) health() admin.Health {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return admin.Health{Store: p.store.Ready(), Damaged: p.store.Damaged(), Loaded: p.loadedAt, Reload: p.rejected}
+}

@@ -1,0 +1,69 @@
+package store
+
+import (
+	"errors"
+
+	"go.etcd.io/bbolt"
+
+	"sidekey/auth"
+	"sidekey/limiter"
+)
+
+// Reserve implements [limiter.Ledger]. Reservations that wait at the same time
+// share one commit.
+func (s *Store) Reserve(key limiter.QuotaKey, r limiter.Reservation, done func(error)) {
+	s.write(operation{
+		apply: func(tx *bbolt.Tx) error { return putQuota(tx, key, r) },
+		done:  done,
+	})
+}
+
+// Settle keeps what is left of all quotas in one transaction.
+func (s *Store) Settle(unused map[limiter.QuotaKey]limiter.Reservation) error {
+	if len(unused) == 0 {
+		return nil
+	}
+	done := make(chan error, 1)
+	s.write(operation{
+		apply: func(tx *bbolt.Tx) error {
+			var problems []error
+			for key, r := range unused {
+				// One that was ended meanwhile has nothing to give back.
+				if err := putQuota(tx, key, r); err != nil && !errors.Is(err, limiter.ErrStale) {
+					problems = append(problems, err)
+				}
+			}
+			return errors.Join(problems...)
+		},
+		done: func(err error) { done <- err },
+	})
+	return <-done
+}
+
+// putQuota keeps r unless the user was written afresh or deleted since r's quota
+// was made.
+func putQuota(tx *bbolt.Tx, key limiter.QuotaKey, r limiter.Reservation) error {
+	user := userKey(key.Org, key.User)
+	value := tx.Bucket(bucketUsers).Get(user)
+	if value == nil {
+		return limiter.ErrStale
+	}
+	payload, err := open(bucketUsers, user, value)
+	if err != nil {
+		return err
+	}
+	generation, err := userGeneration(payload)
+	if err != nil {
+		return err
+	}
+	if generation != r.Generation {
+		return limiter.ErrStale
+	}
+	k := quotaKey(key)
+	return tx.Bucket(bucketQuotas).Put(k, seal(bucketQuotas, k, encodeQuota(r)))
+}
+
+var (
+	_ limiter.Ledger = (*Store)(nil)
+	_ auth.Source    = (*Store)(nil)
+)

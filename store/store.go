@@ -1,0 +1,219 @@
+// Package store keeps users and quotas in one bbolt file. It is the only package
+// that knows bbolt.
+//
+// Every record carries a checksum over its bucket, key and value, because bbolt
+// itself does not notice a flipped bit: a record that does not match is never used.
+// One goroutine writes; what is acknowledged is on disk. No slice that bbolt lends
+// leaves a transaction, and no caller's code runs inside a reading one.
+package store
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+
+	"sidekey/auth"
+)
+
+// formatVersion is the version of the file's layout. A file with a higher one is
+// refused and not touched.
+const formatVersion = 1
+
+// lockWait is how long Open waits for another process to let go of the file.
+const lockWait = 500 * time.Millisecond
+
+// reopenEvery is how often a database is tried that could not be opened again after
+// a failed commit.
+const reopenEvery = time.Second
+
+var (
+	bucketMeta   = []byte("meta")
+	bucketUsers  = []byte("users")
+	bucketQuotas = []byte("quotas")
+	keyFormat    = []byte("format")
+)
+
+// Errors of Open.
+var (
+	// ErrInUse says that another process holds the file.
+	ErrInUse = errors.New("in use by another process")
+	// ErrNewer says that the file was written by a newer version of this program.
+	ErrNewer = errors.New("written by a newer version")
+)
+
+// Store is an open database. Its methods may be called from any goroutine.
+type Store struct {
+	path string
+	log  *slog.Logger
+
+	mu sync.RWMutex // protects db against being reopened
+	db *bbolt.DB    // nil while it cannot be opened
+
+	queue     queue
+	committed func(org, user string)
+	stopped   chan struct{}
+
+	damagedMu sync.Mutex // protects damaged
+	damaged   map[string]bool
+}
+
+// Open opens the database, creating it where there is none. The file must belong to
+// the user of this process and to nobody else.
+func Open(path string, log *slog.Logger) (*Store, error) {
+	if err := create(path); err != nil {
+		return nil, fmt.Errorf("create %s: %w", path, err)
+	}
+	if err := checkFile(path); err != nil {
+		return nil, err
+	}
+	db, err := openFile(path)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{
+		path:      path,
+		log:       log,
+		db:        db,
+		committed: func(string, string) {},
+		stopped:   make(chan struct{}),
+		damaged:   make(map[string]bool),
+	}
+	s.queue.init()
+	if err := os.WriteFile(pidFile(path), []byte(strconv.Itoa(os.Getpid())), 0o600); err != nil {
+		s.log.Warn("cannot note who holds the database", "error", err)
+	}
+	go s.writeLoop()
+	return s, nil
+}
+
+// Committed sets the function that is told of every user that a commit has changed
+// (or may have changed, where the commit failed), after the commit, in its order,
+// and before the write is acknowledged. It must be set before the first write.
+func (s *Store) Committed(f func(org, user string)) { s.committed = f }
+
+// Close writes what is queued and closes the file. Writes that come later are
+// refused with [auth.ErrStoreDown].
+func (s *Store) Close() error {
+	s.queue.close()
+	<-s.stopped
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.db == nil {
+		return nil
+	}
+	err := s.db.Close()
+	s.db = nil
+	os.Remove(pidFile(s.path))
+	return err
+}
+
+// Ready returns nil, or why the store cannot be used.
+func (s *Store) Ready() error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.db == nil {
+		return auth.ErrStoreDown
+	}
+	return nil
+}
+
+// view runs f in a reading transaction. What f finds so broken that bbolt panics is
+// an error like any other.
+func (s *Store) view(f func(tx *bbolt.Tx) error) (err error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.db == nil {
+		return auth.ErrStoreDown
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %v", auth.ErrDamaged, p)
+		}
+	}()
+	return s.db.View(f)
+}
+
+// reopen closes the file and opens it again. After a failed commit the file's pages
+// in memory and on disk may differ; only what is read back from disk counts.
+func (s *Store) reopen() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.db != nil {
+		if err := s.db.Close(); err != nil {
+			s.log.Error("closing the database after a failed commit", "error", err)
+		}
+		s.db = nil
+	}
+	db, err := openFile(s.path)
+	if err != nil {
+		s.log.Error("the database cannot be opened again", "error", err, "next_try", reopenEvery)
+		time.AfterFunc(reopenEvery, s.queue.signal)
+		return
+	}
+	s.db = db
+}
+
+func openFile(path string) (db *bbolt.DB, err error) {
+	defer func() {
+		// A truncated file makes bbolt panic.
+		if p := recover(); p != nil {
+			db, err = nil, fmt.Errorf("open %s: the file is damaged: %v", path, p)
+		}
+	}()
+	db, err = bbolt.Open(path, 0o600, &bbolt.Options{
+		Timeout:         lockWait,
+		FreelistType:    bbolt.FreelistMapType,
+		InitialMmapSize: 64 << 20, // growing the map waits for readers
+	})
+	switch {
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return nil, fmt.Errorf("open %s: %w%s", path, ErrInUse, holder(path))
+	case err != nil:
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	if err := db.View(checkFormat); err != nil {
+		db.Close()
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	return db, nil
+}
+
+func checkFormat(tx *bbolt.Tx) error {
+	meta := tx.Bucket(bucketMeta)
+	if meta == nil || tx.Bucket(bucketUsers) == nil || tx.Bucket(bucketQuotas) == nil {
+		return errors.New("this is no database of sidekey")
+	}
+	payload, err := open(bucketMeta, keyFormat, meta.Get(keyFormat))
+	if err != nil {
+		return fmt.Errorf("format version: %w", err)
+	}
+	version, err := strconv.Atoi(string(payload))
+	if err != nil {
+		return fmt.Errorf("format version %q is no number", payload)
+	}
+	if version > formatVersion {
+		return fmt.Errorf("%w: its format is %d, this program reads up to %d", ErrNewer, version, formatVersion)
+	}
+	return nil
+}
+
+func pidFile(path string) string { return path + ".pid" }
+
+// holder names the process that holds the file, where it left its number.
+func holder(path string) string {
+	b, err := os.ReadFile(pidFile(path))
+	pid := strings.TrimSpace(string(b))
+	if err != nil || pid == "" {
+		return ""
+	}
+	return " (pid " + pid + ", says " + filepath.Base(pidFile(path)) + ")"
+}

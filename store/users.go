@@ -1,0 +1,199 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+
+	"go.etcd.io/bbolt"
+
+	"sidekey/auth"
+)
+
+// Load returns a user's record and quotas as they stood at one moment, or
+// [auth.ErrNoUser], [auth.ErrDamaged], [auth.ErrStoreDown].
+func (s *Store) Load(org, user string) (r auth.Record, kept []auth.KeptQuota, err error) {
+	key := userKey(org, user)
+	err = s.view(func(tx *bbolt.Tx) error {
+		if r, err = readUser(tx, key); err != nil {
+			return err
+		}
+		kept, err = readQuotas(tx, key)
+		return err
+	})
+	s.noteDamage(key, err)
+	return r, kept, err
+}
+
+func readUser(tx *bbolt.Tx, key []byte) (auth.Record, error) {
+	value := tx.Bucket(bucketUsers).Get(key)
+	if value == nil {
+		return auth.Record{}, auth.ErrNoUser
+	}
+	payload, err := open(bucketUsers, key, value)
+	if err != nil {
+		return auth.Record{}, err
+	}
+	return decodeUser(payload)
+}
+
+func readQuotas(tx *bbolt.Tx, user []byte) (kept []auth.KeptQuota, err error) {
+	prefix := append(bytes.Clone(user), separator...)
+	c := tx.Bucket(bucketQuotas).Cursor()
+	for key, value := c.Seek(prefix); bytes.HasPrefix(key, prefix); key, value = c.Next() {
+		payload, err := open(bucketQuotas, key, value)
+		if err != nil {
+			return nil, err
+		}
+		r, err := decodeQuota(payload)
+		if err != nil {
+			return nil, err
+		}
+		kept = append(kept, auth.KeptQuota{Scope: string(key[len(prefix):]), Reservation: r})
+	}
+	return kept, nil
+}
+
+// Update changes one user in one transaction. edit is given the record as it stands
+// (nil: there is none, or it is damaged) and returns the one to store, or nil to
+// delete the user, or an error to change nothing, which Update returns as it is.
+// edit must be quick: every writer waits for it.
+//
+// A record returned with Generation 0 starts the user's quotas afresh; one with the
+// Generation it had keeps them.
+//
+// When Update returns, the change is on disk and acts on every check that starts
+// from then on. With [auth.ErrOutcomeUnknown], it is unknown whether it is.
+func (s *Store) Update(org, user string, edit func(old *auth.Record) (*auth.Record, error)) (stored auth.Record, err error) {
+	key := userKey(org, user)
+	done := make(chan error, 1)
+	s.write(operation{
+		org:  org,
+		user: user,
+		apply: func(tx *bbolt.Tx) error {
+			old, err := readUser(tx, key)
+			before := &old
+			switch {
+			case errors.Is(err, auth.ErrNoUser), errors.Is(err, auth.ErrDamaged):
+				before = nil
+			case err != nil:
+				return err
+			}
+			after, err := edit(before)
+			switch {
+			case err != nil:
+				return refused{err}
+			case after == nil:
+				return deleteUser(tx, key)
+			}
+			stored, err = putUser(tx, key, *after)
+			return err
+		},
+		done: func(err error) { done <- err },
+	})
+	err = <-done
+	if r := (refused{}); errors.As(err, &r) {
+		return auth.Record{}, r.error
+	}
+	if err == nil {
+		s.forgetDamage(key)
+	}
+	return stored, err
+}
+
+func putUser(tx *bbolt.Tx, key []byte, r auth.Record) (auth.Record, error) {
+	users := tx.Bucket(bucketUsers)
+	body, err := encodeUser(r)
+	if err != nil {
+		return auth.Record{}, err
+	}
+	if r.Generation == 0 {
+		if r.Generation, err = users.NextSequence(); err != nil {
+			return auth.Record{}, err
+		}
+		if err := deleteQuotas(tx, key); err != nil {
+			return auth.Record{}, err
+		}
+	}
+	return r, users.Put(key, seal(bucketUsers, key, userPayload(r.Generation, body)))
+}
+
+func deleteUser(tx *bbolt.Tx, key []byte) error {
+	if err := deleteQuotas(tx, key); err != nil {
+		return err
+	}
+	return tx.Bucket(bucketUsers).Delete(key)
+}
+
+// deleteQuotas removes the quotas of one user. Keys are gathered first: a cursor
+// must not be used after its bucket has changed.
+func deleteQuotas(tx *bbolt.Tx, user []byte) error {
+	prefix := append(bytes.Clone(user), separator...)
+	bucket := tx.Bucket(bucketQuotas)
+	var keys [][]byte
+	c := bucket.Cursor()
+	for key, _ := c.Seek(prefix); bytes.HasPrefix(key, prefix); key, _ = c.Next() {
+		keys = append(keys, bytes.Clone(key))
+	}
+	for _, key := range keys {
+		if err := bucket.Delete(key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Names returns up to n names that come after one, in the order of org and user.
+// Fewer than n: there are no more.
+func (s *Store) Names(after auth.Name, n int) (names []auth.Name, err error) {
+	err = s.view(func(tx *bbolt.Tx) error {
+		c := tx.Bucket(bucketUsers).Cursor()
+		start := userKey(after.Org, after.User)
+		key, _ := c.Seek(start)
+		if bytes.Equal(key, start) {
+			key, _ = c.Next()
+		}
+		for ; key != nil && len(names) < n; key, _ = c.Next() {
+			org, user, found := strings.Cut(string(key), separator)
+			if !found {
+				return fmt.Errorf("%w: a key without a name", auth.ErrDamaged)
+			}
+			names = append(names, auth.Name{Org: org, User: user})
+		}
+		return nil
+	})
+	return names, err
+}
+
+// Damaged returns the users whose records were found not to match their checksums
+// since the start, as ORG/USER.
+func (s *Store) Damaged() (names []string) {
+	s.damagedMu.Lock()
+	defer s.damagedMu.Unlock()
+	for key := range s.damaged {
+		names = append(names, strings.ReplaceAll(key, separator, "/"))
+	}
+	return names
+}
+
+// noteDamage logs a damaged record the first time it is met.
+func (s *Store) noteDamage(key []byte, err error) {
+	if !errors.Is(err, auth.ErrDamaged) {
+		return
+	}
+	s.damagedMu.Lock()
+	defer s.damagedMu.Unlock()
+	if s.damaged[string(key)] {
+		return
+	}
+	s.damaged[string(key)] = true
+	org, user, _ := strings.Cut(string(key), separator)
+	s.log.Error("a user's record is damaged: the user is refused until it is written anew", "org", org, "user", user, "error", err)
+}
+
+func (s *Store) forgetDamage(key []byte) {
+	s.damagedMu.Lock()
+	defer s.damagedMu.Unlock()
+	delete(s.damaged, string(key))
+}

@@ -1,0 +1,143 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"go.etcd.io/bbolt"
+
+	"sidekey/auth"
+)
+
+// mostPerCommit bounds how much one commit holds up those who come after it.
+const mostPerCommit = 4096
+
+// operation is one change that is waiting for its commit.
+type operation struct {
+	org, user string // whom it changes; "" for a reservation, which changes no record
+
+	// apply changes tx. It may return an error only before its first change.
+	apply func(tx *bbolt.Tx) error
+	done  func(error)
+}
+
+// refused marks an error of the caller's own edit.
+type refused struct{ error }
+
+// queue collects operations for the writer. Adding to it never blocks: each user of
+// it has at most one operation under way.
+type queue struct {
+	mu      sync.Mutex // protects waiting and closed
+	waiting []operation
+	closed  bool
+	wake    chan struct{} // holds one token while something is waiting
+}
+
+func (q *queue) init() { q.wake = make(chan struct{}, 1) }
+
+func (q *queue) add(op operation) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return false
+	}
+	q.waiting = append(q.waiting, op)
+	q.signal()
+	return true
+}
+
+func (q *queue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	q.signal()
+}
+
+func (q *queue) signal() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take waits for operations or for a signal. last is true when no more will come.
+func (q *queue) take() (batch []operation, last bool) {
+	<-q.wake
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := min(len(q.waiting), mostPerCommit)
+	batch, q.waiting = q.waiting[:n:n], q.waiting[n:]
+	if len(q.waiting) > 0 {
+		q.signal()
+	}
+	return batch, q.closed && len(q.waiting) == 0
+}
+
+func (s *Store) write(op operation) {
+	if !s.queue.add(op) {
+		// Not in this goroutine: a ledger never calls back before it returns.
+		go op.done(auth.ErrStoreDown)
+	}
+}
+
+// writeLoop is the only writer. Everything that waits when a commit begins goes
+// into it together, so the price of one sync is shared by all who wait for it.
+func (s *Store) writeLoop() {
+	defer close(s.stopped)
+	for {
+		batch, last := s.queue.take()
+		if s.Ready() != nil {
+			s.reopen()
+		}
+		if len(batch) > 0 {
+			s.commit(batch)
+		}
+		if last {
+			return
+		}
+	}
+}
+
+// commit applies a batch, and acknowledges it once it is durable and published, in
+// this order: durable, then visible to every check, then answered.
+func (s *Store) commit(batch []operation) {
+	results := make([]error, len(batch))
+	err := s.update(func(tx *bbolt.Tx) error {
+		for i, op := range batch {
+			results[i] = op.apply(tx)
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, auth.ErrStoreDown) {
+		s.log.Error("a commit failed: the database is opened again", "error", err)
+		s.reopen()
+		err = fmt.Errorf("%w: %v", auth.ErrOutcomeUnknown, err)
+	}
+	for i, op := range batch {
+		if err != nil {
+			results[i] = err
+		}
+		if op.user != "" && (results[i] == nil || err != nil) {
+			s.committed(op.org, op.user)
+		}
+	}
+	for i, op := range batch {
+		op.done(results[i])
+	}
+}
+
+// update runs f in the writing transaction.
+func (s *Store) update(f func(tx *bbolt.Tx) error) (err error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.db == nil {
+		return auth.ErrStoreDown
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %v", auth.ErrDamaged, p)
+		}
+	}()
+	return s.db.Update(f)
+}

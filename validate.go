@@ -1,0 +1,175 @@
+package main
+
+import (
+	"errors"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"sidekey/auth"
+)
+
+// shortest is the least of every timeout that cannot be switched off: below it, a
+// healthy caller would be cut off too.
+const shortest = 10 * time.Millisecond
+
+// Validate returns all that is wrong with the configuration, as [auth.Problems].
+// Start-up, reload and check-config know no other rules.
+func (c Config) Validate() error {
+	var ps problems
+	if c.DataDir == "" || strings.ContainsFunc(c.DataDir, unicode.IsControl) {
+		ps.add("data_dir", c.DataDir, "the path of a folder is wanted")
+	}
+	between(&ps, "shutdown_timeout", c.ShutdownTimeout, shortest, 10*time.Minute)
+	c.Log.validate(&ps)
+	c.validateListeners(&ps)
+	c.Check.validate(&ps)
+	c.Admin.validate(&ps)
+	c.Passwords.validate(&ps)
+	c.Limits.validate(&ps)
+	c.validateAPIs(&ps)
+	for i, policy := range c.Policies {
+		ps.add(elementOf("policies", i), policy, "none is wanted: policies in the file are not supported by this version")
+	}
+	return ps.err()
+}
+
+func (l LogConfig) validate(ps *problems) {
+	oneOf(ps, "log.level", l.Level, "debug", "info", "warn", "error")
+	oneOf(ps, "log.format", l.Format, "text", "json")
+}
+
+func (c Config) validateListeners(ps *problems) {
+	check, checkErr := parseAddress(c.Check.Listen)
+	if checkErr != nil {
+		ps.add("check.listen", c.Check.Listen, "%s", checkErr)
+	}
+	admin, adminErr := parseAddress(c.Admin.Listen)
+	switch {
+	case adminErr != nil:
+		ps.add("admin.listen", c.Admin.Listen, "%s", adminErr)
+	case checkErr == nil && admin.meets(check):
+		ps.add("admin.listen", c.Admin.Listen, "another address than check.listen = %q is wanted", c.Check.Listen)
+	case !admin.isLoopback() && !c.Admin.AllowRemote:
+		ps.add("admin.listen", c.Admin.Listen, "a loopback address is wanted, or admin.allow_remote = true")
+	}
+}
+
+func (c CheckConfig) validate(ps *problems) {
+	taken := make(map[string]string) // from the header's name in lower case to its meta_data name
+	for _, name := range slices.Sorted(maps.Keys(c.MetaHeaders)) {
+		key, header := keyBelow("check.meta_headers", name), c.MetaHeaders[name]
+		lower := strings.ToLower(header)
+		switch other, twice := taken[lower]; {
+		case !isToken(header):
+			ps.add(key, header, "the name of a header is wanted (RFC 9110: letters, digits and !#$%%&'*+-.^_`|~)")
+		case isOwnHeader(header):
+			ps.add(key, header, "another header is wanted: this one has a meaning of its own in an answer")
+		case twice:
+			ps.add(key, header, "another header is wanted than that of %q", other)
+		default:
+			taken[lower] = name
+		}
+	}
+	between(ps, "check.read_timeout", c.ReadTimeout, shortest, 10*time.Minute)
+	between(ps, "check.write_timeout", c.WriteTimeout, shortest, 10*time.Minute)
+	between(ps, "check.idle_timeout", c.IdleTimeout, shortest, 24*time.Hour)
+	between(ps, "check.max_connections", c.MaxConnections, 1, 1_000_000)
+	between(ps, "check.max_header_bytes", c.MaxHeaderBytes, 4<<10, 1<<20)
+}
+
+func (a AdminConfig) validate(ps *problems) {
+	if strings.ContainsFunc(a.SecretFile, unicode.IsControl) {
+		ps.add("admin.secret_file", a.SecretFile, "the path of a file is wanted")
+	}
+	for i, host := range a.Hosts {
+		_, err := netip.ParseAddr(host)
+		if err != nil && !isHostName(host) || strings.ToLower(host) != host {
+			ps.add(elementOf("admin.hosts", i), host, "a host name in lower case or an IP address is wanted, without port")
+		}
+	}
+}
+
+func (p PasswordConfig) validate(ps *problems) {
+	if p.Hash == "argon2id" {
+		ps.add("passwords.hash", p.Hash, `"bcrypt" is wanted: argon2id is not supported by this version`)
+	} else {
+		oneOf(ps, "passwords.hash", p.Hash, "bcrypt")
+	}
+	if p.BcryptCost < 8 || p.BcryptCost > 14 {
+		ps.add("passwords.bcrypt_cost", p.BcryptCost, "a cost from 8 to 14 is wanted")
+	}
+	between(ps, "passwords.verified_ttl", p.VerifiedTTL, 0, 24*time.Hour)
+	between(ps, "passwords.max_concurrent", p.MaxConcurrent, 0, 1024)
+	between(ps, "passwords.max_wait", p.MaxWait, 0, time.Minute)
+}
+
+func (l LimitConfig) validate(ps *problems) {
+	oneOf(ps, "limits.quota_exceeded_status", l.QuotaExceededStatus, 403, 429)
+	oneOf(ps, "limits.headers", l.Headers, "quota", "rate")
+	between(ps, "limits.quota_wait", l.QuotaWait, 0, time.Minute)
+}
+
+// validateAPIs leaves the rules to [auth.NewAPIs] and adds what this version lacks.
+func (c Config) validateAPIs(ps *problems) {
+	// What every API takes over is checked once, with the API that has nothing else,
+	// and shown under the key where it stands.
+	inherited := Config{Check: c.Check, Admin: c.Admin}
+	for _, p := range apiProblems(inherited.apiList()) {
+		switch p.Field {
+		case "apis[0].realm":
+			p.Field, c.Check.Realm = "check.realm", ""
+		case "apis[0].org_id":
+			p.Field, c.Admin.OrgID = "admin.org_id", DefaultConfig().Admin.OrgID
+		}
+		*ps = append(*ps, p)
+	}
+	if len(c.APIs) > 0 {
+		*ps = append(*ps, apiProblems(c.apiList())...)
+	}
+	for i, api := range c.APIs {
+		if api.HMAC {
+			ps.add(elementOf("apis", i)+".hmac", true, "false is wanted: signed requests are not supported by this version")
+		}
+	}
+}
+
+func apiProblems(list []auth.API) (found auth.Problems) {
+	_, err := auth.NewAPIs(list, nil)
+	if err != nil && !errors.As(err, &found) {
+		found = auth.Problems{{Field: "apis", Want: err.Error()}}
+	}
+	return found
+}
+
+// ownHeaders are those that an answer may carry with a meaning of their own, or that
+// end at the next hop (RFC 9110, 7.6.1), in lower case. A name that ends in "*"
+// stands for all that begin so.
+var ownHeaders = []string{
+	"x-ratelimit-*", "ratelimit*", "retry-after", "cache-control", "content-*", "www-authenticate",
+	"x-error-*", "x-envoy-*", "authorization", "host", "server", "date",
+	"connection", "proxy-*", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade",
+}
+
+func isOwnHeader(name string) bool {
+	name = strings.ToLower(name)
+	for _, identity := range auth.IdentityHeaders {
+		if name == strings.ToLower(identity) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(ownHeaders, func(own string) bool {
+		start, open := strings.CutSuffix(own, "*")
+		return name == own || open && strings.HasPrefix(name, start)
+	})
+}
+
+// isToken reports whether text is a token (RFC 9110, 5.6.2), as a header's name is.
+func isToken(text string) bool {
+	return text != "" && !strings.ContainsFunc(text, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~", r))
+	})
+}
