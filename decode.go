@@ -59,11 +59,11 @@ func decodeValue(ps *problems, key string, value, to any) {
 	case *time.Duration:
 		decodeDuration(ps, key, value, to)
 	case *[]string:
-		decodeList(ps, key, value, to, "an array of strings", func() (s string) { return })
+		decodeList(ps, key, value, to, "an array of strings", zero[string])
 	case *[]API:
 		decodeList(ps, key, value, to, "an array of tables", defaultAPI)
 	case *[]map[string]any:
-		decodeList(ps, key, value, to, "an array of tables", func() (m map[string]any) { return })
+		decodeList(ps, key, value, to, "an array of tables", zero[map[string]any])
 	case *map[string]any:
 		assign(ps, key, value, to, "a table")
 	case *map[string]string:
@@ -127,6 +127,8 @@ func decodeList[T any](ps *problems, key string, value any, to *[]T, want string
 	}
 	*to = list
 }
+
+func zero[T any]() (t T) { return }
 
 // maybeSecret reports whether a key that does not exist may have been meant for a
 // secret, which no log must show.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -14,20 +13,16 @@ import (
 	"sidekey/auth"
 )
 
-// defaultFile is read where no configuration file is named.
-const defaultFile = "sidecar.toml"
-
-// LoadConfig reads a configuration file. With path "" it reads sidecar.toml in the
-// current folder, or returns the defaults where there is none.
+// LoadConfig reads a configuration file, and returns the defaults where path is "".
 //
 // All that is wrong with a file comes at once, as [auth.Problems]; a file that is not
 // TOML has one problem, with its line and column. Any other error is one of reading.
 func LoadConfig(path string) (Config, error) {
-	text, err := os.ReadFile(cmp.Or(path, defaultFile))
-	switch {
-	case path == "" && errors.Is(err, os.ErrNotExist):
+	if path == "" {
 		return DefaultConfig(), nil
-	case err != nil:
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
 		return Config{}, fmt.Errorf("reading the configuration: %w", err)
 	}
 	return parseConfig(string(text))

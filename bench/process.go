@@ -1,0 +1,95 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// process is one that is measured.
+type process struct {
+	cmd *exec.Cmd
+}
+
+func start(ctx context.Context, dir, path string, args ...string) (*process, error) {
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Dir = dir
+	cmd.Stderr = os.Stderr
+	return &process{cmd}, cmd.Start()
+}
+
+func (p *process) stop() {
+	p.cmd.Process.Signal(syscall.SIGTERM)
+	p.cmd.Wait()
+}
+
+// anonymousKiB is the memory that the process holds besides pages of files.
+func (p *process) anonymousKiB() float64 {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, "RssAnon:"); ok {
+			value, _ := strconv.ParseFloat(strings.Fields(rest)[0], 64)
+			return value
+		}
+	}
+	return 0
+}
+
+// build compiles sidekey as it is released.
+func build(ctx context.Context, dir string) (binary string, err error) {
+	binary = filepath.Join(dir, "sidekey")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", binary, "sidekey")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd.Stderr = os.Stderr
+	return binary, cmd.Run()
+}
+
+func writeConfig(dir, checkAddr, adminAddr string) (path string) {
+	path = filepath.Join(dir, "sidecar.toml")
+	text := fmt.Sprintf("data_dir = %q\n[check]\nlisten = %q\n[admin]\nlisten = %q\n[log]\nlevel = \"warn\"\n[[apis]]\nid = \"default\"\n[[apis]]\nid = \"orders\"\nlisten_path = \"/orders\"\n",
+		filepath.Join(dir, "data"), checkAddr, adminAddr)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		panic(err)
+	}
+	return path
+}
+
+func freeAddr() string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// wrk returns how many requests a second were answered 200. Any other answer is an
+// error: a refusal costs something else.
+func wrk(ctx context.Context, o options, url string, headers []string) (perSecond float64, err error) {
+	args := []string{"-t1", "-c" + strconv.Itoa(o.connections), "-d" + strconv.Itoa(max(1, int(o.time.Seconds()))) + "s"}
+	for _, h := range headers {
+		args = append(args, "-H", h)
+	}
+	out, err := exec.CommandContext(ctx, "wrk", append(args, url)...).CombinedOutput()
+	if err != nil {
+		return 0, fmt.Errorf("wrk: %w: %s", err, out)
+	}
+	if bytes.Contains(out, []byte("Non-2xx")) || bytes.Contains(out, []byte("Socket errors")) {
+		return 0, fmt.Errorf("wrk %s: not all answers were right:\n%s", url, out)
+	}
+	_, rest, found := strings.Cut(string(out), "Requests/sec:")
+	if !found {
+		return 0, fmt.Errorf("wrk: no figure in its output:\n%s", out)
+	}
+	return strconv.ParseFloat(strings.Fields(rest)[0], 64)
+}
