@@ -12,6 +12,8 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+
+	"sidekey/config"
 )
 
 // Exit codes.
@@ -103,13 +105,13 @@ func serve(args []string, _, stderr io.Writer) int {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 
-	config, err := LoadConfig(path)
+	cfg, err := config.Load(path)
 	if err != nil {
 		printProblems(stderr, err)
 		return exitUsage
 	}
-	log := config.Log.Logger(stderr)
-	p, err := startProgram(path, config, log)
+	log := cfg.Log.Logger(stderr)
+	p, err := startProgram(path, cfg, log)
 	if err != nil {
 		fmt.Fprintln(stderr, "sidekey:", err)
 		return exitFailed
@@ -129,7 +131,7 @@ func checkConfig(args []string, stdout, stderr io.Writer) int {
 	if !ok {
 		return code
 	}
-	if _, err := LoadConfig(path); err != nil {
+	if _, err := config.Load(path); err != nil {
 		printProblems(stderr, err)
 		return exitUsage
 	}
@@ -142,7 +144,7 @@ func checkConfig(args []string, stdout, stderr io.Writer) int {
 
 // printProblems prints all that is wrong with a configuration, a line each.
 func printProblems(w io.Writer, err error) {
-	for _, line := range errorLines(err) {
+	for _, line := range config.Lines(err) {
 		fmt.Fprintln(w, "sidekey:", line)
 	}
 }

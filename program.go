@@ -18,6 +18,7 @@ import (
 	"sidekey/admin"
 	"sidekey/auth"
 	"sidekey/check"
+	"sidekey/config"
 	"sidekey/limiter"
 	"sidekey/store"
 )
@@ -27,8 +28,8 @@ type program struct {
 	path string // of the configuration; "" = built-in
 	log  *slog.Logger
 
-	mu       sync.Mutex // protects what a reload replaces
-	config   Config     // in force
+	mu       sync.Mutex    // protects what a reload replaces
+	config   config.Config // in force
 	loadedAt time.Time
 	rejected error // why the file as it stands is not in force; nil: it is
 
@@ -51,34 +52,34 @@ type server struct {
 }
 
 // startProgram brings everything up, or leaves nothing running.
-func startProgram(path string, config Config, log *slog.Logger) (p *program, err error) {
-	p = &program{path: path, log: log, config: config, loadedAt: time.Now(), failed: make(chan error, 2)}
+func startProgram(path string, cfg config.Config, log *slog.Logger) (p *program, err error) {
+	p = &program{path: path, log: log, config: cfg, loadedAt: time.Now(), failed: make(chan error, 2)}
 	defer func() {
 		if err != nil {
 			p.stop()
 		}
 	}()
-	if err := os.MkdirAll(config.DataDir, 0o700); err != nil {
+	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return nil, err
 	}
-	if p.store, err = store.Open(filepath.Join(config.DataDir, "sidekey.db"), log); err != nil {
+	if p.store, err = store.Open(filepath.Join(cfg.DataDir, "sidekey.db"), log); err != nil {
 		return nil, err
 	}
-	secret, created, err := admin.LoadSecret(config.SecretPath())
+	secret, created, err := admin.LoadSecret(cfg.SecretPath())
 	if err != nil {
 		return nil, fmt.Errorf("admin secret: %w", err)
 	}
 	if created {
-		log.Info("generated the admin secret", "file", config.SecretPath())
+		log.Info("generated the admin secret", "file", cfg.SecretPath())
 	}
-	settings, err := makeSettings(config, nil)
+	settings, err := makeSettings(cfg, nil, config.PasswordConfig{})
 	if err != nil {
 		return nil, err
 	}
-	p.directory = auth.NewDirectory(p.store, p.compiler(config))
+	p.directory = auth.NewDirectory(p.store, p.compiler(cfg))
 	p.store.Committed(p.directory.Publish)
 	p.checker = auth.NewChecker(p.directory, settings, func() limiter.Now { return limiter.At(time.Now()) })
-	p.check = check.NewHandler(p.checker, checkConfigOf(config), log)
+	p.check = check.NewHandler(p.checker, checkConfigOf(cfg), log)
 
 	adminHandler := admin.NewHandler(admin.Config{
 		Users:     p.store,
@@ -86,23 +87,23 @@ func startProgram(path string, config Config, log *slog.Logger) (p *program, err
 		Settings:  p.checker.Settings,
 		Rules:     p.rules,
 		Secret:    secret,
-		Hosts:     config.Admin.Hosts,
-		Org:       config.Admin.OrgID,
+		Hosts:     cfg.Admin.Hosts,
+		Org:       cfg.Admin.OrgID,
 		Reload:    p.reload,
 		Health:    p.health,
 		Version:   buildVersion(),
 		Log:       log,
 	})
-	if err := p.listen("check", config.Check.Listen, check.NewServer(p.check, check.ServerConfig{
-		ReadTimeout:    config.Check.ReadTimeout,
-		WriteTimeout:   config.Check.WriteTimeout,
-		IdleTimeout:    config.Check.IdleTimeout,
-		MaxConnections: config.Check.MaxConnections,
-		MaxHeaderBytes: config.Check.MaxHeaderBytes,
+	if err := p.listen("check", cfg.Check.Listen, check.NewServer(p.check, check.ServerConfig{
+		ReadTimeout:    cfg.Check.ReadTimeout,
+		WriteTimeout:   cfg.Check.WriteTimeout,
+		IdleTimeout:    cfg.Check.IdleTimeout,
+		MaxConnections: cfg.Check.MaxConnections,
+		MaxHeaderBytes: cfg.Check.MaxHeaderBytes,
 	})); err != nil {
 		return nil, err
 	}
-	if err := p.listen("admin", config.Admin.Listen, admin.NewServer(adminHandler)); err != nil {
+	if err := p.listen("admin", cfg.Admin.Listen, admin.NewServer(adminHandler)); err != nil {
 		return nil, err
 	}
 	for _, s := range p.servers {
@@ -119,16 +120,16 @@ func startProgram(path string, config Config, log *slog.Logger) (p *program, err
 // listen opens a listener, so that a wrong address is known before anything is
 // served.
 func (p *program) listen(name, where string, f *fasthttp.Server) error {
-	a, err := parseAddress(where)
+	a, err := config.ParseAddress(where)
 	if err != nil {
 		return fmt.Errorf("%s.listen = %q: %w", name, where, err)
 	}
-	if a.network == "unix" {
-		if err := removeStaleSocket(a.where); err != nil {
+	if a.Network == "unix" {
+		if err := removeStaleSocket(a.Where); err != nil {
 			return fmt.Errorf("%s.listen = %q: %w", name, where, err)
 		}
 	}
-	l, err := net.Listen(a.network, a.where)
+	l, err := net.Listen(a.Network, a.Where)
 	if err != nil {
 		return fmt.Errorf("%s.listen: %w", name, err)
 	}
@@ -196,7 +197,10 @@ func (p *program) stop() error {
 	if p.watcher != nil {
 		p.watcher.close()
 	}
-	deadline, cancel := context.WithTimeout(context.Background(), p.config.ShutdownTimeout)
+	p.mu.Lock()
+	timeout := p.config.ShutdownTimeout
+	p.mu.Unlock()
+	deadline, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	var problems []error
 	for _, s := range p.servers {

@@ -12,33 +12,35 @@ import (
 
 	"sidekey/auth"
 	"sidekey/check"
+	"sidekey/config"
 )
 
-// makeSettings compiles what decides out of a configuration. State of the APIs'
-// limits is taken over from before; the password checker is kept where its
-// configuration is the same, and with it the logins under way.
-func makeSettings(c Config, before *auth.Settings) (*auth.Settings, error) {
+// makeSettings compiles what decides out of a configuration. Of the settings before
+// (nil: none), whose password configuration was the given one, it takes over the
+// state of APIs' limits, and the password checker where nothing of it has changed.
+func makeSettings(c config.Config, before *auth.Settings, passwordsBefore config.PasswordConfig) (*auth.Settings, error) {
+	s := &auth.Settings{
+		VerifiedTTL:      c.Passwords.VerifiedTTL,
+		QuotaWait:        c.Limits.QuotaWait,
+		AllowEmptyRights: c.Rights.AllowEmptyRights,
+	}
 	var previous *auth.APIs
 	if before != nil {
 		previous = before.APIs
 	}
-	apis, err := auth.NewAPIs(c.apiList(), previous)
-	if err != nil {
+	var err error
+	if s.APIs, err = auth.NewAPIs(c.APIList(), previous); err != nil {
 		return nil, err
 	}
-	passwords, err := auth.NewPasswords(auth.Bcrypt(c.Passwords.BcryptCost), c.Passwords.Concurrent(), c.Passwords.MaxWait)
-	if err != nil {
-		return nil, err
+	if before != nil && c.Passwords == passwordsBefore {
+		s.Passwords = before.Passwords
+		return s, nil
 	}
-	return &auth.Settings{
-		APIs:        apis,
-		Passwords:   passwords,
-		VerifiedTTL: c.Passwords.VerifiedTTL,
-		QuotaWait:   c.Limits.QuotaWait,
-	}, nil
+	s.Passwords, err = auth.NewPasswords(auth.Bcrypt(c.Passwords.BcryptCost), c.Passwords.Concurrent(), c.Passwords.MaxWait)
+	return s, err
 }
 
-func checkConfigOf(c Config) check.Config {
+func checkConfigOf(c config.Config) check.Config {
 	return check.Config{
 		QuotaStatus:        c.Limits.QuotaExceededStatus,
 		RateInHeaders:      c.Limits.Headers == "rate",
@@ -46,7 +48,7 @@ func checkConfigOf(c Config) check.Config {
 	}
 }
 
-func (p *program) compiler(c Config) *auth.Compiler {
+func (p *program) compiler(c config.Config) *auth.Compiler {
 	return &auth.Compiler{Ledger: p.store, MetaHeaders: c.Check.MetaHeaders}
 }
 
@@ -56,7 +58,7 @@ func (p *program) rules() auth.Rules {
 	s := p.checker.Settings()
 	return auth.Rules{
 		APIs:             s.APIs,
-		AllowEmptyRights: p.config.Rights.AllowEmptyRights,
+		AllowEmptyRights: s.AllowEmptyRights,
 		MetaHeaders:      p.config.Check.MetaHeaders,
 		MaxPassword:      s.Passwords.MaxPassword(),
 	}
@@ -67,28 +69,28 @@ func (p *program) rules() auth.Rules {
 func (p *program) reload() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	config, err := LoadConfig(p.path)
+	cfg, err := config.Load(p.path)
 	var settings *auth.Settings
+	var fixed []string
 	if err == nil {
-		settings, err = makeSettings(config, p.checker.Settings())
+		fixed = needRestart(p.config, cfg)
+		cfg.Admin = p.config.Admin // the organisation of APIs that name none is among them
+		settings, err = makeSettings(cfg, p.checker.Settings(), p.config.Passwords)
 	}
 	p.rejected = err
 	if err != nil {
 		p.log.Error("the configuration was not reloaded; the one before stays in force", "error", err)
 		return err
 	}
-	if fixed := needRestart(p.config, config); len(fixed) > 0 {
+	if len(fixed) > 0 {
 		p.log.Warn("changes that act only after a restart", "keys", strings.Join(fixed, ", "))
 	}
-	if reflect.DeepEqual(p.config.Passwords, config.Passwords) {
-		settings.Passwords = p.checker.Settings().Passwords
-	}
-	recompile := !reflect.DeepEqual(p.config.Check.MetaHeaders, config.Check.MetaHeaders)
-	p.config, p.loadedAt = config, time.Now()
+	recompile := !reflect.DeepEqual(p.config.Check.MetaHeaders, cfg.Check.MetaHeaders)
+	p.config, p.loadedAt = cfg, time.Now()
 	p.checker.SetSettings(settings)
-	p.check.SetConfig(checkConfigOf(config))
+	p.check.SetConfig(checkConfigOf(cfg))
 	if recompile {
-		p.directory.SetCompiler(p.compiler(config))
+		p.directory.SetCompiler(p.compiler(cfg))
 	}
 	p.log.Info("reloaded the configuration", "file", p.path)
 	return nil
@@ -96,7 +98,7 @@ func (p *program) reload() error {
 
 // needRestart names what differs between two configurations and is read only at
 // start.
-func needRestart(before, after Config) (keys []string) {
+func needRestart(before, after config.Config) (keys []string) {
 	for _, k := range []struct {
 		name    string
 		differs bool

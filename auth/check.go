@@ -50,6 +50,8 @@ type Settings struct {
 	Passwords   *Passwords
 	VerifiedTTL time.Duration // how long a right password is remembered; 0 = never
 	QuotaWait   time.Duration // longest that a request waits for a reservation
+
+	AllowEmptyRights bool // a session without access_rights may use every API of its org
 }
 
 // Checker decides.
@@ -144,12 +146,33 @@ func findAPI(apis *APIs, r *Request) (*API, Reason) {
 	}
 	api, depends := apis.find(r.Host, path)
 	switch {
-	case !clear && depends:
+	case depends && (!clear || !apis.sameForAll(api, r.Host, r.URI, path)):
 		return nil, AmbiguousPath
 	case api == nil || !api.Active:
 		return nil, UnknownAPI
 	}
 	return api, Pass
+}
+
+// sameForAll reports whether readers that do less than normalPath, or more, would
+// see the path at the same API: those that compare what the client sent as it
+// stands, those that decode but leave dots and slashes, and those that drop
+// parameters (/orders;x=1) from the normal form. Proxies hand the client's path on as
+// it is, so the application behind may be any of them.
+func (a *APIs) sameForAll(api *API, host, uri, normal []byte) bool {
+	raw := withoutQuery(uri)
+	if bytes.Equal(raw, normal) && bytes.IndexByte(raw, ';') < 0 {
+		return true // Fast path: nothing to read differently.
+	}
+	var buf [512]byte
+	for _, reading := range [...][]byte{raw, decoded(buf[:0], raw)} {
+		if other, _ := a.find(host, reading); other != api {
+			return false
+		}
+	}
+	plain, _ := normalPath(buf[:0], withoutParameters(normal))
+	other, _ := a.find(host, plain)
+	return other == api
 }
 
 // version returns the API version that r asks for, and whether there is such a one.
@@ -222,7 +245,7 @@ func (c *Checker) admit(now *limiter.Now, s *Settings, api *API, version string,
 		v.Reason = Inactive
 	case a.expires > 0 && now.Wall/int64(time.Second) >= a.expires:
 		v.Reason = Expired
-	case !a.mayUse(api, version):
+	case !a.mayUse(api, version, s.AllowEmptyRights):
 		v.Reason = APINotGranted
 	default:
 		c.charge(now, s, api, &v)
@@ -233,9 +256,9 @@ func (c *Checker) admit(now *limiter.Now, s *Settings, api *API, version string,
 	return v
 }
 
-func (a *Account) mayUse(api *API, version string) bool {
+func (a *Account) mayUse(api *API, version string, allowEmpty bool) bool {
 	if a.rights == nil {
-		return true
+		return allowEmpty
 	}
 	right, ok := a.rights[api.ID]
 	return ok && granted(right.Versions, version)

@@ -1,6 +1,9 @@
 package auth
 
-import "bytes"
+import (
+	"bytes"
+	"unicode/utf8"
+)
 
 // maxPath bounds the paths that are compared. A longer one is refused where the
 // answer depends on it.
@@ -11,14 +14,12 @@ const maxPath = 8192
 //
 // ok is false for a path that two parsers could read differently: an escaped slash,
 // backslash, NUL or percent sign, an escape that is none, a backslash, a fragment,
-// a dot segment with a parameter (/..;/), or anything not starting with a slash.
+// a dot segment with a parameter (/..;/), broken UTF-8, or anything not starting with a
+// slash.
 // Proxies and applications have disagreed on each of these (hazards: Envoy
 // CVE-2021-29492, CVE-2021-32779, CVE-2026-73551; Heimdall CVE-2026-42272).
 func normalPath(dst, uri []byte) (path []byte, ok bool) {
-	raw := uri
-	if i := bytes.IndexByte(raw, '?'); i >= 0 {
-		raw = raw[:i]
-	}
+	raw := withoutQuery(uri)
 	if len(raw) == 0 || raw[0] != '/' || len(raw) > maxPath {
 		return nil, false
 	}
@@ -62,7 +63,42 @@ func normalPath(dst, uri []byte) (path []byte, ok bool) {
 			segment = len(path)
 		}
 	}
-	return path, true
+	return path, utf8.Valid(path)
+}
+
+func withoutQuery(uri []byte) []byte {
+	path, _, _ := bytes.Cut(uri, []byte{'?'})
+	return path
+}
+
+// decoded writes path with its escapes decoded and nothing else changed to dst. The
+// escapes are valid: normalPath has read them.
+func decoded(dst, path []byte) []byte {
+	for i := 0; i < len(path); i++ {
+		c := path[i]
+		if c == '%' {
+			c = byte(unhex(path[i+1])<<4 | unhex(path[i+2]))
+			i += 2
+		}
+		dst = append(dst, c)
+	}
+	return dst
+}
+
+// withoutParameters returns path with everything from a semicolon to the end of its
+// segment left out.
+func withoutParameters(path []byte) []byte {
+	plain := make([]byte, 0, len(path))
+	skip := false
+	for _, c := range path {
+		if c == ';' || c == '/' {
+			skip = c == ';'
+		}
+		if !skip {
+			plain = append(plain, c)
+		}
+	}
+	return plain
 }
 
 // closeSegment resolves the segment path[start:] and, unless the path is at its

@@ -85,6 +85,8 @@ func (h *Handler) denyPanic(ctx *fasthttp.RequestCtx) {
 	deny(ctx)
 }
 
+const notUnderstood = "Request not understood"
+
 // deny answers what could not be understood. 403 is the one status that every proxy
 // passes on as a refusal.
 func deny(ctx *fasthttp.RequestCtx) {
@@ -92,9 +94,10 @@ func deny(ctx *fasthttp.RequestCtx) {
 	ctx.Response.Header.SetNoDefaultContentType(true)
 	ctx.SetStatusCode(fasthttp.StatusForbidden)
 	ctx.Response.Header.SetCanonical(nameErrorStatus, []byte("403"))
+	ctx.Response.Header.SetCanonical(nameErrorMessage, []byte(notUnderstood))
 	ctx.Response.Header.SetCanonical(nameCacheControl, noStore)
 	ctx.Response.Header.SetCanonical(nameContentType, jsonType)
-	ctx.SetBodyString(`{"error": "Request not understood"}`)
+	ctx.SetBodyString(`{"error": "` + notUnderstood + `"}`)
 }
 
 // clientHeaders gives the decision access to the headers that the proxy passed on.

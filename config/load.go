@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"errors"
@@ -13,29 +13,29 @@ import (
 	"sidekey/auth"
 )
 
-// LoadConfig reads a configuration file, and returns the defaults where path is "".
+// Load reads a configuration file, and returns the defaults where path is "".
 //
 // All that is wrong with a file comes at once, as [auth.Problems]; a file that is not
 // TOML has one problem, with its line and column. Any other error is one of reading.
-func LoadConfig(path string) (Config, error) {
+func Load(path string) (Config, error) {
 	if path == "" {
-		return DefaultConfig(), nil
+		return Default(), nil
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return Config{}, fmt.Errorf("reading the configuration: %w", err)
 	}
-	return parseConfig(string(text))
+	return parse(string(text))
 }
 
-// parseConfig reads the text of a configuration file over the defaults. Its errors
+// parse reads the text of a configuration file over the defaults. Its errors
 // are [auth.Problems].
-func parseConfig(text string) (Config, error) {
+func parse(text string) (Config, error) {
 	var table map[string]any
 	if _, err := toml.Decode(text, &table); err != nil {
 		return Config{}, auth.Problems{syntaxProblem(err)}
 	}
-	config := DefaultConfig()
+	config := Default()
 	var found problems
 	decodeTable(&found, "", table, &config)
 
@@ -83,9 +83,9 @@ func within(key, other string) bool {
 	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
-// errorLines returns an error of [LoadConfig] as lines to print or to log: one for
+// Lines returns an error of [Load] as lines to print or to log: one for
 // each problem.
-func errorLines(err error) []string {
+func Lines(err error) []string {
 	var found auth.Problems
 	if !errors.As(err, &found) {
 		return []string{err.Error()}

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"errors"
@@ -10,11 +10,11 @@ import (
 	"unicode"
 )
 
-// address is where a listener listens. In the configuration it is "HOST:PORT", where
+// Address is where a listener listens. In the configuration it is "HOST:PORT", where
 // no host means every address of the machine and port 0 a free port, or "unix:/PATH".
-type address struct {
-	network string // "tcp" or "unix", for [net.Listen]
-	where   string // "HOST:PORT" or "/PATH", for [net.Listen]
+type Address struct {
+	Network string // "tcp" or "unix", for [net.Listen]
+	Where   string // "HOST:PORT" or "/PATH", for [net.Listen]
 
 	ip   netip.Addr // not valid for a name other than localhost and for "unix"
 	port uint64
@@ -28,21 +28,21 @@ var (
 	errSocket  = errors.New(`"unix:" and an absolute path of at most 107 bytes are wanted`)
 )
 
-// parseAddress reads an address. The error's text says what is wanted instead.
-func parseAddress(text string) (address, error) {
+// ParseAddress reads an address. The error's text says what is wanted instead.
+func ParseAddress(text string) (Address, error) {
 	if path, ok := strings.CutPrefix(text, "unix:"); ok {
 		if !filepath.IsAbs(path) || len(path) > maxSocketPath || strings.ContainsFunc(path, unicode.IsControl) {
-			return address{}, errSocket
+			return Address{}, errSocket
 		}
-		return address{network: "unix", where: filepath.Clean(path)}, nil
+		return Address{Network: "unix", Where: filepath.Clean(path)}, nil
 	}
 	host, port, err := net.SplitHostPort(text)
 	if err != nil {
-		return address{}, errAddress
+		return Address{}, errAddress
 	}
-	a := address{network: "tcp", where: text}
+	a := Address{Network: "tcp", Where: text}
 	if a.port, err = strconv.ParseUint(port, 10, 16); err != nil {
-		return address{}, errAddress
+		return Address{}, errAddress
 	}
 	switch {
 	case host == "":
@@ -52,7 +52,7 @@ func parseAddress(text string) (address, error) {
 	default:
 		// A name is not looked up: its address may be another one at the next start.
 		if a.ip, err = netip.ParseAddr(host); err != nil && !isHostName(host) {
-			return address{}, errAddress
+			return Address{}, errAddress
 		}
 	}
 	a.ip = a.ip.Unmap()
@@ -61,15 +61,15 @@ func parseAddress(text string) (address, error) {
 
 // isLoopback reports whether nobody but this machine can reach the address, as far as
 // its text tells.
-func (a address) isLoopback() bool { return a.network == "unix" || a.ip.IsLoopback() }
+func (a Address) isLoopback() bool { return a.Network == "unix" || a.ip.IsLoopback() }
 
 // meets reports whether two listeners cannot have both addresses.
-func (a address) meets(b address) bool {
-	if a.network == "unix" || b.network == "unix" {
-		return a.network == b.network && a.where == b.where
+func (a Address) meets(b Address) bool {
+	if a.Network == "unix" || b.Network == "unix" {
+		return a.Network == b.Network && a.Where == b.Where
 	}
 	sameHost := a.ip.IsUnspecified() || b.ip.IsUnspecified() || a.ip.IsValid() && a.ip == b.ip
-	return a.port == b.port && a.port != 0 && (sameHost || strings.EqualFold(a.where, b.where))
+	return a.port == b.port && a.port != 0 && (sameHost || strings.EqualFold(a.Where, b.Where))
 }
 
 // isHostName reports whether text can be a host's name or its IPv4 address. An

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"errors"
@@ -43,11 +43,11 @@ func (l LogConfig) validate(ps *problems) {
 }
 
 func (c Config) validateListeners(ps *problems) {
-	check, checkErr := parseAddress(c.Check.Listen)
+	check, checkErr := ParseAddress(c.Check.Listen)
 	if checkErr != nil {
 		ps.add("check.listen", c.Check.Listen, "%s", checkErr)
 	}
-	admin, adminErr := parseAddress(c.Admin.Listen)
+	admin, adminErr := ParseAddress(c.Admin.Listen)
 	switch {
 	case adminErr != nil:
 		ps.add("admin.listen", c.Admin.Listen, "%s", adminErr)
@@ -118,17 +118,17 @@ func (c Config) validateAPIs(ps *problems) {
 	// What every API takes over is checked once, with the API that has nothing else,
 	// and shown under the key where it stands.
 	inherited := Config{Check: c.Check, Admin: c.Admin}
-	for _, p := range apiProblems(inherited.apiList()) {
+	for _, p := range apiProblems(inherited.APIList()) {
 		switch p.Field {
 		case "apis[0].realm":
 			p.Field, c.Check.Realm = "check.realm", ""
 		case "apis[0].org_id":
-			p.Field, c.Admin.OrgID = "admin.org_id", DefaultConfig().Admin.OrgID
+			p.Field, c.Admin.OrgID = "admin.org_id", Default().Admin.OrgID
 		}
 		*ps = append(*ps, p)
 	}
 	if len(c.APIs) > 0 {
-		*ps = append(*ps, apiProblems(c.apiList())...)
+		*ps = append(*ps, apiProblems(c.APIList())...)
 	}
 	for i, api := range c.APIs {
 		if api.HMAC {

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"os"
@@ -15,17 +15,17 @@ import (
 )
 
 func TestConfigShippedFileIsDefault(t *testing.T) {
-	config, err := parseConfig(mustRead(t, "sidecar.toml"))
+	config, err := parse(mustRead(t, "../sidecar.toml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := DefaultConfig(); !reflect.DeepEqual(config, want) {
+	if want := Default(); !reflect.DeepEqual(config, want) {
 		t.Errorf("sidecar.toml says\n%+v\nthe defaults are\n%+v", config, want)
 	}
 }
 
 func TestConfigShippedFileIsComplete(t *testing.T) {
-	text := uncomment(mustRead(t, "sidecar.toml"))
+	text := uncomment(mustRead(t, "../sidecar.toml"))
 	var table map[string]any
 	meta, err := toml.Decode(text, &table)
 	if err != nil {
@@ -42,11 +42,11 @@ func TestConfigShippedFileIsComplete(t *testing.T) {
 	}
 
 	apis, _, _ := strings.Cut(text, "[[policies]]") // which this version refuses
-	config, err := parseConfig(apis)
+	config, err := parse(apis)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := config.apiList(), DefaultConfig().apiList(); !reflect.DeepEqual(got, want) {
+	if got, want := config.APIList(), Default().APIList(); !reflect.DeepEqual(got, want) {
 		t.Errorf("the [[apis]] block in sidecar.toml says\n%+v\nwithout it there is\n%+v", got, want)
 	}
 }
@@ -88,11 +88,11 @@ func TestConfigBad(t *testing.T) {
 					want = append(want, strings.TrimSuffix(text, "\n"))
 				}
 			}
-			_, err := LoadConfig(file)
+			_, err := Load(file)
 			if err == nil {
 				t.Fatal("was accepted")
 			}
-			if got := errorLines(err); !slices.Equal(got, want) {
+			if got := Lines(err); !slices.Equal(got, want) {
 				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 			}
 		})
@@ -102,9 +102,9 @@ func TestConfigBad(t *testing.T) {
 func TestConfigGood(t *testing.T) {
 	f := func(text string, change func(*Config)) {
 		t.Helper()
-		want := DefaultConfig()
+		want := Default()
 		change(&want)
-		got, err := parseConfig(text)
+		got, err := parse(text)
 		if err != nil {
 			t.Error(err)
 		} else if !reflect.DeepEqual(got, want) {
@@ -145,7 +145,7 @@ func TestConfigGood(t *testing.T) {
 }
 
 func TestConfigAPIsTakeOver(t *testing.T) {
-	config, err := parseConfig(`
+	config, err := parse(`
 check.realm = "everybody"
 admin.org_id = "acme"
 [[apis]]
@@ -167,7 +167,7 @@ active = false
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
-	list := config.apiList()
+	list := config.APIList()
 	orders, users := list[0], list[1]
 	f(orders.Name, "orders")
 	f(orders.Org, "acme")
@@ -184,13 +184,13 @@ active = false
 }
 
 func TestConfigPlaces(t *testing.T) {
-	if config, err := LoadConfig(""); err != nil || !reflect.DeepEqual(config, DefaultConfig()) {
+	if config, err := Load(""); err != nil || !reflect.DeepEqual(config, Default()) {
 		t.Errorf("no file: got %+v, %v, want the defaults", config, err)
 	}
-	if _, err := LoadConfig("missing.toml"); err == nil || !strings.Contains(err.Error(), "missing.toml") {
+	if _, err := Load("missing.toml"); err == nil || !strings.Contains(err.Error(), "missing.toml") {
 		t.Errorf("a file that is missing: got %v, want an error that names it", err)
 	}
-	config := DefaultConfig()
+	config := Default()
 	if got := config.SecretPath(); got != "data/admin.secret" {
 		t.Errorf("no secret_file: got %q", got)
 	}
@@ -211,15 +211,15 @@ func TestConfigConcurrent(t *testing.T) {
 
 func FuzzConfig(f *testing.F) {
 	files, _ := filepath.Glob("testdata/badconfig/*.toml")
-	for _, file := range append(files, "sidecar.toml") {
+	for _, file := range append(files, "../sidecar.toml") {
 		text := mustRead(f, file)
 		f.Add(text)
 		f.Add(uncomment(text))
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		config, err := parseConfig(text)
+		config, err := parse(text)
 		if err != nil {
-			for _, line := range errorLines(err) {
+			for _, line := range Lines(err) {
 				if line == "" || strings.ContainsFunc(line, func(r rune) bool { return !unicode.IsPrint(r) }) {
 					t.Errorf("a problem must be one line of plain text: %q", line)
 				}
@@ -229,7 +229,7 @@ func FuzzConfig(f *testing.F) {
 		if err := config.Validate(); err != nil {
 			t.Errorf("accepted, and then found bad: %v", err)
 		}
-		if len(config.apiList()) == 0 || config.Passwords.Concurrent() < 1 {
+		if len(config.APIList()) == 0 || config.Passwords.Concurrent() < 1 {
 			t.Errorf("no API or no password at all can be checked: %+v", config)
 		}
 	})

@@ -1,4 +1,6 @@
-package main
+// Package config reads sidecar.toml and says everything that is wrong with it at once,
+// each problem with its key, its value and what would be right.
+package config
 
 import (
 	"cmp"
@@ -23,7 +25,7 @@ type Config struct {
 	Passwords PasswordConfig   `toml:"passwords"`
 	Limits    LimitConfig      `toml:"limits"`
 	Rights    RightsConfig     `toml:"rights"`
-	APIs      []API            `toml:"apis"`     // as written; [Config.apiList] is what they mean
+	APIs      []API            `toml:"apis"`     // as written; [Config.APIList] is what they mean
 	Policies  []map[string]any `toml:"policies"` // every entry is refused by [Config.Validate]
 }
 
@@ -35,7 +37,7 @@ type LogConfig struct {
 
 // CheckConfig is the listener that proxies ask.
 type CheckConfig struct {
-	Listen             string            `toml:"listen"` // see [parseAddress]
+	Listen             string            `toml:"listen"` // see [ParseAddress]
 	Realm              string            `toml:"realm"`
 	StripAuthorization bool              `toml:"strip_authorization"`
 	MetaHeaders        map[string]string `toml:"meta_headers"` // from the name in meta_data to the header's
@@ -49,7 +51,7 @@ type CheckConfig struct {
 
 // AdminConfig is the listener for people and tools.
 type AdminConfig struct {
-	Listen      string   `toml:"listen"`      // see [parseAddress]
+	Listen      string   `toml:"listen"`      // see [ParseAddress]
 	SecretFile  string   `toml:"secret_file"` // "": see [Config.SecretPath]
 	OrgID       string   `toml:"org_id"`
 	Hosts       []string `toml:"hosts"` // besides the loopback names, in lower case
@@ -80,7 +82,7 @@ type RightsConfig struct {
 }
 
 // API is one [[apis]] entry. An empty name, org or realm stands for what
-// [Config.apiList] puts there.
+// [Config.APIList] puts there.
 type API struct {
 	ID         string   `toml:"id"`
 	Name       string   `toml:"name"`
@@ -103,8 +105,8 @@ type API struct {
 	HMAC bool `toml:"hmac"`
 }
 
-// DefaultConfig returns the configuration of an empty file.
-func DefaultConfig() Config {
+// Default returns the configuration of an empty file.
+func Default() Config {
 	return Config{
 		DataDir:         "data",
 		ShutdownTimeout: 5 * time.Second,
@@ -152,9 +154,9 @@ func defaultAPI() API {
 	}
 }
 
-// apiList returns the APIs that the configuration means: one for everything where
+// APIList returns the APIs that the configuration means: one for everything where
 // none is written, and each with what it takes over from other keys filled in.
-func (c Config) apiList() []auth.API {
+func (c Config) APIList() []auth.API {
 	written := c.APIs
 	if len(written) == 0 {
 		everything := defaultAPI()

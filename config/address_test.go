@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"strings"
@@ -8,7 +8,7 @@ import (
 func TestAddress(t *testing.T) {
 	bad := func(text string) {
 		t.Helper()
-		if a, err := parseAddress(text); err == nil {
+		if a, err := ParseAddress(text); err == nil {
 			t.Errorf("%q was read as %+v", text, a)
 		}
 	}
@@ -32,12 +32,12 @@ func TestAddress(t *testing.T) {
 
 	good := func(text, network, where string, loopback bool) {
 		t.Helper()
-		a, err := parseAddress(text)
+		a, err := ParseAddress(text)
 		if err != nil {
 			t.Errorf("%q: %v", text, err)
-		} else if a.network != network || a.where != where || a.isLoopback() != loopback {
+		} else if a.Network != network || a.Where != where || a.isLoopback() != loopback {
 			t.Errorf("%q: got %q %q loopback %t, want %q %q loopback %t",
-				text, a.network, a.where, a.isLoopback(), network, where, loopback)
+				text, a.Network, a.Where, a.isLoopback(), network, where, loopback)
 		}
 	}
 	good("127.0.0.1:9191", "tcp", "127.0.0.1:9191", true)
@@ -58,8 +58,8 @@ func TestAddress(t *testing.T) {
 func TestAddressMeets(t *testing.T) {
 	f := func(a, b string, want bool) {
 		t.Helper()
-		first, err1 := parseAddress(a)
-		second, err2 := parseAddress(b)
+		first, err1 := ParseAddress(a)
+		second, err2 := ParseAddress(b)
 		if err1 != nil || err2 != nil {
 			t.Fatal(err1, err2)
 		}
