@@ -34,6 +34,7 @@ type program struct {
 	rejected error // why the file as it stands is not in force; nil: it is
 
 	store     *store.Store
+	policies  *auth.Policies
 	directory *auth.Directory
 	checker   *auth.Checker
 	check     *check.Handler
@@ -76,23 +77,28 @@ func startProgram(path string, cfg config.Config, log *slog.Logger) (p *program,
 	if err != nil {
 		return nil, err
 	}
+	if err := p.loadPolicies(); err != nil {
+		return nil, err
+	}
 	p.directory = auth.NewDirectory(p.store, p.compiler(cfg))
-	p.store.Committed(p.directory.Publish)
+	p.store.Notify(store.Notify{User: p.directory.Publish, Policy: p.publishPolicy})
 	p.checker = auth.NewChecker(p.directory, settings, func() limiter.Now { return limiter.At(time.Now()) })
 	p.check = check.NewHandler(p.checker, checkConfigOf(cfg), log)
 
 	adminHandler := admin.NewHandler(admin.Config{
-		Users:     p.store,
-		Directory: p.directory,
-		Settings:  p.checker.Settings,
-		Rules:     p.rules,
-		Secret:    secret,
-		Hosts:     cfg.Admin.Hosts,
-		Org:       cfg.Admin.OrgID,
-		Reload:    p.reload,
-		Health:    p.health,
-		Version:   buildVersion(),
-		Log:       log,
+		Users:       p.store,
+		PolicyStore: p.store,
+		Policies:    p.policies,
+		Directory:   p.directory,
+		Settings:    p.checker.Settings,
+		Rules:       p.rules,
+		Secret:      secret,
+		Hosts:       cfg.Admin.Hosts,
+		Org:         cfg.Admin.OrgID,
+		Reload:      p.reload,
+		Health:      p.health,
+		Version:     buildVersion(),
+		Log:         log,
 	})
 	if err := p.listen("check", cfg.Check.Listen, check.NewServer(p.check, check.ServerConfig{
 		ReadTimeout:    cfg.Check.ReadTimeout,
@@ -115,6 +121,31 @@ func startProgram(path string, cfg config.Config, log *slog.Logger) (p *program,
 		}
 	}
 	return p, nil
+}
+
+// loadPolicies puts the policies that the store keeps and those of the file in force.
+func (p *program) loadPolicies() error {
+	stored, damaged, err := p.store.Policies()
+	if err != nil {
+		return err
+	}
+	if damaged != nil {
+		p.log.Error("policies are damaged: users that have them are refused until they are written anew", "error", damaged)
+	}
+	p.policies = auth.NewPolicies(stored)
+	p.policies.SetFile(p.config.PolicyList())
+	return nil
+}
+
+// publishPolicy puts a policy in force as the store has it now. One that cannot be
+// read is as good as none: its users are refused.
+func (p *program) publishPolicy(id string) {
+	policy, err := p.store.Policy(id)
+	if err != nil {
+		p.log.Error("a policy cannot be read: users that have it are refused", "policy", id, "error", err)
+		policy = nil
+	}
+	p.policies.SetStored(id, policy)
 }
 
 // listen opens a listener, so that a wrong address is known before anything is

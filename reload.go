@@ -49,7 +49,12 @@ func checkConfigOf(c config.Config) check.Config {
 }
 
 func (p *program) compiler(c config.Config) *auth.Compiler {
-	return &auth.Compiler{Ledger: p.store, MetaHeaders: c.Check.MetaHeaders}
+	return &auth.Compiler{
+		Ledger:      p.store,
+		Policies:    p.policies,
+		MergeTags:   c.Rights.PolicyTags == "merge",
+		MetaHeaders: c.Check.MetaHeaders,
+	}
 }
 
 func (p *program) rules() auth.Rules {
@@ -58,6 +63,7 @@ func (p *program) rules() auth.Rules {
 	s := p.checker.Settings()
 	return auth.Rules{
 		APIs:             s.APIs,
+		Policies:         p.policies,
 		AllowEmptyRights: s.AllowEmptyRights,
 		MetaHeaders:      p.config.Check.MetaHeaders,
 		MaxPassword:      s.Passwords.MaxPassword(),
@@ -85,10 +91,11 @@ func (p *program) reload() error {
 	if len(fixed) > 0 {
 		p.log.Warn("changes that act only after a restart", "keys", strings.Join(fixed, ", "))
 	}
-	recompile := !reflect.DeepEqual(p.config.Check.MetaHeaders, cfg.Check.MetaHeaders)
+	recompile := !reflect.DeepEqual(p.config.Check.MetaHeaders, cfg.Check.MetaHeaders) || p.config.Rights != cfg.Rights
 	p.config, p.loadedAt = cfg, time.Now()
 	p.checker.SetSettings(settings)
 	p.check.SetConfig(checkConfigOf(cfg))
+	p.policies.SetFile(cfg.PolicyList())
 	if recompile {
 		p.directory.SetCompiler(p.compiler(cfg))
 	}

@@ -36,17 +36,19 @@ type Users interface {
 
 // Config is what the admin listener does not find out itself.
 type Config struct {
-	Users     Users
-	Directory *auth.Directory
-	Settings  func() *auth.Settings // the configuration in force
-	Rules     func() auth.Rules     // what sessions are checked against
-	Secret    string
-	Hosts     []string // allowed in Host besides the loopback names, lower case
-	Org       string   // of a request that names none
-	Reload    func() error
-	Health    func() Health
-	Version   string
-	Log       *slog.Logger
+	Users       Users
+	PolicyStore PolicyStore
+	Policies    *auth.Policies // in force
+	Directory   *auth.Directory
+	Settings    func() *auth.Settings // the configuration in force
+	Rules       func() auth.Rules     // what sessions are checked against
+	Secret      string
+	Hosts       []string // allowed in Host besides the loopback names, lower case
+	Org         string   // of a request that names none
+	Reload      func() error
+	Health      func() Health
+	Version     string
+	Log         *slog.Logger
 }
 
 // Handler answers the requests of the admin listener.

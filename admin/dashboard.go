@@ -3,6 +3,7 @@ package admin
 import (
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -71,11 +72,66 @@ func (c *call) dashboardDelete() error {
 	if err != nil {
 		return err
 	}
-	if err := c.remove(name, dashboardMissing); err != nil {
+	return c.done("Key deleted successfully", c.remove(name, dashboardMissing))
+}
+
+// dashboardGenerate creates a user under a name that nobody chose.
+func (c *call) dashboardGenerate() error {
+	name, err := generatedName()
+	if err != nil {
 		return err
 	}
-	c.send(fasthttp.StatusOK, message{Status: "OK", Message: "Key deleted successfully"})
-	return nil
+	w, err := c.readSession(name)
+	if err != nil {
+		return err
+	}
+	return c.dashboardAnswer(c.create(w))
+}
+
+func (c *call) dashboardPreview() error { return c.dashboardAnswer(c.preview()) }
+
+// dashboardCreateKey creates a user under a name that the path gives, with or without
+// the org in front.
+func (c *call) dashboardCreateKey() error {
+	w, err := c.readSession(c.params["keyID"])
+	if err != nil {
+		return err
+	}
+	if user, found := strings.CutPrefix(w.name.User, w.name.Org); found && user != "" {
+		w.name.User = user
+	}
+	return c.dashboardAnswer(c.create(w))
+}
+
+func (c *call) dashboardGetKey() error {
+	name, err := c.keyName(dashboardMissing)
+	if err != nil {
+		return err
+	}
+	return c.dashboardAnswer(c.fetch(name, dashboardMissing))
+}
+
+func (c *call) dashboardReplaceKey() error {
+	name, err := c.keyName(dashboardMissing)
+	if err != nil {
+		return err
+	}
+	w, err := c.readSession(name.User)
+	if err != nil {
+		return err
+	}
+	if w.name != name {
+		return auth.Problems{{Field: "org_id", Value: strconv.Quote(w.name.Org), Want: "the org of the key, " + strconv.Quote(name.Org) + ", is wanted"}}
+	}
+	return c.dashboardAnswer(c.replace(w, dashboardMissing))
+}
+
+func (c *call) dashboardDeleteKey() error {
+	name, err := c.keyName(dashboardMissing)
+	if err != nil {
+		return err
+	}
+	return c.done("Key deleted successfully", c.remove(name, dashboardMissing))
 }
 
 func (c *call) dashboardList() error {

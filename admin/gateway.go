@@ -2,6 +2,7 @@ package admin
 
 import (
 	"crypto/rand"
+	"encoding/hex"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -23,11 +24,29 @@ func (c *call) gatewayCreate() error { return c.gatewayAdd(c.params["username"])
 // gatewayGenerate creates a user under a name that nobody chose. Unlike Tyk, which
 // keeps a password given here in plain text, it hashes it.
 func (c *call) gatewayGenerate() error {
-	var random [16]byte
-	if _, err := rand.Read(random[:]); err != nil {
+	name, err := generatedName()
+	if err != nil {
 		return err
 	}
-	return c.gatewayAdd(generated(random[:]))
+	return c.gatewayAdd(name)
+}
+
+// generatedName is a name for a key that the caller did not name.
+func generatedName() (string, error) {
+	var random [16]byte
+	_, err := rand.Read(random[:])
+	return hex.EncodeToString(random[:]), err
+}
+
+// gatewayPreview answers what the session in the body would be with its policies
+// applied, and keeps nothing.
+func (c *call) gatewayPreview() error {
+	u, err := c.preview()
+	if err != nil {
+		return err
+	}
+	c.send(fasthttp.StatusOK, u.Session, json.OmitZeroStructFields(true))
+	return nil
 }
 
 func (c *call) gatewayAdd(user string) error {

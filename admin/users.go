@@ -3,7 +3,6 @@ package admin
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"strconv"
 	"time"
 
@@ -26,23 +25,14 @@ type write struct {
 }
 
 // readSession reads and checks the session in the request's body for a user.
-func (c *call) readSession(user string) (write, error) {
-	w := write{name: auth.Name{User: user}, keep: c.query("suppress_reset") == "1"}
-	// Cloned because raw parts of the session refer to the body.
-	session, unknown, err := auth.DecodeSession(bytes.Clone(c.ctx.PostBody()))
+func (c *call) readSession(user string) (*write, error) {
+	w := &write{name: auth.Name{User: user}, keep: c.query("suppress_reset") == "1"}
+	session, unknown, err := auth.DecodeSession(c.body())
 	if err != nil {
 		return w, err
 	}
-	if len(unknown) > 0 && c.query("strict") == "1" {
-		var ps auth.Problems
-		for _, field := range unknown {
-			ps = append(ps, auth.Problem{Field: field, Want: "a session has no such member"})
-		}
-		return w, ps
-	}
-	var warnings []string
-	for _, field := range unknown {
-		warnings = append(warnings, field+": unknown, ignored")
+	if err := c.reportUnknown(unknown, "a session"); err != nil {
+		return w, err
 	}
 	if session.OrgID == "" {
 		session.OrgID = c.Org
@@ -52,13 +42,31 @@ func (c *call) readSession(user string) (write, error) {
 		return w, err
 	}
 	session.Normalise()
-	more, err := session.Validate(c.Rules(), time.Now().Unix())
+	warnings, err := session.Validate(c.Rules(), time.Now().Unix())
 	if err != nil {
 		return w, err
 	}
-	c.warn(append(warnings, more...))
+	c.warn(warnings)
 	w.session = session
 	return w, nil
+}
+
+// body returns a copy of the request's body.
+func (c *call) body() []byte { return bytes.Clone(c.ctx.PostBody()) }
+
+// reportUnknown warns of members that what has not, or refuses them with ?strict=1.
+func (c *call) reportUnknown(fields []string, what string) error {
+	var ps auth.Problems
+	var warnings []string
+	for _, field := range fields {
+		ps = append(ps, auth.Problem{Field: field, Want: what + " has no such member"})
+		warnings = append(warnings, field+": unknown, ignored")
+	}
+	if len(ps) > 0 && c.query("strict") == "1" {
+		return ps
+	}
+	c.warn(warnings)
+	return nil
 }
 
 // hashPassword replaces the password that a session came with by its hash.
@@ -72,19 +80,42 @@ func (c *call) hashPassword(s *auth.Session) (err error) {
 }
 
 // create writes a user whether there was one or not.
-func (c *call) create(w write) (found, error) {
+func (c *call) create(w *write) (found, error) {
 	if w.session.BasicAuth.Password == "" {
 		c.warn([]string{"basic_auth_data.password: none given, so nobody can log in as this user"})
 	}
 	if err := c.hashPassword(&w.session); err != nil {
 		return found{}, err
 	}
-	return c.store(w, func(*auth.Record) error { return nil })
+	return c.store(w, func(old *auth.Record) error {
+		if old == nil {
+			c.expireByPolicy(&w.session)
+		}
+		return nil
+	})
+}
+
+// expireByPolicy sets when a new session expires where its policies say so and it does
+// not. The shortest of several counts.
+func (c *call) expireByPolicy(s *auth.Session) {
+	if s.Expires != 0 {
+		return
+	}
+	for _, id := range s.ApplyPolicies {
+		p := c.Policies.Get(id)
+		if p == nil || p.KeyExpiresIn <= 0 {
+			continue
+		}
+		expires := time.Now().Unix() + min(p.KeyExpiresIn, 1<<40)
+		if s.Expires == 0 || expires < s.Expires {
+			s.Expires = expires
+		}
+	}
 }
 
 // replace writes a user that must exist. Without a password in the request the old
 // one stays.
-func (c *call) replace(w write, missing error) (found, error) {
+func (c *call) replace(w *write, missing error) (found, error) {
 	if _, _, err := c.Users.Load(w.name.Org, w.name.User); errors.Is(err, auth.ErrNoUser) {
 		return found{}, missing // before a hash is computed for nothing
 	}
@@ -106,7 +137,7 @@ func (c *call) replace(w write, missing error) (found, error) {
 
 // store writes w in one step after prepare has agreed. prepare may change w.session,
 // which it and this function share.
-func (c *call) store(w write, prepare func(old *auth.Record) error) (found, error) {
+func (c *call) store(w *write, prepare func(old *auth.Record) error) (found, error) {
 	now := time.Now()
 	w.session.DateCreated = now.UTC().Format(time.RFC3339Nano)
 	stored, err := c.Users.Update(w.name.Org, w.name.User, func(old *auth.Record) (*auth.Record, error) {
@@ -124,6 +155,20 @@ func (c *call) store(w write, prepare func(old *auth.Record) error) (found, erro
 		return found{}, err
 	}
 	return c.show(stored, nil), nil
+}
+
+// preview returns the session in the body as it would be shown, and keeps nothing.
+func (c *call) preview() (found, error) {
+	w, err := c.readSession("preview")
+	if err != nil {
+		return found{}, err
+	}
+	if w.session.BasicAuth.Password != "" {
+		w.session.BasicAuth.HashType = c.Settings().Passwords.Kind()
+	}
+	c.expireByPolicy(&w.session)
+	w.session.LastUpdated = strconv.FormatInt(time.Now().Unix(), 10)
+	return c.show(auth.Record{Org: w.name.Org, User: w.name.User, Session: w.session}, nil), nil
 }
 
 // fetch reads a user; missing is the error where there is none.
@@ -162,17 +207,16 @@ func (c *call) reset(name auth.Name, missing error) error {
 	return err
 }
 
-// show puts the live state of its quota into a record and takes the password out.
+// show makes a record what people see: with its policies applied and the live state of
+// its quota, without the password.
 func (c *call) show(r auth.Record, kept []auth.KeptQuota) found {
 	s := &r.Session
+	quotas := c.Directory.Quotas(r, kept, c.now())
 	s.BasicAuth.Password = ""
-	q := c.Directory.Quota(r, kept, c.now())
-	s.QuotaRemaining = q.Remaining
-	switch {
-	case q.Renews > 0:
-		s.QuotaRenews = (q.Renews + int64(time.Second) - 1) / int64(time.Second)
-	case s.QuotaRenewalRate > 0:
-		// No period has begun. Tyk shows what it would be had it begun at the write.
+	e := c.Directory.Effective(s)
+	e.Show(s, quotas)
+	if s.QuotaRenews == 0 && s.QuotaRenewalRate > 0 {
+		// No period has begun. Tyk shows what its end would be had it begun at the write.
 		written, _ := strconv.ParseInt(s.LastUpdated, 10, 64)
 		s.QuotaRenews = written + min(s.QuotaRenewalRate, 1<<40)
 	}
@@ -227,8 +271,8 @@ func (c *call) grants(name auth.Name, api *auth.API) (bool, error) {
 	case err != nil:
 		return false, err
 	}
-	_, granted := r.Session.AccessRights[api.ID]
-	return granted || len(r.Session.AccessRights) == 0, nil
+	e := c.Directory.Effective(&r.Session)
+	return e.Grants(api.ID), nil
 }
 
 // list gathers the users that the request asks for: all, or those that may use the
@@ -277,6 +321,3 @@ func page[T any](c *call, list []T) (part []T, pages int, err error) {
 	from := min((max(p, 1)-1)*pageSize, len(list))
 	return list[from:min(from+pageSize, len(list))], pages, nil
 }
-
-// generated is a name for a key that the caller did not name.
-func generated(random []byte) string { return fmt.Sprintf("%x", random) }

@@ -5,22 +5,26 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"sidekey/limiter"
 )
 
-// Account is a user in the form that decisions are made from: compiled once from
-// the record when the user becomes active, replaced as a whole when the record
-// changes. Nothing in it changes but counters, so it is read without locks.
+// Account is a user in the form that decisions are made from: compiled once from the
+// record and its policies when the user becomes active, replaced as a whole when one
+// of them changes. Nothing in it changes but counters, so it is read without locks.
 type Account struct {
 	org, user  string
 	generation uint64
 	hash       string // of the password; "" = none can be right
 	inactive   bool
-	expires    int64            // Unix seconds; 0 = never
-	rights     map[string]Right // by API id; nil = all of the org
+	expires    int64 // Unix seconds; 0 = never
 
-	rate  *limiter.Window
-	quota *limiter.Quota
+	grants  map[string]*grant // by API id
+	every   *grant            // for an API that grants does not name; nil: none
+	buckets map[string]*bucket
+	windows map[string]*limiter.Window // of endpoints, by scope
+	uses    []policyUse
 
 	identity   []Header
 	remembered remembered
@@ -41,28 +45,50 @@ func (a *Account) User() string { return a.user }
 // overwrites whatever the client sent under these names.
 func (a *Account) Identity() []Header { return a.identity }
 
+// current reports whether the account's policies are those it was compiled from.
+func (a *Account) current() bool {
+	for _, u := range a.uses {
+		if u.slot.policy.Load() != u.seen {
+			return false
+		}
+	}
+	return true
+}
+
+// close ends the account's quotas: requests that still hold it look the user up
+// again.
+func (a *Account) close() {
+	for _, b := range a.buckets {
+		b.quota.Close()
+	}
+}
+
 // Compiler turns records into accounts.
 type Compiler struct {
 	Ledger      limiter.Ledger
+	Policies    *Policies
+	MergeTags   bool              // policies' tags are added to the session's, not put in their place
 	MetaHeaders map[string]string // meta_data name to header name
 }
 
 // Compile builds the account of a record. kept is what the ledger last kept of the
-// user's quotas. From previous (nil: none) it takes over the limits whose state the
-// record has not ended.
+// user's quotas. From previous (nil: none) it takes over the state of all limits,
+// unless the record was written afresh since.
 func (c *Compiler) Compile(r Record, kept []KeptQuota, previous *Account) *Account {
-	s := &r.Session
+	policies, uses := c.Policies.use(r.Session.ApplyPolicies)
+	e := Apply(&r.Session, policies, c.MergeTags)
 	a := &Account{
 		org:        r.Org,
 		user:       r.User,
 		generation: r.Generation,
-		hash:       s.BasicAuth.Password,
-		inactive:   s.IsInactive,
-		expires:    max(0, s.Expires),
-		identity:   c.identity(r),
-	}
-	if len(s.AccessRights) > 0 {
-		a.rights = s.AccessRights
+		hash:       r.Session.BasicAuth.Password,
+		inactive:   e.Inactive,
+		expires:    max(0, r.Session.Expires),
+		grants:     make(map[string]*grant, len(e.rights)),
+		buckets:    make(map[string]*bucket),
+		windows:    make(map[string]*limiter.Window),
+		uses:       uses,
+		identity:   c.identity(r, &e),
 	}
 	if _, err := rand.Read(a.remembered.key[:]); err != nil {
 		panic("BUG: the system's random source failed: " + err.Error())
@@ -71,28 +97,89 @@ func (c *Compiler) Compile(r Record, kept []KeptQuota, previous *Account) *Accou
 		previous.close()
 		previous = nil
 	}
-	c.limits(a, s, kept, previous)
+	c.grant(a, &e, kept, previous)
+	if previous != nil {
+		c.letGo(a, previous)
+	}
 	return a
 }
 
-func (c *Compiler) limits(a *Account, s *Session, kept []KeptQuota, previous *Account) {
-	if previous != nil && previous.rate.Same(s.Rate, s.Per) {
-		a.rate = previous.rate
-	} else {
-		a.rate = limiter.NewWindow(s.Rate, s.Per)
+func (c *Compiler) grant(a *Account, e *Effective, kept []KeptQuota, previous *Account) {
+	shared := c.bucket(a, "", e.limits, kept, previous)
+	if e.every {
+		a.every = &grant{limits: shared}
 	}
-	key := limiter.QuotaKey{Org: a.org, User: a.user}
-	if previous != nil && previous.quota != nil {
-		if s.QuotaMax > 0 {
-			previous.quota.SetLimit(s.QuotaMax, s.QuotaRenewalRate)
-			a.quota = previous.quota
-			return
+	for id, right := range e.rights {
+		g := &grant{versions: right.Versions, limits: shared}
+		if right.limit != nil {
+			g.limits = c.bucket(a, right.scope, *right.limit, kept, previous)
 		}
-		if _, r, unused := previous.quota.Settle(); unused {
+		urls, endpoints := compileRight(id, right.Right)
+		g.urls = urls
+		for _, rule := range endpoints {
+			g.endpoints = append(g.endpoints, endpoint{rule, a.window(rule, previous)})
+		}
+		a.grants[id] = g
+	}
+}
+
+// bucket returns the account's bucket of a scope, with the state that it had in the
+// account before.
+func (c *Compiler) bucket(a *Account, scope string, limit limitSpec, kept []KeptQuota, previous *Account) *bucket {
+	if b := a.buckets[scope]; b != nil {
+		return b
+	}
+	var before bucket
+	if previous != nil && previous.buckets[scope] != nil {
+		before = *previous.buckets[scope]
+	}
+	b := &bucket{rate: window(before.rate, limit.rate, limit.per)}
+	switch {
+	case before.quota != nil && limit.quotaMax > 0:
+		before.quota.SetLimit(limit.quotaMax, limit.renewal)
+		b.quota = before.quota
+	default:
+		key := limiter.QuotaKey{Org: a.org, User: a.user, Scope: scope}
+		b.quota = limiter.NewQuota(key, limit.quotaMax, limit.renewal, state(kept, a.generation, scope), c.Ledger)
+	}
+	a.buckets[scope] = b
+	return b
+}
+
+// window returns before with a new limit, or a new window where there was none.
+func window(before *limiter.Window, rate, per float64) *limiter.Window {
+	after := limiter.NewWindow(rate, per)
+	if after == nil || before == nil {
+		return after
+	}
+	before.SetLimit(rate, per)
+	return before
+}
+
+func (a *Account) window(rule endpointRule, previous *Account) *limiter.Window {
+	if w, ok := a.windows[rule.scope]; ok {
+		return w
+	}
+	var before *limiter.Window
+	if previous != nil {
+		before = previous.windows[rule.scope]
+	}
+	w := window(before, rule.rate, rule.per)
+	a.windows[rule.scope] = w
+	return w
+}
+
+// letGo ends the quotas of previous that a has not taken over, and gives back what
+// they had reserved and not used.
+func (c *Compiler) letGo(a, previous *Account) {
+	for scope, b := range previous.buckets {
+		if after := a.buckets[scope]; after != nil && after.quota == b.quota {
+			continue
+		}
+		if key, r, unused := b.quota.Settle(); unused {
 			c.Ledger.Reserve(key, r, func(error) {})
 		}
 	}
-	a.quota = limiter.NewQuota(key, s.QuotaMax, s.QuotaRenewalRate, state(kept, a.generation, ""), c.Ledger)
 }
 
 // KeptQuota is one quota as the ledger kept it.
@@ -111,10 +198,6 @@ func state(kept []KeptQuota, generation uint64, scope string) limiter.Reservatio
 	return limiter.Reservation{Generation: generation}
 }
 
-// close ends the account's quotas: requests that still hold it look the user up
-// again.
-func (a *Account) close() { a.quota.Close() }
-
 // Names of the identity headers.
 const (
 	headerUser     = "X-Auth-User"
@@ -127,14 +210,13 @@ const (
 // IdentityHeaders are the names that no entry of check.meta_headers may take.
 var IdentityHeaders = []string{headerUser, headerOrg, headerAlias, headerTags, headerPolicies}
 
-func (c *Compiler) identity(r Record) []Header {
-	s := &r.Session
+func (c *Compiler) identity(r Record, e *Effective) []Header {
 	headers := []Header{
 		{[]byte(headerUser), []byte(r.User)},
 		{[]byte(headerOrg), []byte(r.Org)},
-		{[]byte(headerAlias), []byte(s.Alias)},
-		{[]byte(headerTags), []byte(strings.Join(s.Tags, ","))},
-		{[]byte(headerPolicies), []byte(strings.Join(s.ApplyPolicies, ","))},
+		{[]byte(headerAlias), []byte(r.Session.Alias)},
+		{[]byte(headerTags), []byte(strings.Join(e.Tags, ","))},
+		{[]byte(headerPolicies), []byte(strings.Join(r.Session.ApplyPolicies, ","))},
 	}
 	names := make([]string, 0, len(c.MetaHeaders))
 	for name := range c.MetaHeaders {
@@ -142,21 +224,22 @@ func (c *Compiler) identity(r Record) []Header {
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		var value string
-		if v, ok := s.MetaData[name]; ok {
-			value = headerSafe(metaText(v))
-		}
-		headers = append(headers, Header{[]byte(c.MetaHeaders[name]), []byte(value)})
+		headers = append(headers, Header{[]byte(c.MetaHeaders[name]), metaHeader(e.MetaData[name])})
 	}
 	return headers
 }
 
-// headerSafe returns text, or nothing where it cannot be a header value: a name can
-// be added to check.meta_headers after sessions with any value were written.
-func headerSafe(text string) string {
+// metaHeader returns a value of meta_data as a header, or nothing where it cannot be
+// one: a name can be added to check.meta_headers after sessions with any value were
+// written.
+func metaHeader(value jsontext.Value) []byte {
+	if value == nil {
+		return nil
+	}
+	text := metaText(value)
 	var ps Problems
 	if checkText(&ps, "", text, maxText); len(ps) > 0 {
-		return ""
+		return nil
 	}
-	return text
+	return []byte(text)
 }

@@ -107,7 +107,7 @@ func (c *Checker) Check(now limiter.Now, r *Request) Verdict {
 			}
 			return v
 		}
-		v := c.admit(&now, s, api, version, account)
+		v := c.admit(&now, s, api, version, account, r)
 		if v.Reason != retryAccount {
 			return v
 		}
@@ -238,17 +238,24 @@ func (c *Checker) authenticate(now *limiter.Now, s *Settings, org string, given 
 }
 
 // admit checks what the account may do and charges the request to its limits.
-func (c *Checker) admit(now *limiter.Now, s *Settings, api *API, version string, a *Account) Verdict {
+func (c *Checker) admit(now *limiter.Now, s *Settings, api *API, version string, a *Account, r *Request) Verdict {
 	v := Verdict{Account: a, API: api}
+	g := a.grantOf(api, s.AllowEmptyRights)
 	switch {
 	case a.inactive:
 		v.Reason = Inactive
 	case a.expires > 0 && now.Wall/int64(time.Second) >= a.expires:
 		v.Reason = Expired
-	case !a.mayUse(api, version, s.AllowEmptyRights):
+	case g == nil || !granted(g.versions, version):
 		v.Reason = APINotGranted
 	default:
-		c.charge(now, s, api, &v)
+		limits := limiter.Limits{Rate: g.limits.rate, Quota: g.limits.quota, API: api.limit}
+		if g.dependsOnPath() {
+			v.Reason = g.narrow(api, r, &limits)
+		}
+		if v.Reason == Pass {
+			c.charge(now, s, api.limits(limits), &v)
+		}
 	}
 	if v.Reason != retryAccount {
 		v.Message = v.Reason.Message()
@@ -256,23 +263,68 @@ func (c *Checker) admit(now *limiter.Now, s *Settings, api *API, version string,
 	return v
 }
 
-func (a *Account) mayUse(api *API, version string, allowEmpty bool) bool {
-	if a.rights == nil {
-		return allowEmpty
+// grantOf returns what the account may do with an API, or nil for nothing.
+func (a *Account) grantOf(api *API, allowEmpty bool) *grant {
+	if g := a.grants[api.ID]; g != nil {
+		return g
 	}
-	right, ok := a.rights[api.ID]
-	return ok && granted(right.Versions, version)
+	if a.every == nil || !allowEmpty {
+		return nil
+	}
+	return a.every
+}
+
+// narrow checks a request against the URLs of a right, and puts the rate of the
+// endpoint that it is for in the place of the right's.
+func (g *grant) narrow(api *API, r *Request, limits *limiter.Limits) Reason {
+	var buf [512]byte
+	path, clear := normalPath(buf[:0], r.URI)
+	if !clear || !under(path, api.ListenPath) {
+		return AmbiguousPath
+	}
+	if !g.allowsURL(path, r.Method, api) {
+		return URLNotGranted
+	}
+	if !g.sameForAll(api, r, path) {
+		return AmbiguousPath
+	}
+	if e := g.endpoint(path, r.Method, api); e != nil {
+		limits.Rate = e.window
+	}
+	return Pass
+}
+
+// sameForAll reports whether other readers of the path (see APIs.sameForAll) would see
+// it at an allowed URL and the same endpoint too.
+func (g *grant) sameForAll(api *API, r *Request, normal []byte) bool {
+	raw := withoutQuery(r.URI)
+	if bytes.Equal(raw, normal) && bytes.IndexByte(raw, ';') < 0 {
+		return true // Fast path: nothing to read differently.
+	}
+	var buf [512]byte
+	plain, _ := normalPath(nil, withoutParameters(normal))
+	want := g.endpoint(normal, r.Method, api)
+	for _, reading := range [...][]byte{raw, decoded(buf[:0], raw), plain} {
+		if !under(reading, api.ListenPath) || !g.allowsURL(reading, r.Method, api) || g.endpoint(reading, r.Method, api) != want {
+			return false
+		}
+	}
+	return true
+}
+
+// limits leaves out what an API does not limit.
+func (a *API) limits(l limiter.Limits) limiter.Limits {
+	if a.DisableRateLimit {
+		l.Rate = nil
+	}
+	if a.DisableQuota {
+		l.Quota = nil
+	}
+	return l
 }
 
 // charge uses up one request of every limit, or refuses and uses up nothing.
-func (c *Checker) charge(now *limiter.Now, s *Settings, api *API, v *Verdict) {
-	limits := limiter.Limits{Rate: v.Account.rate, Quota: v.Account.quota, API: api.limit}
-	if api.DisableRateLimit {
-		limits.Rate = nil
-	}
-	if api.DisableQuota {
-		limits.Quota = nil
-	}
+func (c *Checker) charge(now *limiter.Now, s *Settings, limits limiter.Limits, v *Verdict) {
 	deadline := now.Mono + int64(s.QuotaWait)
 	for {
 		result := limiter.Admit(*now, limits)

@@ -23,6 +23,24 @@ func DecodeSession(body []byte) (s Session, unknown []string, err error) {
 	return s, takeUnknown(&s), nil
 }
 
+// DecodePolicyUpdate reads Tyk's request to change the policies of a user:
+// {"apply_policies": […]} or {"policy": "…"}.
+func DecodePolicyUpdate(body []byte) (policies, unknownFields []string, err error) {
+	var update struct {
+		Policy        string   `json:"policy"`
+		ApplyPolicies []string `json:"apply_policies"`
+
+		unknown
+	}
+	if err := decode(body, &update); err != nil {
+		return nil, nil, err
+	}
+	if len(update.ApplyPolicies) == 0 && update.Policy != "" {
+		update.ApplyPolicies = []string{update.Policy}
+	}
+	return update.ApplyPolicies, takeUnknown(&update), nil
+}
+
 // decode unmarshals one JSON object into v. The v2 decoder refuses duplicate names
 // and invalid UTF-8 and matches names byte for byte, where encoding/json would let
 // the last duplicate win, merge names that differ in broken bytes, and ignore case.

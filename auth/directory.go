@@ -86,7 +86,10 @@ func (d *Directory) hash(org string, user []byte) uint64 {
 func (d *Directory) Find(org string, user []byte) (*Account, error) {
 	hash := d.hash(org, user)
 	if e := d.find(hash, org, user); e != nil {
-		return e.account.Load(), nil
+		if a := e.account.Load(); a.current() {
+			return a, nil
+		}
+		d.refresh(org, user, true)
 	}
 	return d.load(hash, org, user)
 }
@@ -100,15 +103,27 @@ func (d *Directory) Live(org, user string) *Account {
 	return nil
 }
 
-// Quota returns the live state of a user's own quota, whether the user is active or
-// not. r and kept are what the store holds.
-func (d *Directory) Quota(r Record, kept []KeptQuota, now limiter.Now) limiter.QuotaState {
-	if a := d.Live(r.Org, r.User); a != nil && a.generation == r.Generation {
-		return a.quota.State(now)
+// Quotas returns the live state of a user's quotas by their scope, whether the user is
+// active or not. r and kept are what the store holds.
+func (d *Directory) Quotas(r Record, kept []KeptQuota, now limiter.Now) map[string]limiter.QuotaState {
+	a := d.Live(r.Org, r.User)
+	if a == nil || a.generation != r.Generation || !a.current() {
+		compiler := *d.compiler.Load()
+		compiler.Ledger = nil // nothing will be charged
+		a = compiler.Compile(r, kept, nil)
 	}
-	key := limiter.QuotaKey{Org: r.Org, User: r.User}
-	s := &r.Session
-	return limiter.NewQuota(key, s.QuotaMax, s.QuotaRenewalRate, state(kept, r.Generation, ""), nil).State(now)
+	states := make(map[string]limiter.QuotaState, len(a.buckets))
+	for scope, b := range a.buckets {
+		states[scope] = b.quota.State(now)
+	}
+	return states
+}
+
+// Effective returns a session with its policies applied.
+func (d *Directory) Effective(s *Session) Effective {
+	c := d.compiler.Load()
+	policies, _ := c.Policies.use(s.ApplyPolicies)
+	return Apply(s, policies, c.MergeTags)
 }
 
 func (d *Directory) find(hash uint64, org string, user []byte) *entry {
@@ -194,8 +209,10 @@ func (d *Directory) Active() int {
 func (d *Directory) Settle() map[limiter.QuotaKey]limiter.Reservation {
 	unused := make(map[limiter.QuotaKey]limiter.Reservation)
 	for _, account := range d.accounts() {
-		if key, r, ok := account.quota.Settle(); ok {
-			unused[key] = r
+		for _, b := range account.buckets {
+			if key, r, ok := b.quota.Settle(); ok {
+				unused[key] = r
+			}
 		}
 	}
 	return unused

@@ -111,6 +111,9 @@ func (p *Passwords) Make(ctx context.Context, password string) (hash, kind strin
 	return hash, p.hash.Kind(), err
 }
 
+// Kind is the hash_type of new passwords.
+func (p *Passwords) Kind() string { return p.hash.Kind() }
+
 // MaxPassword is how many bytes a new password may have.
 func (p *Passwords) MaxPassword() int { return p.hash.MaxPassword() }
 

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -66,6 +67,11 @@ func (ps *Problems) add(field, value, want string, args ...any) {
 // addNumber notes a problem with a number.
 func (ps *Problems) addNumber(field string, value any, want string, args ...any) {
 	*ps = append(*ps, Problem{Field: field, Value: fmt.Sprint(value), Want: fmt.Sprintf(want, args...)})
+}
+
+// sort puts the problems in the order of their fields.
+func (ps Problems) sort() {
+	slices.SortStableFunc(ps, func(a, b Problem) int { return strings.Compare(a.Field, b.Field) })
 }
 
 // err returns the problems as an error, or nil where there are none.

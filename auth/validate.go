@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"math"
 	"regexp"
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Sizes that are refused at write, so that no header, log line or page grows
@@ -79,6 +79,7 @@ func misleading(r rune) bool {
 // Rules is what a session is checked against besides itself.
 type Rules struct {
 	APIs             *APIs
+	Policies         *Policies
 	AllowEmptyRights bool
 	MetaHeaders      map[string]string // meta_data names that go to the upstream
 	MaxPassword      int               // bytes that the configured hash can take
@@ -99,33 +100,113 @@ func (s *Session) Validate(rules Rules, now int64) (warnings []string, err error
 	checkText(&ps, "alias", s.Alias, maxText)
 	checkList(&ps, "tags", s.Tags, maxTag)
 	checkList(&ps, "apply_policies", s.ApplyPolicies, maxName)
-	for name, value := range s.MetaData {
-		field := "meta_data." + name
-		checkText(&ps, field, name, maxName)
-		if _, sent := rules.MetaHeaders[name]; sent {
-			checkText(&ps, field, metaText(value), maxText)
-		}
-	}
-	s.checkRights(&ps, rules)
+	checkMeta(&ps, s.MetaData, rules.MetaHeaders)
+	checkExpiryAction(&ps, s.PostExpiryAction, s.PostExpiryGracePeriod)
+	checkRights(&ps, s.AccessRights, s.OrgID, rules)
+	s.checkPolicies(&ps, rules)
 	s.checkNotYet(&ps)
-	slices.SortFunc(ps, func(a, b Problem) int { return strings.Compare(a.Field, b.Field) })
+	ps.sort()
 	return append(warnings, s.notYet()...), ps.err()
 }
 
-func (s *Session) checkRights(ps *Problems, rules Rules) {
-	if len(s.AccessRights) == 0 && len(s.ApplyPolicies) == 0 && !rules.AllowEmptyRights {
-		*ps = append(*ps, Problem{Field: "access_rights", Want: "at least one API is wanted (apis.allow_empty_rights = false)"})
+// checkPolicies refuses a session whose policies could not be applied, or leave it
+// without any right.
+func (s *Session) checkPolicies(ps *Problems, rules Rules) {
+	var policies []*Policy
+	perAPI, partitioned := false, false
+	for i, id := range s.ApplyPolicies {
+		at := fmt.Sprintf("apply_policies[%d]", i)
+		p := rules.Policies.Get(id)
+		switch {
+		case p == nil:
+			ps.add(at, id, "a policy that exists is wanted: %s", rules.Policies.names(s.OrgID))
+			return
+		case p.OrgID != s.OrgID:
+			ps.add(at, id, "a policy of org_id %q is wanted: %s", s.OrgID, rules.Policies.names(s.OrgID))
+			return
+		}
+		perAPI = perAPI || p.Partitions.PerAPI
+		partitioned = partitioned || p.Partitions.any()
+		policies = append(policies, p)
 	}
-	for id, right := range s.AccessRights {
+	if perAPI && partitioned {
+		*ps = append(*ps, Problem{Field: "apply_policies", Want: "policies with partitions.per_api are wanted without others that are partitioned"})
+	}
+	e := Apply(s, policies, false)
+	switch {
+	case len(e.rights) > 0:
+	case len(policies) > 0:
+		*ps = append(*ps, Problem{Field: "access_rights", Want: "rights are wanted, of the session or of one of its policies (partitions.acl): without any, nothing is granted"})
+	case !rules.AllowEmptyRights:
+		*ps = append(*ps, Problem{Field: "access_rights", Want: "at least one API is wanted (rights.allow_empty_rights = false)"})
+	}
+}
+
+// checkRights refuses rights to APIs that are not configured and patterns that could
+// not be matched.
+func checkRights(ps *Problems, rights map[string]Right, org string, rules Rules) {
+	for id, right := range rights {
 		field := "access_rights." + clip(id)
 		switch api := rules.APIs.ByID(id); {
 		case api == nil:
-			ps.add(field, id, "an API that is configured is wanted: %s", rules.APIs.names(s.OrgID))
-		case api.Org != s.OrgID:
-			ps.add(field, id, "an API of org_id %q is wanted: %s", s.OrgID, rules.APIs.names(s.OrgID))
+			ps.add(field, id, "an API that is configured is wanted: %s", rules.APIs.names(org))
+		case api.Org != org:
+			ps.add(field, id, "an API of org_id %q is wanted: %s", org, rules.APIs.names(org))
 		}
 		checkText(ps, field+".api_name", right.APIName, maxText)
 		checkList(ps, field+".versions", right.Versions, maxName)
+		if right.Limit != nil {
+			checkLimit(ps, field+".limit", right.Limit.Rate, right.Limit.Per, right.Limit.ThrottleInterval)
+		}
+		for i, u := range right.AllowedURLs {
+			at := fmt.Sprintf("%s.allowed_urls[%d]", field, i)
+			if _, err := compilePattern(u.URL); err != nil {
+				ps.add(at+".url", u.URL, "%v", err)
+			}
+			checkMethods(ps, at+".methods", u.Methods)
+		}
+		for i, e := range right.Endpoints {
+			at := fmt.Sprintf("%s.endpoints[%d]", field, i)
+			if _, err := compilePattern(e.Path); err != nil {
+				ps.add(at+".path", e.Path, "%v", err)
+			}
+			for j, m := range e.Methods {
+				at := fmt.Sprintf("%s.methods[%d]", at, j)
+				checkMethods(ps, at+".name", []string{m.Name})
+				checkLimit(ps, at+".limit", m.Limit.Rate, m.Limit.Per, 0)
+			}
+		}
+	}
+}
+
+// checkMethods wants at least one method: a rule without any would match nothing.
+func checkMethods(ps *Problems, field string, methods []string) {
+	if len(methods) == 0 {
+		*ps = append(*ps, Problem{Field: field, Want: "at least one method is wanted, as GET"})
+	}
+	for _, m := range methods {
+		if m == "" || len(m) > 32 || strings.ContainsFunc(m, notToken) {
+			ps.addNumber(field, fmt.Sprintf("%q", m), "a request method is wanted, as GET")
+		}
+	}
+}
+
+func checkMeta(ps *Problems, meta map[string]jsontext.Value, sent map[string]string) {
+	for name, value := range meta {
+		field := "meta_data." + clip(name)
+		checkText(ps, field, name, maxName)
+		if _, ok := sent[name]; ok {
+			checkText(ps, field, metaText(value), maxText)
+		}
+	}
+}
+
+func checkExpiryAction(ps *Problems, action string, grace int64) {
+	if action != "" && action != "delete" && action != "retain" {
+		ps.add("post_expiry_action", action, `"delete" or "retain" is wanted`)
+	}
+	if grace < -1 {
+		ps.addNumber("post_expiry_grace_period", grace, "seconds are wanted, or -1 for ever")
 	}
 }
 
@@ -136,18 +217,6 @@ func (s *Session) checkNotYet(ps *Problems) {
 	if s.HMACEnabled {
 		*ps = append(*ps, Problem{Field: "hmac_enabled", Value: "true", Want: want})
 	}
-	for id, right := range s.AccessRights {
-		field := "access_rights." + clip(id)
-		if len(right.AllowedURLs) > 0 {
-			*ps = append(*ps, Problem{Field: field + ".allowed_urls", Want: want})
-		}
-		if right.Limit != nil {
-			*ps = append(*ps, Problem{Field: field + ".limit", Want: want})
-		}
-		if len(right.Endpoints) > 0 {
-			*ps = append(*ps, Problem{Field: field + ".endpoints", Want: want})
-		}
-	}
 }
 
 // notYet names what is kept and given back but does not act in this version.
@@ -156,7 +225,6 @@ func (s *Session) notYet() (warnings []string) {
 		name string
 		set  bool
 	}{
-		{"apply_policies", len(s.ApplyPolicies) > 0},
 		{"throttle_interval", s.ThrottleInterval > 0 && s.ThrottleRetryLimit > 0},
 		{"smoothing", s.Smoothing != nil && s.Smoothing.Enabled},
 		{"monitor.trigger_limits", len(s.Monitor.TriggerLimits) > 0},

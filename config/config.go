@@ -26,7 +26,7 @@ type Config struct {
 	Limits    LimitConfig      `toml:"limits"`
 	Rights    RightsConfig     `toml:"rights"`
 	APIs      []API            `toml:"apis"`     // as written; [Config.APIList] is what they mean
-	Policies  []map[string]any `toml:"policies"` // every entry is refused by [Config.Validate]
+	Policies  []map[string]any `toml:"policies"` // as written; [Config.PolicyList] is what they mean
 }
 
 // LogConfig is what is logged, and how.
@@ -79,6 +79,8 @@ type RightsConfig struct {
 	// AllowEmptyRights is apis.allow_empty_rights in the contract. TOML gives it no
 	// room there: apis is an array of tables.
 	AllowEmptyRights bool `toml:"allow_empty_rights"`
+	// PolicyTags is policies.tags in the contract: "override" or "merge".
+	PolicyTags string `toml:"policy_tags"`
 }
 
 // API is one [[apis]] entry. An empty name, org or realm stands for what
@@ -138,7 +140,7 @@ func Default() Config {
 			Headers:             "quota",
 			QuotaWait:           100 * time.Millisecond,
 		},
-		Rights: RightsConfig{AllowEmptyRights: true},
+		Rights: RightsConfig{AllowEmptyRights: true, PolicyTags: "override"},
 	}
 }
 

@@ -31,9 +31,9 @@ func (c Config) Validate() error {
 	c.Passwords.validate(&ps)
 	c.Limits.validate(&ps)
 	c.validateAPIs(&ps)
-	for i, policy := range c.Policies {
-		ps.add(elementOf("policies", i), policy, "none is wanted: policies in the file are not supported by this version")
-	}
+	oneOf(&ps, "rights.policy_tags", c.Rights.PolicyTags, "override", "merge")
+	_, wrong := c.policies()
+	ps = append(ps, wrong...)
 	return ps.err()
 }
 

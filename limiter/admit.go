@@ -51,13 +51,13 @@ func Admit(now Now, l Limits) Result {
 	r.Outcome = refusedLocked(now, l)
 	if r.Outcome == Admitted {
 		if l.Rate != nil {
-			l.Rate.log.add(now.Mono)
+			l.Rate.log.add(now.Mono, 1)
 		}
 		if l.Quota != nil {
 			l.Quota.chargeLocked(now)
 		}
 		if l.API != nil {
-			l.API.log.add(now.Mono)
+			l.API.log.add(now.Mono, 1)
 		}
 	}
 	if l.Rate != nil {

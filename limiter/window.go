@@ -22,9 +22,8 @@ type Window struct {
 	n   int64 // admits per window, at least 1
 	per int64 // length of the window, ns, at least 1
 
-	mu   sync.Mutex // protects log
-	log  admitLog
-	kept [1]int64 // the ring of a limit of one request needs no memory of its own
+	mu  sync.Mutex // protects log
+	log admitLog
 }
 
 // admitLog remembers when requests were admitted. The two forms differ in memory
@@ -33,7 +32,10 @@ type admitLog interface {
 	// inWindow returns how many of the admits count at now, and how long it takes
 	// until fewer than limit count.
 	inWindow(now, per, limit int64) (count, wait int64)
-	add(now int64)
+	// add notes count admits at now.
+	add(now, count int64)
+	// each calls f with the admits kept, oldest first, none earlier than it was.
+	each(f func(at, count int64))
 }
 
 // NewWindow returns a limit of rate requests per that many seconds, or nil (no
@@ -44,13 +46,28 @@ func NewWindow(rate, per float64) *Window {
 	if n == 0 {
 		return nil
 	}
-	w := &Window{n: n, per: length}
+	return &Window{n: n, per: length, log: newLog(n, length)}
+}
+
+func newLog(n, length int64) admitLog {
 	if n <= exactLimit {
-		w.log = &ring{max: int(n), times: w.kept[:]}
-	} else {
-		w.log = newSubWindows(length)
+		return &ring{max: int(n), times: make([]int64, 1)}
 	}
-	return w
+	return newSubWindows(length)
+}
+
+// SetLimit changes the limit to rate per that many seconds, both above zero. Admits
+// that count under the new limit are kept, as far as the old one remembered them.
+func (w *Window) SetLimit(rate, per float64) {
+	n, length := Effective(rate, per)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.n == n && w.per == length {
+		return
+	}
+	before := w.log
+	w.n, w.per, w.log = n, length, newLog(n, length)
+	before.each(w.log.add)
 }
 
 // Effective returns the limit that NewWindow enforces for rate and per: n requests
@@ -155,13 +172,26 @@ func (r *ring) last() int64 {
 	return r.times[(r.head+r.size-1)%len(r.times)]
 }
 
-func (r *ring) add(now int64) {
+// add keeps at most max admits: older ones cannot count under this limit.
+func (r *ring) add(now, count int64) {
 	now = max(now, r.last())
-	if r.size == len(r.times) {
-		r.grow()
+	for range min(count, int64(r.max)) {
+		if r.size == r.max {
+			r.head = (r.head + 1) % len(r.times)
+			r.size--
+		}
+		if r.size == len(r.times) {
+			r.grow()
+		}
+		r.times[(r.head+r.size)%len(r.times)] = now
+		r.size++
 	}
-	r.times[(r.head+r.size)%len(r.times)] = now
-	r.size++
+}
+
+func (r *ring) each(f func(at, count int64)) {
+	for i := range r.size {
+		f(r.times[(r.head+i)%len(r.times)], 1)
+	}
 }
 
 func (r *ring) grow() {
@@ -216,10 +246,20 @@ func (s *subWindows) until(part, now int64) int64 {
 	return max(1, (part+subWindowCount+1)*s.length-now)
 }
 
-func (s *subWindows) add(now int64) {
+func (s *subWindows) add(now, count int64) {
 	s.advance(s.part(now))
-	s.counts[index(s.newest)]++
-	s.total++
+	s.counts[index(s.newest)] += count
+	s.total += count
+}
+
+// each reports every admit at the end of its part, which is the latest that it can
+// have been.
+func (s *subWindows) each(f func(at, count int64)) {
+	for part := s.newest - subWindowCount; part <= s.newest; part++ {
+		if count := s.counts[index(part)]; count > 0 {
+			f((part+1)*s.length-1, count)
+		}
+	}
 }
 
 // advance drops the parts that a window ending in part no longer touches.

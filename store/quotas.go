@@ -23,8 +23,7 @@ func (s *Store) Settle(unused map[limiter.QuotaKey]limiter.Reservation) error {
 	if len(unused) == 0 {
 		return nil
 	}
-	done := make(chan error, 1)
-	s.write(operation{
+	return s.change(operation{
 		apply: func(tx *bbolt.Tx) error {
 			var problems []error
 			for key, r := range unused {
@@ -35,9 +34,7 @@ func (s *Store) Settle(unused map[limiter.QuotaKey]limiter.Reservation) error {
 			}
 			return errors.Join(problems...)
 		},
-		done: func(err error) { done <- err },
 	})
-	return <-done
 }
 
 // putQuota keeps r unless the user was written afresh or deleted since r's quota

@@ -36,11 +36,15 @@ const lockWait = 500 * time.Millisecond
 const reopenEvery = time.Second
 
 var (
-	bucketMeta   = []byte("meta")
-	bucketUsers  = []byte("users")
-	bucketQuotas = []byte("quotas")
-	keyFormat    = []byte("format")
+	bucketMeta     = []byte("meta")
+	bucketUsers    = []byte("users")
+	bucketQuotas   = []byte("quotas")
+	bucketPolicies = []byte("policies")
+	keyFormat      = []byte("format")
 )
+
+// buckets are those that every database has.
+var buckets = [][]byte{bucketMeta, bucketUsers, bucketQuotas, bucketPolicies}
 
 // Errors of Open.
 var (
@@ -58,9 +62,9 @@ type Store struct {
 	mu sync.RWMutex // protects db against being reopened
 	db *bbolt.DB    // nil while it cannot be opened
 
-	queue     queue
-	committed func(org, user string)
-	stopped   chan struct{}
+	queue   queue
+	notify  Notify
+	stopped chan struct{}
 
 	damagedMu sync.Mutex // protects damaged
 	damaged   map[string]bool
@@ -80,12 +84,12 @@ func Open(path string, log *slog.Logger) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		path:      path,
-		log:       log,
-		db:        db,
-		committed: func(string, string) {},
-		stopped:   make(chan struct{}),
-		damaged:   make(map[string]bool),
+		path:    path,
+		log:     log,
+		db:      db,
+		notify:  Notify{User: func(string, string) {}, Policy: func(string) {}},
+		stopped: make(chan struct{}),
+		damaged: make(map[string]bool),
 	}
 	s.queue.init()
 	if err := os.WriteFile(pidFile(path), []byte(strconv.Itoa(os.Getpid())), 0o600); err != nil {
@@ -95,10 +99,16 @@ func Open(path string, log *slog.Logger) (*Store, error) {
 	return s, nil
 }
 
-// Committed sets the function that is told of every user that a commit has changed
-// (or may have changed, where the commit failed), after the commit, in its order,
-// and before the write is acknowledged. It must be set before the first write.
-func (s *Store) Committed(f func(org, user string)) { s.committed = f }
+// Notify is who is told of commits: after each, in its order, and before the write is
+// acknowledged, of everything that it has changed (or may have changed, where the
+// commit failed). The functions read what they want to know from the store.
+type Notify struct {
+	User   func(org, user string)
+	Policy func(id string)
+}
+
+// Notify sets who is told. It must be called before the first write.
+func (s *Store) Notify(n Notify) { s.notify = n }
 
 // Close writes what is queued and closes the file. Writes that come later are
 // refused with [auth.ErrStoreDown].
@@ -189,8 +199,10 @@ func openFile(path string) (db *bbolt.DB, err error) {
 
 func checkFormat(tx *bbolt.Tx) error {
 	meta := tx.Bucket(bucketMeta)
-	if meta == nil || tx.Bucket(bucketUsers) == nil || tx.Bucket(bucketQuotas) == nil {
-		return errors.New("this is no database of sidekey")
+	for _, name := range buckets {
+		if tx.Bucket(name) == nil {
+			return fmt.Errorf("this is no database of sidekey: it has no bucket %q", name)
+		}
 	}
 	payload, err := open(bucketMeta, keyFormat, meta.Get(keyFormat))
 	if err != nil {

@@ -67,10 +67,7 @@ func readQuotas(tx *bbolt.Tx, user []byte) (kept []auth.KeptQuota, err error) {
 // from then on. With [auth.ErrOutcomeUnknown], it is unknown whether it is.
 func (s *Store) Update(org, user string, edit func(old *auth.Record) (*auth.Record, error)) (stored auth.Record, err error) {
 	key := userKey(org, user)
-	done := make(chan error, 1)
-	s.write(operation{
-		org:  org,
-		user: user,
+	err = s.change(operation{
 		apply: func(tx *bbolt.Tx) error {
 			old, err := readUser(tx, key)
 			before := &old
@@ -90,16 +87,13 @@ func (s *Store) Update(org, user string, edit func(old *auth.Record) (*auth.Reco
 			stored, err = putUser(tx, key, *after)
 			return err
 		},
-		done: func(err error) { done <- err },
+		committed: func() { s.notify.User(org, user) },
 	})
-	err = <-done
-	if r := (refused{}); errors.As(err, &r) {
-		return auth.Record{}, r.error
+	if err != nil {
+		return auth.Record{}, err
 	}
-	if err == nil {
-		s.forgetDamage(key)
-	}
-	return stored, err
+	s.forgetDamage(key)
+	return stored, nil
 }
 
 func putUser(tx *bbolt.Tx, key []byte, r auth.Record) (auth.Record, error) {

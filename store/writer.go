@@ -15,11 +15,11 @@ const mostPerCommit = 4096
 
 // operation is one change that is waiting for its commit.
 type operation struct {
-	org, user string // whom it changes; "" for a reservation, which changes no record
-
 	// apply changes tx. It may return an error only before its first change.
 	apply func(tx *bbolt.Tx) error
-	done  func(error)
+	// committed tells who has to know before the operation is acknowledged; nil: nobody.
+	committed func()
+	done      func(error)
 }
 
 // refused marks an error of the caller's own edit.
@@ -81,6 +81,19 @@ func (s *Store) write(op operation) {
 	}
 }
 
+// change writes op and waits for its end. An error of the caller's own edit comes back
+// as it was.
+func (s *Store) change(op operation) error {
+	done := make(chan error, 1)
+	op.done = func(err error) { done <- err }
+	s.write(op)
+	err := <-done
+	if r := (refused{}); errors.As(err, &r) {
+		return r.error
+	}
+	return err
+}
+
 // writeLoop is the only writer. Everything that waits when a commit begins goes
 // into it together, so the price of one sync is shared by all who wait for it.
 func (s *Store) writeLoop() {
@@ -118,8 +131,8 @@ func (s *Store) commit(batch []operation) {
 		if err != nil {
 			results[i] = err
 		}
-		if op.user != "" && (results[i] == nil || err != nil) {
-			s.committed(op.org, op.user)
+		if op.committed != nil && (results[i] == nil || err != nil) {
+			op.committed()
 		}
 	}
 	for i, op := range batch {

@@ -1,0 +1,282 @@
+package admin
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/valyala/fasthttp"
+
+	"sidekey/auth"
+)
+
+// PolicyStore is what the admin listener needs of a store to keep policies.
+type PolicyStore interface {
+	// UpdatePolicy changes one policy in one step: edit is given the policy as it
+	// stands, or nil, and returns the one to store, nil to delete, or an error to
+	// change nothing. When UpdatePolicy returns nil the change is durable and acts on
+	// every check that starts then.
+	UpdatePolicy(id string, edit func(old *auth.Policy) (*auth.Policy, error)) error
+	// PolicyUsers counts the users whose session names a policy.
+	PolicyUsers(id string) (int, error)
+}
+
+// errTaken says that a policy to be created exists.
+var errTaken = failure(fasthttp.StatusBadRequest, "This policy ID has already been used. Enter a unique policy ID.")
+
+// readPolicy reads and checks the policy in the request's body. id is the one in the
+// path, or "".
+func (c *call) readPolicy(id string) (auth.Policy, error) {
+	p, unknown, err := auth.DecodePolicy(c.body())
+	if err != nil {
+		return p, err
+	}
+	if err := c.reportUnknown(unknown, "a policy"); err != nil {
+		return p, err
+	}
+	given := p.ID
+	if given == "" {
+		given = p.MongoID
+	}
+	switch {
+	case id == "" && given == "":
+		var random [12]byte
+		if _, err := rand.Read(random[:]); err != nil {
+			return p, err
+		}
+		id = hex.EncodeToString(random[:])
+	case id == "":
+		id = given
+	case given != "" && given != id:
+		return p, auth.Problems{{Field: "id", Value: fmt.Sprintf("%q", given), Want: "the id of the path or none is wanted"}}
+	}
+	p.ID, p.MongoID = id, id
+	if p.OrgID == "" {
+		p.OrgID = c.Org
+	}
+	if err := p.Validate(c.Rules()); err != nil {
+		return p, err
+	}
+	if c.Policies.Fixed(id) {
+		return p, errFixed(id)
+	}
+	return p, nil
+}
+
+func errFixed(id string) error {
+	return failure(fasthttp.StatusConflict, "Policy %q stands in the configuration file: change it there", id)
+}
+
+func (c *call) createPolicy() (id string, err error) {
+	p, err := c.readPolicy("")
+	if err != nil {
+		return "", err
+	}
+	return p.ID, c.PolicyStore.UpdatePolicy(p.ID, func(old *auth.Policy) (*auth.Policy, error) {
+		if old != nil {
+			return nil, errTaken
+		}
+		return stamped(p, nil), nil
+	})
+}
+
+func (c *call) replacePolicy(missing error) (id string, err error) {
+	p, err := c.readPolicy(c.params["id"])
+	if err != nil {
+		return "", err
+	}
+	return p.ID, c.PolicyStore.UpdatePolicy(p.ID, func(old *auth.Policy) (*auth.Policy, error) {
+		if old == nil {
+			return nil, missing
+		}
+		return stamped(p, old), nil
+	})
+}
+
+func stamped(p auth.Policy, old *auth.Policy) *auth.Policy {
+	now := time.Now().UTC()
+	p.DateCreated = now.Format(time.RFC3339Nano)
+	if old != nil {
+		p.DateCreated = old.DateCreated
+	}
+	p.LastUpdated = strconv.FormatInt(now.Unix(), 10)
+	return &p
+}
+
+// deletePolicy refuses to delete a policy that sessions name, unless ?force=1: they
+// would all be refused from then on.
+func (c *call) deletePolicy(missing error) (id string, err error) {
+	id = c.params["id"]
+	if c.Policies.Fixed(id) {
+		return id, errFixed(id)
+	}
+	if c.query("force") != "1" {
+		users, err := c.PolicyStore.PolicyUsers(id)
+		if err != nil {
+			return id, err
+		}
+		if users > 0 {
+			return id, failure(fasthttp.StatusConflict, "%d users have policy %q and would be refused without it: change them first, or add ?force=1", users, id)
+		}
+	}
+	return id, c.PolicyStore.UpdatePolicy(id, func(old *auth.Policy) (*auth.Policy, error) {
+		if old == nil {
+			return nil, missing
+		}
+		return nil, nil
+	})
+}
+
+// policyView is a policy as both dialects show it.
+func policyView(p *auth.Policy) auth.Policy {
+	view := *p
+	view.MongoID = view.ID
+	if view.Active == nil {
+		active := true
+		view.Active = &active
+	}
+	if view.GraphQLAccessRights == nil {
+		view.GraphQLAccessRights = jsontext.Value(`{}`)
+	}
+	return view
+}
+
+func (c *call) policies() []auth.Policy {
+	list := make([]auth.Policy, 0)
+	org := c.query("org_id")
+	for _, p := range c.Policies.All() {
+		if org == "" || p.OrgID == org {
+			list = append(list, policyView(p))
+		}
+	}
+	return list
+}
+
+func (c *call) onePolicy(missing error) error {
+	p := c.Policies.Get(c.params["id"])
+	if p == nil {
+		return missing
+	}
+	c.send(fasthttp.StatusOK, policyView(p))
+	return nil
+}
+
+var dashboardNoPolicy = failure(fasthttp.StatusNotFound, "Could not retrieve portal object.")
+
+func (c *call) dashboardPolicies() error {
+	part, pages, err := page(c, c.policies())
+	if err != nil {
+		return err
+	}
+	c.send(fasthttp.StatusOK, struct {
+		Data  []auth.Policy `json:"Data"`
+		Pages int           `json:"Pages"`
+	}{part, pages})
+	return nil
+}
+
+func (c *call) dashboardPolicy() error { return c.onePolicy(dashboardNoPolicy) }
+
+func (c *call) dashboardPolicyCreate() error {
+	id, err := c.createPolicy()
+	return c.done(id, err)
+}
+
+func (c *call) dashboardPolicyReplace() error {
+	_, err := c.replacePolicy(dashboardNoPolicy)
+	return c.done("Data updated", err)
+}
+
+func (c *call) dashboardPolicyDelete() error {
+	_, err := c.deletePolicy(failure(fasthttp.StatusNotFound, "Could not retrieve object for deletion"))
+	return c.done("Data deleted", err)
+}
+
+// done answers a Dashboard request that has no object to show.
+func (c *call) done(text string, err error) error {
+	if err != nil {
+		return err
+	}
+	c.send(fasthttp.StatusOK, message{Status: "OK", Message: text})
+	return nil
+}
+
+var gatewayNoPolicy = failure(fasthttp.StatusNotFound, "Policy not found")
+
+func (c *call) gatewayPolicies() error {
+	c.send(fasthttp.StatusOK, c.policies())
+	return nil
+}
+
+func (c *call) gatewayPolicy() error { return c.onePolicy(gatewayNoPolicy) }
+
+func (c *call) gatewayPolicyCreate() error {
+	id, err := c.createPolicy()
+	return c.modified(id, "added", err)
+}
+
+func (c *call) gatewayPolicyReplace() error {
+	id, err := c.replacePolicy(gatewayNoPolicy)
+	return c.modified(id, "modified", err)
+}
+
+func (c *call) gatewayPolicyDelete() error {
+	id, err := c.deletePolicy(gatewayNoPolicy)
+	return c.modified(id, "deleted", err)
+}
+
+// modified answers a Gateway request that wrote something.
+func (c *call) modified(key, action string, err error) error {
+	if err != nil {
+		return err
+	}
+	c.send(fasthttp.StatusOK, modified{Key: key, Status: "ok", Action: action})
+	return nil
+}
+
+// setPolicies changes the policies of one user and nothing else.
+func (c *call) setPolicies() error {
+	name, err := c.name()
+	if err != nil {
+		return err
+	}
+	policies, unknown, err := auth.DecodePolicyUpdate(c.body())
+	if err != nil {
+		return err
+	}
+	if err := c.reportUnknown(unknown, "this request"); err != nil {
+		return err
+	}
+	rules, now := c.Rules(), time.Now()
+	var warnings []string
+	_, err = c.Users.Update(name.Org, name.User, func(old *auth.Record) (*auth.Record, error) {
+		if old == nil {
+			return nil, failure(fasthttp.StatusNotFound, "Key not found")
+		}
+		r := *old
+		r.Session.ApplyPolicies = policies
+		r.Session.ApplyPolicyID = ""
+		if len(policies) > 0 {
+			r.Session.ApplyPolicyID = policies[0]
+		}
+		checked := r.Session
+		checked.BasicAuth = auth.BasicAuth{} // a hash is no password
+		var err error
+		if warnings, err = checked.Validate(rules, now.Unix()); err != nil {
+			return nil, err
+		}
+		r.Session.LastUpdated = strconv.FormatInt(now.Unix(), 10)
+		if c.query("suppress_reset") != "1" {
+			r.Generation = 0
+		}
+		return &r, nil
+	})
+	if errors.Is(err, auth.ErrOutcomeUnknown) || err == nil {
+		c.warn(warnings)
+	}
+	return c.modified(name.Token(), "updated", err)
+}

@@ -1,0 +1,85 @@
+package auth
+
+import (
+	"fmt"
+	"slices"
+
+	"sidekey/limiter"
+)
+
+// grant is what an account may do with one API: a right, compiled.
+type grant struct {
+	versions  []string // empty: all
+	urls      []urlRule
+	endpoints []endpoint
+	limits    *bucket
+}
+
+// endpoint is the limit of one method and pattern; its rate replaces the grant's.
+type endpoint struct {
+	endpointRule
+	window *limiter.Window // nil: no limit of the rate
+}
+
+// bucket is what requests of one scope are charged to. It outlives the account: the
+// account that an edit or a new policy puts in its place takes it over.
+type bucket struct {
+	rate  *limiter.Window
+	quota *limiter.Quota
+}
+
+// dependsOnPath reports whether the path decides more than which API it is.
+func (g *grant) dependsOnPath() bool { return len(g.urls) > 0 || len(g.endpoints) > 0 }
+
+// allowsURL reports whether the right's allowed_urls include a request. Without
+// entries all are.
+func (g *grant) allowsURL(path []byte, method []byte, api *API) bool {
+	if len(g.urls) == 0 {
+		return true
+	}
+	for _, u := range g.urls {
+		if u.methods.include(method) && u.pattern.matches(path, api.ListenPath) {
+			return true
+		}
+	}
+	return false
+}
+
+// endpoint returns the first endpoint that a request is for, or nil.
+func (g *grant) endpoint(path []byte, method []byte, api *API) *endpoint {
+	for i := range g.endpoints {
+		e := &g.endpoints[i]
+		if len(e.method) == len(method) && (methods{e.method}).include(method) && e.pattern.matches(path, api.ListenPath) {
+			return e
+		}
+	}
+	return nil
+}
+
+// compileRight compiles the parts of a right that need it. What does not compile was
+// refused at write; should it be met all the same, it matches nothing.
+func compileRight(id string, r Right) (urls []urlRule, endpoints []endpointRule) {
+	for _, u := range r.AllowedURLs {
+		p, err := compilePattern(u.URL)
+		if err != nil {
+			p = pattern{literal: "\x00"}
+		}
+		urls = append(urls, urlRule{p, slices.Clone(u.Methods)})
+	}
+	for _, e := range r.Endpoints {
+		p, err := compilePattern(e.Path)
+		if err != nil {
+			p = pattern{literal: "\x00"}
+		}
+		for _, m := range e.Methods {
+			endpoints = append(endpoints, endpointRule{
+				pattern: p,
+				method:  m.Name,
+				scope:   fmt.Sprintf("endpoint:%s:%s:%s", id, m.Name, e.Path),
+				rate:    m.Limit.Rate,
+				per:     m.Limit.Per,
+			})
+		}
+	}
+	return urls, endpoints
+}

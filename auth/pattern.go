@@ -1,0 +1,85 @@
+package auth
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// pattern is the url of an allowed_urls entry or the path of an endpoint: a regular
+// expression (RE2) over the path, anchored at both ends, in which {name} stands for
+// one segment and /* for the rest. It is compared with the path in normal form, with
+// and without the API's listen path.
+type pattern struct {
+	literal string         // the path itself, where the pattern holds nothing special
+	re      *regexp.Regexp // nil for a literal
+}
+
+// maxPattern bounds a pattern: its compiled form is many times as large.
+const maxPattern = 1024
+
+var (
+	segmentName = regexp.MustCompile(`\{[A-Za-z_][A-Za-z0-9_-]*\}`)
+	restOfPath  = regexp.MustCompile(`/\*`)
+)
+
+// compilePattern returns the pattern, or what is wrong with it.
+func compilePattern(text string) (pattern, error) {
+	switch {
+	case text == "":
+		return pattern{}, fmt.Errorf("a path or a regular expression is wanted")
+	case len(text) > maxPattern:
+		return pattern{}, fmt.Errorf("at most %d bytes are wanted, not %d", maxPattern, len(text))
+	}
+	if regexp.QuoteMeta(text) == text {
+		return pattern{literal: text}, nil
+	}
+	expression := segmentName.ReplaceAllLiteralString(text, `[^/]+`)
+	expression = restOfPath.ReplaceAllLiteralString(expression, `/.*`)
+	re, err := regexp.Compile(`^(?:` + expression + `)$`)
+	if err != nil {
+		return pattern{}, fmt.Errorf("a regular expression (RE2) is wanted: %w", err)
+	}
+	return pattern{re: re}, nil
+}
+
+// matches reports whether a path in normal form, which lies under the listen path,
+// matches as it is or without the listen path. Patterns may leave the first slash out.
+func (p pattern) matches(path []byte, listenPath string) bool {
+	rest := path[len(strings.TrimSuffix(listenPath, "/")):]
+	return p.matchesOne(path) || p.matchesOne(rest)
+}
+
+func (p pattern) matchesOne(path []byte) bool {
+	if p.re == nil {
+		return string(path) == p.literal || len(path) > 0 && string(path[1:]) == p.literal
+	}
+	return p.re.Match(path) || len(path) > 0 && p.re.Match(path[1:])
+}
+
+// methods is a set of request methods, compared in any case. None is no method.
+type methods []string
+
+func (m methods) include(method []byte) bool {
+	for _, name := range m {
+		if len(name) == len(method) && strings.EqualFold(name, string(method)) {
+			return true
+		}
+	}
+	return false
+}
+
+// urlRule is a compiled [AllowedURL].
+type urlRule struct {
+	pattern pattern
+	methods methods
+}
+
+// endpointRule is one method of a compiled [Endpoint].
+type endpointRule struct {
+	pattern pattern
+	method  string
+	scope   string // of its bucket
+	rate    float64
+	per     float64
+}

@@ -1,0 +1,182 @@
+package auth
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Policy is a bundle of limits and rights that many sessions share: Tyk's policy
+// object. It is applied to a session at the moment of the decision (see effective.go).
+type Policy struct {
+	ID      string `json:"id"`
+	MongoID string `json:"_id"` // the Dashboard's name for ID; shows the same
+	Name    string `json:"name"`
+	OrgID   string `json:"org_id"`
+
+	Rate               float64    `json:"rate"`
+	Per                float64    `json:"per"`
+	ThrottleInterval   float64    `json:"throttle_interval"`
+	ThrottleRetryLimit int64      `json:"throttle_retry_limit"`
+	Smoothing          *Smoothing `json:"smoothing"`
+	QuotaMax           int64      `json:"quota_max"`
+	QuotaRenewalRate   int64      `json:"quota_renewal_rate"`
+	MaxQueryDepth      int64      `json:"max_query_depth"`
+
+	AccessRights map[string]Right `json:"access_rights"`
+	HMACEnabled  bool             `json:"hmac_enabled"`
+	Active       *bool            `json:"active"` // null or absent: active
+	IsInactive   bool             `json:"is_inactive"`
+
+	Tags         []string                  `json:"tags"`
+	MetaData     map[string]jsontext.Value `json:"meta_data"`
+	KeyExpiresIn int64                     `json:"key_expires_in"` // seconds; sets expires when a session is created
+	Partitions   Partitions                `json:"partitions"`
+
+	PostExpiryAction      string `json:"post_expiry_action"`
+	PostExpiryGracePeriod int64  `json:"post_expiry_grace_period"`
+
+	DateCreated string `json:"date_created"`
+	LastUpdated string `json:"last_updated"`
+
+	EnableHTTPSignatureValidation bool           `json:"enable_http_signature_validation"`
+	GraphQLAccessRights           jsontext.Value `json:"graphql_access_rights,omitempty"`
+
+	unknown
+}
+
+// Partitions say which parts of a policy are taken. None set: all, and the policy
+// is a whole one.
+type Partitions struct {
+	Quota      bool `json:"quota"`
+	RateLimit  bool `json:"rate_limit"`
+	ACL        bool `json:"acl"`
+	Complexity bool `json:"complexity"`
+	PerAPI     bool `json:"per_api"`
+
+	unknown
+}
+
+// any reports whether the policy is partitioned.
+func (p Partitions) any() bool { return p.Quota || p.RateLimit || p.ACL || p.Complexity }
+
+func (p *Policy) takesRate() bool  { return p.Partitions.RateLimit || p.whole() }
+func (p *Policy) takesQuota() bool { return p.Partitions.Quota || p.whole() }
+func (p *Policy) takesACL() bool   { return p.Partitions.ACL || p.Partitions.PerAPI || p.whole() }
+func (p *Policy) whole() bool      { return !p.Partitions.any() && !p.Partitions.PerAPI }
+
+// blocks reports whether sessions with the policy are refused.
+func (p *Policy) blocks() bool { return p.IsInactive || p.Active != nil && !*p.Active }
+
+// DecodePolicy reads a policy object as strictly as [DecodeSession] reads a session.
+func DecodePolicy(body []byte) (p Policy, unknown []string, err error) {
+	if err := decode(body, &p); err != nil {
+		return Policy{}, nil, err
+	}
+	return p, takeUnknown(&p), nil
+}
+
+// Validate refuses a policy that could not be enforced as it reads.
+func (p *Policy) Validate(rules Rules) error {
+	var ps Problems
+	checkName(&ps, "id", p.ID)
+	if strings.ContainsAny(p.ID, ",/?#") {
+		ps.add("id", p.ID, "an id without , / ? # is wanted")
+	}
+	checkName(&ps, "org_id", p.OrgID)
+	checkText(&ps, "name", p.Name, maxText)
+	checkLimit(&ps, "", p.Rate, p.Per, p.ThrottleInterval)
+	checkList(&ps, "tags", p.Tags, maxTag)
+	checkMeta(&ps, p.MetaData, rules.MetaHeaders)
+	if p.Partitions.PerAPI && p.Partitions.any() {
+		ps.addNumber("partitions.per_api", true, "per_api alone is wanted, or other partitions without it")
+	}
+	if p.KeyExpiresIn < 0 {
+		ps.addNumber("key_expires_in", p.KeyExpiresIn, "0 or more seconds are wanted")
+	}
+	checkExpiryAction(&ps, p.PostExpiryAction, p.PostExpiryGracePeriod)
+	checkRights(&ps, p.AccessRights, p.OrgID, rules)
+	ps.sort()
+	return ps.err()
+}
+
+// limitSpec is what a rate and a quota are made of, before they are buckets.
+type limitSpec struct {
+	rate, per         float64
+	throttleInterval  float64
+	throttleRetries   int64
+	smoothing         *Smoothing
+	quotaMax, renewal int64
+}
+
+func (p *Policy) limits() limitSpec {
+	return limitSpec{p.Rate, p.Per, p.ThrottleInterval, p.ThrottleRetryLimit, p.Smoothing, p.QuotaMax, p.QuotaRenewalRate}
+}
+
+func (s *Session) limits() limitSpec {
+	return limitSpec{s.Rate, s.Per, s.ThrottleInterval, s.ThrottleRetryLimit, s.Smoothing, s.QuotaMax, s.QuotaRenewalRate}
+}
+
+func (l *Limit) limits() limitSpec {
+	return limitSpec{l.Rate, l.Per, l.ThrottleInterval, l.ThrottleRetryLimit, l.Smoothing, l.QuotaMax, l.QuotaRenewalRate}
+}
+
+// takeRate puts the higher of two rates into l: the one with less time per request.
+// No limit is the highest.
+func (l *limitSpec) takeRate(o limitSpec) {
+	if !l.limitsRate() || o.limitsRate() && o.rate/o.per <= l.rate/l.per {
+		return
+	}
+	l.rate, l.per = o.rate, o.per
+	l.throttleInterval, l.throttleRetries, l.smoothing = o.throttleInterval, o.throttleRetries, o.smoothing
+}
+
+func (l *limitSpec) setRate(o limitSpec) {
+	max, renewal := l.quotaMax, l.renewal
+	*l = o
+	l.quotaMax, l.renewal = max, renewal
+}
+
+// takeQuota puts the larger maximum and the longer renewal into l.
+func (l *limitSpec) takeQuota(o limitSpec) {
+	if o.quotaMax <= 0 || l.quotaMax > 0 && o.quotaMax > l.quotaMax {
+		l.quotaMax = o.quotaMax
+	}
+	if o.renewal <= 0 || l.renewal > 0 && o.renewal > l.renewal {
+		l.renewal = o.renewal
+	}
+}
+
+func (l *limitSpec) setQuota(o limitSpec) { l.quotaMax, l.renewal = o.quotaMax, o.renewal }
+
+func (l limitSpec) limitsRate() bool { return l.rate > 0 && l.per > 0 }
+
+// uniteURLs joins the allowed_urls of two rights: by url, with the methods of both. A
+// right without entries allows every URL, and so does the union.
+func uniteURLs(a, b []AllowedURL) []AllowedURL {
+	if len(a) == 0 || len(b) == 0 {
+		return nil
+	}
+	united := slices.Clone(a)
+	for _, more := range b {
+		i := slices.IndexFunc(united, func(u AllowedURL) bool { return u.URL == more.URL })
+		if i < 0 {
+			united = append(united, more)
+			continue
+		}
+		united[i].Methods = unite(united[i].Methods, more.Methods)
+	}
+	return united
+}
+
+// unite returns a with what it lacks of b, in order.
+func unite(a, b []string) []string {
+	united := slices.Clone(a)
+	for _, s := range b {
+		if !slices.Contains(united, s) {
+			united = append(united, s)
+		}
+	}
+	return united
+}

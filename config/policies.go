@@ -1,0 +1,55 @@
+package config
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+
+	"sidekey/auth"
+)
+
+// PolicyList returns the policies of the file. They have passed [Config.Validate].
+func (c Config) PolicyList() []auth.Policy {
+	list, _ := c.policies()
+	return list
+}
+
+// policies reads the [[policies]] tables as the admin API reads a policy's JSON: the
+// fields are the same.
+func (c Config) policies() (list []auth.Policy, found problems) {
+	apis, err := auth.NewAPIs(c.APIList(), nil)
+	if err != nil {
+		return nil, nil // said elsewhere; what a policy may name is not known
+	}
+	ids := make(map[string]bool)
+	for i, table := range c.Policies {
+		at := elementOf("policies", i)
+		text, err := json.Marshal(table)
+		if err != nil {
+			found.add(at, nil, "a policy without dates, infinities and NaN is wanted")
+			continue
+		}
+		policy, unknown, err := auth.DecodePolicy(text)
+		for _, field := range unknown {
+			found.add(at+"."+field, nil, "a policy has no such member")
+		}
+		if err == nil {
+			policy.OrgID = cmp.Or(policy.OrgID, c.Admin.OrgID)
+			policy.MongoID = policy.ID
+			err = policy.Validate(auth.Rules{APIs: apis, MetaHeaders: c.Check.MetaHeaders})
+		}
+		var wrong auth.Problems
+		if errors.As(err, &wrong) {
+			for _, p := range wrong {
+				p.Field = at + "." + p.Field
+				found = append(found, p)
+			}
+		}
+		if ids[policy.ID] {
+			found.add(at+".id", policy.ID, "an id that no other policy has is wanted")
+		}
+		ids[policy.ID] = true
+		list = append(list, policy)
+	}
+	return list, found
+}
