@@ -204,12 +204,15 @@ func normalHost(dst, host []byte) (name []byte, ok bool) {
 		return nil, false
 	}
 	for _, c := range host {
-		if c >= 'A' && c <= 'Z' {
+		switch {
+		case c >= 'A' && c <= 'Z':
 			c += 'a' - 'A'
+		case c == '/', c == '?', c == '#', c == '@', c == ' ':
+			return nil, false
 		}
 		dst = append(dst, c)
 	}
-	return dst, !bytes.ContainsAny(dst, "/?#@ ")
+	return dst, true
 }
 
 // granted reports whether version may be used with the right's list of versions.

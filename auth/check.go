@@ -199,8 +199,7 @@ func credentials(r *Request, buf *CredentialBuffer) (Credentials, Reason, Malfor
 	switch {
 	case r.AuthorizationCount == 0:
 		return Credentials{}, NoCredentials, ""
-	case r.AuthorizationCount > 1, bytes.IndexByte(r.Authorization, ',') >= 0:
-		// Envoy joins repeated headers with a comma, which base64 does not contain.
+	case r.AuthorizationCount > 1:
 		return Credentials{}, MalformedCredentials, notBasic
 	}
 	parsed, malformed := ParseBasic(r.Authorization, buf)
@@ -223,7 +222,10 @@ func (c *Checker) authenticate(now *limiter.Now, s *Settings, org string, given 
 	if account != nil {
 		stored = account.hash
 	}
-	matches, err := s.Passwords.check(org, given, stored)
+	// A copy, because hashing leaks its arguments: without it the buffer that given
+	// lies in would be allocated for every request.
+	kept := Credentials{User: bytes.Clone(given.User), Password: bytes.Clone(given.Password)}
+	matches, err := s.Passwords.check(org, kept, stored)
 	*now = c.now()
 	switch {
 	case err != nil:

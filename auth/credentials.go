@@ -45,12 +45,16 @@ func ParseBasic(header []byte, buf *CredentialBuffer) (c Credentials, malformed 
 		return Credentials{}, notBasic
 	}
 	encoded := header[len(scheme):]
-	if bytes.IndexByte(encoded, ' ') >= 0 {
-		return Credentials{}, notBasic
-	}
-	// The decoder skips line ends: in a header they are no base64.
-	if len(encoded) == 0 || bytes.ContainsAny(encoded, "\r\n") {
+	if len(encoded) == 0 {
 		return Credentials{}, notBase64
+	}
+	for _, c := range encoded {
+		switch c {
+		case ' ', ',': // Envoy joins repeated headers with a comma
+			return Credentials{}, notBasic
+		case '\r', '\n': // the decoder would skip them
+			return Credentials{}, notBase64
+		}
 	}
 	if strictBase64.DecodedLen(len(encoded)) > len(buf) {
 		return Credentials{}, notTwoPart

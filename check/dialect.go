@@ -14,10 +14,11 @@ import (
 type dialect struct {
 	name string
 
-	// read fills q from the request; rest is the path behind the dialect's name and
-	// the API's. It returns the name of the proxy setting that is missing or wrong,
-	// or "".
-	read func(h *fasthttp.RequestHeader, rest []byte, q *auth.Request) (missing string)
+	// read makes a question of what the request says; rest is the path behind the
+	// dialect's name and the API's. missing is the name of the proxy setting that is
+	// missing or wrong, or "". Values and no pointers go through here: what a function
+	// value is pointed to would be allocated for each request.
+	read func(s sources, rest []byte) (q auth.Request, missing string)
 
 	// status is what goes out in place of the status that the client should see.
 	status func(reason auth.Reason, intended int) int
@@ -31,25 +32,58 @@ var dialects = []*dialect{&envoy, &nginx, &forward}
 // asIntended is the status of the dialects whose proxies pass any refusal on.
 func asIntended(_ auth.Reason, intended int) int { return intended }
 
-// Names of the headers that proxies report the client's request in.
-const (
-	headerAuthorization   = "Authorization"
-	headerHost            = "Host"
-	headerForwardedFor    = "X-Forwarded-For"
-	headerForwardedHost   = "X-Forwarded-Host"
-	headerForwardedMethod = "X-Forwarded-Method"
-	headerForwardedURI    = "X-Forwarded-Uri"
-	headerOriginalMethod  = "X-Original-Method"
-	headerOriginalURI     = "X-Original-Uri"
-)
+// sources are the headers in which proxies report the client's request, whichever
+// dialect they belong to. The values are lent by fasthttp until the handler returns.
+type sources struct {
+	method                                                     []byte // of the request to us
+	authorization                                              source
+	host                                                       source
+	forwardedFor, forwardedHost, forwardedMethod, forwardedURI source
+	originalMethod, originalURI                                source
+}
+
+// source is one header: its first value, and how often it stood there.
+type source struct {
+	value []byte
+	count int
+}
+
+func (s *source) add(value []byte) {
+	if s.count == 0 {
+		s.value = value
+	}
+	s.count++
+}
 
 // one returns the value of a header that must stand exactly once and not be empty.
-func one(h *fasthttp.RequestHeader, name string) (value []byte, ok bool) {
-	values := h.PeekAll(name)
-	if len(values) != 1 || len(values[0]) == 0 {
-		return nil, false
+func (s *source) one() (value []byte, ok bool) {
+	return s.value, s.count == 1 && len(s.value) > 0
+}
+
+// gather reads all sources in one pass over the headers, whose names fasthttp has
+// brought into one spelling. Asking for each by its name would go over them for each.
+func (s *sources) gather(h *fasthttp.RequestHeader) {
+	s.method = h.Method()
+	for name, value := range h.All() {
+		switch string(name) {
+		case "Authorization":
+			s.authorization.add(value)
+		case "Host":
+			s.host.add(value)
+		case "X-Forwarded-For":
+			s.forwardedFor.add(value)
+		case "X-Forwarded-Host":
+			s.forwardedHost.add(value)
+		case "X-Forwarded-Method":
+			s.forwardedMethod.add(value)
+		case "X-Forwarded-Uri":
+			s.forwardedURI.add(value)
+		case "X-Original-Method":
+			s.originalMethod.add(value)
+		case "X-Original-Uri":
+			s.originalURI.add(value)
+		}
 	}
-	return values[0], true
 }
 
 // lastHop returns the last address of X-Forwarded-For: the one that the proxy in

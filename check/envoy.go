@@ -1,10 +1,6 @@
 package check
 
-import (
-	"github.com/valyala/fasthttp"
-
-	"sidekey/auth"
-)
+import "sidekey/auth"
 
 // envoy is ext_authz over HTTP: the client's own method, and its path glued on
 // behind path_prefix. Envoy passes every refusal on as it is, and admits on 200
@@ -16,20 +12,20 @@ var envoy = dialect{
 	removesAuthorization: true,
 }
 
-func readEnvoy(h *fasthttp.RequestHeader, rest []byte, q *auth.Request) (missing string) {
+func readEnvoy(s sources, rest []byte) (q auth.Request, missing string) {
 	var ok bool
 	if len(rest) == 0 || rest[0] != '/' {
-		return "http_service.path_prefix: /auth/envoy, with the client's path behind it"
+		return q, "http_service.path_prefix: /auth/envoy, with the client's path behind it"
 	}
 	q.URI = rest
-	q.Method = h.Method()
-	if q.Host, ok = one(h, headerHost); !ok {
-		return "Host"
+	q.Method = s.method
+	if q.Host, ok = s.host.one(); !ok {
+		return q, "Host"
 	}
-	client, ok := one(h, headerForwardedFor)
+	client, ok := s.forwardedFor.one()
 	if !ok {
-		return "allowed_headers: x-forwarded-for (and use_remote_address: true)"
+		return q, "allowed_headers: x-forwarded-for (and use_remote_address: true)"
 	}
 	q.Client = lastHop(client)
-	return ""
+	return q, ""
 }

@@ -1,10 +1,6 @@
 package check
 
-import (
-	"github.com/valyala/fasthttp"
-
-	"sidekey/auth"
-)
+import "sidekey/auth"
 
 // forward is what Caddy's forward_auth, Traefik's ForwardAuth, HAProxy's
 // auth-request and APISIX's forward-auth share: one fixed path, and the client's
@@ -16,24 +12,24 @@ var forward = dialect{
 	status: asIntended,
 }
 
-func readForward(h *fasthttp.RequestHeader, rest []byte, q *auth.Request) (missing string) {
+func readForward(s sources, rest []byte) (q auth.Request, missing string) {
 	var ok bool
 	if len(rest) > 0 && rest[0] != '?' {
-		return "the address ends behind /auth/forward or /auth/forward@API"
+		return q, "the address ends behind /auth/forward or /auth/forward@API"
 	}
-	if q.Method, ok = one(h, headerForwardedMethod); !ok {
-		return "X-Forwarded-Method"
+	if q.Method, ok = s.forwardedMethod.one(); !ok {
+		return q, "X-Forwarded-Method"
 	}
-	if q.URI, ok = one(h, headerForwardedURI); !ok {
-		return "X-Forwarded-Uri"
+	if q.URI, ok = s.forwardedURI.one(); !ok {
+		return q, "X-Forwarded-Uri"
 	}
-	if q.Host, ok = one(h, headerForwardedHost); !ok {
-		return "X-Forwarded-Host"
+	if q.Host, ok = s.forwardedHost.one(); !ok {
+		return q, "X-Forwarded-Host"
 	}
-	client, ok := one(h, headerForwardedFor)
+	client, ok := s.forwardedFor.one()
 	if !ok {
-		return "X-Forwarded-For"
+		return q, "X-Forwarded-For"
 	}
 	q.Client = lastHop(client)
-	return ""
+	return q, ""
 }

@@ -50,21 +50,23 @@ func (h *Handler) SetConfig(c Config) { h.config.Store(&c) }
 func (h *Handler) Handle(ctx *fasthttp.RequestCtx) {
 	defer h.denyPanic(ctx)
 	header := &ctx.Request.Header
-	var q auth.Request
 	d, api, rest := splitPath(header.RequestURI())
 	if d == nil {
 		h.notices.missing(h.log, "none", "a path of /auth/envoy, /auth/nginx or /auth/forward")
 		h.refuse(ctx, &forward, auth.ProxyConfig)
 		return
 	}
-	if missing := d.read(header, rest, &q); missing != "" {
+	var s sources
+	s.gather(header)
+	q, missing := d.read(s, rest)
+	if missing != "" {
 		h.notices.missing(h.log, d.name, missing)
 		h.refuse(ctx, d, auth.ProxyConfig)
 		return
 	}
 	q.APIID = api
 	q.Headers = clientHeaders{header}
-	q.Authorization, q.AuthorizationCount = q.Headers.Header(headerAuthorization)
+	q.Authorization, q.AuthorizationCount = s.authorization.value, s.authorization.count
 
 	verdict := h.checker.Check(limiter.At(ctx.Time()), &q)
 	h.write(ctx, d, &verdict)
