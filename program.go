@@ -42,6 +42,9 @@ type program struct {
 	servers []*server
 	failed  chan error // a server that ended by itself
 	watcher *watcher   // nil where there is no file to watch
+
+	upgrades   *upgrades
+	stopReaper func() // waits for its end; nil before it runs
 }
 
 // server is one listener being served.
@@ -73,7 +76,8 @@ func startProgram(path string, cfg config.Config, log *slog.Logger) (p *program,
 	if created {
 		log.Info("generated the admin secret", "file", cfg.SecretPath())
 	}
-	settings, err := makeSettings(cfg, nil, config.PasswordConfig{})
+	p.upgrades = newUpgrades(p)
+	settings, err := p.makeSettings(cfg, nil, config.PasswordConfig{})
 	if err != nil {
 		return nil, err
 	}
@@ -115,12 +119,26 @@ func startProgram(path string, cfg config.Config, log *slog.Logger) (p *program,
 	for _, s := range p.servers {
 		go p.serve(s)
 	}
+	p.stopReaper = p.startReaper(cfg.Lifecycle)
 	if path != "" {
 		if p.watcher, err = watch(path); err != nil {
 			log.Warn("changes of the configuration file are not noticed; SIGHUP still reloads it", "error", err)
 		}
 	}
 	return p, nil
+}
+
+// startReaper removes expired records in the background until the function that it
+// returns is called.
+func (p *program) startReaper(c config.LifecycleConfig) (stop func()) {
+	reaper := auth.Reaper{Users: p.store, Policies: p.policies, Every: c.Every, PerSecond: c.RemovalsPerSecond, Log: p.log}
+	ctx, cancel := context.WithCancel(context.Background())
+	var group sync.WaitGroup
+	group.Go(func() { reaper.Run(ctx) })
+	return func() {
+		cancel()
+		group.Wait()
+	}
 }
 
 // loadPolicies puts the policies that the store keeps and those of the file in force.
@@ -238,6 +256,12 @@ func (p *program) stop() error {
 		if err := s.stop(deadline); err != nil {
 			problems = append(problems, fmt.Errorf("%s listener: %w", s.name, err))
 		}
+	}
+	if p.stopReaper != nil {
+		p.stopReaper()
+	}
+	if p.upgrades != nil {
+		p.upgrades.stop()
 	}
 	if p.store != nil {
 		if p.directory != nil {

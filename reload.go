@@ -18,11 +18,12 @@ import (
 // makeSettings compiles what decides out of a configuration. Of the settings before
 // (nil: none), whose password configuration was the given one, it takes over the
 // state of APIs' limits, and the password checker where nothing of it has changed.
-func makeSettings(c config.Config, before *auth.Settings, passwordsBefore config.PasswordConfig) (*auth.Settings, error) {
+func (p *program) makeSettings(c config.Config, before *auth.Settings, passwordsBefore config.PasswordConfig) (*auth.Settings, error) {
 	s := &auth.Settings{
 		VerifiedTTL:      c.Passwords.VerifiedTTL,
 		QuotaWait:        c.Limits.QuotaWait,
 		AllowEmptyRights: c.Rights.AllowEmptyRights,
+		Upgrade:          p.upgrades.start,
 	}
 	var previous *auth.APIs
 	if before != nil {
@@ -36,7 +37,7 @@ func makeSettings(c config.Config, before *auth.Settings, passwordsBefore config
 		s.Passwords = before.Passwords
 		return s, nil
 	}
-	s.Passwords, err = auth.NewPasswords(auth.Bcrypt(c.Passwords.BcryptCost), c.Passwords.Concurrent(), c.Passwords.MaxWait)
+	s.Passwords, err = auth.NewPasswords(c.Passwords.Maker(), c.Passwords.Concurrent(), c.Passwords.MaxWait)
 	return s, err
 }
 
@@ -81,7 +82,7 @@ func (p *program) reload() error {
 	if err == nil {
 		fixed = needRestart(p.config, cfg)
 		cfg.Admin = p.config.Admin // the organisation of APIs that name none is among them
-		settings, err = makeSettings(cfg, p.checker.Settings(), p.config.Passwords)
+		settings, err = p.makeSettings(cfg, p.checker.Settings(), p.config.Passwords)
 	}
 	p.rejected = err
 	if err != nil {
@@ -118,6 +119,7 @@ func needRestart(before, after config.Config) (keys []string) {
 		{"check.idle_timeout", before.Check.IdleTimeout != after.Check.IdleTimeout},
 		{"check.max_connections", before.Check.MaxConnections != after.Check.MaxConnections},
 		{"check.max_header_bytes", before.Check.MaxHeaderBytes != after.Check.MaxHeaderBytes},
+		{"lifecycle", before.Lifecycle != after.Lifecycle},
 		{"admin", !reflect.DeepEqual(before.Admin, after.Admin)},
 	} {
 		if k.differs {

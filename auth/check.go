@@ -52,6 +52,11 @@ type Settings struct {
 	QuotaWait   time.Duration // longest that a request waits for a reservation
 
 	AllowEmptyRights bool // a session without access_rights may use every API of its org
+
+	// Upgrade is told of a password that was right and whose hash is not of the
+	// configured kind and cost; nil: nobody is. It must not block, and may keep the
+	// password, which is a copy.
+	Upgrade func(org, user, outdated string, password []byte)
 }
 
 // Checker decides.
@@ -232,6 +237,9 @@ func (c *Checker) authenticate(now *limiter.Now, s *Settings, org string, given 
 		return nil, Busy
 	case account == nil || !matches:
 		return nil, BadCredentials
+	}
+	if s.Upgrade != nil && s.Passwords.outdated(stored) {
+		s.Upgrade(org, account.user, stored, kept.Password)
 	}
 	if s.VerifiedTTL > 0 {
 		account.remembered.learn(given.Password, now.Mono+int64(s.VerifiedTTL))

@@ -7,6 +7,7 @@ import (
 	"crypto/subtle"
 	"encoding/binary"
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,6 +30,8 @@ type Hash interface {
 	// Matches reports whether stored was made from password. What it cannot read
 	// does not match.
 	Matches(stored string, password []byte) bool
+	// Current reports whether stored is of the kind and the cost that Make uses now.
+	Current(stored string) bool
 }
 
 // Bcrypt is the hash of the same name, with its cost (4 to 31; each step doubles
@@ -54,6 +57,27 @@ func (Bcrypt) Matches(stored string, password []byte) bool {
 	matches := bcrypt.CompareHashAndPassword([]byte(stored), password) == nil
 	return matches && legal
 }
+
+// Current compares kind and cost: $2a$10$…
+func (cost Bcrypt) Current(stored string) bool {
+	c, err := bcrypt.Cost([]byte(stored))
+	return err == nil && c == int(cost)
+}
+
+// hashOf returns what can read a stored hash: users keep the kind that they were
+// written with until they log in.
+func (p *Passwords) hashOf(stored string) Hash {
+	switch {
+	case strings.HasPrefix(stored, argonPrefix):
+		return Argon2id{}
+	case strings.HasPrefix(stored, "$2"):
+		return Bcrypt(bcrypt.DefaultCost)
+	}
+	return p.hash
+}
+
+// outdated reports whether a hash should be made anew when its password is known.
+func (p *Passwords) outdated(stored string) bool { return !p.hash.Current(stored) }
 
 // Passwords makes and checks password hashes. However many requests ask, only so
 // many hashes are computed at once, and only so many wait.
@@ -155,7 +179,7 @@ func (p *Passwords) compare(stored string, password []byte) (bool, error) {
 	if !exists {
 		stored = p.decoy
 	}
-	matches := p.hash.Matches(stored, password)
+	matches := p.hashOf(stored).Matches(stored, password)
 	return matches && exists, nil
 }
 

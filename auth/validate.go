@@ -228,8 +228,6 @@ func (s *Session) notYet() (warnings []string) {
 		{"throttle_interval", s.ThrottleInterval > 0 && s.ThrottleRetryLimit > 0},
 		{"smoothing", s.Smoothing != nil && s.Smoothing.Enabled},
 		{"monitor.trigger_limits", len(s.Monitor.TriggerLimits) > 0},
-		{"session_lifetime", s.SessionLifetime > 0},
-		{"post_expiry_action", s.PostExpiryAction != ""},
 	} {
 		if f.set {
 			warnings = append(warnings, f.name+": kept, not acted on by this version")
@@ -279,7 +277,7 @@ func checkPassword(ps *Problems, password string, most int) {
 		*ps = append(*ps, Problem{Field: field, Want: fmt.Sprintf("at most %d bytes are wanted, not %d: the hash reads no further", most, len(password))})
 	case strings.ContainsFunc(password, unicode.IsControl):
 		*ps = append(*ps, Problem{Field: field, Want: "a password without control characters is wanted (a line end at its end?): RFC 7617 allows none"})
-	case looksHashed.MatchString(password):
+	case looksHashed.MatchString(password), strings.HasPrefix(password, argonPrefix):
 		*ps = append(*ps, Problem{Field: field, Want: "the password itself is wanted, not a hash of it"})
 	}
 }

@@ -25,6 +25,7 @@ type Config struct {
 	Passwords PasswordConfig   `toml:"passwords"`
 	Limits    LimitConfig      `toml:"limits"`
 	Rights    RightsConfig     `toml:"rights"`
+	Lifecycle LifecycleConfig  `toml:"lifecycle"`
 	APIs      []API            `toml:"apis"`     // as written; [Config.APIList] is what they mean
 	Policies  []map[string]any `toml:"policies"` // as written; [Config.PolicyList] is what they mean
 }
@@ -72,6 +73,12 @@ type LimitConfig struct {
 	QuotaExceededStatus int           `toml:"quota_exceeded_status"`
 	Headers             string        `toml:"headers"` // "quota" or "rate"
 	QuotaWait           time.Duration `toml:"quota_wait"`
+}
+
+// LifecycleConfig is how records of expired sessions are removed.
+type LifecycleConfig struct {
+	Every             time.Duration `toml:"every"`
+	RemovalsPerSecond int           `toml:"removals_per_second"`
 }
 
 // RightsConfig is how access rights are read.
@@ -140,7 +147,8 @@ func Default() Config {
 			Headers:             "quota",
 			QuotaWait:           100 * time.Millisecond,
 		},
-		Rights: RightsConfig{AllowEmptyRights: true, PolicyTags: "override"},
+		Lifecycle: LifecycleConfig{Every: time.Minute, RemovalsPerSecond: 100},
+		Rights:    RightsConfig{AllowEmptyRights: true, PolicyTags: "override"},
 	}
 }
 
@@ -190,6 +198,14 @@ func (c Config) APIList() []auth.API {
 // SecretPath returns the file that holds the admin secret.
 func (c Config) SecretPath() string {
 	return cmp.Or(c.Admin.SecretFile, filepath.Join(c.DataDir, "admin.secret"))
+}
+
+// Maker returns what new passwords are hashed with.
+func (p PasswordConfig) Maker() auth.Hash {
+	if p.Hash == "argon2id" {
+		return auth.Argon2id{}
+	}
+	return auth.Bcrypt(p.BcryptCost)
 }
 
 // Concurrent returns how many password hashes may be computed at once, at least 1.

@@ -30,6 +30,8 @@ func (c Config) Validate() error {
 	c.Admin.validate(&ps)
 	c.Passwords.validate(&ps)
 	c.Limits.validate(&ps)
+	between(&ps, "lifecycle.every", c.Lifecycle.Every, time.Second, 24*time.Hour)
+	between(&ps, "lifecycle.removals_per_second", c.Lifecycle.RemovalsPerSecond, 1, 100_000)
 	c.validateAPIs(&ps)
 	oneOf(&ps, "rights.policy_tags", c.Rights.PolicyTags, "override", "merge")
 	_, wrong := c.policies()
@@ -94,11 +96,7 @@ func (a AdminConfig) validate(ps *problems) {
 }
 
 func (p PasswordConfig) validate(ps *problems) {
-	if p.Hash == "argon2id" {
-		ps.add("passwords.hash", p.Hash, `"bcrypt" is wanted: argon2id is not supported by this version`)
-	} else {
-		oneOf(ps, "passwords.hash", p.Hash, "bcrypt")
-	}
+	oneOf(ps, "passwords.hash", p.Hash, "bcrypt", "argon2id")
 	if p.BcryptCost < 8 || p.BcryptCost > 14 {
 		ps.add("passwords.bcrypt_cost", p.BcryptCost, "a cost from 8 to 14 is wanted")
 	}

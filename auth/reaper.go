@@ -1,0 +1,113 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+)
+
+// Removable is what a [Reaper] needs of a store.
+type Removable interface {
+	Source
+	Names(after Name, n int) ([]Name, error)
+	Update(org, user string, edit func(old *Record) (*Record, error)) (Record, error)
+}
+
+// Reaper removes the records of sessions whose time is over (see [Session.RemoveAt]).
+// Nobody waits for it: whether a session has expired is decided with each request.
+type Reaper struct {
+	Users     Removable
+	Policies  *Policies
+	Every     time.Duration // from the end of one round to the start of the next
+	PerSecond int           // records removed at most
+	Log       *slog.Logger
+}
+
+const (
+	reapTick  = 100 * time.Millisecond
+	reapChunk = 250 // records looked at per tick
+)
+
+// Run goes round until ctx ends.
+func (r *Reaper) Run(ctx context.Context) {
+	for {
+		removed := r.round(ctx)
+		if removed > 0 {
+			r.Log.Info("removed expired records", "count", removed)
+		}
+		if !sleep(ctx, r.Every) {
+			return
+		}
+	}
+}
+
+// round looks at every record once, a chunk at a time.
+func (r *Reaper) round(ctx context.Context) (removed int) {
+	var last Name
+	started := time.Now()
+	for {
+		names, err := r.Users.Names(last, reapChunk)
+		if err != nil {
+			r.Log.Warn("expired records are not removed", "error", err)
+			return removed
+		}
+		for _, name := range names {
+			if !r.remove(name) {
+				continue
+			}
+			removed++
+			// No faster than PerSecond since the round began.
+			due := started.Add(time.Duration(removed) * time.Second / time.Duration(r.PerSecond))
+			if !sleep(ctx, time.Until(due)) {
+				return removed
+			}
+		}
+		if len(names) < reapChunk || !sleep(ctx, reapTick) {
+			return removed
+		}
+		last = names[len(names)-1]
+	}
+}
+
+var errRenewed = errors.New("the record is not to be removed any more")
+
+// remove removes a record whose time is over. It asks again in the transaction that
+// removes: the record may have been renewed meanwhile.
+func (r *Reaper) remove(name Name) bool {
+	record, _, err := r.Users.Load(name.Org, name.User)
+	if err != nil || !r.over(&record) {
+		return false
+	}
+	_, err = r.Users.Update(name.Org, name.User, func(old *Record) (*Record, error) {
+		if old == nil || !r.over(old) {
+			return nil, errRenewed
+		}
+		return nil, nil
+	})
+	if err != nil && !errors.Is(err, errRenewed) {
+		r.Log.Warn("an expired record was not removed", "org", name.Org, "user", name.User, "error", err)
+	}
+	return err == nil
+}
+
+func (r *Reaper) over(record *Record) bool {
+	policies, _ := r.Policies.use(record.Session.ApplyPolicies)
+	at, ever := record.Session.RemoveAt(policies)
+	return ever && at <= time.Now().Unix()
+}
+
+// sleep returns false when ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
