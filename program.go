@@ -56,8 +56,8 @@ type server struct {
 }
 
 // startProgram brings everything up, or leaves nothing running.
-func startProgram(path string, cfg config.Config, log *slog.Logger) (p *program, err error) {
-	p = &program{path: path, log: log, config: cfg, loadedAt: time.Now(), failed: make(chan error, 2)}
+func startProgram(path string, cfg config.Config, log *slog.Logger) (_ *program, err error) {
+	p := &program{path: path, log: log, config: cfg, loadedAt: time.Now(), failed: make(chan error, 2)}
 	defer func() {
 		if err != nil {
 			p.stop()

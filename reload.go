@@ -158,18 +158,25 @@ func (w *watcher) run(path string) {
 	last, _ := os.ReadFile(path)
 	timer := time.NewTimer(0)
 	<-timer.C
+	waiting := false
 	for {
 		select {
 		case _, open := <-w.notify.Events:
 			if !open {
 				return
 			}
-			timer.Reset(settleTime)
+			// Not again while it runs: in a folder where something is always going on, it
+			// would never end.
+			if !waiting {
+				waiting = true
+				timer.Reset(settleTime)
+			}
 		case _, open := <-w.notify.Errors:
 			if !open {
 				return
 			}
 		case <-timer.C:
+			waiting = false
 			// Most events in the folder are about other files, the database's among them.
 			text, err := os.ReadFile(path)
 			if err == nil && string(text) == string(last) {

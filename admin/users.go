@@ -154,7 +154,13 @@ func (c *call) store(w *write, prepare func(old *auth.Record) error) (found, err
 	if err != nil {
 		return found{}, err
 	}
-	return c.show(stored, nil), nil
+	var kept []auth.KeptQuota
+	if w.keep {
+		if _, kept, err = c.Users.Load(w.name.Org, w.name.User); err != nil {
+			return found{}, err
+		}
+	}
+	return c.show(stored, kept), nil
 }
 
 // preview returns the session in the body as it would be shown, and keeps nothing.
@@ -318,6 +324,6 @@ func page[T any](c *call, list []T) (part []T, pages int, err error) {
 	if p < 0 {
 		return list, pages, nil
 	}
-	from := min((max(p, 1)-1)*pageSize, len(list))
+	from := min(min(max(p, 1)-1, pages)*pageSize, len(list))
 	return list[from:min(from+pageSize, len(list))], pages, nil
 }

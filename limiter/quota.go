@@ -212,7 +212,10 @@ func (q *Quota) reserveLocked(now Now) {
 		q.askedUsed = 0
 	}
 	step := q.aheadLocked(now, used)
-	target := min(q.max, used+q.waiting+step)
+	// What is reserved for those who wait is lost in a crash, too, before they are
+	// answered: so no more at a time than may be lost.
+	ahead := max(step, min(q.waiting, max(1, q.max/100)))
+	target := min(q.max, addSaturating(used, ahead))
 	if target <= r.Reserved {
 		return
 	}
@@ -274,7 +277,8 @@ func (q *Quota) Wait(now Now, timeout time.Duration) bool {
 }
 
 // Settle closes the quota and returns what the ledger should keep so that nothing
-// unused is lost. unused is false where there is nothing to give back.
+// unused is lost. unused is false where there is nothing to give back; after a failed
+// reservation nobody knows, so there is.
 func (q *Quota) Settle() (key QuotaKey, r Reservation, unused bool) {
 	if q == nil {
 		return QuotaKey{}, Reservation{}, false
@@ -283,5 +287,5 @@ func (q *Quota) Settle() (key QuotaKey, r Reservation, unused bool) {
 	defer q.mu.Unlock()
 	q.closed = true
 	r = Reservation{Generation: q.generation, Start: q.start, Reserved: q.used}
-	return q.key, r, q.start != 0 && (q.used < q.reserved || q.pending != nil)
+	return q.key, r, q.used < q.reserved || q.pending != nil || q.failed != nil
 }

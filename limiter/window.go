@@ -146,12 +146,15 @@ type ring struct {
 	times []int64
 	head  int
 	size  int
+	clock int64 // newest time that was asked for
 }
 
 func (r *ring) inWindow(now, per, limit int64) (count, wait int64) {
 	// Time of the ring never runs backwards: a caller that read its clock before
-	// another one was admitted is moved up to that admit.
-	now = max(now, r.last())
+	// another one asked is moved up to that one, because what was dropped for the one
+	// may still be in the window of the other.
+	asked := now
+	now = r.tick(now)
 	for r.size > 0 && now-r.times[r.head] >= per {
 		r.head = (r.head + 1) % len(r.times)
 		r.size--
@@ -162,19 +165,17 @@ func (r *ring) inWindow(now, per, limit int64) (count, wait int64) {
 	}
 	// The entry that has to leave so that limit-1 remain.
 	leaves := r.times[(r.head+int(count-limit))%len(r.times)]
-	return count, addSaturating(leaves, per) - now
+	return count, addSaturating(leaves, per) - asked
 }
 
-func (r *ring) last() int64 {
-	if r.size == 0 {
-		return math.MinInt64
-	}
-	return r.times[(r.head+r.size-1)%len(r.times)]
+func (r *ring) tick(now int64) int64 {
+	r.clock = max(r.clock, now)
+	return r.clock
 }
 
 // add keeps at most max admits: older ones cannot count under this limit.
 func (r *ring) add(now, count int64) {
-	now = max(now, r.last())
+	now = r.tick(now)
 	for range min(count, int64(r.max)) {
 		if r.size == r.max {
 			r.head = (r.head + 1) % len(r.times)

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -144,12 +145,18 @@ func (s *Store) view(f func(tx *bbolt.Tx) error) (err error) {
 	if s.db == nil {
 		return auth.ErrStoreDown
 	}
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%w: %v", auth.ErrDamaged, p)
-		}
-	}()
+	defer damaged(&err)
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	return s.db.View(f)
+}
+
+// damaged turns a panic into an error. bbolt panics on pages that make no sense, and
+// with debug.SetPanicOnFault reading behind the end of a file that was cut short is a
+// panic as well, where it would end the process.
+func damaged(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("%w: %v", auth.ErrDamaged, p)
+	}
 }
 
 // reopen closes the file and opens it again. After a failed commit the file's pages
@@ -174,27 +181,47 @@ func (s *Store) reopen() {
 
 func openFile(path string) (db *bbolt.DB, err error) {
 	defer func() {
-		// A truncated file makes bbolt panic.
-		if p := recover(); p != nil {
-			db, err = nil, fmt.Errorf("open %s: the file is damaged: %v", path, p)
+		if err != nil {
+			db, err = nil, fmt.Errorf("open %s: %w", path, err)
 		}
 	}()
+	defer damaged(&err)
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	db, err = bbolt.Open(path, 0o600, &bbolt.Options{
 		Timeout:         lockWait,
 		FreelistType:    bbolt.FreelistMapType,
 		InitialMmapSize: 64 << 20, // growing the map waits for readers
+		OpenFile:        openExisting,
 	})
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, fmt.Errorf("open %s: %w%s", path, ErrInUse, holder(path))
+		return nil, fmt.Errorf("%w%s", ErrInUse, holder(path))
 	case err != nil:
-		return nil, fmt.Errorf("open %s: %w", path, err)
+		return nil, err
 	}
 	if err := db.View(checkFormat); err != nil {
 		db.Close()
-		return nil, fmt.Errorf("open %s: %w", path, err)
+		return nil, err
 	}
 	return db, nil
+}
+
+// openExisting never makes a file, and never gives bbolt an empty one, which it would
+// take for one to be made.
+func openExisting(path string, flag int, mode os.FileMode) (*os.File, error) {
+	f, err := os.OpenFile(path, flag&^os.O_CREATE, mode)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && info.Size() == 0 {
+		err = errors.New("this is no database of sidekey: the file is empty")
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 func checkFormat(tx *bbolt.Tx) error {

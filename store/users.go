@@ -3,7 +3,6 @@ package store
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"strings"
 
 	"go.etcd.io/bbolt"
@@ -151,7 +150,7 @@ func (s *Store) Names(after auth.Name, n int) (names []auth.Name, err error) {
 		for ; key != nil && len(names) < n; key, _ = c.Next() {
 			org, user, found := strings.Cut(string(key), separator)
 			if !found {
-				return fmt.Errorf("%w: a key without a name", auth.ErrDamaged)
+				continue // a damaged key is nobody's
 			}
 			names = append(names, auth.Name{Org: org, User: user})
 		}

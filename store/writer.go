@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 
 	"go.etcd.io/bbolt"
@@ -147,10 +148,7 @@ func (s *Store) update(f func(tx *bbolt.Tx) error) (err error) {
 	if s.db == nil {
 		return auth.ErrStoreDown
 	}
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%w: %v", auth.ErrDamaged, p)
-		}
-	}()
+	defer damaged(&err)
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	return s.db.Update(f)
 }

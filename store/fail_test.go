@@ -1,0 +1,303 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"sidekey/auth"
+	"sidekey/limiter"
+)
+
+// breakFile makes every write to an open database fail from now on: in the place of its
+// file descriptor comes one that can only be read.
+func breakFile(t *testing.T, path string) {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skip("there is no /proc/self/fd")
+	}
+	path, err = filepath.EvalSymlinks(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := 0
+	for _, e := range entries {
+		if target, err := os.Readlink(filepath.Join("/proc/self/fd", e.Name())); err != nil || target != path {
+			continue
+		}
+		var fd int
+		fmt.Sscan(e.Name(), &fd)
+		readOnly, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Dup3(int(readOnly.Fd()), fd, syscall.O_CLOEXEC); err != nil {
+			t.Fatal(err)
+		}
+		readOnly.Close()
+		broken++
+	}
+	if broken != 1 {
+		t.Fatalf("%d descriptors of %s", broken, path)
+	}
+}
+
+// A commit that fails is answered as what it is, to everybody in it; news are told,
+// because it may have happened; and without a restart all is well again.
+func TestFailedCommit(t *testing.T) {
+	path := newPath(t)
+	log := &logBuffer{}
+	s, err := Open(path, slog.New(slog.NewTextHandler(log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { mustClose(t, s); checkPages(t, path) }()
+	var mu sync.Mutex
+	told := make(map[string]string) // what a user's news said
+	s.Notify(Notify{User: func(org, user string) {
+		r, _, err := s.Load(org, user)
+		mu.Lock()
+		defer mu.Unlock()
+		told[user] = r.Session.Alias
+		if err != nil {
+			told[user] = err.Error()
+		}
+	}, Policy: func(id string) {
+		mu.Lock()
+		defer mu.Unlock()
+		told["policy "+id] = "told"
+	}})
+	alice := put(t, s, record("default", "alice", "before"))
+	key := limiter.QuotaKey{Org: "default", User: "alice"}
+	want(t, "reserve", reserve(s, key, limiter.Reservation{Generation: alice.Generation, Reserved: 1}), nil)
+
+	breakFile(t, path)
+	changed := record("default", "alice", "changed")
+	stored, err := s.Update("default", "alice", func(*auth.Record) (*auth.Record, error) { return &changed, nil })
+	want(t, "the write that fails", err, auth.ErrOutcomeUnknown)
+	if stored.User != "" {
+		t.Errorf("a failed write returned %+v", stored)
+	}
+	mu.Lock()
+	if told["alice"] != "before" {
+		t.Errorf("news of alice: %q", told["alice"])
+	}
+	mu.Unlock()
+	if !strings.Contains(log.String(), "a commit failed") {
+		t.Errorf("log: %s", log.String())
+	}
+
+	// Well again, at once: what was there is there, and can be changed.
+	want(t, "readiness", s.Ready(), nil)
+	r, kept, err := s.Load("default", "alice")
+	if err != nil || r.Session.Alias != "before" || len(kept) != 1 || kept[0].Reserved != 1 {
+		t.Errorf("afterwards: %+v, %+v, %v", r, kept, err)
+	}
+	put(t, s, record("default", "alice", "after"))
+	mu.Lock()
+	if told["alice"] != "after" {
+		t.Errorf("news of alice: %q", told["alice"])
+	}
+	mu.Unlock()
+
+	// All kinds of writes are told.
+	breakFile(t, path)
+	err = reserve(s, key, limiter.Reservation{Generation: stored.Generation, Reserved: 2})
+	want(t, "reservation", err, auth.ErrOutcomeUnknown)
+	breakFile(t, path)
+	err = s.UpdatePolicy("gold", func(*auth.Policy) (*auth.Policy, error) { return &auth.Policy{ID: "gold"}, nil })
+	want(t, "policy", err, auth.ErrOutcomeUnknown)
+	mu.Lock()
+	if told["policy gold"] != "told" {
+		t.Errorf("no news of the policy")
+	}
+	mu.Unlock()
+	breakFile(t, path)
+	err = s.Settle(map[limiter.QuotaKey]limiter.Reservation{key: {Generation: stored.Generation, Reserved: 2}})
+	want(t, "settle", err, auth.ErrOutcomeUnknown)
+	// And an edit that refuses is still the caller's own business, or unknown, but no success.
+	breakFile(t, path)
+	mine := errors.New("mine")
+	_, err = s.Update("default", "alice", func(*auth.Record) (*auth.Record, error) { return nil, mine })
+	if err == nil {
+		t.Error("a refused edit in a failed commit is a success")
+	}
+	want(t, "readiness", s.Ready(), nil)
+}
+
+// Everybody who shared the failed commit is told the same.
+func TestFailedGroupCommit(t *testing.T) {
+	path := newPath(t)
+	s := mustOpen(t, path)
+	put(t, s, record("default", "first", "x"))
+	hold, held := make(chan struct{}), make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		s.Update("default", "first", func(old *auth.Record) (*auth.Record, error) {
+			close(held)
+			<-hold
+			return old, nil
+		})
+	})
+	<-held
+	const writers = 20
+	results := make([]error, writers)
+	for i := range writers {
+		wg.Go(func() {
+			r := record("default", fmt.Sprintf("user-%d", i), "x")
+			_, results[i] = s.Update(r.Org, r.User, func(*auth.Record) (*auth.Record, error) { return &r, nil })
+		})
+	}
+	until(t, "all writers wait", func() bool {
+		s.queue.mu.Lock()
+		defer s.queue.mu.Unlock()
+		return len(s.queue.waiting) == writers
+	})
+	breakFile(t, path)
+	close(hold)
+	wg.Wait()
+	// The first commit failed, and the file was opened again; the second went through.
+	for i, err := range results {
+		want(t, fmt.Sprintf("writer %d", i), err, nil)
+	}
+}
+
+// Where the file cannot be opened again the store is down, says so, and comes back by
+// itself when the file does.
+func TestReopenLater(t *testing.T) {
+	path := newPath(t)
+	s := mustOpen(t, path)
+	put(t, s, record("default", "alice", "before"))
+	breakFile(t, path)
+	if err := os.Rename(path, path+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	alice := record("default", "alice", "lost")
+	write := func() error {
+		_, err := s.Update("default", "alice", func(*auth.Record) (*auth.Record, error) { return &alice, nil })
+		return err
+	}
+	want(t, "the write that fails", write(), auth.ErrOutcomeUnknown)
+	want(t, "readiness", s.Ready(), auth.ErrStoreDown)
+	_, _, err := s.Load("default", "alice")
+	want(t, "load", err, auth.ErrStoreDown)
+	want(t, "a write while it is down", write(), auth.ErrStoreDown)
+	want(t, "a reservation while it is down", reserve(s, limiter.QuotaKey{Org: "default", User: "alice"}, limiter.Reservation{}), auth.ErrStoreDown)
+
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".away", path); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the store is back", func() bool { return s.Ready() == nil })
+	r, _, err := s.Load("default", "alice")
+	if err != nil || r.Session.Alias != "before" {
+		t.Errorf("afterwards: %+v, %v", r, err)
+	}
+	put(t, s, record("default", "alice", "after"))
+}
+
+// A database that is gone when it has to be opened again is not silently replaced by
+// an empty one.
+func TestReopenWithoutFile(t *testing.T) {
+	path := newPath(t)
+	s, err := Open(path, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	put(t, s, record("default", "alice", "before"))
+	breakFile(t, path)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	alice := record("default", "alice", "lost")
+	_, err = s.Update("default", "alice", func(*auth.Record) (*auth.Record, error) { return &alice, nil })
+	want(t, "the write that fails", err, auth.ErrOutcomeUnknown)
+	want(t, "readiness", s.Ready(), auth.ErrStoreDown)
+	if _, err := os.Lstat(path); err == nil {
+		t.Error("an empty file was made in the place of the database: a restart will refuse it")
+	}
+}
+
+// The disk is full (T-93): what was acknowledged is there, deleting works, and all is
+// well again when there is room.
+func TestFullDisk(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can mount a small disk")
+	}
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=18m,mode=0700"); err != nil {
+		t.Skipf("mount: %v", err)
+	}
+	defer func() {
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	}()
+	path := filepath.Join(dir, "sidekey.db")
+	s, err := Open(path, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	put(t, s, record("default", "small", "x"))
+	// Something else fills the disk.
+	ballast, err := os.Create(filepath.Join(dir, "ballast"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ballast.Close()
+	for block := make([]byte, 4096); ; {
+		if _, err := ballast.Write(block); err != nil {
+			break
+		}
+	}
+	acknowledged := make(map[string]bool)
+	failed := false
+	for i := range 2000 {
+		r := record("default", fmt.Sprintf("user-%d", i), strings.Repeat("x", 900))
+		_, err := s.Update(r.Org, r.User, func(*auth.Record) (*auth.Record, error) { return &r, nil })
+		if err == nil {
+			acknowledged[r.User] = true
+			continue
+		}
+		failed = true
+		if !errors.Is(err, auth.ErrOutcomeUnknown) && !errors.Is(err, auth.ErrStoreDown) {
+			t.Fatalf("on a full disk: %v", err)
+		}
+		break
+	}
+	check := func(when string) {
+		t.Helper()
+		for user := range acknowledged {
+			if _, _, err := s.Load("default", user); err != nil {
+				t.Errorf("%s: %s: %v", when, user, err)
+			}
+		}
+	}
+	check("on the full disk")
+	if err := ballast.Truncate(0); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "writes go on", func() bool {
+		r := record("default", "late", "x")
+		_, err := s.Update(r.Org, r.User, func(*auth.Record) (*auth.Record, error) { return &r, nil })
+		return err == nil
+	})
+	check("when there is room again")
+	mustClose(t, s)
+	checkPages(t, path)
+	t.Logf("%d writes acknowledged, then refused: %t", len(acknowledged), failed)
+}

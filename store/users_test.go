@@ -1,0 +1,236 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.etcd.io/bbolt"
+
+	"sidekey/auth"
+	"sidekey/limiter"
+)
+
+func TestUpdate(t *testing.T) {
+	s := mustOpen(t, newPath(t))
+	_, _, err := s.Load("default", "alice")
+	want(t, "load before", err, auth.ErrNoUser)
+
+	// Created.
+	first := record("default", "alice", "first")
+	stored, err := s.Update("default", "alice", func(old *auth.Record) (*auth.Record, error) {
+		if old != nil {
+			t.Errorf("there is an old record: %+v", old)
+		}
+		return &first, nil
+	})
+	if err != nil || stored.Generation == 0 || stored.Session.Alias != "first" {
+		t.Fatalf("stored %+v, %v", stored, err)
+	}
+	loaded, kept, err := s.Load("default", "alice")
+	if err != nil || loaded.Generation != stored.Generation || loaded.Session.Alias != "first" || len(kept) != 0 {
+		t.Fatalf("loaded %+v, %v, %v", loaded, kept, err)
+	}
+
+	// Refused: nothing changes, and the error is the caller's own.
+	mine := errors.New("mine")
+	stored, err = s.Update("default", "alice", func(*auth.Record) (*auth.Record, error) { return &first, mine })
+	if err != mine || stored.User != "" {
+		t.Errorf("refused: %+v, %v", stored, err)
+	}
+
+	// Changed, with the generation that it had.
+	_, err = s.Update("default", "alice", func(old *auth.Record) (*auth.Record, error) {
+		if old == nil || old.Session.Alias != "first" {
+			t.Errorf("old is %+v", old)
+			return nil, mine
+		}
+		old.Session.Alias = "second"
+		return old, nil
+	})
+	want(t, "change", err, nil)
+	changed, _, _ := s.Load("default", "alice")
+	if changed.Session.Alias != "second" || changed.Generation != loaded.Generation {
+		t.Errorf("changed: %+v, generation %d before", changed, loaded.Generation)
+	}
+
+	// Deleted, twice.
+	remove(t, s, "default", "alice")
+	_, _, err = s.Load("default", "alice")
+	want(t, "load after delete", err, auth.ErrNoUser)
+	remove(t, s, "default", "alice")
+}
+
+// Generations only rise: also when a user is deleted and made anew, and after a reopen.
+func TestGenerationsRise(t *testing.T) {
+	path := newPath(t)
+	s := mustOpen(t, path)
+	var last uint64
+	rises := func(what string, r auth.Record) {
+		t.Helper()
+		if r.Generation <= last {
+			t.Errorf("%s: generation %d after %d", what, r.Generation, last)
+		}
+		last = r.Generation
+	}
+	rises("created", put(t, s, record("default", "alice", "x")))
+	rises("overwritten", put(t, s, record("default", "alice", "x")))
+	rises("another", put(t, s, record("default", "bob", "x")))
+	remove(t, s, "default", "alice")
+	rises("made anew", put(t, s, record("default", "alice", "x")))
+	mustClose(t, s)
+	s = mustOpen(t, path)
+	rises("after a reopen", put(t, s, record("default", "alice", "x")))
+}
+
+func TestNames(t *testing.T) {
+	s := mustOpen(t, newPath(t))
+	all := func(n int) (names []auth.Name) {
+		t.Helper()
+		var after auth.Name
+		for {
+			part, err := s.Names(after, n)
+			if err != nil {
+				t.Fatal(err)
+			}
+			names = append(names, part...)
+			if len(part) < n {
+				return names
+			}
+			after = part[len(part)-1]
+		}
+	}
+	if got := all(10); len(got) != 0 {
+		t.Errorf("an empty store has %v", got)
+	}
+	var wanted []auth.Name
+	for _, name := range []auth.Name{
+		{Org: "a", User: "a"}, {Org: "a", User: "a a"}, {Org: "a", User: "aa"}, {Org: "a", User: "b"}, {Org: "a", User: strings.Repeat("z", 255)}, {Org: "a", User: "ü"},
+		{Org: "aa", User: "a"}, {Org: "ab", User: "."}, {Org: "ab", User: ".."}, {Org: "ab", User: "a/b"}, {Org: "b", User: "a"},
+	} {
+		put(t, s, record(name.Org, name.User, "x"))
+		wanted = append(wanted, name)
+	}
+	for n := 1; n <= len(wanted)+1; n++ {
+		if got := all(n); !slices.Equal(got, wanted) {
+			t.Errorf("%d at a time: got %v, want %v", n, got, wanted)
+		}
+	}
+	// After a name that is not there, or not there any more.
+	got, err := s.Names(auth.Name{Org: "a", User: "a"}, 2)
+	if err != nil || !slices.Equal(got, wanted[1:3]) {
+		t.Errorf("after a/a: %v, %v", got, err)
+	}
+	remove(t, s, "a", "a")
+	got, err = s.Names(auth.Name{Org: "a", User: "a"}, 2)
+	if err != nil || !slices.Equal(got, wanted[1:3]) {
+		t.Errorf("after the deleted a/a: %v, %v", got, err)
+	}
+}
+
+// One damaged key does not hide all other users.
+func TestNamesWithDamagedKey(t *testing.T) {
+	s := mustOpen(t, newPath(t))
+	put(t, s, record("default", "alice", "x"))
+	put(t, s, record("default", "bob", "x"))
+	raw(t, s, func(tx *bbolt.Tx) error {
+		users := tx.Bucket(bucketUsers)
+		key := userKey("default", "bob")
+		value := users.Get(key)
+		damaged := append([]byte("default"), 0x20) // one bit of the NUL
+		damaged = append(damaged, "bob"...)
+		if err := users.Put(damaged, value); err != nil {
+			return err
+		}
+		return users.Delete(key)
+	})
+	names, err := s.Names(auth.Name{}, 10)
+	if err != nil || !slices.Contains(names, auth.Name{Org: "default", User: "alice"}) {
+		t.Errorf("got %v, %v, want alice all the same", names, err)
+	}
+}
+
+// What Load returns is the caller's: nothing of it refers to the file.
+func TestLoadReturnsCopies(t *testing.T) {
+	s := mustOpen(t, newPath(t))
+	stored := put(t, s, record("default", "alice", strings.Repeat("x", 500)))
+	want(t, "reserve", reserve(s, limiter.QuotaKey{Org: "default", User: "alice", Scope: "orders"}, limiter.Reservation{Generation: stored.Generation, Reserved: 1}), nil)
+	loaded, kept, err := s.Load("default", "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, _ := s.Names(auth.Name{}, 10)
+	for i := range 200 {
+		put(t, s, record("default", fmt.Sprintf("user-%d", i%7), strings.Repeat("y", 900)))
+	}
+	remove(t, s, "default", "alice")
+	mustClose(t, s) // the file is no longer mapped
+	if loaded.Session.Alias != strings.Repeat("x", 500) || kept[0].Scope != "orders" || names[0].User != "alice" {
+		t.Errorf("changed afterwards: %q %q %q", loaded.Session.Alias, kept[0].Scope, names[0].User)
+	}
+}
+
+func TestPolicies(t *testing.T) {
+	path := newPath(t)
+	s := mustOpen(t, path)
+	gold := auth.Policy{ID: "gold", OrgID: "default", Rate: 5, Per: 1, Tags: []string{"t"}}
+	set := func(p *auth.Policy) error {
+		return s.UpdatePolicy("gold", func(*auth.Policy) (*auth.Policy, error) { return p, nil })
+	}
+	p, err := s.Policy("gold")
+	if p != nil || err != nil {
+		t.Errorf("before: %v, %v", p, err)
+	}
+	want(t, "create", set(&gold), nil)
+	mine := errors.New("mine")
+	if err := s.UpdatePolicy("gold", func(old *auth.Policy) (*auth.Policy, error) {
+		if old == nil || old.Rate != 5 {
+			t.Errorf("old is %+v", old)
+		}
+		return nil, mine
+	}); err != mine {
+		t.Errorf("refused: %v", err)
+	}
+	mustClose(t, s)
+	s = mustOpen(t, path)
+	list, damaged, err := s.Policies()
+	if len(list) != 1 || list[0].ID != "gold" || list[0].Tags[0] != "t" || damaged != nil || err != nil {
+		t.Errorf("after a reopen: %+v, %v, %v", list, damaged, err)
+	}
+
+	// Who has it: whole names only, and only in apply_policies.
+	for user, policies := range map[string][]string{"a": {"gold"}, "b": {"silver", "gold"}, "c": {"golden"}, "d": {"old"}, "e": nil} {
+		r := record("default", user, "gold")
+		r.Session.ApplyPolicies = policies
+		put(t, s, r)
+	}
+	if n, err := s.PolicyUsers("gold"); n != 2 || err != nil {
+		t.Errorf("users: %d, %v, want 2", n, err)
+	}
+	want(t, "delete", set(nil), nil)
+	if p, err := s.Policy("gold"); p != nil || err != nil {
+		t.Errorf("deleted: %v, %v", p, err)
+	}
+	want(t, "delete again", set(nil), nil)
+}
+
+func TestPolicyUsersOfMany(t *testing.T) {
+	s := mustOpen(t, newPath(t))
+	raw(t, s, func(tx *bbolt.Tx) error {
+		for i := range 2500 {
+			r := record("default", fmt.Sprintf("user-%05d", i), "x")
+			if i%2 == 0 {
+				r.Session.ApplyPolicies = []string{"gold"}
+			}
+			if _, err := putUser(tx, userKey(r.Org, r.User), r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if n, err := s.PolicyUsers("gold"); n != 1250 || err != nil {
+		t.Errorf("%d, %v, want 1250", n, err)
+	}
+}
