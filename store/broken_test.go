@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -165,5 +166,25 @@ func TestBrokenFile(t *testing.T) {
 				b[n*page+i] = byte(random.Uint32())
 			}
 		})
+	}
+}
+
+// A file that could not be opened is let go of: the next try finds what is wrong with
+// it, not that somebody has it.
+func TestBrokenFileIsLetGo(t *testing.T) {
+	content := wholeDatabase(t, 60)
+	for _, size := range []int{0, 1, 4096, 8192, 12288, 16384, 32768} {
+		path := newPath(t)
+		if err := os.WriteFile(path, content[:size], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			s, err := Open(path, quiet)
+			if err == nil {
+				mustClose(t, s)
+			} else if errors.Is(err, ErrInUse) {
+				t.Errorf("cut to %d bytes: %v", size, err)
+			}
+		}
 	}
 }

@@ -180,9 +180,11 @@ func (s *Store) reopen() {
 }
 
 func openFile(path string) (db *bbolt.DB, err error) {
+	var file *os.File
 	defer func() {
 		if err != nil {
 			db, err = nil, fmt.Errorf("open %s: %w", path, err)
+			file.Close() // and with it the lock, which bbolt keeps when it panics
 		}
 	}()
 	defer damaged(&err)
@@ -191,7 +193,10 @@ func openFile(path string) (db *bbolt.DB, err error) {
 		Timeout:         lockWait,
 		FreelistType:    bbolt.FreelistMapType,
 		InitialMmapSize: 64 << 20, // growing the map waits for readers
-		OpenFile:        openExisting,
+		OpenFile: func(path string, flag int, mode os.FileMode) (_ *os.File, err error) {
+			file, err = openExisting(path, flag, mode)
+			return file, err
+		},
 	})
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
