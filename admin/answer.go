@@ -2,6 +2,8 @@ package admin
 
 import (
 	"bytes"
+	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/go-json-experiment/json"
@@ -69,9 +71,15 @@ func (c *call) send(code int, body any, options ...json.Options) {
 	c.ctx.Response.AppendBodyString("\n")
 }
 
+// mostWarnings are sent with one answer; clients have room for so many headers.
+const mostWarnings = 20
+
 // warn puts warnings into headers, one each, so that bodies stay Tyk's. A header is
 // printable ASCII on one line whatever the text holds.
 func (c *call) warn(warnings []string) {
+	if more := len(warnings) - mostWarnings; more > 0 {
+		warnings = append(slices.Clone(warnings[:mostWarnings]), fmt.Sprintf("and %d more warnings", more))
+	}
 	for _, w := range warnings {
 		quoted := strconv.QuoteToASCII(w)
 		text := bytes.ReplaceAll([]byte(quoted[1:len(quoted)-1]), []byte(`\"`), []byte(`"`))

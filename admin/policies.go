@@ -254,8 +254,11 @@ func (c *call) setPolicies() error {
 	rules, now := c.Rules(), time.Now()
 	var warnings []string
 	_, err = c.Users.Update(name.Org, name.User, func(old *auth.Record) (*auth.Record, error) {
-		if old == nil {
+		switch {
+		case old == nil:
 			return nil, failure(fasthttp.StatusNotFound, "Key not found")
+		case old.Damaged:
+			return nil, auth.ErrDamaged
 		}
 		r := *old
 		r.Session.ApplyPolicies = policies

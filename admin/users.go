@@ -124,8 +124,11 @@ func (c *call) replace(w *write, missing error) (found, error) {
 		return found{}, err
 	}
 	return c.store(w, func(old *auth.Record) error {
-		if old == nil {
+		switch {
+		case old == nil:
 			return missing
+		case old.Damaged:
+			return auth.ErrDamaged
 		}
 		w.session.DateCreated = old.Session.DateCreated
 		if !given {
@@ -146,7 +149,7 @@ func (c *call) store(w *write, prepare func(old *auth.Record) error) (found, err
 		}
 		r := auth.Record{Org: w.name.Org, User: w.name.User, Session: w.session}
 		r.Session.LastUpdated = strconv.FormatInt(now.Unix(), 10)
-		if w.keep && old != nil {
+		if w.keep && old != nil && !old.Damaged {
 			r.Generation = old.Generation
 		}
 		return &r, nil
@@ -203,8 +206,11 @@ func (c *call) remove(name auth.Name, missing error) error {
 // reset gives a user the quota and the rate back.
 func (c *call) reset(name auth.Name, missing error) error {
 	_, err := c.Users.Update(name.Org, name.User, func(old *auth.Record) (*auth.Record, error) {
-		if old == nil {
+		switch {
+		case old == nil:
 			return nil, missing
+		case old.Damaged:
+			return nil, auth.ErrDamaged
 		}
 		r := *old
 		r.Generation = 0

@@ -54,27 +54,53 @@ func decode(body []byte, v any) error {
 	}
 	var semantic *json.SemanticError
 	if errors.As(err, &semantic) {
-		return Problems{semanticProblem(semantic)}
+		return Problems{semanticProblem(semantic, body)}
 	}
 	var syntactic *jsontext.SyntacticError
 	if errors.As(err, &syntactic) {
-		return Problems{{
-			Field: fieldPath(syntactic.JSONPointer),
-			Want:  fmt.Sprintf("%v at byte %d", syntactic.Err, syntactic.ByteOffset),
-		}}
+		field, what := fieldPath(syntactic.JSONPointer), fmt.Sprint(syntactic.Err)
+		if isSecret(field) {
+			what = "no valid JSON" // the text of the error holds a part of the value
+		}
+		return Problems{{Field: field, Want: fmt.Sprintf("%s at byte %d", what, syntactic.ByteOffset)}}
 	}
 	return Problems{{Want: "JSON that cannot be read"}}
 }
 
-func semanticProblem(e *json.SemanticError) Problem {
-	p := Problem{Field: fieldPath(e.JSONPointer), Want: wantedKind(e.GoType) + " is wanted, not " + kindName(e.JSONKind)}
-	if len(e.JSONValue) > 0 && !isSecret(p.Field) {
-		p.Value = string(e.JSONValue)
+func semanticProblem(e *json.SemanticError, body []byte) Problem {
+	p := Problem{Field: fieldPath(e.JSONPointer), Want: wantedKind(e.GoType) + " is wanted"}
+	if p.Field != "" && !isSecret(p.Field) {
+		p.Value = string(valueAt(body, e.JSONPointer))
 	}
-	if e.JSONKind == '0' {
-		p.Want = wantedKind(e.GoType) + " is wanted"
+	if p.Value == "" {
+		p.Want += ", not " + kindName(e.JSONKind)
 	}
 	return p
+}
+
+// valueAt returns the value that a pointer leads to, or nothing where it leads nowhere.
+// The body has been read as far as there.
+func valueAt(body jsontext.Value, pointer jsontext.Pointer) jsontext.Value {
+	for token := range pointer.Tokens() {
+		switch body.Kind() {
+		case '{':
+			var members map[string]jsontext.Value
+			if json.Unmarshal(body, &members, jsontext.AllowDuplicateNames(true)) != nil {
+				return nil
+			}
+			body = members[token]
+		case '[':
+			var elements []jsontext.Value
+			i, err := strconv.Atoi(token)
+			if json.Unmarshal(body, &elements) != nil || err != nil || i >= len(elements) {
+				return nil
+			}
+			body = elements[i]
+		default:
+			return nil
+		}
+	}
+	return body
 }
 
 // isSecret reports whether the value of field must not be shown.

@@ -47,10 +47,16 @@ func clip(s string) string {
 // Problems is an error made of all that is wrong with one input.
 type Problems []Problem
 
+// mostProblems are shown of one input; the rest are counted.
+const mostProblems = 20
+
 func (ps Problems) Error() string {
-	texts := make([]string, len(ps))
-	for i, p := range ps {
-		texts[i] = p.String()
+	var texts []string
+	for _, p := range ps[:min(len(ps), mostProblems)] {
+		texts = append(texts, p.String())
+	}
+	if more := len(ps) - mostProblems; more > 0 {
+		texts = append(texts, fmt.Sprintf("and %d more", more))
 	}
 	return strings.Join(texts, "; ")
 }

@@ -177,6 +177,10 @@ type Record struct {
 	User       string  `json:"user"`
 	Generation uint64  `json:"-"` // raised by every write that starts the quota afresh
 	Session    Session `json:"session"`
+
+	// Damaged marks what a store hands to an edit in the place of a record that does not
+	// match its checksum: it can be written anew or deleted, but nothing of it is known.
+	Damaged bool `json:"-"`
 }
 
 // Name is a user's name with its org.

@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -184,7 +185,7 @@ func openFile(path string) (db *bbolt.DB, err error) {
 	defer func() {
 		if err != nil {
 			db, err = nil, fmt.Errorf("open %s: %w", path, err)
-			file.Close() // and with it the lock, which bbolt keeps when it panics
+			letGo(file)
 		}
 	}()
 	defer damaged(&err)
@@ -209,6 +210,15 @@ func openFile(path string) (db *bbolt.DB, err error) {
 		return nil, err
 	}
 	return db, nil
+}
+
+// letGo gives up the lock that bbolt keeps when it panics. Closing the file alone does
+// not: the memory map that it leaves behind holds on to the lock.
+func letGo(f *os.File) {
+	if f != nil {
+		syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
+		f.Close()
+	}
 }
 
 // openExisting never makes a file, and never gives bbolt an empty one, which it would

@@ -55,8 +55,8 @@ func readQuotas(tx *bbolt.Tx, user []byte) (kept []auth.KeptQuota, err error) {
 }
 
 // Update changes one user in one transaction. edit is given the record as it stands
-// (nil: there is none, or it is damaged) and returns the one to store, or nil to
-// delete the user, or an error to change nothing, which Update returns as it is.
+// (nil: there is none; see also [auth.Record.Damaged]) and returns the one to store, or
+// nil to delete the user, or an error to change nothing, which Update returns as it is.
 // edit must be quick: every writer waits for it.
 //
 // A record returned with Generation 0 starts the user's quotas afresh; one with the
@@ -71,8 +71,10 @@ func (s *Store) Update(org, user string, edit func(old *auth.Record) (*auth.Reco
 			old, err := readUser(tx, key)
 			before := &old
 			switch {
-			case errors.Is(err, auth.ErrNoUser), errors.Is(err, auth.ErrDamaged):
+			case errors.Is(err, auth.ErrNoUser):
 				before = nil
+			case errors.Is(err, auth.ErrDamaged):
+				before = &auth.Record{Org: org, User: user, Damaged: true}
 			case err != nil:
 				return err
 			}

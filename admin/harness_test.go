@@ -1,0 +1,446 @@
+package admin
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/valyala/fasthttp/fasthttputil"
+	"go.uber.org/goleak"
+
+	"sidekey/auth"
+	"sidekey/limiter"
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	// fasthttp's own goroutines notice the end of their server some seconds later.
+	own := []goleak.Option{
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),
+	}
+	if err := goleak.Find(own...); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+const secret = "the-secret-of-the-tests"
+
+// listener is the real server of the admin listener, in memory, over users that a map
+// keeps.
+type listener struct {
+	t     *testing.T
+	users *fakeUsers
+	log   lockedBuffer
+
+	handler *Handler
+	memory  *fasthttputil.InmemoryListener
+	said    lockedBuffer // every answer
+}
+
+// peer is whom the server sees.
+var peer net.Addr = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 5}
+
+// start runs a listener until the test ends.
+func start(t *testing.T, change ...func(*Config)) *listener {
+	t.Helper()
+	l := &listener{t: t, users: newFakeUsers(), memory: fasthttputil.NewInmemoryListener()}
+	apis, err := auth.NewAPIs([]auth.API{
+		{ID: "rest", Org: "default", ListenPath: "/", Active: true},
+		{ID: "orders", Name: "Orders", Org: "default", ListenPath: "/orders", Active: true},
+		{ID: "acme-api", Org: "acme", ListenPath: "/", Hosts: []string{"acme.example.com"}, Active: true},
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	passwords, err := auth.NewPasswords(fakeHash{auth.Bcrypt(8)}, 4, time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	policies := auth.NewPolicies(nil)
+	l.users.policies = policies
+	directory := auth.NewDirectory(l.users, &auth.Compiler{Ledger: l.users, Policies: policies})
+	l.users.publish = directory.Publish
+	settings := &auth.Settings{APIs: apis, Passwords: passwords, AllowEmptyRights: true}
+	config := Config{
+		Users:       l.users,
+		PolicyStore: l.users,
+		Policies:    policies,
+		Directory:   directory,
+		Settings:    func() *auth.Settings { return settings },
+		Rules: func() auth.Rules {
+			return auth.Rules{
+				APIs: apis, Policies: policies, AllowEmptyRights: true, MaxPassword: passwords.MaxPassword(),
+				MetaHeaders: map[string]string{"developer": "X-Developer"},
+			}
+		},
+		Secret:  secret,
+		Hosts:   []string{"admin.example.com"},
+		Org:     "default",
+		Reload:  func() error { return nil },
+		Health:  func() Health { return Health{Loaded: time.Unix(1, 0)} },
+		Version: "v0",
+		Log:     slog.New(slog.NewTextHandler(&l.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+	for _, f := range change {
+		f(&config)
+	}
+	l.handler = NewHandler(config)
+	server := NewServer(l.handler)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(loopback{l.memory}) }()
+	t.Cleanup(func() {
+		if err := server.Shutdown(); err != nil {
+			t.Error(err)
+		}
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			log := l.log.String()
+			t.Logf("end of the log:\n%s", log[max(0, len(log)-2000):])
+		}
+	})
+	return l
+}
+
+// loopback makes connections look as if they came from peer.
+type loopback struct{ net.Listener }
+
+func (l loopback) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return peered{c}, nil
+}
+
+type peered struct{ net.Conn }
+
+func (peered) RemoteAddr() net.Addr { return peer }
+
+// send sends a request as it stands on a connection of its own, and returns all that
+// comes back.
+func (l *listener) send(request string) string {
+	l.t.Helper()
+	c, err := l.memory.Dial()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(20 * time.Second))
+	sent := make(chan struct{})
+	go func() { // a refusal may come before all is sent
+		defer close(sent)
+		io.WriteString(c, request)
+	}()
+	answer, err := io.ReadAll(c)
+	if err != nil {
+		l.t.Fatalf("%.200q: %v after %q", request, err, answer)
+	}
+	c.Close()
+	<-sent
+	l.said.Write(answer)
+	return string(answer)
+}
+
+// ask sends a request with the secret and these headers, and returns the answer in the
+// form in which it is compared: status, headers in order of the alphabet, body.
+func (l *listener) ask(method, target, body string, header ...string) answer {
+	l.t.Helper()
+	header = append(header, "Authorization: "+secret)
+	return l.askAs(method, target, body, header...)
+}
+
+// askAs is ask without the secret.
+func (l *listener) askAs(method, target, body string, header ...string) answer {
+	l.t.Helper()
+	if !slices.ContainsFunc(header, func(line string) bool { return strings.HasPrefix(line, "Host:") }) {
+		header = append(header, "Host: localhost")
+	}
+	if body != "" {
+		header = append(header, "Content-Length: "+strconv.Itoa(len(body)))
+	}
+	header = append(header, "Connection: close")
+	raw := l.send(method + " " + target + " HTTP/1.1\r\n" + strings.Join(header, "\r\n") + "\r\n\r\n" + body)
+	return parse(l.t, raw, method == "HEAD")
+}
+
+type answer struct {
+	status int
+	header []string // without Date, Connection and Content-Length, sorted
+	body   string
+}
+
+func (a answer) String() string {
+	return fmt.Sprintf("%d\n%s\n\n%s", a.status, strings.Join(a.header, "\n"), a.body)
+}
+
+func parseAnswer(t *testing.T, raw string) (a answer) {
+	t.Helper()
+	return parse(t, raw, false)
+}
+
+// parse reads an answer; one to HEAD has the length of a body that does not come.
+func parse(t *testing.T, raw string, head bool) (a answer) {
+	t.Helper()
+	header, body, found := strings.Cut(raw, "\r\n\r\n")
+	lines := strings.Split(header, "\r\n")
+	if _, err := fmt.Sscanf(lines[0], "HTTP/1.1 %d ", &a.status); err != nil || !found {
+		t.Fatalf("no answer: %q", raw)
+	}
+	for _, line := range lines[1:] {
+		name, value, _ := strings.Cut(line, ": ")
+		switch name {
+		case "Date", "Connection":
+		case "Content-Length":
+			if value != strconv.Itoa(len(body)) && !head {
+				t.Errorf("Content-Length %s with a body of %d bytes", value, len(body))
+			}
+		default:
+			a.header = append(a.header, line)
+		}
+	}
+	slices.Sort(a.header)
+	a.body = body
+	return a
+}
+
+// want compares an answer with its status and body.
+func (a answer) want(t *testing.T, what string, status int, body string) {
+	t.Helper()
+	if a.status != status || a.body != body {
+		t.Errorf("%s: got %d %s, want %d %s", what, a.status, a.body, status, body)
+	}
+}
+
+// dashboardError and gatewayError are bodies of refusals.
+func dashboardError(text string) string {
+	quoted, _ := json.Marshal(text)
+	return `{"Status":"Error","Message":` + string(quoted) + `,"Meta":null}` + "\n"
+}
+
+func gatewayError(text string) string {
+	quoted, _ := json.Marshal(text)
+	return `{"status":"error","message":` + string(quoted) + "}\n"
+}
+
+// fakeHash is quick, and its hashes can be told from anything else.
+type fakeHash struct{ auth.Bcrypt }
+
+func (fakeHash) Make(password []byte) (string, error) {
+	return fmt.Sprintf("HASH-%x", reversed(password)), nil
+}
+
+func (h fakeHash) Matches(stored string, password []byte) bool {
+	made, _ := h.Make(password)
+	return stored == made
+}
+
+func reversed(b []byte) []byte {
+	r := bytes.Clone(b)
+	slices.Reverse(r)
+	return r
+}
+
+// fakeUsers keeps users in a map. fail is what everything fails with.
+type fakeUsers struct {
+	mu         sync.Mutex
+	records    map[auth.Name][]byte // as JSON, as a store keeps them
+	generation map[auth.Name]uint64
+	kept       map[auth.Name][]auth.KeptQuota
+	last       uint64
+	damaged    map[auth.Name]bool
+	fail       error
+	writes     int
+
+	policies *auth.Policies
+	publish  func(org, user string)
+}
+
+func newFakeUsers() *fakeUsers {
+	return &fakeUsers{
+		records:    make(map[auth.Name][]byte),
+		generation: make(map[auth.Name]uint64),
+		kept:       make(map[auth.Name][]auth.KeptQuota),
+		damaged:    make(map[auth.Name]bool),
+	}
+}
+
+func (f *fakeUsers) loadLocked(n auth.Name) (r auth.Record, err error) {
+	switch text, ok := f.records[n]; {
+	case f.fail != nil:
+		return r, f.fail
+	case !ok:
+		return r, auth.ErrNoUser
+	case f.damaged[n]:
+		return r, auth.ErrDamaged
+	default:
+		err = json.Unmarshal(text, &r)
+		r.Generation = f.generation[n]
+		return r, err
+	}
+}
+
+func (f *fakeUsers) Load(org, user string) (auth.Record, []auth.KeptQuota, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := auth.Name{Org: org, User: user}
+	r, err := f.loadLocked(n)
+	return r, slices.Clone(f.kept[n]), err
+}
+
+func (f *fakeUsers) Update(org, user string, edit func(*auth.Record) (*auth.Record, error)) (auth.Record, error) {
+	stored, err := f.update(auth.Name{Org: org, User: user}, edit)
+	if err == nil {
+		f.publish(org, user)
+	}
+	return stored, err
+}
+
+func (f *fakeUsers) update(n auth.Name, edit func(*auth.Record) (*auth.Record, error)) (auth.Record, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r, err := f.loadLocked(n)
+	old := &r
+	switch err {
+	case nil:
+	case auth.ErrNoUser:
+		old = nil
+	case auth.ErrDamaged:
+		old = &auth.Record{Org: n.Org, User: n.User, Damaged: true}
+	default:
+		return auth.Record{}, err
+	}
+	after, err := edit(old)
+	if err != nil {
+		return auth.Record{}, err
+	}
+	f.writes++
+	delete(f.damaged, n)
+	if after == nil {
+		delete(f.records, n)
+		delete(f.kept, n)
+		return auth.Record{}, nil
+	}
+	stored := *after
+	if stored.Generation == 0 {
+		f.last++
+		stored.Generation = f.last
+		delete(f.kept, n)
+	}
+	text, err := json.Marshal(stored)
+	f.records[n], f.generation[n] = text, stored.Generation
+	return stored, err
+}
+
+func (f *fakeUsers) Names(after auth.Name, n int) ([]auth.Name, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.fail != nil {
+		return nil, f.fail
+	}
+	compare := func(a, b auth.Name) int {
+		return cmp.Or(cmp.Compare(a.Org, b.Org), cmp.Compare(a.User, b.User))
+	}
+	var names []auth.Name
+	for _, name := range slices.SortedFunc(maps.Keys(f.records), compare) {
+		if compare(name, after) > 0 && len(names) < n {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+func (f *fakeUsers) Reserve(key limiter.QuotaKey, r limiter.Reservation, done func(error)) {
+	f.mu.Lock()
+	n := auth.Name{Org: key.Org, User: key.User}
+	f.kept[n] = append(f.kept[n], auth.KeptQuota{Scope: key.Scope, Reservation: r})
+	f.mu.Unlock()
+	go done(nil)
+}
+
+func (f *fakeUsers) UpdatePolicy(id string, edit func(*auth.Policy) (*auth.Policy, error)) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.fail != nil {
+		return f.fail
+	}
+	after, err := edit(f.policies.Get(id))
+	if err != nil {
+		return err
+	}
+	f.writes++
+	f.policies.SetStored(id, after)
+	return nil
+}
+
+func (f *fakeUsers) PolicyUsers(id string) (count int, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for n := range f.records {
+		if r, err := f.loadLocked(n); err == nil && slices.Contains(r.Session.ApplyPolicies, id) {
+			count++
+		}
+	}
+	return count, f.fail
+}
+
+// state is all that is kept, as text.
+func (f *fakeUsers) state() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	policies, _ := json.Marshal(f.policies.All(), json.Deterministic(true))
+	users, _ := json.Marshal(len(f.records))
+	var text strings.Builder
+	fmt.Fprintf(&text, "%d writes, %s users, policies %s\n", f.writes, users, policies)
+	for _, n := range slices.SortedFunc(maps.Keys(f.records), func(a, b auth.Name) int { return cmp.Compare(a.KeyID(), b.KeyID()) }) {
+		fmt.Fprintf(&text, "%v %d %s\n", n, f.generation[n], f.records[n])
+	}
+	return text.String()
+}
+
+func (f *fakeUsers) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.records)
+}
+
+// lockedBuffer takes what several goroutines write.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// setFailure is what everything fails with from now on; nil: nothing.
+func (f *fakeUsers) setFailure(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fail = err
+}

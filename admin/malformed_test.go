@@ -1,0 +1,279 @@
+package admin
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+const aUser = `{"alias":"as it was","basic_auth_data":{"password":"pw"}}`
+
+// What a body is refused for, in the words of both dialects, whether the user is to be
+// made, overwritten or replaced. Nothing changes.
+func TestMalformedSessions(t *testing.T) {
+	l := start(t)
+	l.ask("POST", "/tyk/keys/alice", aUser)
+	before := l.users.state()
+	n := 0
+	f := func(body, problem string) {
+		t.Helper()
+		n++
+		text := "Request malformed: " + problem
+		for _, user := range []string{"alice", "nobody"} {
+			for _, method := range []string{"POST", "PUT"} {
+				what := fmt.Sprintf("%s %.200s", method, body)
+				l.ask(method, "/api/apis/keys/basic/"+user, body).want(t, what, 400, dashboardError(text))
+				l.ask(method, "/tyk/keys/"+user, body).want(t, what, 400, gatewayError(text))
+			}
+		}
+		l.ask("POST", "/tyk/keys/create", body).want(t, "create", 400, gatewayError(text))
+	}
+	f("", `unexpected EOF at byte 0`)
+	f(" ", `unexpected EOF at byte 1`)
+	f(`{`, `unexpected EOF at byte 1`)
+	f(`{}x`, `invalid character 'x' after top-level value at byte 2`)
+	f(`{}{}`, `invalid character '{' after top-level value at byte 2`)
+	f(`null`, `null: a JSON object is wanted`)
+	f(`5`, `an object is wanted, not a number`)
+	f("\ufeff{}", `invalid character '\ufeff' at start of value at byte 0`)
+	f(`{"rate":1,}`, `invalid character ',' at start of value at byte 9`)
+	f(`{'rate':1}`, `invalid character '\'' at start of value at byte 1`)
+	f(`{rate:1}`, `invalid character 'r' at start of value at byte 1`)
+	f(`{"rate":1 "per":2}`, `invalid character '"' after object value (expecting ',' or '}') at byte 10`)
+	f(`{"rate":01}`, `invalid character '1' after object value (expecting ',' or '}') at byte 9`)
+	f(`{"rate":+1}`, `rate: invalid character '+' at start of value at byte 8`)
+	f(`{"rate":.5}`, `rate: invalid character '.' at start of value at byte 8`)
+	f(`{"rate":NaN}`, `rate: invalid character 'N' at start of value at byte 8`)
+	f(`{"rate":Infinity}`, `rate: invalid character 'I' at start of value at byte 8`)
+	f(`{"rate":1e309}`, `rate = 1e309: a finite number is wanted`)
+	f(`{"rate":-1e309}`, `rate = -1e309: a finite number is wanted`)
+	f(`{"rate":1,"rate":2}`, `rate: duplicate object member name at byte 10`)
+	f(`{"rate":1,"\u0072ate":2}`, `rate: duplicate object member name at byte 10`)
+	f(`{"quota_max":1.5}`, `quota_max = 1.5: a whole number from -2^63 to 2^63-1 is wanted`)
+	f(`{"quota_max":1e3}`, `quota_max = 1e3: a whole number from -2^63 to 2^63-1 is wanted`)
+	f(`{"quota_max":9223372036854775808}`, `quota_max = 9223372036854775808: a whole number from -2^63 to 2^63-1 is wanted`)
+	f(`{"quota_max":-9223372036854775809}`, `quota_max = -9223372036854775809: a whole number from -2^63 to 2^63-1 is wanted`)
+	f(`{"quota_renewal_rate":1e30}`, `quota_renewal_rate = 1e30: a whole number from -2^63 to 2^63-1 is wanted`)
+	f(`{"expires":1.5}`, `expires = 1.5: a whole number from -2^63 to 2^63-1 is wanted`)
+	f(`{"expires":99999999999999999999}`, `expires = 99999999999999999999: a whole number from -2^63 to 2^63-1 is wanted`)
+	f(`{"tags":[null]}`, `tags[0] = "": text is wanted`)
+	f(`{"tags":[""]}`, `tags[0] = "": text is wanted`)
+	f(`{"tags":["a\u0000b"]}`, `tags[0] = "a\x00b": text without the control character U+0000 is wanted`)
+	f("{\"tags\":[\"a\nb\"]}", `tags[0]: invalid character '\n' in string (expecting non-control character) at byte 11`)
+	f(`{"tags":["a\u000ab"]}`, `tags[0] = "a\nb": text without the control character U+000A is wanted`)
+	f(`{"tags":["a\u007fb"]}`, `tags[0] = "a\x7fb": text without the control character U+007F is wanted`)
+	f(`{"tags":["`+strings.Repeat("t", 300)+`"]}`, `tags[0] = "`+strings.Repeat("t", 79)+`…: at most 255 bytes are wanted, not 300`)
+	f(`{"alias":"a\u0001"}`, `alias = "a\x01": text without the control character U+0001 is wanted`)
+	f(`{"alias":"a\u202eb"}`, `alias = "a\u202eb": text without the control character U+202E is wanted`)
+	f("{\"alias\":\"\xff\"}", `alias: invalid UTF-8 at byte 10`)
+	f(`{"alias":"\ud800"}`, "alias: invalid surrogate pair `\\ud800\"}` in string at byte 10")
+	f(`{"alias":"`+strings.Repeat("a", 1025)+`"}`, `alias = "`+strings.Repeat("a", 79)+`…: at most 1024 bytes are wanted, not 1025`)
+	f("{\"\xff\":1}", `invalid UTF-8 at byte 2`)
+	f(`{"meta_data":{"a\u0000":1}}`, "meta_data.a\x00 = \"a\\x00\": text without the control character U+0000 is wanted")
+	f(`{"meta_data":{"developer":"a\u000ab"}}`, `meta_data.developer = "a\nb": text without the control character U+000A is wanted`)
+	f(`{"meta_data":{"x":1,"x":2}}`, `meta_data.x: duplicate object member name at byte 20`)
+	f(`{"access_rights":{"nothing":{}}}`, `access_rights.nothing = "nothing": an API that is configured is wanted: orders, rest`)
+	f(`{"access_rights":{"acme-api":{}}}`, `access_rights.acme-api = "acme-api": an API of org_id "default" is wanted: orders, rest`)
+	f(`{"access_rights":{"":{}}}`, `access_rights.: an API that is configured is wanted: orders, rest`)
+	f(`{"access_rights":{"rest":{"versions":[""]}}}`, `access_rights.rest.versions[0] = "": text is wanted`)
+	f(`{"access_rights":{"rest":{"allowed_urls":[{"url":"(","methods":["GET"]}]}}}`, "access_rights.rest.allowed_urls[0].url = \"(\": a regular expression (RE2) is wanted: error parsing regexp: missing closing ): `^(?:()$`")
+	f(`{"access_rights":{"rest":{"allowed_urls":[{"url":"/a","methods":[]}]}}}`, `access_rights.rest.allowed_urls[0].methods: at least one method is wanted, as GET`)
+	f(`{"access_rights":{"rest":{"allowed_urls":[{"url":"","methods":["GET"]}]}}}`, `access_rights.rest.allowed_urls[0].url: a path or a regular expression is wanted`)
+	f(`{"access_rights":{"rest":{"allowed_urls":[{"url":"/a","methods":["G T"]}]}}}`, `access_rights.rest.allowed_urls[0].methods = "G T": a request method is wanted, as GET`)
+	f(`{"access_rights":{"rest":{"endpoints":[{"path":"[","methods":[{"name":"GET","limit":{"rate":1,"per":1}}]}]}}}`, "access_rights.rest.endpoints[0].path = \"[\": a regular expression (RE2) is wanted: error parsing regexp: missing closing ]: `[)$`")
+	f(`{"org_id":"a\u0000"}`, `org_id = "a\x00": text without the control character U+0000 is wanted`)
+	f(`{"org_id":" a"}`, `org_id = " a": a name without space at its ends is wanted`)
+	f(`{"basic_auth_data":{"password":"`+strings.Repeat("p", 73)+`"}}`, `basic_auth_data.password: at most 72 bytes are wanted, not 73: the hash reads no further`)
+	f(`{"basic_auth_data":{"password":"a\u0000b"}}`, `basic_auth_data.password: a password without control characters is wanted (a line end at its end?): RFC 7617 allows none`)
+	f("{\"basic_auth_data\":{\"password\":\"pw\n\"}}", `basic_auth_data.password: invalid character '\n' in string (expecting non-control character) at byte 34`)
+	f(`{"basic_auth_data":{"password":"pw\u000a"}}`, `basic_auth_data.password: a password without control characters is wanted (a line end at its end?): RFC 7617 allows none`)
+	f(`{"basic_auth_data":{"password":"a","password":"b"}}`, `basic_auth_data.password: duplicate object member name at byte 35`)
+	f(`{"apply_policies":["nothing"]}`, `apply_policies[0] = "nothing": a policy that exists is wanted: there is none`)
+	f(`{"apply_policy_id":"nothing"}`, `apply_policies[0] = "nothing": a policy that exists is wanted: there is none`)
+	f(`{"monitor":{"trigger_limits":[1e400]}}`, `monitor.trigger_limits[0] = 1e400: a finite number is wanted`)
+	f(`{"post_expiry_action":"burn"}`, `post_expiry_action = "burn": "delete" or "retain" is wanted`)
+	f(`{"post_expiry_grace_period":-2}`, `post_expiry_grace_period = -2: seconds are wanted, or -1 for ever`)
+	f(`{"alias":"a\u0001","tags":["b\u0002"],"access_rights":{"x":{}}}`, `access_rights.x = "x": an API that is configured is wanted: orders, rest; alias = "a\x01": text without the control character U+0001 is wanted; tags[0] = "b\x02": text without the control character U+0002 is wanted`)
+
+	if after := l.users.state(); after != before {
+		t.Errorf("something was changed:\n%s\nwas\n%s", after, before)
+	}
+	if n < 40 {
+		t.Errorf("only %d bodies", n)
+	}
+}
+
+// A wrong type is refused with the path of the member and what stands there.
+func TestWrongTypes(t *testing.T) {
+	l := start(t)
+	f := func(body, field, value string) {
+		t.Helper()
+		for _, target := range []string{"/api/apis/keys/basic/alice", "/tyk/keys/alice"} {
+			a := l.ask("POST", target, body)
+			if a.status != 400 {
+				t.Errorf("%s: %v", body, a)
+				continue
+			}
+			unquoted := strings.ReplaceAll(a.body, `\"`, `"`)
+			if !strings.Contains(unquoted, "Request malformed: "+field) {
+				t.Errorf("%s: got %s, want the field %s named", body, a.body, field)
+			}
+			if !strings.Contains(unquoted, field+" = "+value) {
+				t.Errorf("%s: got %s, want the value %s named", body, a.body, value)
+			}
+		}
+	}
+	f(`{"rate":"5"}`, `rate`, `"5"`)
+	f(`{"rate":true}`, `rate`, `true`)
+	f(`{"per":"60"}`, `per`, `"60"`)
+	f(`{"quota_max":"100"}`, `quota_max`, `"100"`)
+	f(`{"expires":"never"}`, `expires`, `"never"`)
+	f(`{"is_inactive":"yes"}`, `is_inactive`, `"yes"`)
+	f(`{"is_inactive":1}`, `is_inactive`, `1`)
+	f(`{"tags":"a"}`, `tags`, `"a"`)
+	f(`{"tags":["a",1]}`, `tags[1]`, `1`)
+	f(`{"alias":5}`, `alias`, `5`)
+	f(`{"access_rights":{"rest":5}}`, `access_rights.rest`, `5`)
+	f(`{"access_rights":{"rest":{"versions":"v1"}}}`, `access_rights.rest.versions`, `"v1"`)
+	f(`{"org_id":5}`, `org_id`, `5`)
+	f(`{"apply_policies":"gold"}`, `apply_policies`, `"gold"`)
+	f(`{"monitor":{"trigger_limits":[80,"a"]}}`, `monitor.trigger_limits[1]`, `"a"`)
+	f(`{"session_lifetime":"1h"}`, `session_lifetime`, `"1h"`)
+	if n := l.users.count(); n != 0 {
+		t.Errorf("%d users were made", n)
+	}
+}
+
+// What is deep, long or many is refused or taken, in a time and with an answer that
+// stay small.
+func TestLargeSessions(t *testing.T) {
+	l := start(t)
+	f := func(what, body string, status int) {
+		t.Helper()
+		a := l.ask("POST", "/tyk/keys/alice"+map[bool]string{true: "?strict=1"}[strings.Contains(what, "strict")], body)
+		if a.status != status {
+			t.Errorf("%s: %d %.300s, want %d", what, a.status, a.body, status)
+		}
+		head := strings.Join(a.header, "\r\n")
+		if len(head) > 64<<10 || len(a.body) > 64<<10 {
+			t.Errorf("%s: the answer has %d bytes of headers and %d of body: clients cannot read that", what, len(head), len(a.body))
+		}
+	}
+	many := func(n int, member string) string {
+		var b strings.Builder
+		for i := range n {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			fmt.Fprintf(&b, member, i)
+		}
+		return b.String()
+	}
+	f("arrays in arrays", `{"meta_data":{"x":`+strings.Repeat("[", 10_001)+strings.Repeat("]", 10_001)+`}}`, 400)
+	f("objects in objects", `{"meta_data":`+strings.Repeat(`{"x":`, 10_001)+"1"+strings.Repeat("}", 10_001)+`}`, 400)
+	f("a number of a million digits", `{"quota_max":`+strings.Repeat("1", 1_000_000)+`}`, 400)
+	f("a fraction of a million digits", `{"rate":0.`+strings.Repeat("1", 1_000_000)+`}`, 200)
+	f("a long name of a member", `{"`+strings.Repeat("x", 1_000_000)+`":1}`, 200)
+	f("many tags", `{"tags":[`+many(50_000, `"t%d"`)+`]}`, 400)
+	f("many wrong tags", `{"tags":[`+many(50_000, `"\u0000%d"`)+`]}`, 400)
+	f("many rights to nothing", `{"access_rights":{`+many(20_000, `"x%d":{}`)+`}}`, 400)
+	f("many unknown members", `{`+many(40_000, `"x%d":1`)+`}`, 200)
+	f("many unknown members, strict", `{`+many(40_000, `"x%d":1`)+`}`, 400)
+	f("many duplicates", `{`+many(40_000, `"x":%d`)+`}`, 400)
+}
+
+// A body may have a mebibyte, and not a byte more.
+func TestBodySize(t *testing.T) {
+	l := start(t)
+	body := func(size int) string {
+		head, tail := `{"meta_data":{"x":"`, `"}}`
+		return head + strings.Repeat("x", size-len(head)-len(tail)) + tail
+	}
+	if a := l.ask("POST", "/tyk/keys/alice", body(1<<20)); a.status != 200 {
+		t.Errorf("1 MiB: %v", a)
+	}
+	before := l.users.state()
+	const text = "Request malformed: body: at most 1048576 bytes are wanted"
+	l.ask("POST", "/tyk/keys/bob", body(1<<20+1)).want(t, "a byte more", 413, gatewayError(text))
+	l.ask("POST", "/api/apis/keys/basic/bob", body(1<<20+1)).want(t, "a byte more", 413, dashboardError(text))
+	l.ask("PUT", "/api/apis/keys/basic/alice", body(2<<20)).want(t, "two", 413, dashboardError(text))
+	const head = "POST /tyk/keys/bob HTTP/1.1\r\nHost: localhost\r\nAuthorization: " + secret + "\r\nConnection: close\r\n"
+	chunk := strings.Repeat("x", 1<<16)
+	chunks := strings.Repeat("10000\r\n"+chunk+"\r\n", 17)
+	parseAnswer(t, l.send(head+"Transfer-Encoding: chunked\r\n\r\n"+chunks+"0\r\n\r\n")).want(t, "in chunks", 413, gatewayError(text))
+	parseAnswer(t, l.send(head+"Content-Length: 9223372036854775807\r\n\r\n{}")).want(t, "announced", 413, gatewayError(text))
+	if after := l.users.state(); after != before {
+		t.Errorf("something was changed")
+	}
+	// In chunks it is as good as whole.
+	if a := parseAnswer(t, l.send(head+"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n")); a.status != 200 {
+		t.Errorf("in chunks: %v", a)
+	}
+}
+
+// What is no request of the API, with the exact answers.
+func TestOtherRequests(t *testing.T) {
+	l := start(t)
+	l.ask("POST", "/tyk/keys/alice", aUser)
+	before := l.users.state()
+	f := func(method, target string, status int, text string) {
+		t.Helper()
+		body := gatewayError(text)
+		if strings.HasPrefix(target, "/api/") {
+			body = dashboardError(text)
+		}
+		l.ask(method, target, "").want(t, method+" "+target, status, body)
+	}
+	for _, target := range []string{"/api/", "/api/nothing", "/tyk", "/tyk/", "/tyk/nothing", "/tyk/keys/a/b/c/d", "/API/apis/keys", "/TYK/keys", "/api/apis/keys/basic", "/api/apis/keys/basic/", "/apiapis/keys", "/nothing", "/.", "/..", "/api/../tyk/keys", "/api//apis/keys", "//api/apis/keys", "/api/apis/keys/basic/a/b"} {
+		for _, method := range []string{"GET", "POST"} {
+			f(method, target, 404, "Not found")
+		}
+	}
+	for _, target := range []string{"/api/apis/keys/basic/alice", "/tyk/keys/alice", "/tyk/keys", "/api/apis/keys", "/api/keys/detailed", "/healthz"} {
+		for _, method := range []string{"PATCH", "OPTIONS", "TRACE", "PROPFIND", "get", "Get", "PUTT"} {
+			f(method, target, 405, "Method not supported")
+		}
+	}
+	f("DELETE", "/tyk/keys", 405, "Method not supported")
+	f("PUT", "/api/apis/keys", 405, "Method not supported")
+	f("POST", "/healthz", 405, "Method not supported")
+	f("POST", "/tyk/reload", 405, "Method not supported")
+
+	f("GET", "/api/apis/keys?p=x", 400, `Request malformed: p = "x": a whole number is wanted`)
+	f("GET", "/api/apis/keys?p=1.5", 400, `Request malformed: p = "1.5": a whole number is wanted`)
+	f("GET", "/api/apis/keys?p=99999999999999999999", 400, `Request malformed: p = "99999999999999999999": a whole number is wanted`)
+	f("GET", "/api/keys/detailed?p=x", 400, `Request malformed: p = "x": a whole number is wanted`)
+	f("GET", "/api/apis/nothing/keys", 404, `API "nothing" is not configured`)
+	f("GET", "/tyk/keys?api_id=nothing", 404, `API "nothing" is not configured`)
+	f("GET", "/tyk/keys/nobody", 404, "Key not found")
+	f("DELETE", "/tyk/keys/nobody", 404, "There is no such key found")
+	f("POST", "/tyk/keys/reset/nobody", 404, "There is no such key found")
+	f("GET", "/api/apis/keys/basic/nobody", 404, "Key not found")
+	f("DELETE", "/api/apis/keys/basic/nobody", 404, "Key not found")
+	f("GET", "/api/keys/nobody", 404, "Key not found")
+	f("DELETE", "/api/keys/nobody", 404, "Key not found")
+	f("GET", "/api/keys/0123456789abcdef?hashed=1", 404, "Key not found")
+	f("GET", "/tyk/policies/nothing", 404, "Policy not found")
+	f("DELETE", "/tyk/policies/nothing", 404, "Policy not found")
+	l.ask("PUT", "/tyk/keys/nobody", `{}`).want(t, "PUT", 404, gatewayError("Key is not found"))
+	l.ask("PUT", "/api/apis/keys/basic/nobody", `{}`).want(t, "PUT", 404, dashboardError("Key not found"))
+	for _, text := range []string{"BAD", "GET", "GET /", "\x00\x01\x02", "\x16\x03\x01\x02\x00\x01", "GET / HTTP/1.1\r\nHost : localhost", "GET / HTTP/1.1\r\nHost: localhost\r\nX: \x00"} {
+		if a := parseAnswer(t, l.send(text+"\r\n\r\n")); a.status != 400 {
+			t.Errorf("%q: %v", text, a)
+		}
+	}
+	// The largest numbers of pages are beyond the last.
+	for _, p := range []string{"922337203685477581", "922337203685477582", "922337203685477583", "1844674407370955162", "9223372036854775807"} {
+		for _, target := range []string{"/api/apis/keys?p=", "/api/keys/detailed?p=", "/api/portal/policies?p="} {
+			if a := l.ask("GET", target+p, ""); a.status != 200 {
+				t.Errorf("GET %s%s: %v", target, p, a)
+			}
+		}
+	}
+	if a := l.ask("GET", "/api/apis/keys?p=-9223372036854775808", ""); a.status != 200 || !strings.Contains(a.body, "defaultalice") {
+		t.Errorf("all pages: %v", a)
+	}
+	if after := l.users.state(); after != before {
+		t.Errorf("something was changed:\n%s\nwas\n%s", after, before)
+	}
+}
