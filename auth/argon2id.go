@@ -72,7 +72,7 @@ type argonHash struct {
 // parseArgon reads a PHC string: $argon2id$v=19$m=M,t=T,p=P$SALT$KEY.
 func parseArgon(stored string) (h argonHash, ok bool) {
 	parts := strings.Split(stored, "$")
-	if len(parts) != 6 || parts[0] != "" || parts[1] != "argon2id" || parts[2] != fmt.Sprintf("v=%d", argonVersion) {
+	if strings.ContainsAny(stored, "\r\n") || len(parts) != 6 || parts[0] != "" || parts[1] != "argon2id" || parts[2] != fmt.Sprintf("v=%d", argonVersion) {
 		return h, false
 	}
 	var memory, passes, lanes uint32

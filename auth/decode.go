@@ -59,7 +59,7 @@ func decode(body []byte, v any) error {
 	var syntactic *jsontext.SyntacticError
 	if errors.As(err, &syntactic) {
 		field, what := fieldPath(syntactic.JSONPointer), fmt.Sprint(syntactic.Err)
-		if isSecret(field) {
+		if isSecret(field) && !errors.Is(syntactic.Err, jsontext.ErrDuplicateName) {
 			what = "no valid JSON" // the text of the error holds a part of the value
 		}
 		return Problems{{Field: field, Want: fmt.Sprintf("%s at byte %d", what, syntactic.ByteOffset)}}

@@ -36,11 +36,12 @@ func compilePattern(text string) (pattern, error) {
 	}
 	expression := segmentName.ReplaceAllLiteralString(text, `[^/]+`)
 	expression = restOfPath.ReplaceAllLiteralString(expression, `/.*`)
-	re, err := regexp.Compile(`^(?:` + expression + `)$`)
-	if err != nil {
+	// By itself first: /a)|(?:/b would break out of the anchors.
+	if _, err := regexp.Compile(expression); err != nil {
 		return pattern{}, fmt.Errorf("a regular expression (RE2) is wanted: %w", err)
 	}
-	return pattern{re: re}, nil
+	re, err := regexp.Compile(`^(?:` + expression + `)$`)
+	return pattern{re: re}, err
 }
 
 // matches reports whether a path in normal form, which lies under the listen path,

@@ -45,7 +45,6 @@ func (r *Reaper) Run(ctx context.Context) {
 // round looks at every record once, a chunk at a time.
 func (r *Reaper) round(ctx context.Context) (removed int) {
 	var last Name
-	started := time.Now()
 	for {
 		names, err := r.Users.Names(last, reapChunk)
 		if err != nil {
@@ -57,9 +56,7 @@ func (r *Reaper) round(ctx context.Context) (removed int) {
 				continue
 			}
 			removed++
-			// No faster than PerSecond since the round began.
-			due := started.Add(time.Duration(removed) * time.Second / time.Duration(r.PerSecond))
-			if !sleep(ctx, time.Until(due)) {
+			if !sleep(ctx, time.Second/time.Duration(r.PerSecond)) {
 				return removed
 			}
 		}
