@@ -99,6 +99,9 @@ func (c *call) dashboardCreateKey() error {
 	}
 	if user, found := strings.CutPrefix(w.name.User, w.name.Org); found && user != "" {
 		w.name.User = user
+		if err := auth.CheckNames(w.name.Org, user); err != nil {
+			return err
+		}
 	}
 	return c.dashboardAnswer(c.create(w))
 }

@@ -69,7 +69,7 @@ func TestMalformedSessions(t *testing.T) {
 	f(`{"alias":"\ud800"}`, "alias: invalid surrogate pair `\\ud800\"}` in string at byte 10")
 	f(`{"alias":"`+strings.Repeat("a", 1025)+`"}`, `alias = "`+strings.Repeat("a", 79)+`…: at most 1024 bytes are wanted, not 1025`)
 	f("{\"\xff\":1}", `invalid UTF-8 at byte 2`)
-	f(`{"meta_data":{"a\u0000":1}}`, "meta_data.a\x00 = \"a\\x00\": text without the control character U+0000 is wanted")
+	f(`{"meta_data":{"a\u0000":1}}`, "meta_data.a\\x00 = \"a\\x00\": text without the control character U+0000 is wanted")
 	f(`{"meta_data":{"developer":"a\u000ab"}}`, `meta_data.developer = "a\nb": text without the control character U+000A is wanted`)
 	f(`{"meta_data":{"x":1,"x":2}}`, `meta_data.x: duplicate object member name at byte 20`)
 	f(`{"access_rights":{"nothing":{}}}`, `access_rights.nothing = "nothing": an API that is configured is wanted: orders, rest`)

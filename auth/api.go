@@ -60,7 +60,7 @@ func NewAPIs(list []API, previous *APIs) (*APIs, error) {
 			hosts = []string{""}
 		}
 		for _, host := range hosts {
-			place := host + api.ListenPath
+			place := host + strings.TrimSuffix(api.ListenPath, "/")
 			if other, taken := places[place]; taken {
 				ps.add(at+".listen_path", api.ListenPath, "a path that differs from API %q on the same host is wanted", other)
 				break

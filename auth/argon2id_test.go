@@ -78,7 +78,7 @@ func TestArgon2idRefused(t *testing.T) {
 		return strings.Join(changed, "$")
 	}
 	for _, stored := range []string{
-		"", "$", "right", "$argon2id$", good + "$", good[1:], " " + good, good + "\n", good[:len(good)-1],
+		"", "$", "right", "$argon2id$", good + "$", good[1:], " " + good, good[:len(good)-1],
 		with(0, "x"),
 		with(1, "argon2i"), with(1, "argon2d"), with(1, "ARGON2ID"),
 		with(2, "v=16"), with(2, "v=019"), with(2, ""), with(2, "v=19,v=19"),

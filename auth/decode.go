@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"reflect"
@@ -45,10 +46,10 @@ func DecodePolicyUpdate(body []byte) (policies, unknownFields []string, err erro
 // and invalid UTF-8 and matches names byte for byte, where encoding/json would let
 // the last duplicate win, merge names that differ in broken bytes, and ignore case.
 func decode(body []byte, v any) error {
-	if first := jsontext.Value(body).Kind(); first == 'n' {
+	if string(bytes.TrimSpace(body)) == "null" {
 		return Problems{{Value: "null", Want: "a JSON object is wanted"}}
 	}
-	err := json.Unmarshal(body, v)
+	err := json.Unmarshal(body, v, scalars)
 	if err == nil {
 		return nil
 	}
@@ -67,15 +68,73 @@ func decode(body []byte, v any) error {
 	return Problems{{Want: "JSON that cannot be read"}}
 }
 
+// scalars refuses null where a number or a truth is wanted, and a number too small to be
+// told from zero: both would silently mean "no limit" or "never".
+var scalars = json.WithUnmarshalers(json.JoinUnmarshalers(
+	json.UnmarshalFromFunc(notNull[int64]),
+	json.UnmarshalFromFunc(notNull[bool]),
+	json.UnmarshalFromFunc(readFloat),
+))
+
+var (
+	errNull      = errors.New("null")
+	errUnderflow = errors.New("too small to be told from zero")
+)
+
+func notNull[T any](in *jsontext.Decoder, _ *T) error {
+	if in.PeekKind() == 'n' {
+		return errNull
+	}
+	return errors.ErrUnsupported // as it would be read otherwise
+}
+
+func readFloat(in *jsontext.Decoder, to *float64) error {
+	if err := notNull(in, to); in.PeekKind() != '0' {
+		return err
+	}
+	text, err := in.ReadValue()
+	if err != nil {
+		return err
+	}
+	if *to, err = strconv.ParseFloat(string(text), 64); err != nil {
+		return strconv.ErrRange
+	}
+	digits, _, _ := strings.Cut(strings.ToLower(string(text)), "e")
+	if *to == 0 && strings.ContainsAny(digits, "123456789") {
+		return errUnderflow
+	}
+	return nil
+}
+
 func semanticProblem(e *json.SemanticError, body []byte) Problem {
 	p := Problem{Field: fieldPath(e.JSONPointer), Want: wantedKind(e.GoType) + " is wanted"}
-	if p.Field != "" && !isSecret(p.Field) {
-		p.Value = string(valueAt(body, e.JSONPointer))
+	value := valueAt(body, e.JSONPointer)
+	if p.Field != "" && !isSecret(p.Field) && value.Kind() != '{' && value.Kind() != '[' {
+		p.Value = string(value)
 	}
-	if p.Value == "" {
-		p.Want += ", not " + kindName(e.JSONKind)
+	if value.Kind() != '0' || !isNumber(e.GoType) {
+		p.Want += ", not " + kindName(value.Kind())
 	}
 	return p
+}
+
+func isNumber(t reflect.Type) bool {
+	if t == nil {
+		return false
+	}
+	switch base(t).Kind() {
+	case reflect.Int64, reflect.Uint64, reflect.Float64:
+		return true
+	}
+	return false
+}
+
+// base returns what a pointer type points to, and any other type as it is.
+func base(t reflect.Type) reflect.Type {
+	if t != nil && t.Kind() == reflect.Pointer {
+		return t.Elem()
+	}
+	return t
 }
 
 // valueAt returns the value that a pointer leads to, or nothing where it leads nowhere.
@@ -103,9 +162,15 @@ func valueAt(body jsontext.Value, pointer jsontext.Pointer) jsontext.Value {
 	return body
 }
 
-// isSecret reports whether the value of field must not be shown.
+// isSecret reports whether the value of field must not be shown, however it is spelled.
 func isSecret(field string) bool {
-	return strings.HasPrefix(field, "basic_auth_data") || strings.HasPrefix(field, "jwt_data") || field == "hmac_string"
+	field = strings.ToLower(field)
+	for _, word := range []string{"basic_auth", "password", "jwt_data", "secret", "hmac_string"} {
+		if strings.Contains(field, word) {
+			return true
+		}
+	}
+	return false
 }
 
 func kindName(k jsontext.Kind) string {
@@ -130,7 +195,7 @@ func wantedKind(t reflect.Type) string {
 	if t == nil {
 		return "another type"
 	}
-	switch t.Kind() {
+	switch base(t).Kind() {
 	case reflect.Bool:
 		return "true or false"
 	case reflect.String:
@@ -161,8 +226,11 @@ func fieldPath(p jsontext.Pointer) string {
 		}
 		b.WriteString(clip(token))
 	}
-	return b.String()
+	return clipTo(b.String(), maxPathShown)
 }
+
+// maxPathShown is how much of a path is shown, in bytes. Objects can be nested deeply.
+const maxPathShown = 200
 
 // keptInRight are the beginnings of member names of an access right that gateways
 // of other kinds use: they are kept and given back, not reported as unknown.
@@ -229,7 +297,7 @@ func splitUnknown(object jsontext.Value, inRight bool, path string, paths *[]str
 	for name := range members {
 		kept := inRight && slices.ContainsFunc(keptInRight, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 		if !kept {
-			*paths = append(*paths, join(path, clip(name)))
+			*paths = append(*paths, shown(join(path, clip(name))))
 			delete(members, name)
 		}
 	}

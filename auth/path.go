@@ -63,7 +63,7 @@ func normalPath(dst, uri []byte) (path []byte, ok bool) {
 			segment = len(path)
 		}
 	}
-	return path, utf8.Valid(path)
+	return path, true
 }
 
 func withoutQuery(uri []byte) []byte {
@@ -105,7 +105,7 @@ func withoutParameters(path []byte) []byte {
 // end, adds the slash behind it.
 func closeSegment(path []byte, start int, end bool) (_ []byte, ok bool) {
 	name := path[start:]
-	if i := bytes.IndexByte(name, ';'); i >= 0 && isDots(name[:i]) {
+	if i := bytes.IndexByte(name, ';'); i >= 0 && isDots(name[:i]) || !utf8.Valid(name) {
 		return nil, false
 	}
 	switch {

@@ -3,6 +3,7 @@ package auth
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -17,12 +18,12 @@ type Problem struct {
 
 func (p Problem) String() string {
 	var b strings.Builder
-	b.WriteString(p.Field)
+	b.WriteString(shown(p.Field))
 	if p.Value != "" {
 		if b.Len() > 0 {
 			b.WriteString(" = ")
 		}
-		b.WriteString(clip(p.Value))
+		b.WriteString(shown(clip(p.Value)))
 	}
 	if b.Len() > 0 {
 		b.WriteString(": ")
@@ -31,9 +32,26 @@ func (p Problem) String() string {
 	return b.String()
 }
 
+// shown escapes what would change how the text around it is read.
+func shown(s string) string {
+	if !strings.ContainsFunc(s, misleading) {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if misleading(r) {
+			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
 // clip shortens what a caller sent so that an error stays readable.
-func clip(s string) string {
-	const most = 80
+func clip(s string) string { return clipTo(s, 80) }
+
+func clipTo(s string, most int) string {
 	if len(s) <= most {
 		return s
 	}

@@ -20,15 +20,17 @@ type ServerConfig struct {
 // defaults, which have no time limits and log what they cannot read, passwords
 // included.
 func NewServer(h *Handler, c ServerConfig) *fasthttp.Server {
+	g := &gate{most: int64(c.MaxConnections)}
 	return &fasthttp.Server{
-		Handler:                      h.Handle,
+		Handler:                      g.wrap(h.Handle),
+		ConnState:                    g.state,
 		ErrorHandler:                 h.unreadable,
 		HeaderReceived:               withoutBody,
 		Logger:                       logger{h.log},
 		ReadTimeout:                  c.ReadTimeout,
 		WriteTimeout:                 c.WriteTimeout,
 		IdleTimeout:                  c.IdleTimeout,
-		Concurrency:                  c.MaxConnections,
+		Concurrency:                  2*c.MaxConnections + 1000, // the gate comes first
 		ReadBufferSize:               c.MaxHeaderBytes,
 		WriteBufferSize:              4096,
 		MaxRequestBodySize:           maxBody,
