@@ -143,7 +143,7 @@ func (a *APIs) names(org string) string {
 func (a *APIs) find(host, path []byte) (api *API, depends bool) {
 	var buf [maxName]byte
 	name, ok := normalHost(buf[:0], host)
-	best := -1
+	best, root, below := -1, -1, -1 // closest match: of the answer, of any API at "/", of any other
 	for _, candidate := range a.all {
 		match := -1
 		if ok || len(candidate.Hosts) == 0 {
@@ -152,14 +152,16 @@ func (a *APIs) find(host, path []byte) (api *API, depends bool) {
 		if match < 0 {
 			continue
 		}
-		if candidate.ListenPath != "/" {
-			depends = true
+		if candidate.ListenPath == "/" {
+			root = max(root, match)
+		} else {
+			below = max(below, match)
 		}
 		if match > best && under(path, candidate.ListenPath) {
 			api, best = candidate, match
 		}
 	}
-	return api, depends
+	return api, below >= 0 && below >= root
 }
 
 // under reports whether path lies at or below prefix, by whole segments. Without a

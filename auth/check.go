@@ -3,6 +3,7 @@ package auth
 import (
 	"bytes"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -284,10 +285,14 @@ func (a *Account) grantOf(api *API, allowEmpty bool) *grant {
 	return a.every
 }
 
+var pathBuffers = sync.Pool{New: func() any { return new([512]byte) }}
+
 // narrow checks a request against the URLs of a right, and puts the rate of the
 // endpoint that it is for in the place of the right's.
 func (g *grant) narrow(api *API, r *Request, limits *limiter.Limits) Reason {
-	var buf [512]byte
+	// Not on the stack: what a regular expression is given leaks.
+	buf := pathBuffers.Get().(*[512]byte)
+	defer pathBuffers.Put(buf)
 	path, clear := normalPath(buf[:0], r.URI)
 	if !clear || !under(path, api.ListenPath) {
 		return AmbiguousPath

@@ -93,7 +93,9 @@ func (s *fakeStore) Names(after Name, n int) ([]Name, error) {
 	return names[:min(n, len(names))], nil
 }
 
-func compareNames(a, b Name) int { return cmp.Or(cmp.Compare(a.Org, b.Org), cmp.Compare(a.User, b.User)) }
+func compareNames(a, b Name) int {
+	return cmp.Or(cmp.Compare(a.Org, b.Org), cmp.Compare(a.User, b.User))
+}
 
 func (s *fakeStore) Update(org, user string, edit func(*Record) (*Record, error)) (Record, error) {
 	name := Name{org, user}

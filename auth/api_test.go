@@ -1,0 +1,371 @@
+package auth
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"sidekey/limiter"
+)
+
+// api is an active API of the org "default" at a path on hosts.
+func api(id, path string, hosts ...string) API {
+	return API{ID: id, Name: id, Org: "default", ListenPath: path, Hosts: hosts, DefaultVersion: "Default", Realm: "sidekey", Active: true}
+}
+
+func mustAPIs(t testing.TB, list ...API) *APIs {
+	t.Helper()
+	apis, err := NewAPIs(list, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return apis
+}
+
+// A host of its own beats a wildcard, which beats any host; then the longest path wins.
+func TestAPIsFind(t *testing.T) {
+	apis := mustAPIs(t,
+		api("any", "/"),
+		api("any-orders", "/orders"),
+		api("shop", "/", "shop.example.com", "store.example.com"),
+		api("shop-orders", "/orders/", "shop.example.com"),
+		api("shop-orders-new", "/orders/new", "shop.example.com"),
+		api("below", "/", "*.example.com"),
+		api("below-admin", "/admin", "*.example.com"),
+		api("bare", "/bare", "example.com"),
+	)
+	f := func(host, path, want string) {
+		t.Helper()
+		got, _ := apis.find([]byte(host), []byte(path))
+		if got == nil || got.ID != want {
+			t.Errorf("%s%s: %v, want %s", host, path, got, want)
+		}
+	}
+	// Hosts.
+	f("shop.example.com", "/", "shop")
+	f("store.example.com", "/", "shop")
+	f("other.example.com", "/", "below")
+	f("a.b.example.com", "/", "below")
+	f("example.com", "/", "any") // the wildcard is for hosts below
+	f("example.org", "/", "any")
+	f("notexample.com", "/", "any")
+	f("shop.example.com.evil.org", "/", "any")
+	f("evilshop.example.com", "/", "below")
+	f(".example.com", "/", "any")
+	f("", "/", "any")
+	// Case, port, trailing dot, and all of them.
+	f("SHOP.Example.COM", "/", "shop")
+	f("shop.example.com:443", "/", "shop")
+	f("shop.example.com:", "/", "shop")
+	f("shop.example.com.", "/", "shop")
+	f("Shop.Example.com.:8080", "/", "shop")
+	f("X.EXAMPLE.COM:1", "/", "below")
+	f("shop.example.com..", "/", "any")
+	// No host that anybody configured.
+	f("[::1]", "/", "any")
+	f("[::1]:443", "/", "any")
+	f("::1", "/", "any")
+	f(":443", "/", "any")
+	f(":", "/", "any")
+	f(".", "/", "any")
+	f("[", "/", "any")
+	f("[:", "/", "any")
+	f("shop.example.com:443:443", "/", "any")
+	f("user@shop.example.com", "/", "any")
+	f("shop.example.com/x", "/", "any")
+	f("shop.example.com#.example.com", "/", "any")
+	f("shop.example.com?.example.com", "/", "any")
+	f("evil.org/.example.com", "/", "any")
+	f("evil.org@x.example.com", "/", "any")
+	f("shop.example.com .example.com", "/", "any")
+	f("shop.example.com\x00", "/", "any")
+	f(strings.Repeat("a", 243)+".example.com", "/", "below")
+	f(strings.Repeat("a", 244)+".example.com", "/", "any") // 256 bytes
+	// Paths, by whole segments.
+	f("example.org", "/orders", "any-orders")
+	f("example.org", "/orders/", "any-orders")
+	f("example.org", "/orders/1", "any-orders")
+	f("example.org", "/orders2", "any")
+	f("example.org", "/order", "any")
+	f("example.org", "/Orders", "any")
+	f("example.org", "/x/orders", "any")
+	// A path with a slash at its end is also there without it.
+	f("shop.example.com", "/orders", "shop-orders")
+	f("shop.example.com", "/orders/", "shop-orders")
+	f("shop.example.com", "/orders/1", "shop-orders")
+	f("shop.example.com", "/orders/new", "shop-orders-new")
+	f("shop.example.com", "/orders/new/", "shop-orders-new")
+	f("shop.example.com", "/orders/newer", "shop-orders")
+	f("shop.example.com", "/orders2", "shop")
+	// The host counts more than the path: another host's longer path is not asked.
+	f("store.example.com", "/orders", "shop")
+	f("store.example.com", "/admin", "shop")
+	f("x.example.com", "/admin/1", "below-admin")
+	f("x.example.com", "/orders", "below")
+	// Where the host's own APIs do not have the path, the others are asked.
+	f("example.com", "/bare/1", "bare")
+	f("example.com", "/orders", "any-orders")
+}
+
+func TestAPIsFindNothing(t *testing.T) {
+	apis := mustAPIs(t, api("orders", "/orders", "shop.example.com"), api("below", "/x", "*.example.com"))
+	f := func(host, path string, wantDepends bool) {
+		t.Helper()
+		got, depends := apis.find([]byte(host), []byte(path))
+		if got != nil || depends != wantDepends {
+			t.Errorf("%s%s: %v, depends on the path: %v, want %v", host, path, got, depends, wantDepends)
+		}
+	}
+	f("example.org", "/orders", false)
+	f("example.com", "/orders", false)
+	f("", "/orders", false)
+	f("shop.example.com", "/", true)
+	f("shop.example.com", "/order", true)
+	f("a.example.com", "/orders", true)
+}
+
+// What the path is does not matter where every path leads to the same API.
+func TestAPIsDepends(t *testing.T) {
+	f := func(host string, want bool, list ...API) {
+		t.Helper()
+		apis := mustAPIs(t, list...)
+		for _, path := range [][]byte{nil, []byte("/"), []byte("/orders"), []byte("/x")} {
+			if _, depends := apis.find([]byte(host), path); depends != want {
+				t.Errorf("%s%s: depends on the path: %v, want %v", host, path, depends, want)
+			}
+		}
+	}
+	f("a.org", false)
+	f("a.org", false, api("one", "/"))
+	f("a.org", true, api("one", "/orders"))
+	f("a.org", true, api("one", "/"), api("two", "/orders"))
+	f("a.org", false, api("one", "/"), api("two", "/orders", "b.org"))
+	f("b.org", true, api("one", "/"), api("two", "/orders", "b.org"))
+	f("a.org", false, api("one", "/", "a.org"), api("two", "/", "*.org"), api("three", "/"))
+	// All paths of the host are one API's, so no other API's path can matter.
+	f("a.org", false, api("one", "/", "a.org"), api("two", "/orders"))
+	f("x.a.org", false, api("one", "/", "*.a.org"), api("two", "/orders"))
+}
+
+// What findAPI makes of paths that could be read in two ways.
+func TestAPIsAmbiguousPath(t *testing.T) {
+	f := func(apis *APIs, uri string, want Reason, wantID string) {
+		t.Helper()
+		got, reason := findAPI(apis, &Request{Host: []byte("a.org"), URI: []byte(uri)})
+		if reason != want || (got == nil) != (wantID == "") || got != nil && got.ID != wantID {
+			t.Errorf("%q: %v, %v; want %v, %q", uri, reason, got, want, wantID)
+		}
+	}
+	// One API for everything: whatever the path is, it is its.
+	one := mustAPIs(t, api("one", "/"))
+	for _, uri := range []string{"/a", "/a%2fb", "/a/..;/b", "/%zz", "*", "http://a.org/", "", "/a;b", "/a/../b", "/\xff"} {
+		f(one, uri, Pass, "one")
+	}
+	// Two: the path decides, and has to be clear.
+	two := mustAPIs(t, api("root", "/"), api("orders", "/orders"))
+	f(two, "/", Pass, "root")
+	f(two, "/orders", Pass, "orders")
+	f(two, "/orders?/../x", Pass, "orders")
+	f(two, "/x/y", Pass, "root")
+	f(two, "/x;y=z", Pass, "root")
+	f(two, "/x/../y", Pass, "root")
+	f(two, "/orders/1;v=2", Pass, "orders")
+	f(two, "/orders//1", Pass, "orders")
+	f(two, "/orders/%31", Pass, "orders")
+	f(two, "/orders/./1/../2", Pass, "orders")
+	// Escaped, dotted, doubled, with parameters: another API for some reader.
+	f(two, "/%6frders", AmbiguousPath, "")
+	f(two, "/x/../orders", AmbiguousPath, "")
+	f(two, "/orders/../x", AmbiguousPath, "")
+	f(two, "//orders", AmbiguousPath, "")
+	f(two, "/./orders", AmbiguousPath, "")
+	f(two, "/orders;v=2", AmbiguousPath, "")
+	f(two, "/orders;v=2/1", AmbiguousPath, "")
+	f(two, "/orders%3bv=2/1", AmbiguousPath, "")
+	f(two, "/;/orders", AmbiguousPath, "")
+	f(two, "/x%2forders", AmbiguousPath, "")
+	f(two, "/..;/orders", AmbiguousPath, "")
+	f(two, "/orders#/../x", AmbiguousPath, "")
+	f(two, "/orders%00", AmbiguousPath, "")
+	f(two, "*", AmbiguousPath, "")
+	f(two, "http://a.org/orders", AmbiguousPath, "")
+	f(two, "", AmbiguousPath, "")
+	f(two, "/"+strings.Repeat("x", maxPath), AmbiguousPath, "")
+	// Nobody's path stays nobody's.
+	orders := mustAPIs(t, api("orders", "/orders"))
+	f(orders, "/x", UnknownAPI, "")
+	f(orders, "/x/%79", UnknownAPI, "")
+	f(orders, "/orders/../x", AmbiguousPath, "")
+}
+
+func TestAPIsFindByID(t *testing.T) {
+	inactive := api("off", "/off")
+	inactive.Active = false
+	apis := mustAPIs(t, api("root", "/"), api("orders", "/orders", "b.org"), inactive)
+	f := func(id string, want Reason) {
+		t.Helper()
+		// The name comes from the proxy's configuration: host and path are not asked.
+		got, reason := findAPI(apis, &Request{APIID: []byte(id), Host: []byte("a.org"), URI: []byte("/%2f/../x")})
+		if reason != want || want == Pass && got.ID != id || want != Pass && got != nil {
+			t.Errorf("%q: %v, %v", id, got, reason)
+		}
+	}
+	f("root", Pass)
+	f("orders", Pass)
+	f("off", UnknownAPI)
+	f("Orders", UnknownAPI)
+	f("orders ", UnknownAPI)
+	f("", UnknownAPI)
+	// One that is switched off is not there, and what it hides stays hidden.
+	if got, reason := findAPI(apis, &Request{Host: []byte("a.org"), URI: []byte("/off/1")}); reason != UnknownAPI || got != nil {
+		t.Errorf("an inactive API: %v, %v", got, reason)
+	}
+}
+
+func TestAPIsBad(t *testing.T) {
+	f := func(change func(a *API), want string) {
+		t.Helper()
+		a := api("orders", "/orders")
+		change(&a)
+		_, err := NewAPIs([]API{api("first", "/first", "a.org"), a}, nil)
+		if err == nil || err.Error() != want {
+			t.Errorf("got  %v\nwant %s", err, want)
+		}
+	}
+	f(func(a *API) { a.ID = "" }, `apis[1].id = "": a name of 1 to 255 bytes is wanted`)
+	f(func(a *API) { a.ID = "a/b" }, `apis[1].id = "a/b": an id without / ? # @ is wanted: it stands in the proxy's path`)
+	f(func(a *API) { a.ID = "first" }, `apis[1].id = "first": an id that no other API has is wanted`)
+	f(func(a *API) { a.ID = " a" }, `apis[1].id = " a": a name without space at its ends is wanted`)
+	f(func(a *API) { a.Org = "" }, `apis[1].org_id = "": a name of 1 to 255 bytes is wanted`)
+	f(func(a *API) { a.Name = "a\nb" }, `apis[1].name = "a\nb": text without the control character U+000A is wanted`)
+	f(func(a *API) { a.Realm = "a\x00" }, `apis[1].realm = "a\x00": text without the control character U+0000 is wanted`)
+	f(func(a *API) { a.Versions, a.VersionHeader = []string{""}, "v" }, `apis[1].versions[0] = "": text is wanted`)
+	f(func(a *API) { a.Versions = []string{"v1"} }, `apis[1].version_header: the name of a request header is wanted`)
+	f(func(a *API) { a.Versions, a.VersionHeader = []string{"v1"}, "x y" }, `apis[1].version_header = "x y": the name of a request header is wanted`)
+	f(func(a *API) { a.Rate = math.NaN() }, `apis[1].rate = NaN: a finite number is wanted`)
+	f(func(a *API) { a.Per = math.Inf(1) }, `apis[1].per = +Inf: a finite number is wanted`)
+	const path = ": a path in plain form is wanted: a slash first, no escapes, no dot segments, no //"
+	f(func(a *API) { a.ListenPath = "" }, `apis[1].listen_path`+path)
+	f(func(a *API) { a.ListenPath = "orders" }, `apis[1].listen_path = "orders"`+path)
+	f(func(a *API) { a.ListenPath = "/a/../b" }, `apis[1].listen_path = "/a/../b"`+path)
+	f(func(a *API) { a.ListenPath = "/a//b" }, `apis[1].listen_path = "/a//b"`+path)
+	f(func(a *API) { a.ListenPath = "/a%20b" }, `apis[1].listen_path = "/a%20b"`+path)
+	f(func(a *API) { a.ListenPath = "/a?b" }, `apis[1].listen_path = "/a?b"`+path)
+	f(func(a *API) { a.ListenPath, a.Hosts = "/first", []string{"a.org"} },
+		`apis[1].listen_path = "/first": a path that differs from API "first" on the same host is wanted`)
+	// With a slash at its end it is the same place: one of the two could never be reached.
+	f(func(a *API) { a.ListenPath, a.Hosts = "/first/", []string{"a.org"} },
+		`apis[1].listen_path = "/first/": a path that differs from API "first" on the same host is wanted`)
+	const host = `: a host name in lower case without port is wanted, or "*.example.com"`
+	for _, name := range []string{"A.org", "a.org:80", "a.org/x", "*", "a.*.org", "a b", "x@a.org", "*.*.org"} {
+		f(func(a *API) { a.Hosts = []string{name} }, `apis[1].hosts[0] = "`+name+`"`+host)
+	}
+	f(func(a *API) { a.Hosts = []string{"*."} }, `apis[1].hosts[0] = "*."`+host)
+	f(func(a *API) { a.Hosts = []string{"b.org", ""} }, `apis[1].hosts[1]`+host)
+	// All problems at once.
+	f(func(a *API) { a.ID, a.Rate, a.ListenPath = "a@b", math.Inf(-1), "x" },
+		`apis[1].id = "a@b": an id without / ? # @ is wanted: it stands in the proxy's path; `+
+			`apis[1].listen_path = "x"`+path+`; apis[1].rate = -Inf: a finite number is wanted`)
+}
+
+func TestAPIChallenge(t *testing.T) {
+	f := func(realm, want string) {
+		t.Helper()
+		a := api("orders", "/")
+		a.Realm = realm
+		if got := string(mustAPIs(t, a).ByID("orders").Challenge()); got != want {
+			t.Errorf("realm %q: %s, want %s", realm, got, want)
+		}
+	}
+	f("sidekey", `Basic realm="sidekey", charset="UTF-8"`)
+	f("", `Basic realm="", charset="UTF-8"`)
+	f(`Ann's "shop"`, `Basic realm="Ann's \"shop\"", charset="UTF-8"`)
+	f(`a\b", x="y`, `Basic realm="a\\b\", x=\"y", charset="UTF-8"`)
+	f("Äpfel", `Basic realm="Äpfel", charset="UTF-8"`)
+}
+
+// A reload keeps what was used of the API-wide limits that it leaves alone.
+func TestAPIsKeepTheirLimits(t *testing.T) {
+	limited := api("orders", "/orders")
+	limited.Rate, limited.Per = 3, 60
+	before := mustAPIs(t, limited)
+	limiter.Admit(limiter.Now{}, limiter.Limits{API: before.ByID("orders").limit})
+
+	same := limited
+	same.Name = "renamed"
+	after, err := NewAPIs([]API{same}, before)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := after.ByID("orders").limit.State(limiter.Now{}).Remaining; got != 2 {
+		t.Errorf("%d remain after a reload", got)
+	}
+	for _, id := range []string{"orders", "other"} {
+		if got := mustAPIs(t, limited).ByID(id); (got == nil) != (id == "other") {
+			t.Errorf("%s: %v", id, got)
+		}
+	}
+	if new(APIs).ByID("x") != nil || (*APIs)(nil).ByID("x") != nil {
+		t.Error("an API out of nothing")
+	}
+}
+
+func TestAPIVersion(t *testing.T) {
+	versioned := api("orders", "/")
+	versioned.Versions, versioned.VersionHeader, versioned.DefaultVersion = []string{"v1", "v2"}, "x-api-version", "v1"
+	noDefault := versioned
+	noDefault.DefaultVersion = "v3"
+	f := func(a API, headers map[string][]string, want string, known bool) {
+		t.Helper()
+		got, ok := a.version(&Request{Headers: fakeHeaders(headers)})
+		if got != want || ok != known {
+			t.Errorf("%v: %q, %v; want %q, %v", headers, got, ok, want, known)
+		}
+	}
+	const name = "x-api-version"
+	f(versioned, nil, "v1", true)
+	f(versioned, map[string][]string{name: {"v1"}}, "v1", true)
+	f(versioned, map[string][]string{name: {"v2"}}, "v2", true)
+	f(versioned, map[string][]string{name: {"v3"}}, "", false)
+	f(versioned, map[string][]string{name: {"V1"}}, "", false)
+	f(versioned, map[string][]string{name: {""}}, "", false)
+	f(versioned, map[string][]string{name: {"v1 "}}, "", false)
+	f(versioned, map[string][]string{name: {"v1", "v2"}}, "", false)
+	f(versioned, map[string][]string{name: {"v1", "v1"}}, "", false)
+	f(versioned, map[string][]string{"other": {"v3"}}, "v1", true)
+	f(noDefault, nil, "", false)
+	f(noDefault, map[string][]string{name: {"v2"}}, "v2", true)
+	// Unversioned: the header means nothing.
+	f(api("orders", "/"), map[string][]string{name: {"v9", "v8"}}, "Default", true)
+	if v, ok := new(API).version(&Request{}); v != "" || !ok {
+		t.Errorf("%q, %v", v, ok)
+	}
+}
+
+// fakeHeaders are a request's headers by lower-case name.
+type fakeHeaders map[string][]string
+
+func (h fakeHeaders) Header(name string) (value []byte, count int) {
+	values := h[name]
+	if len(values) == 0 {
+		return nil, 0
+	}
+	return []byte(values[0]), len(values)
+}
+
+func TestGranted(t *testing.T) {
+	f := func(versions []string, version string, want bool) {
+		t.Helper()
+		if got := granted(versions, version); got != want {
+			t.Errorf("%q of %q: %v", version, versions, got)
+		}
+	}
+	f(nil, "v1", true)
+	f([]string{}, "v1", true)
+	f([]string{"v1"}, "v1", true)
+	f([]string{"v1", "v2"}, "v2", true)
+	f([]string{"v1"}, "v2", false)
+	f([]string{"v1"}, "V1", false)
+	f([]string{"v1"}, "v", false)
+	f([]string{"v1"}, "", false)
+}

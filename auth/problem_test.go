@@ -1,0 +1,82 @@
+package auth
+
+import (
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+func TestProblem(t *testing.T) {
+	f := func(p Problem, want string) {
+		t.Helper()
+		if got := p.String(); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+	f(Problem{Field: "rate", Value: "-1", Want: "more is wanted"}, "rate = -1: more is wanted")
+	f(Problem{Field: "rate", Want: "more is wanted"}, "rate: more is wanted")
+	f(Problem{Value: "null", Want: "more is wanted"}, "null: more is wanted")
+	f(Problem{Want: "more is wanted"}, "more is wanted")
+	f(Problem{Field: "a", Value: strings.Repeat("v", 81), Want: "x"}, "a = "+strings.Repeat("v", 80)+"…: x")
+}
+
+func TestClip(t *testing.T) {
+	f := func(s, want string) {
+		t.Helper()
+		got := clip(s)
+		if got != want || !utf8.ValidString(got) {
+			t.Errorf("%q: %q, want %q", s, got, want)
+		}
+	}
+	f("", "")
+	f(strings.Repeat("a", 80), strings.Repeat("a", 80))
+	f(strings.Repeat("a", 81), strings.Repeat("a", 80)+"…")
+	// No character is cut in two.
+	f(strings.Repeat("a", 79)+"ä", strings.Repeat("a", 79)+"…")
+	f(strings.Repeat("🔑", 21), strings.Repeat("🔑", 20)+"…")
+	f("aaa"+strings.Repeat("🔑", 20), "aaa"+strings.Repeat("🔑", 19)+"…")
+}
+
+// The table of reasons is that of the contract (section 3).
+func TestReasons(t *testing.T) {
+	f := func(r Reason, name string, status int, message string) {
+		t.Helper()
+		if r.String() != name || r.Status() != status || r.Message() != message {
+			t.Errorf("%v: %d %q, want %s: %d %q", r, r.Status(), r.Message(), name, status, message)
+		}
+	}
+	f(Pass, "pass", 200, "")
+	f(ProxyConfig, "proxy_config", 403, "Request metadata missing")
+	f(AmbiguousPath, "ambiguous_path", 403, "Path not allowed")
+	f(UnknownAPI, "unknown_api", 403, "API not found")
+	f(UnknownVersion, "unknown_version", 403, "This API version does not seem to exist")
+	f(NoCredentials, "no_credentials", 401, "Authorization field missing")
+	f(MalformedCredentials, "malformed_credentials", 400, "Attempted access with malformed header, header not in basic auth format")
+	f(TooManyFailures, "too_many_failures", 429, "Too many failed logins")
+	f(Busy, "busy", 429, "Too many logins in progress")
+	f(BadCredentials, "bad_credentials", 401, "User not authorised")
+	f(Inactive, "inactive", 403, "Key is inactive, please renew")
+	f(Expired, "expired", 401, "Key has expired, please renew")
+	f(APINotGranted, "api_not_granted", 403, "Access to this API has been disallowed")
+	f(URLNotGranted, "url_not_granted", 403, "Access to this resource has been disallowed")
+	f(RateExceeded, "rate", 429, "Rate Limit Exceeded")
+	f(QuotaExceeded, "quota", 403, "Quota exceeded")
+	f(APIRateExceeded, "api_rate", 429, "API Rate Limit Exceeded")
+	f(Unavailable, "unavailable", 503, "Not ready")
+	for r := ProxyConfig; r < Unavailable; r++ {
+		if r.Status() >= 500 || r.Status() < 400 {
+			t.Errorf("%v is answered with %d: Envoy lets requests through on 5xx", r, r.Status())
+		}
+	}
+}
+
+// Known from a real Tyk.
+func TestKeyHash(t *testing.T) {
+	n := Name{Org: "default", User: "alice"}
+	if got := n.KeyHash(); got != "92ac0f0f241412ec" {
+		t.Errorf("key hash %s", got)
+	}
+	if got := (Name{Org: "5e9d9544a1dcd60001d0ed20", User: "alice"}).KeyID(); got != "5e9d9544a1dcd60001d0ed20alice" {
+		t.Errorf("key id %s", got)
+	}
+}
