@@ -160,25 +160,24 @@ func findAPI(apis *APIs, r *Request) (*API, Reason) {
 	return api, Pass
 }
 
-// sameForAll reports whether readers that do less than normalPath, or more, would
-// see the path at the same API: those that compare what the client sent as it
-// stands, those that decode but leave dots and slashes, and those that drop
-// parameters (/orders;x=1) from the normal form. Proxies hand the client's path on as
-// it is, so the application behind may be any of them.
+// sameForAll reports whether readers that leave dot segments in the path, and readers
+// that drop parameters from it (/orders;x=1), would see it at the same API. Proxies hand
+// the client's path on as it is, so the application behind may be one of them.
 func (a *APIs) sameForAll(api *API, host, uri, normal []byte) bool {
 	raw := withoutQuery(uri)
-	if bytes.Equal(raw, normal) && bytes.IndexByte(raw, ';') < 0 {
-		return true // Fast path: nothing to read differently.
+	if sameReading(raw, normal) {
+		return true
 	}
 	var buf [512]byte
-	for _, reading := range [...][]byte{raw, decoded(buf[:0], raw)} {
-		if other, _ := a.find(host, reading); other != api {
-			return false
-		}
-	}
+	dotted, _ := a.find(host, unresolved(buf[:0], raw))
 	plain, _ := normalPath(buf[:0], withoutParameters(normal))
 	other, _ := a.find(host, plain)
-	return other == api
+	return dotted == api && other == api
+}
+
+// sameReading is the fast path of sameForAll: there is nothing to read differently.
+func sameReading(raw, normal []byte) bool {
+	return bytes.Equal(raw, normal) && bytes.IndexByte(raw, ';') < 0
 }
 
 // version returns the API version that r asks for, and whether there is such a one.
@@ -313,13 +312,13 @@ func (g *grant) narrow(api *API, r *Request, limits *limiter.Limits) Reason {
 // it at an allowed URL and the same endpoint too.
 func (g *grant) sameForAll(api *API, r *Request, normal []byte) bool {
 	raw := withoutQuery(r.URI)
-	if bytes.Equal(raw, normal) && bytes.IndexByte(raw, ';') < 0 {
-		return true // Fast path: nothing to read differently.
+	if sameReading(raw, normal) {
+		return true
 	}
-	var buf [512]byte
+	dotted := unresolved(nil, raw)
 	plain, _ := normalPath(nil, withoutParameters(normal))
 	want := g.endpoint(normal, r.Method, api)
-	for _, reading := range [...][]byte{raw, decoded(buf[:0], raw), plain} {
+	for _, reading := range [...][]byte{dotted, plain} {
 		if !under(reading, api.ListenPath) || !g.allowsURL(reading, r.Method, api) || g.endpoint(reading, r.Method, api) != want {
 			return false
 		}

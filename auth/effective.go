@@ -52,6 +52,7 @@ func Apply(s *Session, policies []*Policy, mergeTags bool) Effective {
 		Tags:     s.Tags,
 	}
 	e.block(s, policies)
+	e.every = len(policies) == 0 && len(s.AccessRights) == 0
 	policies = slices.DeleteFunc(slices.Clone(policies), func(p *Policy) bool { return p == nil })
 	e.applyLimits(policies)
 	e.applyRights(s, policies)
@@ -125,7 +126,6 @@ func (e *Effective) applyRights(s *Session, policies []*Policy) {
 		}
 		e.rights[id] = r
 	}
-	e.every = len(e.rights) == 0 && len(policies) == 0
 }
 
 // grant adds a policy's right to an API to those of the policies before it.
@@ -139,7 +139,7 @@ func (e *Effective) grant(p *Policy, id string, right Right) {
 			after.Versions = unite(before.Versions, right.Versions)
 		}
 		after.AllowedURLs = uniteURLs(before.AllowedURLs, right.AllowedURLs)
-		after.Endpoints = append(slices.Clone(before.Endpoints), right.Endpoints...)
+		after.Endpoints = uniteEndpoints(before.Endpoints, right.Endpoints)
 	}
 	var own limitSpec
 	switch {

@@ -71,14 +71,17 @@ func withoutQuery(uri []byte) []byte {
 	return path
 }
 
-// decoded writes path with its escapes decoded and nothing else changed to dst. The
-// escapes are valid: normalPath has read them.
-func decoded(dst, path []byte) []byte {
+// unresolved writes path to dst as normalPath would, but for its dot segments, which
+// stay. The escapes are valid: normalPath has read them.
+func unresolved(dst, path []byte) []byte {
 	for i := 0; i < len(path); i++ {
 		c := path[i]
 		if c == '%' {
 			c = byte(unhex(path[i+1])<<4 | unhex(path[i+2]))
 			i += 2
+		}
+		if c == '/' && len(dst) > 0 && dst[len(dst)-1] == '/' {
+			continue
 		}
 		dst = append(dst, c)
 	}

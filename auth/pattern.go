@@ -31,7 +31,12 @@ func compilePattern(text string) (pattern, error) {
 	case len(text) > maxPattern:
 		return pattern{}, fmt.Errorf("at most %d bytes are wanted, not %d", maxPattern, len(text))
 	}
+	// The first slash may be left out.
+	slash := strings.HasPrefix(text, "/")
 	if regexp.QuoteMeta(text) == text {
+		if !slash {
+			text = "/" + text
+		}
 		return pattern{literal: text}, nil
 	}
 	expression := segmentName.ReplaceAllLiteralString(text, `[^/]+`)
@@ -40,22 +45,22 @@ func compilePattern(text string) (pattern, error) {
 	if _, err := regexp.Compile(expression); err != nil {
 		return pattern{}, fmt.Errorf("a regular expression (RE2) is wanted: %w", err)
 	}
-	re, err := regexp.Compile(`^(?:` + expression + `)$`)
+	anchor := `^`
+	if !slash {
+		anchor = `^/?`
+	}
+	re, err := regexp.Compile(anchor + `(?:` + expression + `)$`)
 	return pattern{re: re}, err
 }
 
 // matches reports whether a path in normal form, which lies under the listen path,
-// matches as it is or without the listen path. Patterns may leave the first slash out.
+// matches as it is or without the listen path.
 func (p pattern) matches(path []byte, listenPath string) bool {
 	rest := path[len(strings.TrimSuffix(listenPath, "/")):]
-	return p.matchesOne(path) || p.matchesOne(rest)
-}
-
-func (p pattern) matchesOne(path []byte) bool {
 	if p.re == nil {
-		return string(path) == p.literal || len(path) > 0 && string(path[1:]) == p.literal
+		return string(path) == p.literal || string(rest) == p.literal
 	}
-	return p.re.Match(path) || len(path) > 0 && p.re.Match(path[1:])
+	return p.re.Match(path) || p.re.Match(rest)
 }
 
 // methods is a set of request methods, compared in any case. None is no method.

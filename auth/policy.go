@@ -170,6 +170,32 @@ func uniteURLs(a, b []AllowedURL) []AllowedURL {
 	return united
 }
 
+// uniteEndpoints joins the endpoints of two rights. Of the limits of one path and
+// method the higher counts.
+func uniteEndpoints(a, b []Endpoint) []Endpoint {
+	united := make([]Endpoint, 0, len(a)+len(b))
+	for _, e := range slices.Concat(a, b) {
+		i := slices.IndexFunc(united, func(u Endpoint) bool { return u.Path == e.Path })
+		if i < 0 {
+			e.Methods = slices.Clone(e.Methods)
+			united = append(united, e)
+			continue
+		}
+		for _, m := range e.Methods {
+			methods := united[i].Methods
+			j := slices.IndexFunc(methods, func(u EndpointMethod) bool { return strings.EqualFold(u.Name, m.Name) })
+			if j < 0 {
+				united[i].Methods = append(methods, m)
+				continue
+			}
+			higher := limitSpec{rate: methods[j].Limit.Rate, per: methods[j].Limit.Per}
+			higher.takeRate(limitSpec{rate: m.Limit.Rate, per: m.Limit.Per})
+			methods[j].Limit.Rate, methods[j].Limit.Per = higher.rate, higher.per
+		}
+	}
+	return united
+}
+
 // unite returns a with what it lacks of b, in order.
 func unite(a, b []string) []string {
 	united := slices.Clone(a)
