@@ -106,15 +106,17 @@ func (e *Effective) applyLimits(policies []*Policy) {
 
 func (e *Effective) applyRights(s *Session, policies []*Policy) {
 	e.rights = make(map[string]effectiveRight)
+	replaced := false
 	for _, p := range policies {
 		if !p.takesACL() {
 			continue
 		}
+		replaced = true
 		for id, right := range p.AccessRights {
 			e.grant(p, id, right)
 		}
 	}
-	if len(e.rights) > 0 {
+	if replaced {
 		e.shareScope()
 		return
 	}

@@ -64,7 +64,12 @@ func (p Partitions) any() bool { return p.Quota || p.RateLimit || p.ACL || p.Com
 func (p *Policy) takesRate() bool  { return p.Partitions.RateLimit || p.whole() }
 func (p *Policy) takesQuota() bool { return p.Partitions.Quota || p.whole() }
 func (p *Policy) takesACL() bool   { return p.Partitions.ACL || p.Partitions.PerAPI || p.whole() }
-func (p *Policy) whole() bool      { return !p.Partitions.any() && !p.Partitions.PerAPI }
+
+// whole reports whether all of the policy is taken: without partitions, and with all.
+func (p *Policy) whole() bool {
+	part := p.Partitions
+	return !part.PerAPI && (!part.any() || part.Quota && part.RateLimit && part.ACL)
+}
 
 // blocks reports whether sessions with the policy are refused.
 func (p *Policy) blocks() bool { return p.IsInactive || p.Active != nil && !*p.Active }
@@ -122,11 +127,17 @@ func (l *Limit) limits() limitSpec {
 	return limitSpec{l.Rate, l.Per, l.ThrottleInterval, l.ThrottleRetryLimit, l.Smoothing, l.QuotaMax, l.QuotaRenewalRate}
 }
 
-// takeRate puts the higher of two rates into l: the one with less time per request.
-// No limit is the highest.
+// takeRate puts the higher of two rates into l: the one with less time per request, and
+// of two alike the one that counts over the longer time. No limit is the highest.
 func (l *limitSpec) takeRate(o limitSpec) {
-	if !l.limitsRate() || o.limitsRate() && o.rate/o.per <= l.rate/l.per {
+	if !l.limitsRate() {
 		return
+	}
+	if o.limitsRate() {
+		ours, theirs := l.rate/l.per, o.rate/o.per
+		if theirs < ours || theirs == ours && o.per <= l.per {
+			return
+		}
 	}
 	l.rate, l.per = o.rate, o.per
 	l.throttleInterval, l.throttleRetries, l.smoothing = o.throttleInterval, o.throttleRetries, o.smoothing

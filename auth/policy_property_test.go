@@ -1,0 +1,239 @@
+package auth
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"sidekey/limiter"
+)
+
+// fakeLedger is a [Source] with one user and the [limiter.Ledger] of the user's
+// quotas, in memory.
+type fakeLedger struct {
+	mu     sync.Mutex
+	record Record
+	kept   map[string]limiter.Reservation
+}
+
+func (l *fakeLedger) Load(org, user string) (Record, []KeptQuota, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if org != l.record.Org || user != l.record.User {
+		return Record{}, nil, ErrNoUser
+	}
+	var kept []KeptQuota
+	for scope, r := range l.kept {
+		kept = append(kept, KeptQuota{scope, r})
+	}
+	return l.record, kept, nil
+}
+
+func (l *fakeLedger) Reserve(key limiter.QuotaKey, r limiter.Reservation, done func(error)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if r.Generation != l.record.Generation {
+		go done(limiter.ErrStale)
+		return
+	}
+	l.kept[key.Scope] = r
+	go done(nil)
+}
+
+// write stores a session; afresh also ends the quotas.
+func (l *fakeLedger) write(s Session, afresh bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.record.Session = s
+	if afresh {
+		l.record.Generation++
+		l.kept = make(map[string]limiter.Reservation)
+	}
+}
+
+// charged is what the model knows of one scope.
+type charged struct {
+	at   []int64 // admits that a rate has counted, since there is one
+	used int64   // admits that a quota has counted since the last write afresh
+}
+
+// In any order of edits of the session (afresh or not), edits of policies and
+// requests, a request is admitted only if the limits in force at that moment leave
+// room for it. Nothing renews: time moves by less than any period.
+func TestPolicyEditsNeverAdmitMore(t *testing.T) {
+	const period = 1_000_000 // seconds
+	apis, err := NewAPIs([]API{
+		{ID: "x", Org: "default", ListenPath: "/x", Realm: "r", Active: true},
+		{ID: "y", Org: "default", ListenPath: "/y", Realm: "r", Active: true},
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	limits := rapid.Custom(func(rt *rapid.T) *Limit {
+		return &Limit{
+			Rate: float64(rapid.IntRange(0, 5).Draw(rt, "rate")), Per: period,
+			QuotaMax: int64(rapid.IntRange(-1, 6).Draw(rt, "quota")), QuotaRenewalRate: period,
+		}
+	})
+	rights := func(rt *rapid.T) map[string]Right {
+		m := make(map[string]Right)
+		for _, id := range []string{"x", "y"} {
+			if rapid.IntRange(0, 2).Draw(rt, id) > 0 {
+				var r Right
+				if rapid.Bool().Draw(rt, "own") {
+					r.Limit = limits.Draw(rt, "limit")
+				}
+				m[id] = r
+			}
+		}
+		return m
+	}
+	policy := func(rt *rapid.T, id string) *Policy {
+		l := limits.Draw(rt, "policy")
+		return &Policy{
+			ID: id, OrgID: "default", AccessRights: rights(rt), IsInactive: rapid.IntRange(0, 9).Draw(rt, "inactive") == 0,
+			Rate: l.Rate, Per: l.Per, QuotaMax: l.QuotaMax, QuotaRenewalRate: l.QuotaRenewalRate,
+			Partitions: rapid.SampledFrom([]Partitions{{}, {}, {}, {PerAPI: true}, {ACL: true}, {RateLimit: true}, {Quota: true}, {ACL: true, RateLimit: true, Quota: true}}).Draw(rt, "partitions"),
+		}
+	}
+	session := func(rt *rapid.T) Session {
+		l := limits.Draw(rt, "session")
+		s := Session{OrgID: "default", Rate: l.Rate, Per: l.Per, QuotaMax: l.QuotaMax, QuotaRenewalRate: l.QuotaRenewalRate, AccessRights: rights(rt)}
+		for _, id := range []string{"A", "B"} {
+			if rapid.Bool().Draw(rt, "has "+id) {
+				s.ApplyPolicies = append(s.ApplyPolicies, id)
+			}
+		}
+		return s
+	}
+
+	rapid.Check(t, func(rt *rapid.T) {
+		ledger := &fakeLedger{kept: make(map[string]limiter.Reservation)}
+		policies := NewPolicies([]Policy{*policy(rt, "A"), *policy(rt, "B")})
+		ledger.record = Record{Org: "default", User: "alice", Generation: 1, Session: session(rt)}
+		d := NewDirectory(ledger, &Compiler{Ledger: ledger, Policies: policies})
+		now := limiter.Now{Mono: 1, Wall: 1_800_000_000 * int64(time.Second)}
+		c := NewChecker(d, &Settings{APIs: apis, QuotaWait: patience, AllowEmptyRights: true}, func() limiter.Now { return now })
+
+		model := make(map[string]*charged)
+		effective := func() *Effective {
+			s := ledger.record.Session
+			list, _ := policies.use(s.ApplyPolicies)
+			e := Apply(&s, list, false)
+			return &e
+		}
+		of := func(scope string) *charged {
+			if model[scope] == nil {
+				model[scope] = &charged{}
+			}
+			return model[scope]
+		}
+		// forget drops what a rate has counted where there is no such rate now: it is
+		// the one thing that an account does not take over.
+		forget := func() {
+			e := effective()
+			counts := map[string]bool{"": e.limits.limitsRate()}
+			for _, r := range e.rights {
+				if r.limit != nil {
+					counts[r.scope] = r.limit.limitsRate()
+				}
+			}
+			for scope, m := range model {
+				if !counts[scope] {
+					m.at = nil
+				}
+			}
+		}
+		forget()
+
+		rt.Repeat(map[string]func(*rapid.T){
+			"request": func(rt *rapid.T) {
+				id := rapid.SampledFrom([]string{"x", "y"}).Draw(rt, "api")
+				now.Mono += int64(time.Second)
+				now.Wall += int64(time.Second)
+				account, err := d.Find("default", []byte("alice"))
+				if err != nil {
+					rt.Fatal(err)
+				}
+				forget() // an account that nobody asked for was not compiled
+				api := apis.ByID(id)
+				at := now
+				v := c.admit(&at, c.Settings(), api, "", account, &Request{})
+				e := effective()
+				limit, scope, granted := e.limits, "", e.Grants(id)
+				if r, ok := e.rights[id]; ok && r.limit != nil {
+					limit, scope = *r.limit, r.scope
+				}
+				m := of(scope)
+				rateFull := limit.limitsRate() && len(m.at) > int(limit.rate)
+				quotaFull := limit.quotaMax > 0 && m.used >= limit.quotaMax
+				var want Reason
+				switch {
+				case e.Inactive:
+					want = Inactive
+				case !granted:
+					want = APINotGranted
+				case rateFull:
+					want = RateExceeded
+				case quotaFull:
+					want = QuotaExceeded
+				}
+				if v.Reason != want {
+					rt.Fatalf("API %s, scope %q, rate %v with %d admits, quota %d with %d: %v, want %v",
+						id, scope, limit.rate, len(m.at), limit.quotaMax, m.used, v.Reason, want)
+				}
+				if v.Reason == Pass {
+					if limit.limitsRate() {
+						m.at = append(m.at, now.Mono)
+					}
+					if limit.quotaMax > 0 {
+						m.used++
+					}
+				}
+			},
+			"edit the session": func(rt *rapid.T) {
+				afresh := rapid.Bool().Draw(rt, "afresh")
+				ledger.write(session(rt), afresh)
+				d.Publish("default", "alice")
+				if afresh {
+					clear(model)
+				}
+				if d.Live("default", "alice") != nil {
+					forget()
+				}
+			},
+			"edit a policy": func(rt *rapid.T) {
+				id := rapid.SampledFrom([]string{"A", "B"}).Draw(rt, "id")
+				policies.SetStored(id, policy(rt, id))
+			},
+			"delete a policy": func(rt *rapid.T) {
+				policies.SetStored(rapid.SampledFrom([]string{"A", "B"}).Draw(rt, "id"), nil)
+			},
+			"show": func(rt *rapid.T) {
+				e := effective()
+				r, kept, _ := ledger.Load("default", "alice")
+				for scope, q := range d.Quotas(r, kept, now) {
+					var used int64
+					if m := model[scope]; m != nil {
+						used = m.used
+					}
+					if q.Limit > 0 && q.Remaining != max(0, q.Limit-used) {
+						rt.Fatalf("scope %q shows %d of %d left after %d (%v)", scope, q.Remaining, q.Limit, used, slices.Sorted(maps.Keys(e.rights)))
+					}
+				}
+			},
+			"": func(rt *rapid.T) {
+				for scope, kept := range ledger.kept {
+					if used := of(scope).used; kept.Reserved < used {
+						rt.Fatal(fmt.Sprintf("scope %q: %d are kept and %d were admitted: a crash would give some twice", scope, kept.Reserved, used))
+					}
+				}
+			},
+		})
+	})
+}
