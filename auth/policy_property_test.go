@@ -133,20 +133,23 @@ func TestPolicyEditsNeverAdmitMore(t *testing.T) {
 			}
 			return model[scope]
 		}
-		// forget drops what a rate has counted where there is no such rate now: it is
-		// the one thing that an account does not take over.
+		// forget does what a new account does: it drops what a rate has counted where
+		// there is no such rate now, and of more admits than the new rate has only the
+		// last count under it.
 		forget := func() {
 			e := effective()
-			counts := map[string]bool{"": e.limits.limitsRate()}
+			limits := map[string]limitSpec{"": e.limits}
 			for _, r := range e.rights {
 				if r.limit != nil {
-					counts[r.scope] = r.limit.limitsRate()
+					limits[r.scope] = *r.limit
 				}
 			}
 			for scope, m := range model {
-				if !counts[scope] {
-					m.at = nil
+				most := 0
+				if l := limits[scope]; l.limitsRate() {
+					most = int(l.rate)
 				}
+				m.at = m.at[max(0, len(m.at)-most):]
 			}
 		}
 		forget()
@@ -170,7 +173,7 @@ func TestPolicyEditsNeverAdmitMore(t *testing.T) {
 					limit, scope = *r.limit, r.scope
 				}
 				m := of(scope)
-				rateFull := limit.limitsRate() && len(m.at) > int(limit.rate)
+				rateFull := limit.limitsRate() && len(m.at) >= int(limit.rate)
 				quotaFull := limit.quotaMax > 0 && m.used >= limit.quotaMax
 				var want Reason
 				switch {

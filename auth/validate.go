@@ -104,7 +104,7 @@ func (s *Session) Validate(rules Rules, now int64) (warnings []string, err error
 	checkExpiryAction(&ps, s.PostExpiryAction, s.PostExpiryGracePeriod)
 	checkRights(&ps, s.AccessRights, s.OrgID, rules)
 	s.checkPolicies(&ps, rules)
-	s.checkNotYet(&ps)
+	checkNotYet(&ps, s.HMACEnabled)
 	ps.sort()
 	return append(warnings, s.notYet()...), ps.err()
 }
@@ -212,10 +212,9 @@ func checkExpiryAction(ps *Problems, action string, grace int64) {
 
 // checkNotYet refuses what would narrow a right and is not enforced: leaving it out
 // silently would open what the writer meant to close.
-func (s *Session) checkNotYet(ps *Problems) {
-	const want = "not enforced by this version, so it is refused"
-	if s.HMACEnabled {
-		*ps = append(*ps, Problem{Field: "hmac_enabled", Value: "true", Want: want})
+func checkNotYet(ps *Problems, hmacEnabled bool) {
+	if hmacEnabled {
+		ps.addNumber("hmac_enabled", true, "not enforced by this version, so it is refused")
 	}
 }
 
@@ -228,6 +227,7 @@ func (s *Session) notYet() (warnings []string) {
 		{"throttle_interval", s.ThrottleInterval > 0 && s.ThrottleRetryLimit > 0},
 		{"smoothing", s.Smoothing != nil && s.Smoothing.Enabled},
 		{"monitor.trigger_limits", len(s.Monitor.TriggerLimits) > 0},
+		{"enable_detailed_recording", s.EnableDetailedRecording},
 	} {
 		if f.set {
 			warnings = append(warnings, f.name+": kept, not acted on by this version")
