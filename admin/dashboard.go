@@ -18,6 +18,7 @@ type keyData struct {
 	KeyID    string       `json:"key_id"`
 	Data     auth.Session `json:"data"`
 	KeyHash  string       `json:"key_hash"`
+	State    string       `json:"state,omitempty"` // in lists: active, expired, or why it is inactive
 }
 
 func dashboardKey(u found) keyData {
@@ -185,7 +186,9 @@ func (c *call) dashboardDetailed() error {
 		case err != nil:
 			return err
 		}
-		answer.Keys = append(answer.Keys, dashboardKey(u))
+		key := dashboardKey(u)
+		key.State = u.state()
+		answer.Keys = append(answer.Keys, key)
 	}
 	c.send(fasthttp.StatusOK, answer)
 	return nil

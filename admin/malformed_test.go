@@ -66,7 +66,7 @@ func TestMalformedSessions(t *testing.T) {
 	f(`{"alias":"a\u0001"}`, `alias = "a\x01": text without the control character U+0001 is wanted`)
 	f(`{"alias":"a\u202eb"}`, `alias = "a\u202eb": text without the control character U+202E is wanted`)
 	f("{\"alias\":\"\xff\"}", `alias: invalid UTF-8 at byte 10`)
-	f(`{"alias":"\ud800"}`, "alias: invalid surrogate pair `\\ud800\"}` in string at byte 10")
+	f(`{"alias":"\ud800"}`, "alias: invalid surrogate pair in string at byte 10")
 	f(`{"alias":"`+strings.Repeat("a", 1025)+`"}`, `alias = "`+strings.Repeat("a", 79)+`…: at most 1024 bytes are wanted, not 1025`)
 	f("{\"\xff\":1}", `invalid UTF-8 at byte 2`)
 	f(`{"meta_data":{"a\u0000":1}}`, "meta_data.a\\x00 = \"a\\x00\": text without the control character U+0000 is wanted")

@@ -57,7 +57,7 @@ func TestPolicies(t *testing.T) {
 	ask("POST", "/tyk/keys/alice", `{"apply_policies":["gold"],"basic_auth_data":{"password":"pw"}}`, 200, "added")
 	ask("DELETE", "/tyk/policies/gold", "", 409, `1 users have policy`)
 	ask("DELETE", "/tyk/policies/gold?force=1", "", 200, `{"key":"gold","status":"ok","action":"deleted"}`+"\n")
-	ask("GET", "/tyk/keys/alice", "", 200, `"is_inactive":true`)
+	ask("GET", "/tyk/keys/alice", "", 200, `"apply_policies":["gold"]`)
 	ask("POST", "/api/portal/policies", `{"name":"without an id","org_id":"default"}`, 200, `{"Status":"OK","Message":"`)
 
 	// One that stands in the file is the file's.

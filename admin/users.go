@@ -15,6 +15,20 @@ import (
 // and its password taken out.
 type found struct {
 	auth.Record
+	blocked string // by which policy, and why; "" = by none
+}
+
+// state tells people whether the user is let in, and why not.
+func (u found) state() string {
+	switch expires := u.Session.Expires; {
+	case u.blocked != "":
+		return "inactive: " + u.blocked
+	case u.Session.IsInactive:
+		return "inactive"
+	case expires > 0 && expires <= time.Now().Unix():
+		return "expired"
+	}
+	return "active"
 }
 
 // write is one request that writes a session: its body, checked and ready.
@@ -227,12 +241,15 @@ func (c *call) show(r auth.Record, kept []auth.KeptQuota) found {
 	s.BasicAuth.Password = ""
 	e := c.Directory.Effective(s)
 	e.Show(s, quotas)
+	if e.Why != "" {
+		c.warn([]string{"inactive: " + e.Why})
+	}
 	if s.QuotaRenews == 0 && s.QuotaRenewalRate > 0 {
 		// No period has begun. Tyk shows what its end would be had it begun at the write.
 		written, _ := strconv.ParseInt(s.LastUpdated, 10, 64)
 		s.QuotaRenews = written + min(s.QuotaRenewalRate, 1<<40)
 	}
-	return found{r}
+	return found{Record: r, blocked: e.Why}
 }
 
 // name returns the user that the path and the query name.

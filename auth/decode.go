@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -59,7 +60,8 @@ func decode(body []byte, v any) error {
 	}
 	var syntactic *jsontext.SyntacticError
 	if errors.As(err, &syntactic) {
-		field, what := fieldPath(syntactic.JSONPointer), fmt.Sprint(syntactic.Err)
+		// What the parser quotes is a part of the input, which may be a password.
+		field, what := fieldPath(syntactic.JSONPointer), quoted.ReplaceAllString(fmt.Sprint(syntactic.Err), "")
 		if isSecret(field) && !errors.Is(syntactic.Err, jsontext.ErrDuplicateName) {
 			what = "no valid JSON" // the text of the error holds a part of the value
 		}
@@ -105,6 +107,8 @@ func readFloat(in *jsontext.Decoder, to *float64) error {
 	}
 	return nil
 }
+
+var quoted = regexp.MustCompile(" `[^`]*`")
 
 func semanticProblem(e *json.SemanticError, body []byte) Problem {
 	p := Problem{Field: fieldPath(e.JSONPointer), Want: wantedKind(e.GoType) + " is wanted"}

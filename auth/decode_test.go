@@ -134,7 +134,7 @@ func TestT80DuplicatesAndBrokenText(t *testing.T) {
 	f("{\"meta_data\":{\"a\xfe\":1}}", `meta_data: invalid UTF-8 at byte 16`)
 	f(`{"alias":"a`+"\n"+`b"}`, `alias: invalid character '\n' in string (expecting non-control character) at byte 11`)
 	f("{\"alias\":\"a\x00b\"}", `alias: invalid character '\x00' in string (expecting non-control character) at byte 11`)
-	f(`{"alias":"\x41"}`, "alias: invalid escape sequence `\\x` in string at byte 10")
+	f(`{"alias":"\x41"}`, "alias: invalid escape sequence in string at byte 10")
 
 	// Names are compared byte for byte: another case is another name.
 	s, unknown, err := DecodeSession([]byte(`{"RATE":1,"Rate":2,"rate":3,"rAte":4,"ACCESS_RIGHTS":{}}`))

@@ -22,6 +22,8 @@ type Effective struct {
 	rights map[string]effectiveRight
 	every  bool // no rights anywhere: every API of the org
 
+	rateTaken, quotaTaken bool // limits are of policies that grant nothing, not the session's
+
 	Tags     []string
 	MetaData map[string]jsontext.Value
 }
@@ -80,27 +82,34 @@ func (e *Effective) block(s *Session, policies []*Policy) {
 	}
 }
 
-// applyLimits gathers the limits that hold where a right has none of its own: of the
-// policies that take part in them, the best; without any, the session's.
+// applyLimits puts the limits of policies that grant nothing themselves in the place of
+// the session's: they hold for every API.
 func (e *Effective) applyLimits(policies []*Policy) {
-	rate, quota := false, false
 	for _, p := range policies {
-		if p.takesRate() {
-			if rate {
-				e.limits.takeRate(p.limits())
-			} else {
-				e.limits.setRate(p.limits())
-			}
-			rate = true
+		if !p.takesACL() {
+			e.limits.take(p, &e.rateTaken, &e.quotaTaken)
 		}
-		if p.takesQuota() {
-			if quota {
-				e.limits.takeQuota(p.limits())
-			} else {
-				e.limits.setQuota(p.limits())
-			}
-			quota = true
+	}
+}
+
+// take puts the parts of a policy that it takes part with into l: instead of what is
+// there for the first, the better of both for each that follows.
+func (l *limitSpec) take(p *Policy, rate, quota *bool) {
+	if p.takesRate() {
+		if *rate {
+			l.takeRate(p.limits())
+		} else {
+			l.setRate(p.limits())
 		}
+		*rate = true
+	}
+	if p.takesQuota() {
+		if *quota {
+			l.takeQuota(p.limits())
+		} else {
+			l.setQuota(p.limits())
+		}
+		*quota = true
 	}
 }
 
@@ -113,27 +122,31 @@ func (e *Effective) applyRights(s *Session, policies []*Policy) {
 		}
 		replaced = true
 		for id, right := range p.AccessRights {
-			e.grant(p, id, right)
+			e.grant(id, right)
 		}
 	}
-	if replaced {
-		e.shareScope()
+	if !replaced {
+		for id, right := range s.AccessRights {
+			r := effectiveRight{Right: right}
+			if !right.Limit.empty() {
+				limit := right.Limit.limits()
+				r.limit, r.scope = &limit, "api:"+id
+			}
+			e.rights[id] = r
+		}
 		return
 	}
-	for id, right := range s.AccessRights {
-		r := effectiveRight{Right: right}
-		if right.Limit != nil {
-			limit := right.Limit.limits()
-			r.limit, r.scope = &limit, "api:"+id
-		}
-		e.rights[id] = r
+	for id, right := range e.rights {
+		right.limit, right.scope = e.limitOf(id, policies)
+		e.rights[id] = right
 	}
+	e.shareScope()
 }
 
 // grant adds a policy's right to an API to those of the policies before it.
-func (e *Effective) grant(p *Policy, id string, right Right) {
+func (e *Effective) grant(id string, right Right) {
 	before, granted := e.rights[id]
-	after := effectiveRight{Right: right, limit: before.limit, scope: before.scope}
+	after := effectiveRight{Right: right}
 	if granted {
 		if len(before.Versions) == 0 || len(right.Versions) == 0 {
 			after.Versions = nil
@@ -143,48 +156,63 @@ func (e *Effective) grant(p *Policy, id string, right Right) {
 		after.AllowedURLs = uniteURLs(before.AllowedURLs, right.AllowedURLs)
 		after.Endpoints = uniteEndpoints(before.Endpoints, right.Endpoints)
 	}
-	var own limitSpec
-	switch {
-	case p.Partitions.PerAPI && right.Limit != nil:
-		own = right.Limit.limits()
-	case p.Partitions.PerAPI, p.whole():
-		own = p.limits()
-	default:
-		e.rights[id] = after // the limits are other policies' or the session's business
-		return
-	}
-	if after.limit != nil {
-		merged := *after.limit
-		merged.takeRate(own)
-		merged.takeQuota(own)
-		own = merged
-	}
-	after.limit = &own
-	switch {
-	case p.Partitions.PerAPI:
-		after.scope = "api:" + id
-	case strings.HasPrefix(after.scope, "policy:"):
-		after.scope += "," + p.ID
-	case after.scope == "":
-		after.scope = "policy:" + p.ID
-	}
 	e.rights[id] = after
 }
 
-// shareScope lets all rights share one bucket where the same policies grant them all.
+// limitOf returns the limit of an API and its scope: what the policies that grant it say
+// of rate and quota, together with those that grant nothing. nil: none of those that
+// grant it says anything, so the limits of the session hold.
+func (e *Effective) limitOf(id string, policies []*Policy) (limit *limitSpec, scope string) {
+	own, rate, quota := e.limits, e.rateTaken, e.quotaTaken
+	var ids []string
+	perAPI := false
+	for _, p := range policies {
+		right, grants := p.AccessRights[id]
+		grants = grants && p.takesACL()
+		switch {
+		case grants && !right.Limit.empty() && (p.Partitions.PerAPI || p.whole()):
+			q := *p // as if the policy had the right's limit
+			q.setLimits(right.Limit.limits())
+			own.take(&q, &rate, &quota)
+			perAPI = true
+		case grants && (p.takesRate() || p.takesQuota()):
+			own.take(p, &rate, &quota)
+			ids = append(ids, p.ID)
+			perAPI = perAPI || p.Partitions.PerAPI
+		}
+	}
+	switch {
+	case perAPI:
+		return &own, "api:" + id
+	case len(ids) > 0:
+		return &own, "policy:" + strings.Join(ids, ",")
+	}
+	return nil, ""
+}
+
+// shareScope lets all rights share one bucket where the same policies grant them all,
+// and otherwise gives the session itself, which then nothing is charged to, the best.
 func (e *Effective) shareScope() {
-	scopes := make(map[string]bool)
+	scopes := make(map[string]*limitSpec)
 	for _, r := range e.rights {
-		scopes[r.scope] = true
-	}
-	if len(scopes) != 1 {
-		return
-	}
-	for id, r := range e.rights {
-		if !strings.HasPrefix(r.scope, "policy:") {
+		if r.limit == nil {
 			return
 		}
-		e.limits = *r.limit
+		scopes[r.scope] = r.limit
+	}
+	first := true
+	for _, limit := range scopes {
+		if first {
+			e.limits, first = *limit, false
+			continue
+		}
+		e.limits.takeRate(*limit)
+		e.limits.takeQuota(*limit)
+	}
+	for id, r := range e.rights {
+		if len(scopes) != 1 || !strings.HasPrefix(r.scope, "policy:") {
+			return
+		}
 		r.limit, r.scope = nil, ""
 		e.rights[id] = r
 	}
@@ -219,8 +247,9 @@ func (e *Effective) Grants(api string) bool {
 
 // Show puts what is in force into a session that is to be shown: limits, rights with
 // their own limits and scopes, tags and metadata. quotas are the live states by scope.
+// is_inactive stays the session's own: a client that writes back what it has read must
+// not make a policy's state the user's (see Why).
 func (e *Effective) Show(s *Session, quotas map[string]limiter.QuotaState) {
-	s.IsInactive = e.Inactive
 	s.HMACEnabled = e.HMAC
 	s.Tags, s.MetaData = e.Tags, e.MetaData
 	l := e.limits

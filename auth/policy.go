@@ -61,8 +61,10 @@ type Partitions struct {
 // any reports whether the policy is partitioned.
 func (p Partitions) any() bool { return p.Quota || p.RateLimit || p.ACL || p.Complexity }
 
-func (p *Policy) takesRate() bool  { return p.Partitions.RateLimit || p.whole() }
-func (p *Policy) takesQuota() bool { return p.Partitions.Quota || p.whole() }
+func (p *Policy) takesRate() bool {
+	return p.Partitions.RateLimit || p.Partitions.PerAPI || p.whole()
+}
+func (p *Policy) takesQuota() bool { return p.Partitions.Quota || p.Partitions.PerAPI || p.whole() }
 func (p *Policy) takesACL() bool   { return p.Partitions.ACL || p.Partitions.PerAPI || p.whole() }
 
 // whole reports whether all of the policy is taken: without partitions, and with all.
@@ -120,8 +122,20 @@ func (p *Policy) limits() limitSpec {
 	return limitSpec{p.Rate, p.Per, p.ThrottleInterval, p.ThrottleRetryLimit, p.Smoothing, p.QuotaMax, p.QuotaRenewalRate}
 }
 
+func (p *Policy) setLimits(l limitSpec) {
+	p.Rate, p.Per, p.ThrottleInterval, p.ThrottleRetryLimit, p.Smoothing = l.rate, l.per, l.throttleInterval, l.throttleRetries, l.smoothing
+	p.QuotaMax, p.QuotaRenewalRate = l.quotaMax, l.renewal
+}
+
 func (s *Session) limits() limitSpec {
 	return limitSpec{s.Rate, s.Per, s.ThrottleInterval, s.ThrottleRetryLimit, s.Smoothing, s.QuotaMax, s.QuotaRenewalRate}
+}
+
+// empty reports whether a right has no limit of its own. Tyk writes an object full of
+// zeros there, and takes it for none: it must not lift the limits of the session.
+func (l *Limit) empty() bool {
+	return l == nil || l.Rate == 0 && l.Per == 0 && l.QuotaMax == 0 && l.QuotaRenewalRate == 0 &&
+		l.ThrottleInterval == 0 && l.ThrottleRetryLimit == 0 && (l.Smoothing == nil || !l.Smoothing.Enabled)
 }
 
 func (l *Limit) limits() limitSpec {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"strings"
@@ -134,9 +133,7 @@ func firstLines(text string) string {
 func TestBrokenFile(t *testing.T) {
 	content := wholeDatabase(t, 40)
 	used := lastUsed(content)
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 1))
+	random := newRandom(t)
 	const page = 4096
 	pages := used/page + 1
 	f := func(what string, change func(b []byte)) {

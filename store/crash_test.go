@@ -3,7 +3,6 @@ package store
 import (
 	"bufio"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"strings"
@@ -73,9 +72,7 @@ func writeUntilKilled(args []string) int {
 func TestCrash(t *testing.T) {
 	path := newPath(t)
 	mustClose(t, mustOpen(t, path))
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 2))
+	random := newRandom(t)
 
 	type state struct{ tried, acked, reserved, generation int }
 	states := make(map[string]*state)

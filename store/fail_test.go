@@ -1,6 +1,7 @@
 package store
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"sidekey/auth"
 	"sidekey/limiter"
@@ -228,6 +230,66 @@ func TestReopenWithoutFile(t *testing.T) {
 	want(t, "readiness", s.Ready(), auth.ErrStoreDown)
 	if _, err := os.Lstat(path); err == nil {
 		t.Error("an empty file was made in the place of the database: a restart will refuse it")
+	}
+}
+
+// Where bbolt panics on its way back out of a commit that failed, it never lets go of its
+// own locks. Nobody waits for them for ever: neither the write, nor those who read, nor
+// who closes the store.
+func TestPanicInFailedCommit(t *testing.T) {
+	path := newPath(t)
+	s, err := Open(path, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, record("default", "alice", "before"))
+	spoilFreelist(t, path)
+	breakFile(t, path)
+	alice := record("default", "alice", "lost")
+	soon := func(what string, f func()) {
+		t.Helper()
+		done := make(chan struct{})
+		go func() { defer close(done); f() }()
+		select {
+		case <-done:
+		case <-time.After(5 * time.Second):
+			t.Fatalf("%s hangs", what)
+		}
+	}
+	soon("the write", func() {
+		if _, err := s.Update("default", "alice", func(*auth.Record) (*auth.Record, error) { return &alice, nil }); err == nil {
+			t.Error("the write that fails is a success")
+		}
+	})
+	soon("reading", func() { s.Load("default", "alice") })
+	soon("readiness", func() { s.Ready() })
+	soon("another write", func() {
+		s.Update("default", "bob", func(*auth.Record) (*auth.Record, error) { return &alice, nil })
+	})
+	soon("closing", func() { s.Close() })
+}
+
+// spoilFreelist overwrites the kind of the page that holds bbolt's list of free pages.
+func spoilFreelist(t *testing.T, path string) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var metas [2 * 4096]byte
+	if _, err := f.ReadAt(metas[:], 0); err != nil {
+		t.Fatal(err)
+	}
+	// Behind the header of a page: magic, version, page size, flags, root, freelist, …
+	const freelist, transaction = 16 + 16 + 16, 16 + 16 + 16 + 16
+	newest := metas[:4096]
+	if other := metas[4096:]; binary.NativeEndian.Uint64(other[transaction:]) > binary.NativeEndian.Uint64(newest[transaction:]) {
+		newest = other
+	}
+	page := int64(binary.NativeEndian.Uint64(newest[freelist:]))
+	if _, err := f.WriteAt([]byte{0xff, 0xff}, page*4096+8); err != nil {
+		t.Fatal(err)
 	}
 }
 

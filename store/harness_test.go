@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -55,6 +56,20 @@ func TestMain(m *testing.M) {
 		code = 1
 	}
 	os.Exit(code)
+}
+
+var seedFlag = flag.Uint64("seed", 0, "do again what a test did at random: the seed that it has logged")
+
+// newRandom returns a source of random numbers, and logs what it takes to have the same
+// ones again.
+func newRandom(t testing.TB) *rand.Rand {
+	t.Helper()
+	seed := *seedFlag
+	if seed == 0 {
+		seed = uint64(time.Now().UnixNano())
+	}
+	t.Logf("-seed %d", seed)
+	return rand.New(rand.NewPCG(seed, 1))
 }
 
 // patience is how long anything may take that normally takes milliseconds.
