@@ -202,7 +202,7 @@ func (a *API) version(r *Request) (version string, known bool) {
 
 func credentials(r *Request, buf *CredentialBuffer) (Credentials, Reason, Malformed) {
 	switch {
-	case r.AuthorizationCount == 0:
+	case r.AuthorizationCount == 0, r.AuthorizationCount == 1 && len(r.Authorization) == 0:
 		return Credentials{}, NoCredentials, ""
 	case r.AuthorizationCount > 1:
 		return Credentials{}, MalformedCredentials, notBasic
@@ -217,7 +217,7 @@ func credentials(r *Request, buf *CredentialBuffer) (Credentials, Reason, Malfor
 // authenticate returns the account that the credentials belong to.
 func (c *Checker) authenticate(now *limiter.Now, s *Settings, org string, given Credentials) (*Account, Reason) {
 	account, err := c.directory.Find(org, given.User)
-	if err == nil && account.remembered.knows(given.Password, now.Mono) {
+	if err == nil && s.VerifiedTTL > 0 && account.remembered.knows(given.Password, now.Mono) {
 		return account, Pass // Fast path: no hash, no lock.
 	}
 	if err != nil && !errors.Is(err, ErrNoUser) && !errors.Is(err, ErrDamaged) {

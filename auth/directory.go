@@ -89,7 +89,6 @@ func (d *Directory) Find(org string, user []byte) (*Account, error) {
 		if a := e.account.Load(); a.current() {
 			return a, nil
 		}
-		d.refresh(org, user, true)
 	}
 	return d.load(hash, org, user)
 }
@@ -138,20 +137,23 @@ func (d *Directory) find(hash uint64, org string, user []byte) *entry {
 	return nil
 }
 
+// load returns the account of a user who is not active, or whose account was compiled
+// from policies that have changed since.
 func (d *Directory) load(hash uint64, org string, user []byte) (*Account, error) {
 	lock := &d.loading[hash%uint64(len(d.loading))]
 	lock.Lock()
 	defer lock.Unlock()
-	if e := d.find(hash, org, user); e != nil {
-		return e.account.Load(), nil
+	for {
+		var before *Account
+		if e := d.find(hash, org, user); e != nil {
+			if before = e.account.Load(); before.current() {
+				return before, nil
+			}
+		}
+		if err := d.compileLocked(hash, org, user, before, true); err != nil {
+			return nil, err
+		}
 	}
-	record, kept, err := d.source.Load(org, string(user))
-	if err != nil {
-		return nil, err
-	}
-	account := d.compiler.Load().Compile(record, kept, nil)
-	d.insert(hash, account)
-	return account, nil
 }
 
 // Publish makes what the store has committed of one user the state that every check
@@ -171,30 +173,48 @@ func (d *Directory) SetCompiler(c *Compiler) {
 	}
 }
 
-// refresh loads an active user again. What cannot be loaded is dropped: the next
-// check will be told why.
+// refresh loads an active user again.
 func (d *Directory) refresh(org string, user []byte, keepPassword bool) {
 	hash := d.hash(org, user)
 	lock := &d.loading[hash%uint64(len(d.loading))]
 	lock.Lock()
 	defer lock.Unlock()
-	e := d.find(hash, org, user)
-	if e == nil {
-		return
+	if e := d.find(hash, org, user); e != nil {
+		// What cannot be loaded is dropped: the next check will be told why.
+		_ = d.compileLocked(hash, org, user, e.account.Load(), keepPassword)
 	}
-	before := e.account.Load()
-	record, kept, err := d.source.Load(org, string(user))
-	if err != nil {
-		d.replace(hash, before, nil)
-		before.close()
-		return
+}
+
+// compileLocked compiles a user's record and puts the account in the place of before
+// (nil: there was none). The lock of the user's hash is held.
+func (d *Directory) compileLocked(hash uint64, org string, user []byte, before *Account, keepPassword bool) error {
+	for {
+		record, kept, err := d.source.Load(org, string(user))
+		if err != nil {
+			if before != nil {
+				d.replace(hash, before, nil)
+				before.close()
+			}
+			return err
+		}
+		compiler := d.compiler.Load()
+		after := compiler.Compile(record, kept, before)
+		if before == nil {
+			d.insert(hash, after)
+		} else {
+			if keepPassword && before.generation == after.generation && before.hash == after.hash {
+				after.remembered.key = before.remembered.key
+				after.remembered.last.Store(before.remembered.last.Load())
+			}
+			d.replace(hash, before, after)
+		}
+		// SetCompiler goes over the accounts that are there when it is called: one that was
+		// being compiled then has to notice by itself.
+		if d.compiler.Load() == compiler {
+			return nil
+		}
+		before, keepPassword = after, true
 	}
-	after := d.compiler.Load().Compile(record, kept, before)
-	if keepPassword && before.generation == after.generation && before.hash == after.hash {
-		after.remembered.key = before.remembered.key
-		after.remembered.last.Store(before.remembered.last.Load())
-	}
-	d.replace(hash, before, after)
 }
 
 // Active returns how many accounts are held.

@@ -120,14 +120,17 @@ func (s *Session) checkPolicies(ps *Problems, rules Rules) {
 		switch {
 		case p == nil:
 			ps.add(at, id, "a policy that exists is wanted: %s", rules.Policies.names(s.OrgID))
-			return
+			continue
 		case p.OrgID != s.OrgID:
 			ps.add(at, id, "a policy of org_id %q is wanted: %s", s.OrgID, rules.Policies.names(s.OrgID))
-			return
+			continue
 		}
 		perAPI = perAPI || p.Partitions.PerAPI
 		partitioned = partitioned || p.Partitions.any()
 		policies = append(policies, p)
+	}
+	if len(policies) < len(s.ApplyPolicies) {
+		return // what they come to together cannot be told
 	}
 	if perAPI && partitioned {
 		*ps = append(*ps, Problem{Field: "apply_policies", Want: "policies with partitions.per_api are wanted without others that are partitioned"})

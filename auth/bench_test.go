@@ -1,0 +1,191 @@
+package auth
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"sidekey/limiter"
+)
+
+// Benchmarks of the steps that a warm check is made of, each over many users: what is
+// measured with one user is measured out of the cache of the processor.
+
+const benchUsers = 10_000
+
+// benchWorld has that many active users, whose passwords are remembered, and a request
+// of each.
+func benchWorld(b *testing.B) (*world, []*Request) {
+	orders := api("orders", "/orders", "example.org")
+	w := newWorld(b, orders, api("root", "/"))
+	requests := make([]*Request, benchUsers)
+	distinct := make(map[string]bool)
+	for i := range requests {
+		user, password := fmt.Sprintf("user-%d", i), fmt.Sprintf("password-%d", i)
+		w.put("default", user, password, func(s *Session) {
+			s.Rate, s.Per, s.QuotaMax = 1e6, 1, 1_000_000_000
+			s.AccessRights = map[string]Right{"orders": {}, "root": {}}
+		})
+		r := request(user, password)
+		r.URI = []byte("/orders/1")
+		if v := w.check(r); v.Reason != Pass || v.Account.User() != user {
+			b.Fatal(v.Reason)
+		}
+		requests[i] = r
+		distinct[string(r.Authorization)] = true
+	}
+	for range 10 { // until blocks of the quotas are reserved for the traffic there is
+		for _, r := range requests {
+			w.clock.pass(10)
+			w.check(r)
+		}
+	}
+	if len(distinct) != benchUsers || w.directory.Active() != benchUsers || w.hash.count.Load() != benchUsers {
+		b.Fatalf("%d distinct users, %d active, %d hashes", len(distinct), w.directory.Active(), w.hash.count.Load())
+	}
+	b.Cleanup(func() {
+		if got := w.hash.count.Load(); got != benchUsers {
+			b.Errorf("%d hashes: passwords were not remembered", got)
+		}
+	})
+	b.ReportAllocs()
+	b.ResetTimer()
+	return w, requests
+}
+
+// accounts returns the credentials and the account of each request.
+func benchAccounts(b *testing.B, w *world, requests []*Request) (given []Credentials, accounts []*Account) {
+	seen := make(map[*Account]bool)
+	for _, r := range requests {
+		c, malformed := ParseBasic(r.Authorization, new(CredentialBuffer))
+		a := w.directory.Live("default", string(c.User))
+		if malformed != "" || a == nil {
+			b.Fatal(malformed, a)
+		}
+		given, accounts = append(given, c), append(accounts, a)
+		seen[a] = true
+	}
+	if len(seen) != benchUsers {
+		b.Fatalf("%d accounts", len(seen))
+	}
+	return given, accounts
+}
+
+func BenchmarkFindAPI(b *testing.B) {
+	w, requests := benchWorld(b)
+	apis := w.checker.Settings().APIs
+	for i := 0; b.Loop(); i++ {
+		if a, reason := findAPI(apis, requests[i%benchUsers]); reason != Pass || a.ID != "orders" {
+			b.Fatal(reason)
+		}
+	}
+}
+
+func BenchmarkParseBasic(b *testing.B) {
+	_, requests := benchWorld(b)
+	for i := 0; b.Loop(); i++ {
+		var buf CredentialBuffer
+		if _, malformed := ParseBasic(requests[i%benchUsers].Authorization, &buf); malformed != "" {
+			b.Fatal(malformed)
+		}
+	}
+}
+
+func BenchmarkLookup(b *testing.B) {
+	w, requests := benchWorld(b)
+	given, _ := benchAccounts(b, w, requests)
+	for i := 0; b.Loop(); i++ {
+		if _, err := w.directory.Find("default", given[i%benchUsers].User); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkRemembered(b *testing.B) {
+	w, requests := benchWorld(b)
+	given, accounts := benchAccounts(b, w, requests)
+	mono := w.clock.mono.Load()
+	for i := 0; b.Loop(); i++ {
+		if !accounts[i%benchUsers].remembered.knows(given[i%benchUsers].Password, mono) {
+			b.Fatal("not remembered")
+		}
+	}
+}
+
+func BenchmarkRights(b *testing.B) {
+	w, requests := benchWorld(b)
+	_, accounts := benchAccounts(b, w, requests)
+	orders := w.checker.Settings().APIs.ByID("orders")
+	for i := 0; b.Loop(); i++ {
+		if g := accounts[i%benchUsers].grantOf(orders, true); g == nil || !granted(g.versions, "Default") {
+			b.Fatal("not granted")
+		}
+	}
+}
+
+func BenchmarkRate(b *testing.B) {
+	w, requests := benchWorld(b)
+	_, accounts := benchAccounts(b, w, requests)
+	benchLimits(b, w, accounts, func(bucket *bucket) limiter.Limits { return limiter.Limits{Rate: bucket.rate} })
+}
+
+func BenchmarkQuota(b *testing.B) {
+	w, requests := benchWorld(b)
+	_, accounts := benchAccounts(b, w, requests)
+	benchLimits(b, w, accounts, func(bucket *bucket) limiter.Limits { return limiter.Limits{Quota: bucket.quota} })
+}
+
+func benchLimits(b *testing.B, w *world, accounts []*Account, of func(*bucket) limiter.Limits) {
+	now := w.clock.now()
+	for i := 0; b.Loop(); i++ {
+		now.Mono += 10 // so each user comes every 100 µs
+		l := of(accounts[i%benchUsers].buckets[""])
+		for limiter.Admit(now, l).Outcome != limiter.Admitted {
+			if !l.Quota.Wait(now, 1<<40) {
+				b.Fatal("not admitted")
+			}
+		}
+	}
+}
+
+func BenchmarkCheck(b *testing.B) {
+	w, requests := benchWorld(b)
+	now := w.clock.now()
+	for i := 0; b.Loop(); i++ {
+		now.Mono += 10 // so each user comes every 100 µs
+		if v := w.checker.Check(now, requests[i%benchUsers]); v.Reason != Pass {
+			b.Fatal(v.Reason)
+		}
+	}
+}
+
+func BenchmarkCheckParallel(b *testing.B) {
+	w, requests := benchWorld(b)
+	b.RunParallel(func(pb *testing.PB) {
+		for i := rand.N(benchUsers); pb.Next(); i++ { // each goroutine at other users
+			if v := w.checker.Check(w.clock.now(), requests[i%benchUsers]); v.Reason != Pass {
+				b.Error(v.Reason)
+				return
+			}
+		}
+	})
+}
+
+// What a client without good credentials costs, but for the hash itself.
+func BenchmarkCheckUnknown(b *testing.B) {
+	w, requests := benchWorld(b)
+	nobody := make([]*Request, len(requests))
+	for i := range nobody {
+		nobody[i] = request(fmt.Sprintf("nobody-%d", i), "pw")
+	}
+	start := w.hash.count.Load()
+	for i := 0; b.Loop(); i++ {
+		if v := w.check(nobody[i%benchUsers]); v.Reason != BadCredentials {
+			b.Fatal(v.Reason)
+		}
+	}
+	w.hash.count.Store(start)
+	if got := w.directory.Active(); got != benchUsers {
+		b.Errorf("%d active", got)
+	}
+}

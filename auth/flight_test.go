@@ -1,0 +1,337 @@
+package auth
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// Requests with the same user and password share one comparison. Everything that could
+// make one of them share another's is tested here, with a hash that stands still while
+// the others come.
+
+// login is one request to the passwords.
+type login struct{ org, user, password, stored string }
+
+func (l login) check(p *Passwords) (bool, error) {
+	return p.check(l.org, Credentials{User: []byte(l.user), Password: []byte(l.password)}, l.stored)
+}
+
+// Those who ask the same share: one hash for all, and one answer.
+func TestFlightShares(t *testing.T) {
+	for _, l := range []login{
+		{"default", "ann", "pw", plain("pw")},
+		{"default", "ann", "wrong", plain("pw")},
+		{"default", "nobody", "pw", ""},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			hash := &plainHash{gate: make(chan struct{})}
+			p, _ := NewPasswords(hash, 8, time.Minute)
+			answers := make(chan bool, 50)
+			for range 50 {
+				go func() {
+					matches, err := l.check(p)
+					if err != nil {
+						t.Error(err)
+					}
+					answers <- matches
+				}()
+			}
+			synctest.Wait()
+			hash.gate <- struct{}{}
+			for range 50 {
+				if got := <-answers; got != (l.stored == plain(l.password)) {
+					t.Errorf("%+v: %v", l, got)
+				}
+			}
+			if got := hash.count.Load(); got != 1 {
+				t.Errorf("%+v: %d hashes", l, got)
+			}
+			// Nothing of it is left: the next one hashes again.
+			go func() { hash.gate <- struct{}{} }()
+			l.check(p)
+			if got := hash.count.Load(); got != 2 || len(p.flights) != 0 {
+				t.Errorf("%+v: %d hashes, %d flights", l, got, len(p.flights))
+			}
+		})
+	}
+}
+
+// A leader that is refused for want of room takes its followers with it, and nobody else.
+func TestFlightSharesBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hash := &plainHash{gate: make(chan struct{})}
+		p, _ := NewPasswords(hash, 1, time.Second)
+		go login{"default", "bob", "pw", plain("pw")}.check(p)
+		synctest.Wait()
+		for range 5 {
+			go func() {
+				if matches, err := (login{"default", "ann", "pw", plain("pw")}).check(p); matches || err != ErrBusy {
+					t.Errorf("%v, %v", matches, err)
+				}
+			}()
+		}
+		synctest.Wait()
+		if got := p.waiting.Load(); got != 1 {
+			t.Errorf("%d wait for one answer", got)
+		}
+		time.Sleep(2 * time.Second) // of the bubble
+		hash.gate <- struct{}{}
+	})
+}
+
+// Two logins that differ in anything do not share, wherever the boundary between their
+// parts lies: a key that is put together without lengths lets "password‖hash" of nobody
+// be the "password" and "hash" of somebody (Traefik CVE-2026-71326, exporter-toolkit
+// CVE-2022-46146).
+func TestT02FlightNames(t *testing.T) {
+	p, _ := NewPasswords(&plainHash{}, 1, time.Minute)
+	names := make(map[[32]byte]login)
+	note := func(l login) {
+		t.Helper()
+		name := p.flightName(l.org, Credentials{User: []byte(l.user), Password: []byte(l.password)}, l.stored)
+		if other, taken := names[name]; taken && other != l {
+			t.Errorf("%+v and %+v share", l, other)
+		}
+		names[name] = l
+	}
+	count := 0
+	for _, text := range []string{"annpwhash", "aaaaaaaaa", "\x00\x00\x00\x00\x00\x00\x00\x01a", "default\x00ann\x00pw\x00plain:pw"} {
+		n := len(text)
+		for i := range n + 1 {
+			for j := i; j <= n; j++ {
+				for k := j; k <= n; k++ {
+					note(login{text[:i], text[i:j], text[j:k], text[k:]})
+					count++
+				}
+			}
+		}
+	}
+	// As many as there are splits: none of the four texts splits into another's parts.
+	distinct := make(map[login]bool)
+	for _, l := range names {
+		distinct[l] = true
+	}
+	if len(distinct) != len(names) || len(names) < count*9/10 {
+		t.Errorf("%d splits, %d names", count, len(names))
+	}
+	// Another process has other names.
+	again, _ := NewPasswords(&plainHash{}, 1, time.Minute)
+	if c := (Credentials{User: []byte("ann"), Password: []byte("pw")}); p.flightName("o", c, "s") == again.flightName("o", c, "s") {
+		t.Error("two processes name a flight alike")
+	}
+}
+
+// T-03: while ann's right password is being compared, nobody who presents any mixture of
+// her name, password and hash gets her answer.
+func TestT03FollowersOfAnotherFlight(t *testing.T) {
+	leader := login{"default", "ann", "pw", plain("pw")}
+	followers := []login{
+		{"default", "nobody", "pw" + plain("pw"), ""},
+		{"default", "ann", "pw" + plain("pw"), ""},
+		{"default", "annpw", plain("pw"), ""},
+		{"default", "annpw" + plain("pw"), "x", ""},
+		{"default", "nobody", "pw", ""},
+		{"default", "ann", "pw", ""}, // deleted meanwhile
+		{"default", "ann", "pw", plain("new")},
+		{"default", "bob", "pw", plain("bob's")},
+		{"other", "ann", "pw", ""},
+		{"other", "ann", "pw", plain("theirs")},
+		{"defaulta", "nn", "pw", ""},
+		{"default", "an", "npw", ""},
+		{"default", "ann", "p", "w" + plain("pw")},
+		{"default", "ann", plain("pw"), plain("pw")},
+		{"default", "ann", "", plain("pw")},
+		{"", "defaultann", "pw", ""},
+	}
+	synctest.Test(t, func(t *testing.T) {
+		hash := &plainHash{gate: make(chan struct{})}
+		p, _ := NewPasswords(hash, 64, time.Minute)
+		done := make(chan bool)
+		go func() {
+			matches, _ := leader.check(p)
+			done <- matches
+		}()
+		synctest.Wait()
+		for i, f := range followers {
+			matched := make(chan bool, 1)
+			go func() {
+				matches, _ := f.check(p)
+				matched <- matches
+			}()
+			synctest.Wait()
+			// It has a hash of its own, and waits for that.
+			if got := hash.count.Load(); got != int64(i+2) || len(matched) != 0 {
+				t.Errorf("%+v shares with %+v", f, leader)
+			}
+			defer func() {
+				if <-matched {
+					t.Errorf("%+v is taken for right", f)
+				}
+			}()
+		}
+		close(hash.gate)
+		if !<-done {
+			t.Error("ann herself is refused")
+		}
+	})
+}
+
+// The same in 100,000 random interleavings, through the whole check.
+func TestT03Interleavings(t *testing.T) {
+	w := newWorld(t, api("orders", "/"))
+	w.set(func(s *Settings) { s.VerifiedTTL = 0 })
+	w.put("default", "ann", "pw", nil)
+	w.put("default", "bob", "pw2", nil)
+	right := []login{{user: "ann", password: "pw"}, {user: "bob", password: "pw2"}}
+	wrong := []login{
+		{user: "nobody", password: "pw" + plain("pw")}, {user: "ann", password: "pw" + plain("pw")}, {user: "ann", password: plain("pw")},
+		{user: "nobody", password: "pw"}, {user: "bob", password: "pw"}, {user: "ann", password: "pw2"}, {user: "annpw", password: plain("pw")},
+		{user: "an", password: "npw"}, {user: "bob", password: plain("pw2")},
+	}
+	const goroutines, rounds = 8, 100_000 / 8
+	var group sync.WaitGroup
+	for g := range goroutines {
+		group.Go(func() {
+			random := rand.New(rand.NewPCG(1, uint64(g)))
+			for range rounds {
+				if random.IntN(2) == 0 {
+					l := right[random.IntN(len(right))]
+					if v := w.ask(l.user, l.password); v.Reason != Pass || v.Account.User() != l.user {
+						t.Errorf("%s: %v", l.user, v.Reason)
+						return
+					}
+					continue
+				}
+				l := wrong[random.IntN(len(wrong))]
+				if v := w.ask(l.user, l.password); v.Reason != BadCredentials {
+					t.Errorf("%s with %q: %v", l.user, l.password, v.Reason)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+}
+
+// T-04: whether there is such a user cannot be told from who shares with whom. In
+// Traefik (CVE-2026-88010) all unknown users shared one flight, so that a probe behind
+// another one returned early if, and only if, its user did not exist.
+func TestT04UnknownShareLikeKnown(t *testing.T) {
+	stored := map[string]string{"ann": plain("right"), "bob": plain("right"), "nobody": "", "no one": ""}
+	hashes := func(leader, probe login) int64 {
+		leader.stored, probe.stored = stored[leader.user], stored[probe.user]
+		var count int64
+		synctest.Test(t, func(t *testing.T) {
+			hash := &plainHash{gate: make(chan struct{})}
+			p, _ := NewPasswords(hash, 8, time.Minute)
+			go leader.check(p)
+			synctest.Wait()
+			go probe.check(p)
+			synctest.Wait()
+			count = hash.count.Load()
+			close(hash.gate)
+		})
+		return count
+	}
+	for _, c := range []struct {
+		name   string
+		pair   func(a, b string) (login, login)
+		hashes int64
+	}{
+		{"another user, same password", func(a, b string) (login, login) {
+			return login{user: a, password: "pw"}, login{user: b, password: "pw"}
+		}, 2},
+		{"same user, another password", func(a, _ string) (login, login) {
+			return login{user: a, password: "pw"}, login{user: a, password: "pw2"}
+		}, 2},
+		{"same user and password", func(a, _ string) (login, login) {
+			return login{user: a, password: "pw"}, login{user: a, password: "pw"}
+		}, 1},
+		{"another org", func(a, _ string) (login, login) {
+			return login{org: "a", user: a, password: "pw"}, login{org: "b", user: a, password: "pw"}
+		}, 2},
+	} {
+		for _, users := range [][2]string{{"ann", "bob"}, {"nobody", "no one"}, {"ann", "nobody"}, {"nobody", "ann"}} {
+			if got := hashes(c.pair(users[0], users[1])); got != c.hashes {
+				t.Errorf("%s, %s and %s: %d hashes, want %d", c.name, users[0], users[1], got, c.hashes)
+			}
+		}
+	}
+}
+
+// A comparison that panics refuses everybody who waits for it, and leaves no slot taken.
+func TestFlightPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hash := &panicHash{gate: make(chan struct{})}
+		p, _ := NewPasswords(hash, 1, time.Minute)
+		l := login{"default", "ann", "pw", "stored"}
+		answers := make(chan string, 3)
+		for range 3 {
+			go func() {
+				defer func() {
+					if recover() != nil {
+						answers <- "panic"
+					}
+				}()
+				matches, err := l.check(p)
+				answers <- fmt.Sprint(matches, err)
+			}()
+		}
+		synctest.Wait()
+		close(hash.gate)
+		got := make(map[string]int)
+		for range 3 {
+			got[<-answers]++
+		}
+		if got["panic"] != 1 || got["false <nil>"] != 2 || len(p.slots) != 0 || len(p.flights) != 0 {
+			t.Errorf("%v, %d slots taken, %d flights", got, len(p.slots), len(p.flights))
+		}
+	})
+}
+
+// panicHash panics when it compares.
+type panicHash struct {
+	plainHash
+	gate chan struct{}
+}
+
+func (h *panicHash) Matches(string, []byte) bool {
+	<-h.gate
+	panic("out of luck")
+}
+
+// What a flight is named by is copied: the request's bytes are another request's by the
+// time that the followers come (T-09).
+func TestT09FlightKeepsNoRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hash := &plainHash{gate: make(chan struct{})}
+		p, _ := NewPasswords(hash, 4, time.Minute)
+		buffer := []byte("annpw")
+		go p.check("default", Credentials{User: buffer[:3], Password: bytes.Clone(buffer[3:])}, plain("pw"))
+		synctest.Wait()
+		copy(buffer, "bobpw")
+		shared := make(chan bool, 1)
+		go func() {
+			matches, _ := login{"default", "ann", "pw", plain("pw")}.check(p)
+			shared <- matches
+		}()
+		go func() {
+			if matches, _ := (login{"default", "bob", "pw", ""}).check(p); matches {
+				t.Error("bob shares ann's flight")
+			}
+		}()
+		synctest.Wait()
+		if got := hash.count.Load(); got != 2 {
+			t.Errorf("%d hashes, want ann's and bob's", got)
+		}
+		close(hash.gate)
+		if !<-shared {
+			t.Error("ann does not share her own flight")
+		}
+	})
+}

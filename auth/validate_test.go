@@ -1,0 +1,297 @@
+package auth
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// testRules know two APIs and some policies of the org "default", and one of each of
+// another org.
+func testRules(t testing.TB) Rules {
+	theirs := api("theirs", "/theirs")
+	theirs.Org = "other"
+	orders := map[string]Right{"orders": {}}
+	return Rules{
+		APIs: mustAPIs(t, api("orders", "/orders"), api("shop", "/shop"), theirs),
+		Policies: NewPolicies([]Policy{
+			{ID: "acl", OrgID: "default", Partitions: Partitions{ACL: true}, AccessRights: orders},
+			{ID: "each", OrgID: "default", Partitions: Partitions{PerAPI: true}, AccessRights: orders},
+			{ID: "gold", OrgID: "default", AccessRights: orders},
+			{ID: "quota", OrgID: "default", Partitions: Partitions{Quota: true}},
+			{ID: "theirs", OrgID: "other", AccessRights: orders},
+		}),
+		AllowEmptyRights: true,
+		MetaHeaders:      map[string]string{"dev": "X-Dev"},
+		MaxPassword:      72,
+	}
+}
+
+// validate reads a session as the admin API does.
+func validate(t testing.TB, body string, rules Rules, now int64) (warnings []string, err error) {
+	t.Helper()
+	s, _, err := DecodeSession([]byte(body))
+	if err != nil {
+		t.Fatalf("%s: %v", body, err)
+	}
+	s.OrgID = "default"
+	s.Normalise()
+	return s.Validate(rules, now)
+}
+
+func TestValidateBad(t *testing.T) {
+	rules := testRules(t)
+	f := func(body, want string) {
+		t.Helper()
+		_, err := validate(t, body, rules, 1000)
+		if err == nil || err.Error() != want {
+			t.Errorf("%.100s\ngot  %v\nwant %s", body, err, want)
+		}
+	}
+	// Passwords: never shown, whatever is wrong.
+	const password = `basic_auth_data.password: `
+	const control = password + `a password without control characters is wanted (a line end at its end?): RFC 7617 allows none`
+	f(`{"basic_auth_data":{"password":"`+strings.Repeat("p", 73)+`"}}`, password+`at most 72 bytes are wanted, not 73: the hash reads no further`)
+	f(`{"basic_auth_data":{"password":"`+strings.Repeat("ä", 37)+`"}}`, password+`at most 72 bytes are wanted, not 74: the hash reads no further`)
+	f(`{"basic_auth_data":{"password":"pw\u0000"}}`, control)
+	f(`{"basic_auth_data":{"password":"\u0000pw"}}`, control)
+	f(`{"basic_auth_data":{"password":"pw\n"}}`, control)
+	f(`{"basic_auth_data":{"password":"pw\r\n"}}`, control)
+	f(`{"basic_auth_data":{"password":"p\tw"}}`, control)
+	f(`{"basic_auth_data":{"password":"\u007f"}}`, control)
+	f(`{"basic_auth_data":{"password":"pw\u0085"}}`, control)
+	for _, hash := range []string{
+		"$2a$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy", "$2y$12$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy",
+		"$2$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy", "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaA",
+	} {
+		f(`{"basic_auth_data":{"password":"`+hash+`"}}`, password+`the password itself is wanted, not a hash of it`)
+	}
+	// What ends up in headers and logs (T-83).
+	f(`{"alias":"a\u0000b"}`, `alias = "a\x00b": text without the control character U+0000 is wanted`)
+	f(`{"alias":"a\r\nX-Admin: 1"}`, `alias = "a\r\nX-Admin: 1": text without the control character U+000D is wanted`)
+	f(`{"alias":"\u007f"}`, `alias = "\x7f": text without the control character U+007F is wanted`)
+	f(`{"alias":"\u0085"}`, `alias = "\u0085": text without the control character U+0085 is wanted`)
+	f(`{"alias":"a\u202eb"}`, `alias = "a\u202eb": text without the control character U+202E is wanted`)
+	f(`{"alias":"\ufeff"}`, `alias = "\ufeff": text without the control character U+FEFF is wanted`)
+	f(`{"alias":"a\u2028b"}`, `alias = "a\u2028b": text without the control character U+2028 is wanted`)
+	f(`{"alias":"`+strings.Repeat("a", 1025)+`"}`, `alias = "`+strings.Repeat("a", 79)+`…: at most 1024 bytes are wanted, not 1025`)
+	f(`{"tags":["a","b\n"]}`, `tags[1] = "b\n": text without the control character U+000A is wanted`)
+	f(`{"tags":[""]}`, `tags[0] = "": text is wanted`)
+	f(`{"tags":["a",null]}`, `tags[1] = "": text is wanted`)
+	f(`{"tags":["`+strings.Repeat("a", 256)+`"]}`, `tags[0] = "`+strings.Repeat("a", 79)+`…: at most 255 bytes are wanted, not 256`)
+	f(`{"tags":["`+strings.Repeat(`aaaaaaaaa","`, 500)+`a"]}`, `tags: at most 4096 bytes in all are wanted, not 5002`)
+	f(`{"meta_data":{"dev":"a\r\nX-Admin: 1"}}`, `meta_data.dev = "a\r\nX-Admin: 1": text without the control character U+000D is wanted`)
+	f(`{"meta_data":{"dev":"\u0000"}}`, `meta_data.dev = "\x00": text without the control character U+0000 is wanted`)
+	f(`{"meta_data":{"dev":{"a":`+"\n"+`1}}}`, `meta_data.dev = "{\"a\":\n1}": text without the control character U+000A is wanted`)
+	f(`{"meta_data":{"dev":"`+strings.Repeat("x", 1025)+`"}}`, `meta_data.dev = "`+strings.Repeat("x", 79)+`…: at most 1024 bytes are wanted, not 1025`)
+	f(`{"meta_data":{"`+strings.Repeat("n", 256)+`":1}}`,
+		`meta_data.`+strings.Repeat("n", 80)+`… = "`+strings.Repeat("n", 79)+`…: at most 255 bytes are wanted, not 256`)
+	// Rights.
+	f(`{"access_rights":{"nope":{}}}`, `access_rights.nope = "nope": an API that is configured is wanted: orders, shop`)
+	f(`{"access_rights":{"Orders":{}}}`, `access_rights.Orders = "Orders": an API that is configured is wanted: orders, shop`)
+	f(`{"access_rights":{"":{}}}`, `access_rights.: an API that is configured is wanted: orders, shop`)
+	f(`{"access_rights":{"theirs":{}}}`, `access_rights.theirs = "theirs": an API of org_id "default" is wanted: orders, shop`)
+	f(`{"access_rights":{"orders":{"api_name":"a\tb"}}}`, `access_rights.orders.api_name = "a\tb": text without the control character U+0009 is wanted`)
+	f(`{"access_rights":{"orders":{"versions":["v1",""]}}}`, `access_rights.orders.versions[1] = "": text is wanted`)
+	f(`{"access_rights":{"orders":{"versions":["v\u0000"]}}}`, `access_rights.orders.versions[0] = "v\x00": text without the control character U+0000 is wanted`)
+	const urls = `access_rights.orders.allowed_urls[0].`
+	url := func(url, methods string) string {
+		return `{"access_rights":{"orders":{"allowed_urls":[{"url":"` + url + `","methods":` + methods + `}]}}}`
+	}
+	f(url("", `["GET"]`), urls+`url: a path or a regular expression is wanted`)
+	f(url(strings.Repeat("a", 1025), `["GET"]`), urls+`url = "`+strings.Repeat("a", 79)+`…: at most 1024 bytes are wanted, not 1025`)
+	f(url("/a", `[]`), urls+`methods: at least one method is wanted, as GET`)
+	f(url("/a", `null`), urls+`methods: at least one method is wanted, as GET`)
+	f(url("/a", `["GET",""]`), urls+`methods = "": a request method is wanted, as GET`)
+	f(url("/a", `["GET "]`), urls+`methods = "GET ": a request method is wanted, as GET`)
+	f(url("/a", `["G\u0000"]`), urls+`methods = "G\x00": a request method is wanted, as GET`)
+	f(url("/a", `["`+strings.Repeat("G", 33)+`"]`), urls+`methods = "`+strings.Repeat("G", 33)+`": a request method is wanted, as GET`)
+	// Policies.
+	f(`{"apply_policies":["nope"]}`, `apply_policies[0] = "nope": a policy that exists is wanted: acl, each, gold, quota`)
+	f(`{"apply_policy_id":"nope"}`, `apply_policies[0] = "nope": a policy that exists is wanted: acl, each, gold, quota`)
+	f(`{"apply_policies":["gold","theirs"]}`, `apply_policies[1] = "theirs": a policy of org_id "default" is wanted: acl, each, gold, quota`)
+	f(`{"apply_policies":["acl","each"]}`, `apply_policies: policies with partitions.per_api are wanted without others that are partitioned`)
+	f(`{"apply_policies":["quota"]}`, `access_rights: rights are wanted, of the session or of one of its policies (partitions.acl): without any, nothing is granted`)
+	// All at once: of several policies that do not exist, each.
+	f(`{"apply_policies":["nope","gold","nada"]}`,
+		`apply_policies[0] = "nope": a policy that exists is wanted: acl, each, gold, quota; `+
+			`apply_policies[2] = "nada": a policy that exists is wanted: acl, each, gold, quota`)
+	// The rest.
+	f(`{"post_expiry_action":"burn"}`, `post_expiry_action = "burn": "delete" or "retain" is wanted`)
+	f(`{"post_expiry_grace_period":-2}`, `post_expiry_grace_period = -2: seconds are wanted, or -1 for ever`)
+	// All at once, in one order.
+	f(`{"alias":"\u0000","tags":["\u0001"],"access_rights":{"nope":{},"nada":{}},"basic_auth_data":{"password":"\u0000"}}`,
+		`access_rights.nada = "nada": an API that is configured is wanted: orders, shop; `+
+			`access_rights.nope = "nope": an API that is configured is wanted: orders, shop; `+
+			`alias = "\x00": text without the control character U+0000 is wanted; `+control+`; `+
+			`tags[0] = "\x01": text without the control character U+0001 is wanted`)
+
+	rules.AllowEmptyRights = false
+	f(`{}`, `access_rights: at least one API is wanted (rights.allow_empty_rights = false)`)
+}
+
+// JSON has no NaN, but a configuration file has, and so has a program that builds a
+// session itself.
+func TestT60ValidateNumbers(t *testing.T) {
+	f := func(change func(s *Session), want string) {
+		t.Helper()
+		s := Session{OrgID: "default"}
+		change(&s)
+		_, err := s.Validate(testRules(t), 0)
+		if err == nil || err.Error() != want {
+			t.Errorf("got  %v\nwant %s", err, want)
+		}
+	}
+	f(func(s *Session) { s.Rate = math.NaN() }, `rate = NaN: a finite number is wanted`)
+	f(func(s *Session) { s.Rate = math.Inf(1) }, `rate = +Inf: a finite number is wanted`)
+	f(func(s *Session) { s.Per = math.Inf(-1) }, `per = -Inf: a finite number is wanted`)
+	f(func(s *Session) { s.ThrottleInterval = math.NaN() }, `throttle_interval = NaN: a finite number is wanted`)
+	f(func(s *Session) { s.AccessRights = map[string]Right{"orders": {Limit: &Limit{Rate: math.NaN()}}} },
+		`access_rights.orders.limit.rate = NaN: a finite number is wanted`)
+	f(func(s *Session) {
+		s.AccessRights = map[string]Right{"orders": {Endpoints: []Endpoint{{Path: "/a", Methods: []EndpointMethod{{Name: "GET", Limit: EndpointLimit{Per: math.Inf(1)}}}}}}}
+	}, `access_rights.orders.endpoints[0].methods[0].limit.per = +Inf: a finite number is wanted`)
+}
+
+// A pattern that does not compile by itself must not compile because of what is put
+// around it: a)|(b would lose the anchors at both ends and match far more.
+func TestValidatePatterns(t *testing.T) {
+	rules := testRules(t)
+	for _, pattern := range []string{
+		"/a(", "/a)", "[", "/a[", "*", "+", "?", "/a**", "a)|(b", ")(", "/orders)|(?:/shop", "(?:/a))(?:", "/a{2,1}", "(?P<x", "/(?=a)", `/\\1`, `\\`, `/a\\`, `\\Q)|(`,
+	} {
+		for _, body := range []string{
+			`{"access_rights":{"orders":{"allowed_urls":[{"url":"` + pattern + `","methods":["GET"]}]}}}`,
+			`{"access_rights":{"orders":{"endpoints":[{"path":"` + pattern + `","methods":[{"name":"GET","limit":{"rate":1,"per":1}}]}]}}}`,
+		} {
+			_, err := validate(t, body, rules, 0)
+			if pattern == `\\Q)|(` {
+				// Quoted to its end, and nothing behind the end may be quoted with it.
+				if err == nil {
+					p, _ := compilePattern(`\Q)|(`)
+					if p.matches([]byte("/x"), "/") || !p.matches([]byte("/)|("), "/") {
+						t.Errorf("%s matches something else than )|(", body)
+					}
+				}
+				continue
+			}
+			if err == nil || !strings.Contains(err.Error(), "a regular expression (RE2) is wanted: ") {
+				t.Errorf("%s: %v", body, err)
+			}
+			if err != nil && strings.Contains(err.Error(), "^(?:") {
+				t.Errorf("%s: the problem quotes what the writer did not write: %v", body, err)
+			}
+		}
+	}
+}
+
+func TestValidateGood(t *testing.T) {
+	rules := testRules(t)
+	f := func(body string, warnings ...string) {
+		t.Helper()
+		got, err := validate(t, body, rules, 1000)
+		if err != nil || !slices.Equal(got, warnings) {
+			t.Errorf("%.100s: %v, warnings %q, want %q", body, err, got, warnings)
+		}
+	}
+	f(`{}`)
+	f(`{"rate":-1,"per":-1,"quota_max":-1,"quota_renewal_rate":-1,"expires":-1}`)
+	f(`{"rate":1e300,"per":1e-300,"quota_max":9223372036854775807,"quota_renewal_rate":9223372036854775807,"expires":9223372036854775807}`)
+	f(`{"basic_auth_data":{"password":"` + strings.Repeat("p", 72) + `"}}`)
+	f(`{"basic_auth_data":{"password":" pass:wörd 密码 "}}`)
+	f(`{"basic_auth_data":{"password":"$2a$10$short"}}`)
+	f(`{"alias":"Ann \u00e4 密码 🔑 \u200d","tags":["a b","ä"]}`)
+	f(`{"alias":"` + strings.Repeat("a", 1024) + `","tags":["` + strings.Repeat("a", 255) + `"]}`)
+	f(`{"meta_data":{"dev":"x","other":"a\r\nb","list":[1,2]}}`) // only what goes into a header has to fit one
+	f(`{"access_rights":{"orders":{"versions":["v1"],"allowed_urls":[{"url":"/a/{id}/*","methods":["get","M-SEARCH"]}],"limit":{"rate":1,"per":1}},"shop":{}}}`)
+	f(`{"apply_policies":["gold"]}`)
+	f(`{"apply_policies":["quota"],"access_rights":{"orders":{}}}`)
+	f(`{"expires":1001}`)
+	// Accepted, with a word of warning.
+	const past = `: is in the past, so the user is refused as expired`
+	f(`{"expires":1000}`, `expires = 1000`+past)
+	f(`{"expires":1}`, `expires = 1`+past)
+}
+
+func TestCheckNames(t *testing.T) {
+	f := func(org, user, want string) {
+		t.Helper()
+		err := CheckNames(org, user)
+		if (err == nil) != (want == "") || err != nil && err.Error() != want {
+			t.Errorf("%.40q, %.40q:\ngot  %v\nwant %s", org, user, err, want)
+		}
+	}
+	f("default", "", `username = "": a name of 1 to 255 bytes is wanted`)
+	f("", "ann", `org_id = "": a name of 1 to 255 bytes is wanted`)
+	f("default", "a:b", `username = "a:b": a name without a colon is wanted: RFC 7617 ends the name at the first one`)
+	f("default", ":", `username = ":": a name without a colon is wanted: RFC 7617 ends the name at the first one`)
+	f("default", "a\nb", `username = "a\nb": text without the control character U+000A is wanted`)
+	f("default", "a\x00", `username = "a\x00": text without the control character U+0000 is wanted`)
+	f("de\x00fault", "ann", `org_id = "de\x00fault": text without the control character U+0000 is wanted`)
+	f("default", "a\xff", `username = "a\xff": valid UTF-8 is wanted`)
+	f("default", "\xc0\xae", `username = "\xc0\xae": valid UTF-8 is wanted`)
+	f("default", " ann", `username = " ann": a name without space at its ends is wanted`)
+	f("default", "ann\u00a0", `username = "ann\u00a0": a name without space at its ends is wanted`)
+	f("default", "\u202enna", `username = "\u202enna": text without the control character U+202E is wanted`)
+	f("default", strings.Repeat("u", 256), `username = "`+strings.Repeat("u", 79)+`…: at most 255 bytes are wanted, not 256`)
+	f("", "a:b", `org_id = "": a name of 1 to 255 bytes is wanted; username = "a:b": a name without a colon is wanted: RFC 7617 ends the name at the first one`)
+	// Anything else is a name.
+	for _, user := range []string{"a", "ann@example.com", "Ann Müller", "a/b", "..", "'; --", "密码", "a\u0308", strings.Repeat("u", 255), "{\"a\"}", "%2e", "<b>"} {
+		f("default", user, "")
+		f("org:1", user, "")
+	}
+}
+
+// Names that look alike are different users, or none: nothing folds, composes or trims
+// them (T-81).
+func TestT81Homographs(t *testing.T) {
+	names := []string{"ann", "Ann", "ANN", "\u0430nn", "\uff41nn", "a\u0301nn", "\u00e1nn", "ann\u200d", "ann\u200b", "a\u00adnn", "ann.", "ann ", "ſnn", "snn", "ınn", "inn"}
+	w := newWorld(t, api("orders", "/"))
+	for i, name := range names {
+		if CheckNames("default", name) == nil {
+			w.put("default", name, "pw-"+string(rune('a'+i)), nil)
+		}
+	}
+	for i, name := range names {
+		for j := range names {
+			v := w.ask(name, "pw-"+string(rune('a'+j)))
+			if right := i == j && CheckNames("default", name) == nil; (v.Reason == Pass) != right {
+				t.Errorf("%q with the password of %q: %v", name, names[j], v.Reason)
+			}
+			if v.Reason == Pass && v.Account.User() != name {
+				t.Errorf("%q became %q", name, v.Account.User())
+			}
+		}
+	}
+}
+
+func TestNormalise(t *testing.T) {
+	s := Session{
+		QuotaRenews: 5, QuotaRemaining: 6, DateCreated: "x", LastUpdated: "y", ApplyPolicyID: "gold",
+		BasicAuth: BasicAuth{Password: "pw", HashType: "plain", User: "eve"},
+		OrgID:     "default", Rate: 5,
+	}
+	s.Normalise()
+	// What is state or set by us cannot be sent: not the quota, and not how the password
+	// is hashed.
+	if s.QuotaRenews != 0 || s.QuotaRemaining != 0 || s.DateCreated != "" || s.LastUpdated != "" || s.BasicAuth.HashType != "" || s.BasicAuth.User != "" {
+		t.Errorf("%+v", s)
+	}
+	if s.BasicAuth.Password != "pw" || s.Rate != 5 || s.OrgID != "default" {
+		t.Errorf("%+v", s)
+	}
+	f := func(policies []string, id string, want []string, wantID string) {
+		t.Helper()
+		s := Session{ApplyPolicies: policies, ApplyPolicyID: id}
+		s.Normalise()
+		if !slices.Equal(s.ApplyPolicies, want) || s.ApplyPolicyID != wantID {
+			t.Errorf("%q and %q: %q and %q", policies, id, s.ApplyPolicies, s.ApplyPolicyID)
+		}
+	}
+	f(nil, "", nil, "")
+	f(nil, "a", []string{"a"}, "a")
+	f([]string{"a"}, "", []string{"a"}, "a")
+	f([]string{"a", "b"}, "b", []string{"a", "b"}, "a")
+	f([]string{"a"}, "c", []string{"a"}, "a")
+}

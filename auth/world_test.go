@@ -1,0 +1,298 @@
+package auth
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"sidekey/limiter"
+)
+
+// No test may leave a request that waits.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// memory is a Source and a Ledger whose disk is a map.
+type memory struct {
+	mu         sync.Mutex // protects everything below
+	users      map[Name]Record
+	quotas     map[limiter.QuotaKey]limiter.Reservation
+	generation uint64 // the last that was given
+	loads      int
+	failure    error // of every Load
+	silent     bool  // reservations wait for answerAll
+	unanswered []func()
+}
+
+func newMemory() *memory {
+	return &memory{users: make(map[Name]Record), quotas: make(map[limiter.QuotaKey]limiter.Reservation)}
+}
+
+func (m *memory) Load(org, user string) (Record, []KeptQuota, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.loads++
+	if m.failure != nil {
+		return Record{}, nil, m.failure
+	}
+	r, ok := m.users[Name{org, user}]
+	if !ok {
+		return Record{}, nil, ErrNoUser
+	}
+	var kept []KeptQuota
+	for key, q := range m.quotas {
+		if key.Org == org && key.User == user {
+			kept = append(kept, KeptQuota{key.Scope, q})
+		}
+	}
+	return r, kept, nil
+}
+
+// Reserve keeps a reservation unless the user was written afresh or deleted since.
+func (m *memory) Reserve(key limiter.QuotaKey, r limiter.Reservation, done func(error)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	answer := func() {
+		m.mu.Lock()
+		user, ok := m.users[Name{key.Org, key.User}]
+		current := ok && user.Generation == r.Generation
+		if current {
+			m.quotas[key] = r
+		}
+		m.mu.Unlock()
+		if !current {
+			done(limiter.ErrStale)
+			return
+		}
+		done(nil)
+	}
+	if m.silent {
+		m.unanswered = append(m.unanswered, answer)
+		return
+	}
+	go answer()
+}
+
+// answerAll commits what waits, and answers at once from now on.
+func (m *memory) answerAll() {
+	m.mu.Lock()
+	waiting := m.unanswered
+	m.unanswered, m.silent = nil, false
+	m.mu.Unlock()
+	for _, answer := range waiting {
+		answer()
+	}
+}
+
+// write stores a record as the store does: with Generation 0 the user starts afresh.
+func (m *memory) write(r Record) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if r.Generation == 0 {
+		m.generation++
+		r.Generation = m.generation
+		m.forgetQuotasLocked(r.Name())
+	}
+	m.users[r.Name()] = r
+}
+
+func (m *memory) delete(n Name) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.forgetQuotasLocked(n)
+	delete(m.users, n)
+}
+
+func (m *memory) forgetQuotasLocked(n Name) {
+	for key := range m.quotas {
+		if key.Org == n.Org && key.User == n.User {
+			delete(m.quotas, key)
+		}
+	}
+}
+
+func (m *memory) fail(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.failure = err
+}
+
+func (m *memory) loaded() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.loads
+}
+
+// plainHash is a Hash that costs nothing and notes what it is asked.
+type plainHash struct {
+	gate    chan struct{} // where it is not nil, a comparison waits for a token
+	lenient bool          // everything matches
+
+	count atomic.Int64
+	mu    sync.Mutex // protects asked
+	asked []comparison
+}
+
+type comparison struct{ stored, password string }
+
+func (*plainHash) Kind() string                         { return "plain" }
+func (*plainHash) MaxPassword() int                     { return 72 }
+func (*plainHash) Make(password []byte) (string, error) { return plain(string(password)), nil }
+func (*plainHash) Current(stored string) bool           { return true }
+
+func plain(password string) string { return "plain:" + password }
+
+func (h *plainHash) Matches(stored string, password []byte) bool {
+	h.count.Add(1)
+	h.mu.Lock()
+	if len(h.asked) < 1000 {
+		h.asked = append(h.asked, comparison{stored, string(password)})
+	}
+	h.mu.Unlock()
+	if h.gate != nil {
+		<-h.gate
+	}
+	return h.lenient || stored == plain(string(password))
+}
+
+// take returns what was asked since the last call.
+func (h *plainHash) take() []comparison {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	asked := h.asked
+	h.asked = nil
+	return asked
+}
+
+// clock is a limiter.Now that moves when it is told to.
+type clock struct{ mono, wall atomic.Int64 }
+
+func newClock() *clock {
+	c := &clock{}
+	c.mono.Store(int64(time.Hour))
+	c.wall.Store(int64(1_800_000_000 * time.Second))
+	return c
+}
+
+func (c *clock) now() limiter.Now { return limiter.Now{Mono: c.mono.Load(), Wall: c.wall.Load()} }
+
+func (c *clock) pass(d time.Duration) {
+	c.mono.Add(int64(d))
+	c.wall.Add(int64(d))
+}
+
+// world is a Checker with everything that it asks.
+type world struct {
+	t         testing.TB
+	memory    *memory
+	hash      *plainHash
+	clock     *clock
+	policies  *Policies
+	directory *Directory
+	checker   *Checker
+}
+
+func newWorld(t testing.TB, apis ...API) *world {
+	t.Helper()
+	w := &world{t: t, memory: newMemory(), hash: &plainHash{}, clock: newClock(), policies: NewPolicies(nil)}
+	w.directory = NewDirectory(w.memory, w.compiler(nil))
+	w.checker = NewChecker(w.directory, &Settings{
+		APIs:             mustAPIs(t, apis...),
+		Passwords:        w.passwords(64, time.Minute),
+		VerifiedTTL:      5 * time.Minute,
+		QuotaWait:        time.Minute,
+		AllowEmptyRights: true,
+	}, w.clock.now)
+	return w
+}
+
+func (w *world) compiler(metaHeaders map[string]string) *Compiler {
+	return &Compiler{Ledger: w.memory, Policies: w.policies, MetaHeaders: metaHeaders}
+}
+
+func (w *world) passwords(concurrent int, patience time.Duration) *Passwords {
+	w.t.Helper()
+	p, err := NewPasswords(w.hash, concurrent, patience)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return p
+}
+
+// set changes the settings in force.
+func (w *world) set(change func(s *Settings)) {
+	s := *w.checker.Settings()
+	change(&s)
+	w.checker.SetSettings(&s)
+}
+
+// put writes a user afresh, as POST does.
+func (w *world) put(org, user, password string, change func(s *Session)) {
+	w.t.Helper()
+	s := Session{OrgID: org}
+	if password != "" {
+		s.BasicAuth = BasicAuth{Password: plain(password), HashType: "plain"}
+	}
+	if change != nil {
+		change(&s)
+	}
+	w.memory.write(Record{Org: org, User: user, Session: s})
+	w.directory.Publish(org, user)
+}
+
+// edit changes a user and keeps quota and rate, as PUT with suppress_reset=1 does.
+func (w *world) edit(org, user string, change func(s *Session)) {
+	w.t.Helper()
+	w.memory.mu.Lock()
+	r, ok := w.memory.users[Name{org, user}]
+	w.memory.mu.Unlock()
+	if !ok {
+		w.t.Fatalf("there is no %s in %s", user, org)
+	}
+	change(&r.Session)
+	w.memory.write(r)
+	w.directory.Publish(org, user)
+}
+
+func (w *world) remove(org, user string) {
+	w.memory.delete(Name{org, user})
+	w.directory.Publish(org, user)
+}
+
+// request is a GET of / at example.org, with the password of a user.
+func request(user, password string) *Request {
+	return &Request{
+		Method:             []byte("GET"),
+		Host:               []byte("example.org"),
+		URI:                []byte("/"),
+		Authorization:      []byte(basic(user, password)),
+		AuthorizationCount: 1,
+		Headers:            fakeHeaders{},
+	}
+}
+
+func (w *world) check(r *Request) Verdict { return w.checker.Check(w.clock.now(), r) }
+
+func (w *world) ask(user, password string) Verdict { return w.check(request(user, password)) }
+
+// want asks, and reports any other reason than the one wanted.
+func (w *world) want(user, password string, want Reason) Verdict {
+	w.t.Helper()
+	v := w.ask(user, password)
+	if v.Reason != want {
+		w.t.Errorf("%s: %v, want %v", user, v.Reason, want)
+	}
+	return v
+}
+
+// identity returns the value of an identity header.
+func identity(a *Account, name string) string {
+	i := slices.IndexFunc(a.Identity(), func(h Header) bool { return string(h.Name) == name })
+	if i < 0 {
+		return "(no " + name + ")"
+	}
+	return string(a.Identity()[i].Value)
+}
