@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -343,8 +342,6 @@ func (l *listener) add(user string, s auth.Session) {
 
 func login(user string) string { return basic(user, "pw of "+user) }
 
-var errBroken = errors.New("broken")
-
 // lockedBuffer takes what several goroutines write.
 type lockedBuffer struct {
 	mu  sync.Mutex
@@ -361,14 +358,4 @@ func (b *lockedBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.buf.String()
-}
-
-// within waits until there is what is wanted.
-func within(t testing.TB, limit time.Duration, what string, there func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(limit); !there(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %s", limit, what)
-		}
-	}
 }
