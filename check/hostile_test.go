@@ -31,7 +31,7 @@ func targets() []string {
 		)
 	}
 	list = append(list,
-		"*", "http://localhost/", "http://localhost/auth/envoy/", "http://user:password@localhost/auth/envoy/", "https://localhost/auth/envoy/", "//localhost/auth/envoy/", "localhost:80", "localhost", "auth/envoy/", "http:/auth/envoy/", "http:///auth/envoy/", "ftp://x/", "mailto:x", "/auth/envoy/" + strings.Repeat("a", 8<<10), "/auth/envoy/" + strings.Repeat("../", 3000), "/auth/envoy/" + strings.Repeat("%2e%2e/", 1000), "/auth/envoy/?" + strings.Repeat("x", 8<<10), strings.Repeat("/", 8<<10),
+		"*", "http://localhost/", "http://localhost/auth/envoy/", "http://user:password@localhost/auth/envoy/", "https://localhost/auth/envoy/", "//localhost/auth/envoy/", "localhost:80", "localhost", "auth/envoy/", "http:/auth/envoy/", "http:///auth/envoy/", "ftp://x/", "mailto:x", "/auth/envoy/"+strings.Repeat("a", 8<<10), "/auth/envoy/"+strings.Repeat("../", 3000), "/auth/envoy/"+strings.Repeat("%2e%2e/", 1000), "/auth/envoy/?"+strings.Repeat("x", 8<<10), strings.Repeat("/", 8<<10),
 	)
 	slices.Sort(list)
 	return slices.Compact(list)
