@@ -116,9 +116,9 @@ func serve(args []string, _, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "sidekey:", err)
 		return exitFailed
 	}
-	p.wait(stop, hangup)
+	ended := p.wait(stop, hangup)
 	cancel() // a second signal ends the process at once
-	if err := p.stop(); err != nil {
+	if err := errors.Join(ended, p.stop()); err != nil {
 		log.Error("stopped, but not cleanly", "error", err)
 		return exitFailed
 	}

@@ -217,9 +217,9 @@ func (p *program) serve(s *server) {
 	}
 }
 
-// wait returns when the program is to stop. Until then it reloads the configuration
-// when told to, or when the file changes.
-func (p *program) wait(stop context.Context, hangup <-chan os.Signal) {
+// wait returns when the program is to stop, with an error where nobody asked for it.
+// Until then it reloads the configuration when told to, or when the file changes.
+func (p *program) wait(stop context.Context, hangup <-chan os.Signal) error {
 	var changed <-chan struct{}
 	if p.watcher != nil {
 		changed = p.watcher.changed
@@ -228,10 +228,10 @@ func (p *program) wait(stop context.Context, hangup <-chan os.Signal) {
 		select {
 		case <-stop.Done():
 			p.log.Info("stopping")
-			return
+			return nil
 		case err := <-p.failed:
 			p.log.Error("stopping", "error", err)
-			return
+			return err
 		case <-hangup:
 			p.reload()
 		case <-changed:

@@ -267,7 +267,7 @@ func (c *Checker) admit(now *limiter.Now, s *Settings, api *API, version string,
 			c.charge(now, s, api.limits(limits), &v)
 		}
 	}
-	if v.Reason != retryAccount {
+	if v.Reason != retryAccount && v.Message == "" {
 		v.Message = v.Reason.Message()
 	}
 	return v
@@ -364,6 +364,7 @@ func (c *Checker) charge(now *limiter.Now, s *Settings, limits limiter.Limits, v
 		*now = c.now()
 		if !again || now.Mono >= deadline {
 			v.Reason, v.Retry = Busy, time.Second
+			v.Message = "Quota cannot be recorded at the moment"
 			return
 		}
 	}

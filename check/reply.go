@@ -128,11 +128,14 @@ func untilRate(r limiter.RateState) time.Duration {
 	return r.Reset
 }
 
+// mostDigits is the largest integer of a structured field (RFC 9651, 3.3.1).
+const mostDigits = 999_999_999_999_999
+
 // appendPolicy appends "name";q=LIMIT;w=SECONDS. A window that is no whole number of
 // seconds cannot be told in this format, so it is left out.
 func appendPolicy(dst []byte, name string, limit int64, window time.Duration) []byte {
 	dst = appendItem(dst, name)
-	dst = strconv.AppendInt(append(dst, ";q="...), limit, 10)
+	dst = strconv.AppendInt(append(dst, ";q="...), min(limit, mostDigits), 10)
 	if window > 0 && window%time.Second == 0 {
 		dst = strconv.AppendInt(append(dst, ";w="...), int64(window/time.Second), 10)
 	}
@@ -142,7 +145,7 @@ func appendPolicy(dst []byte, name string, limit int64, window time.Duration) []
 // appendState appends "name";r=REMAINING;t=SECONDS.
 func appendState(dst []byte, name string, remaining int64, reset time.Duration) []byte {
 	dst = appendItem(dst, name)
-	dst = strconv.AppendInt(append(dst, ";r="...), remaining, 10)
+	dst = strconv.AppendInt(append(dst, ";r="...), min(remaining, mostDigits), 10)
 	if reset > 0 {
 		dst = strconv.AppendInt(append(dst, ";t="...), seconds(reset), 10)
 	}

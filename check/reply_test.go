@@ -436,3 +436,30 @@ func TestNoCredentialsInLog(t *testing.T) {
 		t.Error("the panic is not in the log")
 	}
 }
+
+// What goes into RateLimit and RateLimit-Policy is a list of structured fields
+// (RFC 9651): an integer has at most 15 digits. Whoever reads them drops the whole header
+// otherwise.
+func TestRateLimitFieldsCanBeParsed(t *testing.T) {
+	l := start(t)
+	number := regexp.MustCompile(`[0-9]+`)
+	f := func(user string, s auth.Session) {
+		t.Helper()
+		l.add(user, s)
+		a := l.ask("envoy", "GET", "/", login(user))
+		if a.status != 200 {
+			t.Errorf("%s: %v", user, a)
+		}
+		for _, name := range []string{"RateLimit", "RateLimit-Policy"} {
+			for _, n := range number.FindAllString(a.get(name), -1) {
+				if len(n) > 15 {
+					t.Errorf("%s: %s: %s", user, name, a.get(name))
+				}
+			}
+		}
+	}
+	f("large quota", auth.Session{QuotaMax: 1 << 62, QuotaRenewalRate: 3600})
+	f("largest quota", auth.Session{QuotaMax: 1<<63 - 1, QuotaRenewalRate: 1<<63 - 1})
+	f("large rate", auth.Session{Rate: 1e18, Per: 1})
+	f("long window", auth.Session{Rate: 1, Per: 1e300})
+}

@@ -51,13 +51,13 @@ func Admit(now Now, l Limits) Result {
 	r.Outcome = refusedLocked(now, l)
 	if r.Outcome == Admitted {
 		if l.Rate != nil {
-			l.Rate.log.add(now.Mono, 1)
+			l.Rate.addLocked(now.Mono)
 		}
 		if l.Quota != nil {
 			l.Quota.chargeLocked(now)
 		}
 		if l.API != nil {
-			l.API.log.add(now.Mono, 1)
+			l.API.addLocked(now.Mono)
 		}
 	}
 	if l.Rate != nil {

@@ -22,8 +22,9 @@ type Window struct {
 	n   int64 // admits per window, at least 1
 	per int64 // length of the window, ns, at least 1
 
-	mu  sync.Mutex // protects log
-	log admitLog
+	mu    sync.Mutex // protects log and clock
+	log   admitLog
+	clock int64 // newest time that was asked for, Now.Mono
 }
 
 // admitLog remembers when requests were admitted. The two forms differ in memory
@@ -67,7 +68,7 @@ func (w *Window) SetLimit(rate, per float64) {
 	}
 	before := w.log
 	w.n, w.per, w.log = n, length, newLog(n, length)
-	before.each(w.log.add)
+	before.each(func(at, count int64) { w.log.add(min(at, w.clock), count) })
 }
 
 // Effective returns the limit that NewWindow enforces for rate and per: n requests
@@ -107,22 +108,38 @@ func (w *Window) State(now Now) RateState {
 	return w.stateLocked(now.Mono)
 }
 
+// tickLocked returns now, or a later time that was asked for before: a caller that read
+// its clock before another one is moved up to that one, because what was dropped for the
+// one may still be in the window of the other.
+func (w *Window) tickLocked(now int64) int64 {
+	w.clock = max(w.clock, now)
+	return w.clock
+}
+
 // admitsLocked reports whether one more request may pass.
 func (w *Window) admitsLocked(now int64) bool {
-	count, _ := w.log.inWindow(now, w.per, w.n)
+	count, _ := w.log.inWindow(w.tickLocked(now), w.per, w.n)
 	return count < w.n
 }
 
-func (w *Window) stateLocked(now int64) RateState {
+func (w *Window) addLocked(now int64) { w.log.add(w.tickLocked(now), 1) }
+
+func (w *Window) stateLocked(asked int64) RateState {
+	now := w.tickLocked(asked)
 	count, wait := w.log.inWindow(now, w.per, w.n)
 	_, reset := w.log.inWindow(now, w.per, 1)
-	return RateState{
+	s := RateState{
 		Limit:     w.n,
 		Per:       time.Duration(w.per),
 		Remaining: max(0, w.n-count),
-		Reset:     time.Duration(reset),
-		Retry:     time.Duration(wait),
 	}
+	if reset > 0 {
+		s.Reset = time.Duration(addSaturating(reset, now-asked))
+	}
+	if wait > 0 {
+		s.Retry = time.Duration(addSaturating(wait, now-asked))
+	}
+	return s
 }
 
 // Idle reports whether forgetting the window at now would admit nobody earlier.
@@ -146,15 +163,9 @@ type ring struct {
 	times []int64
 	head  int
 	size  int
-	clock int64 // newest time that was asked for
 }
 
 func (r *ring) inWindow(now, per, limit int64) (count, wait int64) {
-	// Time of the ring never runs backwards: a caller that read its clock before
-	// another one asked is moved up to that one, because what was dropped for the one
-	// may still be in the window of the other.
-	asked := now
-	now = r.tick(now)
 	for r.size > 0 && now-r.times[r.head] >= per {
 		r.head = (r.head + 1) % len(r.times)
 		r.size--
@@ -165,17 +176,11 @@ func (r *ring) inWindow(now, per, limit int64) (count, wait int64) {
 	}
 	// The entry that has to leave so that limit-1 remain.
 	leaves := r.times[(r.head+int(count-limit))%len(r.times)]
-	return count, addSaturating(leaves, per) - asked
-}
-
-func (r *ring) tick(now int64) int64 {
-	r.clock = max(r.clock, now)
-	return r.clock
+	return count, addSaturating(leaves, per) - now
 }
 
 // add keeps at most max admits: older ones cannot count under this limit.
 func (r *ring) add(now, count int64) {
-	now = r.tick(now)
 	for range min(count, int64(r.max)) {
 		if r.size == r.max {
 			r.head = (r.head + 1) % len(r.times)

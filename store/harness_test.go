@@ -174,9 +174,9 @@ func want(t testing.TB, what string, err, target error) {
 // raw changes the file behind the store's back, without waiting for the disk.
 func raw(t testing.TB, s *Store, change func(tx *bbolt.Tx) error) {
 	t.Helper()
-	s.db.NoSync = true
-	defer func() { s.db.NoSync = false }()
-	if err := s.db.Update(change); err != nil {
+	s.file.Load().db.NoSync = true
+	defer func() { s.file.Load().db.NoSync = false }()
+	if err := s.file.Load().db.Update(change); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -61,8 +62,7 @@ type Store struct {
 	path string
 	log  *slog.Logger
 
-	mu sync.RWMutex // protects db against being reopened
-	db *bbolt.DB    // nil while it cannot be opened
+	file atomic.Pointer[file] // nil while it cannot be opened
 
 	queue   queue
 	notify  Notify
@@ -70,6 +70,14 @@ type Store struct {
 
 	damagedMu sync.Mutex // protects damaged
 	damaged   map[string]bool
+}
+
+// file is an open database file. It is replaced as a whole after a failed commit, and not
+// under a lock: where bbolt has panicked it may hold its own for ever, and so may whoever
+// waits for them.
+type file struct {
+	db *bbolt.DB
+	os *os.File
 }
 
 // Open opens the database, creating it where there is none. The file must belong to
@@ -81,18 +89,18 @@ func Open(path string, log *slog.Logger) (*Store, error) {
 	if err := checkFile(path); err != nil {
 		return nil, err
 	}
-	db, err := openFile(path)
+	f, err := openFile(path)
 	if err != nil {
 		return nil, err
 	}
 	s := &Store{
 		path:    path,
 		log:     log,
-		db:      db,
 		notify:  Notify{User: func(string, string) {}, Policy: func(string) {}},
 		stopped: make(chan struct{}),
 		damaged: make(map[string]bool),
 	}
+	s.file.Store(f)
 	s.queue.init()
 	if err := os.WriteFile(pidFile(path), []byte(strconv.Itoa(os.Getpid())), 0o600); err != nil {
 		s.log.Warn("cannot note who holds the database", "error", err)
@@ -117,22 +125,17 @@ func (s *Store) Notify(n Notify) { s.notify = n }
 func (s *Store) Close() error {
 	s.queue.close()
 	<-s.stopped
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.db == nil {
+	f := s.file.Swap(nil)
+	if f == nil {
 		return nil
 	}
-	err := s.db.Close()
-	s.db = nil
-	os.Remove(pidFile(s.path))
-	return err
+	os.Remove(pidFile(s.path)) // while it is still ours
+	return f.db.Close()
 }
 
 // Ready returns nil, or why the store cannot be used.
 func (s *Store) Ready() error {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if s.db == nil {
+	if s.file.Load() == nil {
 		return auth.ErrStoreDown
 	}
 	return nil
@@ -141,62 +144,68 @@ func (s *Store) Ready() error {
 // view runs f in a reading transaction. What f finds so broken that bbolt panics is
 // an error like any other.
 func (s *Store) view(f func(tx *bbolt.Tx) error) (err error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if s.db == nil {
+	open := s.file.Load()
+	if open == nil {
 		return auth.ErrStoreDown
 	}
 	defer damaged(&err)
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	return s.db.View(f)
+	if err := open.db.View(f); !errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
+		return err
+	}
+	return auth.ErrStoreDown // closed since
 }
+
+// errPanicked marks an error that was a panic of bbolt.
+var errPanicked = errors.New("the file makes no sense")
 
 // damaged turns a panic into an error. bbolt panics on pages that make no sense, and
 // with debug.SetPanicOnFault reading behind the end of a file that was cut short is a
 // panic as well, where it would end the process.
 func damaged(err *error) {
 	if p := recover(); p != nil {
-		*err = fmt.Errorf("%w: %v", auth.ErrDamaged, p)
+		*err = fmt.Errorf("%w: %w: %v", auth.ErrDamaged, errPanicked, p)
 	}
 }
 
-// reopen closes the file and opens it again. After a failed commit the file's pages
-// in memory and on disk may differ; only what is read back from disk counts.
-func (s *Store) reopen() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.db != nil {
-		if err := s.db.Close(); err != nil {
+// reopen closes the file and opens it again. After a failed commit the file's pages in
+// memory and on disk may differ; only what is read back from disk counts. Where bbolt
+// panicked, closing could wait for locks that nobody will ever give back: the file is let
+// go of instead.
+func (s *Store) reopen(panicked bool) {
+	if old := s.file.Swap(nil); old != nil {
+		if panicked {
+			letGo(old.os)
+		} else if err := old.db.Close(); err != nil {
 			s.log.Error("closing the database after a failed commit", "error", err)
 		}
-		s.db = nil
 	}
-	db, err := openFile(s.path)
+	f, err := openFile(s.path)
 	if err != nil {
 		s.log.Error("the database cannot be opened again", "error", err, "next_try", reopenEvery)
 		time.AfterFunc(reopenEvery, s.queue.signal)
 		return
 	}
-	s.db = db
+	s.file.Store(f)
 }
 
-func openFile(path string) (db *bbolt.DB, err error) {
-	var file *os.File
+func openFile(path string) (_ *file, err error) {
+	f := &file{}
 	defer func() {
 		if err != nil {
-			db, err = nil, fmt.Errorf("open %s: %w", path, err)
-			letGo(file)
+			err = fmt.Errorf("open %s: %w", path, err)
+			letGo(f.os)
 		}
 	}()
 	defer damaged(&err)
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	db, err = bbolt.Open(path, 0o600, &bbolt.Options{
+	f.db, err = bbolt.Open(path, 0o600, &bbolt.Options{
 		Timeout:         lockWait,
 		FreelistType:    bbolt.FreelistMapType,
 		InitialMmapSize: 64 << 20, // growing the map waits for readers
 		OpenFile: func(path string, flag int, mode os.FileMode) (_ *os.File, err error) {
-			file, err = openExisting(path, flag, mode)
-			return file, err
+			f.os, err = openExisting(path, flag, mode)
+			return f.os, err
 		},
 	})
 	switch {
@@ -205,11 +214,11 @@ func openFile(path string) (db *bbolt.DB, err error) {
 	case err != nil:
 		return nil, err
 	}
-	if err := db.View(checkFormat); err != nil {
-		db.Close()
+	if err := f.db.View(checkFormat); err != nil {
+		f.db.Close()
 		return nil, err
 	}
-	return db, nil
+	return f, nil
 }
 
 // letGo gives up the lock that bbolt keeps when it panics. Closing the file alone does

@@ -102,7 +102,7 @@ func (s *Store) writeLoop() {
 	for {
 		batch, last := s.queue.take()
 		if s.Ready() != nil {
-			s.reopen()
+			s.reopen(false)
 		}
 		if len(batch) > 0 {
 			s.commit(batch)
@@ -125,7 +125,7 @@ func (s *Store) commit(batch []operation) {
 	})
 	if err != nil && !errors.Is(err, auth.ErrStoreDown) {
 		s.log.Error("a commit failed: the database is opened again", "error", err)
-		s.reopen()
+		s.reopen(errors.Is(err, errPanicked))
 		err = fmt.Errorf("%w: %v", auth.ErrOutcomeUnknown, err)
 	}
 	for i, op := range batch {
@@ -143,12 +143,11 @@ func (s *Store) commit(batch []operation) {
 
 // update runs f in the writing transaction.
 func (s *Store) update(f func(tx *bbolt.Tx) error) (err error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if s.db == nil {
+	open := s.file.Load()
+	if open == nil {
 		return auth.ErrStoreDown
 	}
 	defer damaged(&err)
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	return s.db.Update(f)
+	return open.db.Update(f)
 }

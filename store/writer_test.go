@@ -99,7 +99,7 @@ func TestGroupCommit(t *testing.T) {
 		})
 	})
 	<-held
-	before := s.db.Stats()
+	before := s.file.Load().db.Stats()
 	const writers = 200
 	var queued atomic.Int64
 	for i := range writers {
@@ -116,7 +116,7 @@ func TestGroupCommit(t *testing.T) {
 	close(hold)
 	wg.Wait()
 	// A commit writes pages and a meta page; alone, 200 writers would make 200 times that.
-	after := s.db.Stats()
+	after := s.file.Load().db.Stats()
 	if writes := after.TxStats.GetWrite() - before.TxStats.GetWrite(); writes > 100 {
 		t.Errorf("%d writers made %d writes of pages", writers, writes)
 	}
