@@ -85,6 +85,13 @@ func TestDirectoryNames(t *testing.T) {
 			}
 		}
 	}
+	// Also where two names have the same hash.
+	hash := w.directory.hash("a", []byte("bc"))
+	for _, n := range []Name{{"b", "bc"}, {"", "bc"}, {"a", "bd"}, {"ab", "c"}} {
+		if e := w.directory.find(hash, n.Org, []byte(n.User)); e != nil {
+			t.Errorf("%q was found as %q of %q", n, e.account.Load().User(), e.account.Load().Org())
+		}
+	}
 }
 
 // An error of the store is passed on and remembered nowhere.
@@ -244,6 +251,46 @@ func (r *stoppingReader) Read(b []byte) (int, error) {
 	return r.reader.Read(b)
 }
 
+// begin runs f and gives it every chance to come to its end, which it may not reach
+// before others have gone on.
+func begin(f func()) (done chan struct{}) {
+	done = make(chan struct{})
+	go func() {
+		f()
+		close(done)
+	}()
+	for range 10_000 {
+		select {
+		case <-done:
+			return done
+		default:
+			runtime.Gosched()
+		}
+	}
+	return done
+}
+
+// A user who is being loaded, from the record as it was, while a new one is published:
+// the old one does not come back.
+func TestDirectoryPublishWhileLoading(t *testing.T) {
+	w := newWorld(t)
+	w.memory.write(Record{Org: "default", User: "ann", Session: Session{Alias: "old"}})
+	stopped, goOn := compiling(t)
+	first := make(chan struct{})
+	go func() {
+		w.directory.Find("default", []byte("ann"))
+		close(first)
+	}()
+	stopped()
+	published := begin(func() { w.put("default", "ann", "pw", func(s *Session) { s.Alias = "new" }) })
+	goOn()
+	<-published
+	if a, err := w.directory.Find("default", []byte("ann")); err != nil || identity(a, "X-Auth-Alias") != "new" {
+		t.Errorf("%v: found the %s record", err, identity(a, "X-Auth-Alias"))
+	}
+	<-first
+}
+
 // A user who is being loaded while the configuration changes gets the new one too.
 func TestDirectorySetCompilerWhileLoading(t *testing.T) {
 	w := newWorld(t)
@@ -255,15 +302,7 @@ func TestDirectorySetCompilerWhileLoading(t *testing.T) {
 		close(loaded)
 	}()
 	stopped()
-	set := make(chan struct{})
-	go func() {
-		w.directory.SetCompiler(w.compiler(map[string]string{"dev": "X-Dev"}))
-		close(set)
-	}()
-	// SetCompiler may wait for the load, so it cannot be waited for; but it has begun.
-	for w.directory.compiler.Load().MetaHeaders == nil {
-		runtime.Gosched()
-	}
+	set := begin(func() { w.directory.SetCompiler(w.compiler(map[string]string{"dev": "X-Dev"})) })
 	goOn()
 	<-loaded
 	<-set

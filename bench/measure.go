@@ -90,7 +90,9 @@ func measure(ctx context.Context, o options) (rows []row, err error) {
 	if err := activate(ctx, "http://"+checkAddr+"/auth/envoy/orders/1", min(1000, o.users)); err != nil {
 		return nil, err
 	}
-	rows = append(rows, row{Name: "1000 active: resident memory without page cache", Unit: "KiB", Sidekey: []float64{sidekey.anonymousKiB()}})
+	rows = append(rows,
+		row{Name: "1000 active: resident memory without page cache", Unit: "KiB", Sidekey: []float64{sidekey.memoryKiB("RssAnon")}},
+		row{Name: "1000 active: resident memory", Unit: "KiB", Sidekey: []float64{sidekey.memoryKiB("VmRSS")}})
 	return rows, nil
 }
 

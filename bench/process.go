@@ -30,14 +30,15 @@ func (p *process) stop() {
 	p.cmd.Wait()
 }
 
-// anonymousKiB is the memory that the process holds besides pages of files.
-func (p *process) anonymousKiB() float64 {
+// memoryKiB is a line of the process's status: RssAnon, what it holds besides pages of
+// files, or VmRSS, both.
+func (p *process) memoryKiB(line string) float64 {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
 		return 0
 	}
-	for line := range strings.Lines(string(text)) {
-		if rest, ok := strings.CutPrefix(line, "RssAnon:"); ok {
+	for l := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(l, line+":"); ok {
 			value, _ := strconv.ParseFloat(strings.Fields(rest)[0], 64)
 			return value
 		}

@@ -99,17 +99,16 @@ func (l *ledger) asked() int {
 }
 
 // ask is what a caller of this package does: it asks for one request until there is an
-// answer, waiting for the ledger where it has to.
-func ask(l Limits, clock func() Now) Result {
-	for {
-		r := Admit(clock(), l)
-		if r.Outcome != NeedsLedger {
-			return r
-		}
-		if !l.Quota.Wait(clock(), time.Minute) {
+// answer, waiting for the ledger where it has to. A quota that never has enough is given
+// up in the end.
+func ask(l Limits, clock func() Now) (r Result) {
+	for range 10_000 {
+		r = Admit(clock(), l)
+		if r.Outcome != NeedsLedger || !l.Quota.Wait(clock(), time.Minute) {
 			return r
 		}
 	}
+	return r
 }
 
 func still(now Now) func() Now { return func() Now { return now } }
