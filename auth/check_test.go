@@ -527,7 +527,7 @@ func TestT51FailuresDoNotLockOut(t *testing.T) {
 			}
 		})
 	}
-	for range 20_000 {
+	for range 100_000 {
 		w.want("ann", "pw", Pass)
 	}
 	close(stop)
@@ -542,7 +542,7 @@ func TestT07Identity(t *testing.T) {
 		user, password := fmt.Sprintf("user-%d", g), fmt.Sprintf("password-%d", g)
 		w.put("default", user, password, func(s *Session) { s.Alias, s.QuotaMax = "alias of "+user, 1_000_000 })
 		group.Go(func() {
-			for i := range 200 {
+			for i := range 1000 {
 				v := w.ask(user, password)
 				if v.Reason != Pass || v.Account.User() != user || identity(v.Account, "X-Auth-Alias") != "alias of "+user {
 					t.Errorf("%s: %v as %v", user, v.Reason, v.Account)

@@ -72,24 +72,28 @@ func TestBcrypt(t *testing.T) {
 // One comparison of a wrong, a long, an empty and an illegal password takes the same
 // work: a refusal that came at once would tell why.
 func TestT11RefusalsCostAHash(t *testing.T) {
-	hash, err := Bcrypt(9).Make([]byte("pw"))
+	const cost = Bcrypt(5)
+	hash, err := cost.Make([]byte("pw"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	took := func(password string) time.Duration {
-		best := time.Hour
-		for range 3 {
+	passwords := map[string]string{"right": "pw", "wrong": "pw2", "72 bytes": strings.Repeat("p", 72), "73 bytes": strings.Repeat("p", 73),
+		"1024 bytes": strings.Repeat("p", 1024), "empty": "", "NUL": "pw\x00"}
+	// The best of many rounds, in each of which all have their turn: whatever else the
+	// machine does disturbs them alike.
+	best := make(map[string]time.Duration)
+	for range 9 {
+		for name, password := range passwords {
 			start := time.Now()
-			Bcrypt(9).Matches(hash, []byte(password))
-			best = min(best, time.Since(start))
+			cost.Matches(hash, []byte(password))
+			if took := time.Since(start); best[name] == 0 || took < best[name] {
+				best[name] = took
+			}
 		}
-		return best
 	}
-	right := took("pw")
-	for name, password := range map[string]string{"wrong": "pw2", "72 bytes": strings.Repeat("p", 72), "73 bytes": strings.Repeat("p", 73),
-		"1024 bytes": strings.Repeat("p", 1024), "empty": "", "NUL": "pw\x00"} {
-		if got := took(password); got < right/2 {
-			t.Errorf("%s takes %v, the right one %v", name, got, right)
+	for name, took := range best {
+		if took < best["right"]/2 {
+			t.Errorf("%s takes %v, the right one %v", name, took, best["right"])
 		}
 	}
 }

@@ -114,7 +114,7 @@ func TestWindowRetryAndReset(t *testing.T) {
 			return w
 		}
 		passes := func(at int64) (n int64) {
-			for w := again(); Admit(nanoseconds(at), Limits{Rate: w}).Outcome == Admitted; {
+			for w := again(); n <= o.n && Admit(nanoseconds(at), Limits{Rate: w}).Outcome == Admitted; {
 				n++
 			}
 			return n

@@ -60,7 +60,7 @@ func TestSubWindowsRetryAndReset(t *testing.T) {
 		}
 		passes := func(at int64) (n int64) {
 			copied := *s
-			for w := (&Window{n: w.n, per: w.per, log: &copied}); Admit(nanoseconds(at), Limits{Rate: w}).Outcome == Admitted; {
+			for w := (&Window{n: w.n, per: w.per, log: &copied}); n <= w.n && Admit(nanoseconds(at), Limits{Rate: w}).Outcome == Admitted; {
 				n++
 			}
 			return n
@@ -118,7 +118,7 @@ func TestT63LivenessOfLargeLimits(t *testing.T) {
 func TestSubWindowsAfterARest(t *testing.T) {
 	w := NewWindow(5000, 64)
 	fill := func(at float64) (n int) {
-		for Admit(seconds(at), Limits{Rate: w}).Outcome == Admitted {
+		for n <= 5000 && Admit(seconds(at), Limits{Rate: w}).Outcome == Admitted {
 			n++
 		}
 		return n
