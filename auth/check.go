@@ -104,6 +104,8 @@ func (c *Checker) Check(now limiter.Now, r *Request) Verdict {
 		}
 		return v
 	}
+	var last *Account
+	edited := false
 	for range accountTries {
 		account, refusal := c.authenticate(&now, s, api.Org, credentials)
 		if refusal != Pass {
@@ -119,14 +121,21 @@ func (c *Checker) Check(now limiter.Now, r *Request) Verdict {
 		}
 		// The user was edited while this request was under way. The new account is
 		// there as soon as the writer that ended the old one has published it.
+		edited = edited || last != nil && account != last
+		last = account
 		time.Sleep(time.Millisecond)
 		now = c.now()
 	}
-	return refuse(Unavailable, api)
+	if !edited {
+		return refuse(Unavailable, api) // its quotas were ended and it stays: we are stopping
+	}
+	v := refuse(Busy, api)
+	v.Retry = time.Second
+	return v
 }
 
-// accountTries bounds how often one request follows an account that is being
-// edited. Only a program that stops ends quotas without new accounts for them.
+// accountTries bounds how often one request follows an account that is being edited. The
+// answer then is no 5xx, which a proxy may let through.
 const accountTries = 20
 
 // retryAccount is not an answer: the account has been replaced.
