@@ -7,7 +7,6 @@
 package admin
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -138,9 +137,6 @@ type call struct {
 func (c *call) query(name string) string { return string(c.ctx.QueryArgs().Peek(name)) }
 
 func (c *call) now() limiter.Now { return limiter.At(time.Now()) }
-
-// background is the context of work that outlives no request: hashing a password.
-func (c *call) background() context.Context { return context.Background() }
 
 // failed is an error that the caller is told as it stands.
 type failed struct {

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"strconv"
 	"time"
@@ -89,7 +90,7 @@ func (c *call) hashPassword(s *auth.Session) (err error) {
 		return nil
 	}
 	b := &s.BasicAuth
-	b.Password, b.HashType, err = c.Settings().Passwords.Make(c.background(), b.Password)
+	b.Password, b.HashType, err = c.Settings().Passwords.Make(context.Background(), b.Password)
 	return err
 }
 

@@ -140,9 +140,7 @@ func (d *Directory) find(hash uint64, org string, user []byte) *entry {
 // load returns the account of a user who is not active, or whose account was compiled
 // from policies that have changed since.
 func (d *Directory) load(hash uint64, org string, user []byte) (*Account, error) {
-	lock := &d.loading[hash%uint64(len(d.loading))]
-	lock.Lock()
-	defer lock.Unlock()
+	defer d.lock(hash)()
 	for {
 		var before *Account
 		if e := d.find(hash, org, user); e != nil {
@@ -154,6 +152,14 @@ func (d *Directory) load(hash uint64, org string, user []byte) (*Account, error)
 			return nil, err
 		}
 	}
+}
+
+// lock takes the lock under which a user is loaded and published, and returns what gives
+// it back.
+func (d *Directory) lock(hash uint64) (unlock func()) {
+	lock := &d.loading[hash%uint64(len(d.loading))]
+	lock.Lock()
+	return lock.Unlock
 }
 
 // Publish makes what the store has committed of one user the state that every check
@@ -176,9 +182,7 @@ func (d *Directory) SetCompiler(c *Compiler) {
 // refresh loads an active user again.
 func (d *Directory) refresh(org string, user []byte, keepPassword bool) {
 	hash := d.hash(org, user)
-	lock := &d.loading[hash%uint64(len(d.loading))]
-	lock.Lock()
-	defer lock.Unlock()
+	defer d.lock(hash)()
 	if e := d.find(hash, org, user); e != nil {
 		// What cannot be loaded is dropped: the next check will be told why.
 		_ = d.compileLocked(hash, org, user, e.account.Load(), keepPassword)

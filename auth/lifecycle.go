@@ -3,6 +3,8 @@ package auth
 import (
 	"math"
 	"strconv"
+
+	"sidekey/limiter"
 )
 
 // RemoveAt returns the Unix second at which the record of a session itself is to be
@@ -15,7 +17,7 @@ func (s *Session) RemoveAt(policies []*Policy) (at int64, ever bool) {
 	if s.SessionLifetime > 0 {
 		// A record without the time of its last write is kept: nothing is removed on a guess.
 		if written, err := strconv.ParseInt(s.LastUpdated, 10, 64); err == nil {
-			at = saturatingAdd(written, s.SessionLifetime)
+			at = limiter.AddSaturating(written, s.SessionLifetime)
 		}
 	}
 	action, grace := s.PostExpiryAction, s.PostExpiryGracePeriod
@@ -29,16 +31,8 @@ func (s *Session) RemoveAt(policies []*Policy) (at int64, ever bool) {
 		case action == "delete":
 			at = min(at, s.Expires)
 		case action == "retain" && grace >= 0:
-			at = min(at, saturatingAdd(s.Expires, grace))
+			at = min(at, limiter.AddSaturating(s.Expires, grace))
 		}
 	}
 	return at, at != math.MaxInt64
-}
-
-// saturatingAdd returns a+b for b >= 0, or the largest int64.
-func saturatingAdd(a, b int64) int64 {
-	if a > math.MaxInt64-b {
-		return math.MaxInt64
-	}
-	return a + b
 }

@@ -45,8 +45,8 @@ func Nanoseconds(seconds float64) int64 {
 	return int64(math.Ceil(ns))
 }
 
-// addSaturating returns a+b for b >= 0, or the largest int64 where that overflows.
-func addSaturating(a, b int64) int64 {
+// AddSaturating returns a+b for b >= 0, or the largest int64 where that overflows.
+func AddSaturating(a, b int64) int64 {
 	if a > math.MaxInt64-b {
 		return math.MaxInt64
 	}

@@ -53,8 +53,8 @@ func TestT60Nanoseconds(t *testing.T) {
 func TestAddSaturating(t *testing.T) {
 	f := func(a, b, want int64) {
 		t.Helper()
-		if got := addSaturating(a, b); got != want {
-			t.Errorf("addSaturating(%d, %d) = %d, want %d", a, b, got, want)
+		if got := AddSaturating(a, b); got != want {
+			t.Errorf("AddSaturating(%d, %d) = %d, want %d", a, b, got, want)
 		}
 	}
 	f(1, 2, 3)

@@ -132,7 +132,7 @@ func (q *Quota) stateLocked(wall int64) QuotaState {
 	if q.begunLocked(wall) {
 		s.Remaining = max(0, q.max-q.used)
 		if q.renewal > 0 {
-			s.Renews = addSaturating(q.start, q.renewal)
+			s.Renews = AddSaturating(q.start, q.renewal)
 		}
 		if s.Remaining == 0 {
 			s.Retry = Forever
@@ -149,7 +149,7 @@ func (q *Quota) begunLocked(wall int64) bool {
 	if q.start == 0 {
 		return false
 	}
-	return q.renewal == 0 || wall < addSaturating(q.start, q.renewal)
+	return q.renewal == 0 || wall < AddSaturating(q.start, q.renewal)
 }
 
 // answer is what a quota says to one more request.
@@ -215,7 +215,7 @@ func (q *Quota) reserveLocked(now Now) {
 	// What is reserved for those who wait is lost in a crash, too, before they are
 	// answered: so no more at a time than may be lost.
 	ahead := max(step, min(q.waiting, max(1, q.max/100)))
-	target := min(q.max, addSaturating(used, ahead))
+	target := min(q.max, AddSaturating(used, ahead))
 	if target <= r.Reserved {
 		return
 	}

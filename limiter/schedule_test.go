@@ -80,7 +80,7 @@ func (w *world) Reserve(key QuotaKey, r Reservation, done func(error)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	q := w.quota // whose lock is held: only a quota that is in use asks
-	if q.start != 0 && r.Start != q.start && r.Start < addSaturating(w.last, Nanoseconds(float64(w.renewal))) {
+	if q.start != 0 && r.Start != q.start && r.Start < AddSaturating(w.last, Nanoseconds(float64(w.renewal))) {
 		w.failLocked("a period that began at %d is followed by one at %d", w.last, r.Start)
 	}
 	if r.Start < q.start {

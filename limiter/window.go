@@ -134,10 +134,10 @@ func (w *Window) stateLocked(asked int64) RateState {
 		Remaining: max(0, w.n-count),
 	}
 	if reset > 0 {
-		s.Reset = time.Duration(addSaturating(reset, now-asked))
+		s.Reset = time.Duration(AddSaturating(reset, now-asked))
 	}
 	if wait > 0 {
-		s.Retry = time.Duration(addSaturating(wait, now-asked))
+		s.Retry = time.Duration(AddSaturating(wait, now-asked))
 	}
 	return s
 }
@@ -176,7 +176,7 @@ func (r *ring) inWindow(now, per, limit int64) (count, wait int64) {
 	}
 	// The entry that has to leave so that limit-1 remain.
 	leaves := r.times[(r.head+int(count-limit))%len(r.times)]
-	return count, addSaturating(leaves, per) - now
+	return count, AddSaturating(leaves, per) - now
 }
 
 // add keeps at most max admits: older ones cannot count under this limit.

@@ -23,7 +23,7 @@ func breakFile(t *testing.T, path string) {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
-		t.Skip("there is no /proc/self/fd")
+		cannotRun(t, "there is no /proc/self/fd")
 	}
 	path, err = filepath.EvalSymlinks(path)
 	if err != nil {
@@ -297,11 +297,11 @@ func spoilFreelist(t *testing.T, path string) {
 // well again when there is room.
 func TestFullDisk(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("only root can mount a small disk")
+		cannotRun(t, "only root can mount a small disk")
 	}
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=18m,mode=0700"); err != nil {
-		t.Skipf("mount: %v", err)
+		cannotRun(t, fmt.Sprintf("mount: %v", err))
 	}
 	defer func() {
 		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {

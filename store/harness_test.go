@@ -219,3 +219,13 @@ func until(t testing.TB, what string, there func() bool) {
 		}
 	}
 }
+
+// cannotRun skips a test that this machine has not what it needs for. Where everything has
+// to be tested, that is a failure.
+func cannotRun(t testing.TB, why string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatal(why)
+	}
+	t.Skip(why)
+}
