@@ -252,6 +252,9 @@ func (p *program) stop() error {
 	deadline, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	var problems []error
+	if p.check != nil {
+		p.check.StopWaiting()
+	}
 	for _, s := range p.servers {
 		if err := s.stop(deadline); err != nil {
 			problems = append(problems, fmt.Errorf("%s listener: %w", s.name, err))

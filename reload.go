@@ -46,6 +46,7 @@ func checkConfigOf(c config.Config) check.Config {
 		QuotaStatus:        c.Limits.QuotaExceededStatus,
 		RateInHeaders:      c.Limits.Headers == "rate",
 		StripAuthorization: c.Check.StripAuthorization,
+		MaxWaiting:         c.Limits.MaxWaiting,
 	}
 }
 

@@ -110,7 +110,7 @@ func (c *Compiler) grant(a *Account, e *Effective, kept []KeptQuota, previous *A
 		a.every = &grant{limits: shared}
 	}
 	for id, right := range e.rights {
-		g := &grant{versions: right.Versions, limits: shared}
+		g := &grant{versions: right.Versions, limits: shared, shadow: right.shadow}
 		if right.limit != nil {
 			g.limits = c.bucket(a, right.scope, *right.limit, kept, previous)
 		}
@@ -133,7 +133,10 @@ func (c *Compiler) bucket(a *Account, scope string, limit limitSpec, kept []Kept
 	if previous != nil && previous.buckets[scope] != nil {
 		before = *previous.buckets[scope]
 	}
-	b := &bucket{rate: window(before.rate, limit.rate, limit.per)}
+	b := &bucket{rate: window(before.rate, limit.rate, limit.per), throttle: limit.throttle(), shadow: limit.shadow}
+	if b.rate != nil {
+		b.rate.SetSmoothing(limit.smoothing.compile())
+	}
 	switch {
 	case before.quota != nil && limit.quotaMax > 0:
 		before.quota.SetLimit(limit.quotaMax, limit.renewal)

@@ -28,6 +28,7 @@ type API struct {
 	Per              float64
 	DisableRateLimit bool
 	DisableQuota     bool
+	Shadow           bool // limits are counted and reported, never enforced
 
 	limit     *limiter.Window // from Rate and Per
 	challenge []byte          // the WWW-Authenticate of its 401 answers

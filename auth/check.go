@@ -42,6 +42,11 @@ type Verdict struct {
 	Quota   limiter.QuotaState
 	Retry   time.Duration // when asking again makes sense; 0 = not said
 	At      limiter.Now   // the moment that Rate and Quota are of
+
+	Shadow   Reason   // what would have refused the request, were it not in shadow; Pass: nothing
+	Throttle Throttle // how a request that is over its rate may be held: see [Checker.Hold]
+
+	version string // of API
 }
 
 // Settings are the parts of the configuration that decide. They are replaced as one
@@ -258,7 +263,7 @@ func (c *Checker) authenticate(now *limiter.Now, s *Settings, org string, given 
 
 // admit checks what the account may do and charges the request to its limits.
 func (c *Checker) admit(now *limiter.Now, s *Settings, api *API, version string, a *Account, r *Request) Verdict {
-	v := Verdict{Account: a, API: api}
+	v := Verdict{Account: a, API: api, version: version}
 	g := a.grantOf(api, s.AllowEmptyRights)
 	switch {
 	case a.inactive:
@@ -268,12 +273,17 @@ func (c *Checker) admit(now *limiter.Now, s *Settings, api *API, version string,
 	case g == nil || !granted(g.versions, version):
 		v.Reason = APINotGranted
 	default:
-		limits := limiter.Limits{Rate: g.limits.rate, Quota: g.limits.quota, API: api.limit}
+		ch := charges{
+			limits:   limiter.Limits{Rate: g.limits.rate, Quota: g.limits.quota, API: api.limit},
+			throttle: g.limits.throttle,
+		}
+		ch.shadow.rate, ch.shadow.quota = g.limits.shadow, g.limits.shadow
 		if g.dependsOnPath() {
-			v.Reason = g.narrow(api, r, &limits)
+			v.Reason = g.narrow(api, r, &ch)
 		}
 		if v.Reason == Pass {
-			c.charge(now, s, api.limits(limits), &v)
+			ch.narrow(api)
+			c.charge(now, s, &ch, &v)
 		}
 	}
 	if v.Reason != retryAccount && v.Message == "" {
@@ -297,7 +307,7 @@ var pathBuffers = sync.Pool{New: func() any { return new([512]byte) }}
 
 // narrow checks a request against the URLs of a right, and puts the rate of the
 // endpoint that it is for in the place of the right's.
-func (g *grant) narrow(api *API, r *Request, limits *limiter.Limits) Reason {
+func (g *grant) narrow(api *API, r *Request, ch *charges) Reason {
 	// Not on the stack: what a regular expression is given leaks.
 	buf := pathBuffers.Get().(*[512]byte)
 	defer pathBuffers.Put(buf)
@@ -312,7 +322,8 @@ func (g *grant) narrow(api *API, r *Request, limits *limiter.Limits) Reason {
 		return AmbiguousPath
 	}
 	if e := g.endpoint(path, r.Method, api); e != nil {
-		limits.Rate = e.window
+		ch.limits.Rate = e.window
+		ch.shadow.rate = ch.shadow.rate || g.shadow
 	}
 	return Pass
 }
@@ -333,48 +344,4 @@ func (g *grant) sameForAll(api *API, r *Request, normal []byte) bool {
 		}
 	}
 	return true
-}
-
-// limits leaves out what an API does not limit.
-func (a *API) limits(l limiter.Limits) limiter.Limits {
-	if a.DisableRateLimit {
-		l.Rate = nil
-	}
-	if a.DisableQuota {
-		l.Quota = nil
-	}
-	return l
-}
-
-// charge uses up one request of every limit, or refuses and uses up nothing.
-func (c *Checker) charge(now *limiter.Now, s *Settings, limits limiter.Limits, v *Verdict) {
-	deadline := now.Mono + int64(s.QuotaWait)
-	for {
-		result := limiter.Admit(*now, limits)
-		v.Rate, v.Quota, v.Retry, v.At = result.Rate, result.Quota, result.Retry, *now
-		switch result.Outcome {
-		case limiter.Admitted:
-			return
-		case limiter.OverRate:
-			v.Reason = RateExceeded
-			return
-		case limiter.OverQuota:
-			v.Reason = QuotaExceeded
-			return
-		case limiter.OverAPI:
-			v.Reason = APIRateExceeded
-			return
-		case limiter.QuotaIsStale:
-			v.Reason = retryAccount
-			return
-		}
-		left := time.Duration(deadline - now.Mono)
-		again := limits.Quota.Wait(*now, left)
-		*now = c.now()
-		if !again || now.Mono >= deadline {
-			v.Reason, v.Retry = Busy, time.Second
-			v.Message = "Quota cannot be recorded at the moment"
-			return
-		}
-	}
 }

@@ -30,8 +30,9 @@ type Effective struct {
 
 type effectiveRight struct {
 	Right
-	limit *limitSpec // nil: Effective.limits
-	scope string     // of limit
+	limit  *limitSpec // nil: Effective.limits
+	scope  string     // of limit
+	shadow bool       // the limits of its endpoints refuse nobody
 }
 
 // Apply applies policies, in their order, to a session. A nil entry stands for one
@@ -95,6 +96,8 @@ func (e *Effective) applyLimits(policies []*Policy) {
 // take puts the parts of a policy that it takes part with into l: instead of what is
 // there for the first, the better of both for each that follows.
 func (l *limitSpec) take(p *Policy, rate, quota *bool) {
+	shadow := l.shadow || p.Shadow && (p.takesRate() || p.takesQuota())
+	defer func() { l.shadow = shadow }()
 	if p.takesRate() {
 		if *rate {
 			l.takeRate(p.limits())
@@ -122,7 +125,7 @@ func (e *Effective) applyRights(s *Session, policies []*Policy) {
 		}
 		replaced = true
 		for id, right := range p.AccessRights {
-			e.grant(id, right)
+			e.grant(id, right, p.Shadow)
 		}
 	}
 	if !replaced {
@@ -130,6 +133,7 @@ func (e *Effective) applyRights(s *Session, policies []*Policy) {
 			r := effectiveRight{Right: right}
 			if !right.Limit.empty() {
 				limit := right.Limit.limits()
+				limit.shadow = s.shadow()
 				r.limit, r.scope = &limit, "api:"+id
 			}
 			e.rights[id] = r
@@ -144,9 +148,9 @@ func (e *Effective) applyRights(s *Session, policies []*Policy) {
 }
 
 // grant adds a policy's right to an API to those of the policies before it.
-func (e *Effective) grant(id string, right Right) {
+func (e *Effective) grant(id string, right Right, shadow bool) {
 	before, granted := e.rights[id]
-	after := effectiveRight{Right: right}
+	after := effectiveRight{Right: right, shadow: before.shadow || shadow}
 	if granted {
 		if len(before.Versions) == 0 || len(right.Versions) == 0 {
 			after.Versions = nil

@@ -3,6 +3,7 @@ package auth
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"sidekey/limiter"
 )
@@ -13,6 +14,7 @@ type grant struct {
 	urls      []urlRule
 	endpoints []endpoint
 	limits    *bucket
+	shadow    bool // the limits of endpoints refuse nobody
 }
 
 // endpoint is the limit of one method and pattern; its rate replaces the grant's.
@@ -24,8 +26,17 @@ type endpoint struct {
 // bucket is what requests of one scope are charged to. It outlives the account: the
 // account that an edit or a new policy puts in its place takes it over.
 type bucket struct {
-	rate  *limiter.Window
-	quota *limiter.Quota
+	rate     *limiter.Window
+	quota    *limiter.Quota
+	throttle Throttle
+	shadow   bool // its limits refuse nobody
+}
+
+// Throttle says how a request over its rate is held: it is tried again every Interval,
+// at most Retries times. The zero value holds nobody.
+type Throttle struct {
+	Interval time.Duration
+	Retries  int64
 }
 
 // dependsOnPath reports whether the path decides more than which API it is.

@@ -3,8 +3,11 @@ package auth
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"sidekey/limiter"
 )
 
 // Policy is a bundle of limits and rights that many sessions share: Tyk's policy
@@ -33,6 +36,10 @@ type Policy struct {
 	MetaData     map[string]jsontext.Value `json:"meta_data"`
 	KeyExpiresIn int64                     `json:"key_expires_in"` // seconds; sets expires when a session is created
 	Partitions   Partitions                `json:"partitions"`
+
+	// Shadow counts and reports the limits that come with the policy, and enforces none
+	// of them. Tyk has no such member: it shows only where it is set.
+	Shadow bool `json:"shadow,omitzero"`
 
 	PostExpiryAction      string `json:"post_expiry_action"`
 	PostExpiryGracePeriod int64  `json:"post_expiry_grace_period"`
@@ -94,6 +101,7 @@ func (p *Policy) Validate(rules Rules) error {
 	checkName(&ps, "org_id", p.OrgID)
 	checkText(&ps, "name", p.Name, maxText)
 	checkLimit(&ps, "", p.Rate, p.Per, p.ThrottleInterval)
+	ps = append(ps, p.Smoothing.check("smoothing")...)
 	checkList(&ps, "tags", p.Tags, maxTag)
 	checkMeta(&ps, p.MetaData, rules.MetaHeaders)
 	if p.Partitions.PerAPI && p.Partitions.any() {
@@ -116,10 +124,11 @@ type limitSpec struct {
 	throttleRetries   int64
 	smoothing         *Smoothing
 	quotaMax, renewal int64
+	shadow            bool
 }
 
 func (p *Policy) limits() limitSpec {
-	return limitSpec{p.Rate, p.Per, p.ThrottleInterval, p.ThrottleRetryLimit, p.Smoothing, p.QuotaMax, p.QuotaRenewalRate}
+	return limitSpec{p.Rate, p.Per, p.ThrottleInterval, p.ThrottleRetryLimit, p.Smoothing, p.QuotaMax, p.QuotaRenewalRate, p.Shadow}
 }
 
 func (p *Policy) setLimits(l limitSpec) {
@@ -128,7 +137,7 @@ func (p *Policy) setLimits(l limitSpec) {
 }
 
 func (s *Session) limits() limitSpec {
-	return limitSpec{s.Rate, s.Per, s.ThrottleInterval, s.ThrottleRetryLimit, s.Smoothing, s.QuotaMax, s.QuotaRenewalRate}
+	return limitSpec{s.Rate, s.Per, s.ThrottleInterval, s.ThrottleRetryLimit, s.Smoothing, s.QuotaMax, s.QuotaRenewalRate, s.shadow()}
 }
 
 // empty reports whether a right has no limit of its own. Tyk writes an object full of
@@ -139,7 +148,7 @@ func (l *Limit) empty() bool {
 }
 
 func (l *Limit) limits() limitSpec {
-	return limitSpec{l.Rate, l.Per, l.ThrottleInterval, l.ThrottleRetryLimit, l.Smoothing, l.QuotaMax, l.QuotaRenewalRate}
+	return limitSpec{l.Rate, l.Per, l.ThrottleInterval, l.ThrottleRetryLimit, l.Smoothing, l.QuotaMax, l.QuotaRenewalRate, false}
 }
 
 // takeRate puts the higher of two rates into l: the one with less time per request, and
@@ -175,6 +184,14 @@ func (l *limitSpec) takeQuota(o limitSpec) {
 }
 
 func (l *limitSpec) setQuota(o limitSpec) { l.quotaMax, l.renewal = o.quotaMax, o.renewal }
+
+// throttle is how requests over the rate are held.
+func (l limitSpec) throttle() Throttle {
+	if l.throttleInterval <= 0 || l.throttleRetries <= 0 {
+		return Throttle{}
+	}
+	return Throttle{Interval: time.Duration(limiter.Nanoseconds(l.throttleInterval)), Retries: l.throttleRetries}
+}
 
 func (l limitSpec) limitsRate() bool { return l.rate > 0 && l.per > 0 }
 

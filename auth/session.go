@@ -1,7 +1,11 @@
 package auth
 
 import (
+	"time"
+
 	"github.com/go-json-experiment/json/jsontext"
+
+	"sidekey/limiter"
 )
 
 // Session is one user as Tyk's APIs show it: the "session object" of the Dashboard
@@ -170,6 +174,45 @@ type Smoothing struct {
 type unknown struct {
 	Unknown jsontext.Value `json:",embed"`
 }
+
+// shadow reports whether the session's limits are counted and reported, but not
+// enforced: meta_data.shadow is true. Tyk's object has no room for it elsewhere.
+func (s *Session) shadow() bool { return metaText(s.MetaData["shadow"]) == "true" }
+
+// compile returns the smoothing that a window understands, or nil for none.
+func (s *Smoothing) compile() *limiter.Smoothing {
+	if s == nil || !s.Enabled || s.check("") != nil {
+		return nil
+	}
+	return &limiter.Smoothing{
+		Threshold: s.Threshold,
+		Step:      s.Step,
+		Trigger:   s.Trigger,
+		Delay:     time.Duration(limiter.Nanoseconds(float64(s.Delay))),
+	}
+}
+
+// check returns what is wrong with a smoothing that is enabled. path is its own.
+func (s *Smoothing) check(path string) (ps Problems) {
+	if s == nil || !s.Enabled {
+		return nil
+	}
+	if s.Threshold < 1 {
+		ps.addNumber(join(path, "threshold"), s.Threshold, "1 or more requests are wanted: the rate that it starts at")
+	}
+	if s.Step < 1 || s.Step > maxStep {
+		ps.addNumber(join(path, "step"), s.Step, "1 to 1000000000 requests are wanted: what the rate goes up and down by")
+	}
+	if !(s.Trigger >= 0 && s.Trigger <= maxStep) {
+		ps.addNumber(join(path, "trigger"), s.Trigger, "0 or more steps are wanted: how far below the rate the count moves it")
+	}
+	if s.Delay < 0 {
+		ps.addNumber(join(path, "delay"), s.Delay, "0 or more seconds are wanted")
+	}
+	return ps
+}
+
+const maxStep = 1_000_000_000
 
 // Record is a user as the store keeps it: Session.BasicAuth.Password is the hash.
 type Record struct {

@@ -91,6 +91,7 @@ type Rules struct {
 func (s *Session) Validate(rules Rules, now int64) (warnings []string, err error) {
 	var ps Problems
 	checkLimit(&ps, "", s.Rate, s.Per, s.ThrottleInterval)
+	ps = append(ps, s.Smoothing.check("smoothing")...)
 	if s.Expires > 0 && s.Expires <= now {
 		warnings = append(warnings, fmt.Sprintf("expires = %d: is in the past, so the user is refused as expired", s.Expires))
 	}
@@ -160,6 +161,7 @@ func checkRights(ps *Problems, rights map[string]Right, org string, rules Rules)
 		checkList(ps, field+".versions", right.Versions, maxName)
 		if right.Limit != nil {
 			checkLimit(ps, field+".limit", right.Limit.Rate, right.Limit.Per, right.Limit.ThrottleInterval)
+			*ps = append(*ps, right.Limit.Smoothing.check(field+".limit.smoothing")...)
 		}
 		for i, u := range right.AllowedURLs {
 			at := fmt.Sprintf("%s.allowed_urls[%d]", field, i)
@@ -227,8 +229,6 @@ func (s *Session) notYet() (warnings []string) {
 		name string
 		set  bool
 	}{
-		{"throttle_interval", s.ThrottleInterval > 0 && s.ThrottleRetryLimit > 0},
-		{"smoothing", s.Smoothing != nil && s.Smoothing.Enabled},
 		{"monitor.trigger_limits", len(s.Monitor.TriggerLimits) > 0},
 		{"enable_detailed_recording", s.EnableDetailedRecording},
 	} {
@@ -249,6 +249,9 @@ func checkLimit(ps *Problems, path string, rate, per, throttle float64) {
 		if math.IsNaN(f.value) || math.IsInf(f.value, 0) {
 			ps.addNumber(join(path, f.name), f.value, "a finite number is wanted")
 		}
+	}
+	if throttle > 0 && throttle < 0.001 {
+		ps.addNumber(join(path, "throttle_interval"), throttle, "0.001 or more seconds are wanted, or 0 to refuse at once")
 	}
 }
 

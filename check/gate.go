@@ -25,7 +25,7 @@ func (g *gate) state(c net.Conn, s fasthttp.ConnState) {
 			g.outside.Store(c, nil)
 			g.beyond.Add(1)
 		}
-	case fasthttp.StateClosed, fasthttp.StateHijacked:
+	case fasthttp.StateClosed: // a held request's connection is still one (StateHijacked)
 		g.open.Add(-1)
 		if _, was := g.outside.LoadAndDelete(c); was {
 			g.beyond.Add(-1)

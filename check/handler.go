@@ -26,6 +26,7 @@ type Config struct {
 	QuotaStatus        int  // what the client sees when its quota is used up: 403 or 429
 	RateInHeaders      bool // X-RateLimit-* carry the rate instead of the quota
 	StripAuthorization bool // ask proxies that can be asked to take Authorization off
+	MaxWaiting         int  // how many requests over their rate are held at once; 0 = none
 }
 
 // Handler answers the proxies.
@@ -34,11 +35,13 @@ type Handler struct {
 	config  atomic.Pointer[Config]
 	log     *slog.Logger
 	notices notices
+	waiting waiting
 }
 
 // NewHandler returns a handler over a checker.
 func NewHandler(checker *auth.Checker, config Config, log *slog.Logger) *Handler {
 	h := &Handler{checker: checker, log: log}
+	h.waiting.handler = h
 	h.SetConfig(config)
 	return h
 }
@@ -69,11 +72,14 @@ func (h *Handler) Handle(ctx *fasthttp.RequestCtx) {
 	q.Authorization, q.AuthorizationCount = s.authorization.value, s.authorization.count
 
 	verdict := h.checker.Check(limiter.At(ctx.Time()), &q)
-	h.write(ctx, d, &verdict)
+	if verdict.Throttle.Retries > 0 && h.waiting.hold(ctx, d, &q, &verdict) {
+		return
+	}
+	h.write(&ctx.Response, d, &verdict)
 }
 
 func (h *Handler) refuse(ctx *fasthttp.RequestCtx, d *dialect, reason auth.Reason) {
-	h.write(ctx, d, &auth.Verdict{Reason: reason, Message: reason.Message()})
+	h.write(&ctx.Response, d, &auth.Verdict{Reason: reason, Message: reason.Message()})
 }
 
 // denyPanic answers 403 and not 5xx: a client may have found the input that panics,
@@ -83,8 +89,12 @@ func (h *Handler) denyPanic(ctx *fasthttp.RequestCtx) {
 	if p == nil {
 		return
 	}
-	h.log.Error("BUG: a check panicked; the request is refused", "panic", p, "stack", string(debug.Stack()))
+	h.logPanic(p)
 	deny(ctx)
+}
+
+func (h *Handler) logPanic(p any) {
+	h.log.Error("BUG: a check panicked; the request is refused", "panic", p, "stack", string(debug.Stack()))
 }
 
 const notUnderstood = "Request not understood"

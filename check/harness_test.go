@@ -43,10 +43,10 @@ const patience = 20 * time.Second
 // listener is the real server of the check listener, in memory, over users that a map
 // keeps.
 type listener struct {
-	t      testing.TB
-	users  *fakeUsers
-	log    lockedBuffer
-	memory *fasthttputil.InmemoryListener
+	t       testing.TB
+	users   *fakeUsers
+	log     lockedBuffer
+	connect func() (net.Conn, error)
 
 	handler   *Handler
 	checker   *auth.Checker
@@ -63,6 +63,7 @@ type options struct {
 	hash   auth.Hash
 	slots  int
 	wait   time.Duration
+	tcp    bool // in the place of a listener in memory
 }
 
 // start runs a listener until the test ends.
@@ -87,7 +88,18 @@ func start(t testing.TB, change ...func(*options)) *listener {
 	for _, f := range change {
 		f(&o)
 	}
-	l := &listener{t: t, users: newFakeUsers(), memory: fasthttputil.NewInmemoryListener()}
+	l := &listener{t: t, users: newFakeUsers()}
+	memory := fasthttputil.NewInmemoryListener()
+	l.connect = memory.Dial
+	var where net.Listener = memory
+	if o.tcp {
+		tcp, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.connect = func() (net.Conn, error) { return net.Dial("tcp", tcp.Addr().String()) }
+		where = tcp
+	}
 	apis, err := auth.NewAPIs(o.apis, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -102,8 +114,9 @@ func start(t testing.TB, change ...func(*options)) *listener {
 	l.handler = NewHandler(l.checker, o.config, slog.New(slog.NewTextHandler(&l.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	server := NewServer(l.handler, o.server)
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(l.memory) }()
+	go func() { served <- server.Serve(where) }()
 	t.Cleanup(func() {
+		l.handler.StopWaiting()
 		if err := server.Shutdown(); err != nil {
 			t.Error(err)
 		}
@@ -119,7 +132,7 @@ func start(t testing.TB, change ...func(*options)) *listener {
 
 func (l *listener) dial() net.Conn {
 	l.t.Helper()
-	c, err := l.memory.Dial()
+	c, err := l.connect()
 	if err != nil {
 		l.t.Fatal(err)
 	}

@@ -22,6 +22,7 @@ var (
 	namePolicy          = []byte("RateLimit-Policy")
 	nameRateLimit       = []byte("RateLimit")
 	nameRetryAfter      = []byte("Retry-After")
+	nameShadow          = []byte("X-Sidekey-Shadow")
 	nameWWWAuthenticate = []byte("WWW-Authenticate")
 	nameToRemove        = []byte("X-Envoy-Auth-Headers-To-Remove")
 
@@ -31,17 +32,20 @@ var (
 )
 
 // write is the one place where a verdict becomes an answer.
-func (h *Handler) write(ctx *fasthttp.RequestCtx, d *dialect, v *auth.Verdict) {
+func (h *Handler) write(response *fasthttp.Response, d *dialect, v *auth.Verdict) {
 	config := h.config.Load()
-	header := &ctx.Response.Header
+	header := &response.Header
 	header.SetCanonical(nameCacheControl, noStore)
 	if v.Reason == auth.Pass {
-		ctx.SetStatusCode(fasthttp.StatusOK)
+		response.SetStatusCode(fasthttp.StatusOK)
 		for _, identity := range v.Account.Identity() {
 			header.SetCanonical(identity.Name, identity.Value)
 		}
 		if d.removesAuthorization && config.StripAuthorization {
 			header.SetCanonical(nameToRemove, authorization)
+		}
+		if v.Shadow != auth.Pass {
+			header.SetCanonical(nameShadow, []byte(v.Shadow.String()))
 		}
 		writeLimits(header, config, v)
 		return
@@ -52,7 +56,7 @@ func (h *Handler) write(ctx *fasthttp.RequestCtx, d *dialect, v *auth.Verdict) {
 		intended = config.QuotaStatus
 	}
 	status := d.status(v.Reason, intended)
-	ctx.SetStatusCode(status)
+	response.SetStatusCode(status)
 	var number [20]byte
 	header.SetCanonical(nameErrorStatus, strconv.AppendInt(number[:0], int64(intended), 10))
 	header.SetCanonical(nameErrorMessage, []byte(v.Message))
@@ -67,9 +71,9 @@ func (h *Handler) write(ctx *fasthttp.RequestCtx, d *dialect, v *auth.Verdict) {
 		writeLimits(header, config, v)
 	}
 	header.SetCanonical(nameContentType, jsonType)
-	ctx.Response.AppendBodyString(`{"error": "`)
-	ctx.Response.AppendBodyString(v.Message) // a constant of package auth: nothing to escape
-	ctx.Response.AppendBodyString(`"}`)
+	response.AppendBodyString(`{"error": "`)
+	response.AppendBodyString(v.Message) // a constant of package auth: nothing to escape
+	response.AppendBodyString(`"}`)
 }
 
 // writeLimits writes what is left, in Tyk's headers and in those of

@@ -21,7 +21,7 @@ type ServerConfig struct {
 // included.
 func NewServer(h *Handler, c ServerConfig) *fasthttp.Server {
 	g := &gate{most: int64(c.MaxConnections)}
-	return &fasthttp.Server{
+	server := &fasthttp.Server{
 		Handler:                      g.wrap(h.Handle),
 		ConnState:                    g.state,
 		ErrorHandler:                 h.unreadable,
@@ -40,7 +40,10 @@ func NewServer(h *Handler, c ServerConfig) *fasthttp.Server {
 		NoDefaultDate:                true,
 		NoDefaultContentType:         true,
 		CloseOnShutdown:              true,
+		KeepHijackedConns:            true, // those of requests that are held
 	}
+	h.waiting.server, h.waiting.gate = server, g
+	return server
 }
 
 // maxBody is the longest body that is read: proxies are told to send none.

@@ -73,6 +73,7 @@ type LimitConfig struct {
 	QuotaExceededStatus int           `toml:"quota_exceeded_status"`
 	Headers             string        `toml:"headers"` // "quota" or "rate"
 	QuotaWait           time.Duration `toml:"quota_wait"`
+	MaxWaiting          int           `toml:"max_waiting"`
 }
 
 // LifecycleConfig is how records of expired sessions are removed.
@@ -110,6 +111,7 @@ type API struct {
 	Per              float64 `toml:"per"` // seconds
 	DisableRateLimit bool    `toml:"disable_rate_limit"`
 	DisableQuota     bool    `toml:"disable_quota"`
+	Shadow           bool    `toml:"shadow"`
 
 	HMAC bool `toml:"hmac"`
 }
@@ -146,6 +148,7 @@ func Default() Config {
 			QuotaExceededStatus: 403,
 			Headers:             "quota",
 			QuotaWait:           100 * time.Millisecond,
+			MaxWaiting:          10_000,
 		},
 		Lifecycle: LifecycleConfig{Every: time.Minute, RemovalsPerSecond: 100},
 		Rights:    RightsConfig{AllowEmptyRights: true, PolicyTags: "override"},
@@ -190,6 +193,7 @@ func (c Config) APIList() []auth.API {
 			Per:              a.Per,
 			DisableRateLimit: a.DisableRateLimit,
 			DisableQuota:     a.DisableQuota,
+			Shadow:           a.Shadow,
 		}
 	}
 	return list

@@ -109,6 +109,7 @@ func (l LimitConfig) validate(ps *problems) {
 	oneOf(ps, "limits.quota_exceeded_status", l.QuotaExceededStatus, 403, 429)
 	oneOf(ps, "limits.headers", l.Headers, "quota", "rate")
 	between(ps, "limits.quota_wait", l.QuotaWait, 0, time.Minute)
+	between(ps, "limits.max_waiting", l.MaxWaiting, 0, 1_000_000)
 }
 
 // validateAPIs leaves the rules to [auth.NewAPIs] and adds what this version lacks.

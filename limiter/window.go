@@ -22,9 +22,10 @@ type Window struct {
 	n   int64 // admits per window, at least 1
 	per int64 // length of the window, ns, at least 1
 
-	mu    sync.Mutex // protects log and clock
-	log   admitLog
-	clock int64 // newest time that was asked for, Now.Mono
+	mu       sync.Mutex // protects log, clock and smoothed
+	log      admitLog
+	clock    int64 // newest time that was asked for, Now.Mono
+	smoothed *smoothed
 }
 
 // admitLog remembers when requests were admitted. The two forms differ in memory
@@ -67,7 +68,7 @@ func (w *Window) SetLimit(rate, per float64) {
 		return
 	}
 	before := w.log
-	w.n, w.per, w.log = n, length, newLog(n, length)
+	w.n, w.per, w.log, w.smoothed = n, length, newLog(n, length), nil
 	before.each(func(at, count int64) { w.log.add(min(at, w.clock), count) })
 }
 
@@ -91,7 +92,7 @@ const longest = 1 << 62
 
 // RateState is what a Window had to say about one request.
 type RateState struct {
-	Limit     int64         // requests per window; 0 = no limit
+	Limit     int64         // requests per window at this moment (see Smoothing); 0 = no limit
 	Per       time.Duration // length of the window
 	Remaining int64         // admits left at this moment, after the request
 	Reset     time.Duration // until all the window is free again
@@ -117,21 +118,39 @@ func (w *Window) tickLocked(now int64) int64 {
 }
 
 // admitsLocked reports whether one more request may pass.
-func (w *Window) admitsLocked(now int64) bool {
-	count, _ := w.log.inWindow(w.tickLocked(now), w.per, w.n)
-	return count < w.n
+func (w *Window) admitsLocked(asked int64) bool {
+	now := w.tickLocked(asked)
+	count, _ := w.log.inWindow(now, w.per, w.n)
+	if w.smoothed != nil {
+		w.smoothed.follow(now, count, w.n)
+	}
+	return count < w.allowedLocked()
 }
 
-func (w *Window) addLocked(now int64) { w.log.add(w.tickLocked(now), 1) }
+// allowedLocked returns how many requests per window may pass at this moment.
+func (w *Window) allowedLocked() int64 {
+	if w.smoothed != nil {
+		return w.smoothed.allowed
+	}
+	return w.n
+}
+
+func (w *Window) addLocked(asked int64) {
+	now := w.tickLocked(asked)
+	w.log.add(now, 1)
+	if w.smoothed != nil {
+		w.smoothed.empty = AddSaturating(w.per, now)
+	}
+}
 
 func (w *Window) stateLocked(asked int64) RateState {
-	now := w.tickLocked(asked)
-	count, wait := w.log.inWindow(now, w.per, w.n)
+	now, allowed := w.tickLocked(asked), w.allowedLocked()
+	count, wait := w.log.inWindow(now, w.per, allowed)
 	_, reset := w.log.inWindow(now, w.per, 1)
 	s := RateState{
-		Limit:     w.n,
+		Limit:     allowed,
 		Per:       time.Duration(w.per),
-		Remaining: max(0, w.n-count),
+		Remaining: max(0, allowed-count),
 	}
 	if reset > 0 {
 		s.Reset = time.Duration(AddSaturating(reset, now-asked))

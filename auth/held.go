@@ -1,0 +1,51 @@
+package auth
+
+import (
+	"bytes"
+	"errors"
+	"time"
+
+	"sidekey/limiter"
+)
+
+// Held is a request that waits because it is over its rate, with all that trying it
+// again needs.
+type Held struct {
+	request      Request // copies of what is needed
+	api, version string
+	account      *Account // who it is from, when it was held
+}
+
+// Hold returns what [Checker.Retry] needs of a request that was refused with a
+// [Throttle]. It keeps nothing of what r borrows.
+func (c *Checker) Hold(r *Request, v *Verdict) *Held {
+	return &Held{
+		request: Request{Method: bytes.Clone(r.Method), URI: bytes.Clone(r.URI)},
+		api:     v.API.ID,
+		version: v.version,
+		account: v.Account,
+	}
+}
+
+// Retry answers a held request anew: everything but its credentials is checked again.
+// Who has been given other credentials meanwhile is refused.
+func (c *Checker) Retry(now limiter.Now, h *Held) Verdict {
+	s := c.settings.Load()
+	api := s.APIs.ByID(h.api)
+	if api == nil || !api.Active {
+		return refuse(UnknownAPI, nil)
+	}
+	account, err := c.directory.Find(h.account.org, []byte(h.account.user))
+	switch {
+	case errors.Is(err, ErrNoUser), errors.Is(err, ErrDamaged), err == nil && account.hash != h.account.hash:
+		return refuse(BadCredentials, api)
+	case err != nil:
+		return refuse(Unavailable, api)
+	}
+	v := c.admit(&now, s, api, h.version, account, &h.request)
+	if v.Reason == retryAccount { // edited in this very moment
+		v = refuse(Busy, api)
+		v.Retry = time.Second
+	}
+	return v
+}
