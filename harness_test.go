@@ -58,6 +58,7 @@ data_dir = "DATA"
 check.listen = "CHECK"
 admin.listen = "ADMIN"
 passwords.bcrypt_cost = 8
+limits.quota_wait = "10s" # the disk may be slow
 `
 
 // sidekey is a running program.

@@ -77,7 +77,7 @@ func startProgram(path string, cfg config.Config, log *slog.Logger) (_ *program,
 		log.Info("generated the admin secret", "file", cfg.SecretPath())
 	}
 	p.upgrades = newUpgrades(p)
-	settings, err := p.makeSettings(cfg, nil, config.PasswordConfig{})
+	settings, err := p.makeSettings(cfg, nil, config.Config{})
 	if err != nil {
 		return nil, err
 	}

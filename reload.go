@@ -16,9 +16,10 @@ import (
 )
 
 // makeSettings compiles what decides out of a configuration. Of the settings before
-// (nil: none), whose password configuration was the given one, it takes over the
-// state of APIs' limits, and the password checker where nothing of it has changed.
-func (p *program) makeSettings(c config.Config, before *auth.Settings, passwordsBefore config.PasswordConfig) (*auth.Settings, error) {
+// (nil: none), which were made of configBefore, it takes over the state of APIs' limits,
+// and the password checker and the failures where nothing of their configuration has
+// changed.
+func (p *program) makeSettings(c config.Config, before *auth.Settings, configBefore config.Config) (*auth.Settings, error) {
 	s := &auth.Settings{
 		VerifiedTTL:      c.Passwords.VerifiedTTL,
 		QuotaWait:        c.Limits.QuotaWait,
@@ -33,7 +34,12 @@ func (p *program) makeSettings(c config.Config, before *auth.Settings, passwords
 	if s.APIs, err = auth.NewAPIs(c.APIList(), previous); err != nil {
 		return nil, err
 	}
-	if before != nil && c.Passwords == passwordsBefore {
+	if before != nil && c.Bruteforce == configBefore.Bruteforce {
+		s.Failures = before.Failures
+	} else {
+		s.Failures = auth.NewFailures(c.Bruteforce.Failures())
+	}
+	if before != nil && c.Passwords == configBefore.Passwords {
 		s.Passwords = before.Passwords
 		return s, nil
 	}
@@ -83,7 +89,7 @@ func (p *program) reload() error {
 	if err == nil {
 		fixed = needRestart(p.config, cfg)
 		cfg.Admin = p.config.Admin // the organisation of APIs that name none is among them
-		settings, err = p.makeSettings(cfg, p.checker.Settings(), p.config.Passwords)
+		settings, err = p.makeSettings(cfg, p.checker.Settings(), p.config)
 	}
 	p.rejected = err
 	if err != nil {

@@ -382,6 +382,7 @@ func (s *script) checkRequest(args []string) (string, error) {
 	encoded := flags.String("basic", "", "USER:PASSWORD in base64")
 	method := flags.String("m", "GET", "the client's method")
 	host := flags.String("h", "example.com", "the client's Host")
+	from := flags.String("from", "192.0.2.1", "the client's address")
 	without := flags.String("without", "", "the name of a header that the proxy forgets")
 	var header []string
 	flags.Func("H", "'NAME: VALUE'", func(line string) error { header = append(header, line); return nil })
@@ -398,7 +399,7 @@ func (s *script) checkRequest(args []string) (string, error) {
 	case *encoded != "":
 		header = append(header, "Authorization: Basic "+*encoded)
 	}
-	header = append(header, "X-Forwarded-For: 192.0.2.1", "Connection: close")
+	header = append(header, "X-Forwarded-For: "+*from, "Connection: close")
 	line := "GET /auth/" + dialect
 	switch family := strings.FieldsFunc(dialect, func(r rune) bool { return r == '@' || r == '/' })[0]; family {
 	case "envoy":

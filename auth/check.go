@@ -54,6 +54,7 @@ type Verdict struct {
 type Settings struct {
 	APIs        *APIs
 	Passwords   *Passwords
+	Failures    *Failures     // nil: nobody is slowed down
 	VerifiedTTL time.Duration // how long a right password is remembered; 0 = never
 	QuotaWait   time.Duration // longest that a request waits for a reservation
 
@@ -112,12 +113,10 @@ func (c *Checker) Check(now limiter.Now, r *Request) Verdict {
 	var last *Account
 	edited := false
 	for range accountTries {
-		account, refusal := c.authenticate(&now, s, api.Org, credentials)
+		account, refusal, retry := c.authenticate(&now, s, api.Org, r.Client, credentials)
 		if refusal != Pass {
 			v := refuse(refusal, api)
-			if refusal == Busy || refusal == Unavailable {
-				v.Retry = time.Second
-			}
+			v.Retry = retry
 			return v
 		}
 		v := c.admit(&now, s, api, version, account, r)
@@ -228,14 +227,15 @@ func credentials(r *Request, buf *CredentialBuffer) (Credentials, Reason, Malfor
 	return parsed, Pass, ""
 }
 
-// authenticate returns the account that the credentials belong to.
-func (c *Checker) authenticate(now *limiter.Now, s *Settings, org string, given Credentials) (*Account, Reason) {
+// authenticate returns the account that the credentials belong to, or why not, and when
+// asking again makes sense.
+func (c *Checker) authenticate(now *limiter.Now, s *Settings, org string, client []byte, given Credentials) (*Account, Reason, time.Duration) {
 	account, err := c.directory.Find(org, given.User)
 	if err == nil && s.VerifiedTTL > 0 && account.remembered.knows(given.Password, now.Mono) {
-		return account, Pass // Fast path: no hash, no lock.
+		return account, Pass, 0 // Fast path: no hash, no lock.
 	}
 	if err != nil && !errors.Is(err, ErrNoUser) && !errors.Is(err, ErrDamaged) {
-		return nil, Unavailable
+		return nil, Unavailable, time.Second
 	}
 	var stored string
 	if account != nil {
@@ -244,13 +244,16 @@ func (c *Checker) authenticate(now *limiter.Now, s *Settings, org string, given 
 	// A copy, because hashing leaks its arguments: without it the buffer that given
 	// lies in would be allocated for every request.
 	kept := Credentials{User: bytes.Clone(given.User), Password: bytes.Clone(given.Password)}
-	matches, err := s.Passwords.check(org, kept, stored)
+	matches, err := s.Passwords.check(s.Failures, claim{now.Mono, bytes.Clone(client), org, kept, stored})
 	*now = c.now()
+	var tooMany *waitError
 	switch {
+	case errors.As(err, &tooMany):
+		return nil, TooManyFailures, tooMany.wait
 	case err != nil:
-		return nil, Busy
+		return nil, Busy, time.Second
 	case account == nil || !matches:
-		return nil, BadCredentials
+		return nil, BadCredentials, 0
 	}
 	if s.Upgrade != nil && s.Passwords.outdated(stored) {
 		s.Upgrade(org, account.user, stored, kept.Password)
@@ -258,7 +261,7 @@ func (c *Checker) authenticate(now *limiter.Now, s *Settings, org string, given 
 	if s.VerifiedTTL > 0 {
 		account.remembered.learn(given.Password, now.Mono+int64(s.VerifiedTTL))
 	}
-	return account, Pass
+	return account, Pass, 0
 }
 
 // admit checks what the account may do and charges the request to its limits.

@@ -18,7 +18,7 @@ import (
 type login struct{ org, user, password, stored string }
 
 func (l login) check(p *Passwords) (bool, error) {
-	return p.check(l.org, Credentials{User: []byte(l.user), Password: []byte(l.password)}, l.stored)
+	return p.check(nil, claim{org: l.org, Credentials: Credentials{User: []byte(l.user), Password: []byte(l.password)}, stored: l.stored})
 }
 
 // Those who ask the same share: one hash for all, and one answer.
@@ -76,7 +76,7 @@ func TestFlightSharesBusy(t *testing.T) {
 			}()
 		}
 		synctest.Wait()
-		if got := p.waiting.Load(); got != 1 {
+		if got := len(p.turns.waiting); got != 1 {
 			t.Errorf("%d wait for one answer", got)
 		}
 		time.Sleep(2 * time.Second) // of the bubble
@@ -93,7 +93,7 @@ func TestT02FlightNames(t *testing.T) {
 	names := make(map[[32]byte]login)
 	note := func(l login) {
 		t.Helper()
-		name := p.flightName(l.org, Credentials{User: []byte(l.user), Password: []byte(l.password)}, l.stored)
+		name := p.flightName(claim{org: l.org, Credentials: Credentials{User: []byte(l.user), Password: []byte(l.password)}, stored: l.stored})
 		if other, taken := names[name]; taken && other != l {
 			t.Errorf("%+v and %+v share", l, other)
 		}
@@ -121,7 +121,7 @@ func TestT02FlightNames(t *testing.T) {
 	}
 	// Another process has other names.
 	again, _ := NewPasswords(&plainHash{}, 1, time.Minute)
-	if c := (Credentials{User: []byte("ann"), Password: []byte("pw")}); p.flightName("o", c, "s") == again.flightName("o", c, "s") {
+	if c := (claim{org: "o", Credentials: Credentials{User: []byte("ann"), Password: []byte("pw")}, stored: "s"}); p.flightName(c) == again.flightName(c) {
 		t.Error("two processes name a flight alike")
 	}
 }
@@ -288,8 +288,8 @@ func TestFlightPanics(t *testing.T) {
 		for range 3 {
 			got[<-answers]++
 		}
-		if got["panic"] != 1 || got["false <nil>"] != 2 || len(p.slots) != 0 || len(p.flights) != 0 {
-			t.Errorf("%v, %d slots taken, %d flights", got, len(p.slots), len(p.flights))
+		if got["panic"] != 1 || got["false <nil>"] != 2 || p.turns.free != 1 || len(p.flights) != 0 {
+			t.Errorf("%v, %d slots free, %d flights", got, p.turns.free, len(p.flights))
 		}
 	})
 }
@@ -312,7 +312,7 @@ func TestT09FlightKeepsNoRequest(t *testing.T) {
 		hash := &plainHash{gate: make(chan struct{})}
 		p, _ := NewPasswords(hash, 4, time.Minute)
 		buffer := []byte("annpw")
-		go p.check("default", Credentials{User: buffer[:3], Password: bytes.Clone(buffer[3:])}, plain("pw"))
+		go p.check(nil, claim{org: "default", Credentials: Credentials{User: buffer[:3], Password: bytes.Clone(buffer[3:])}, stored: plain("pw")})
 		synctest.Wait()
 		copy(buffer, "bobpw")
 		shared := make(chan bool, 1)

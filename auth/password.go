@@ -7,6 +7,7 @@ import (
 	"crypto/subtle"
 	"encoding/binary"
 	"errors"
+	"math"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -85,10 +86,8 @@ type Passwords struct {
 	hash  Hash
 	decoy string // hash of a password that nobody knows
 
-	slots    chan struct{} // one for each hash that may be computed at once
-	waiting  atomic.Int64
-	queue    int64         // most that may wait for a slot
-	patience time.Duration // longest that one waits
+	turns    *turns        // to compute a hash
+	patience time.Duration // longest that one waits for a turn
 
 	flightKey [32]byte
 	mu        sync.Mutex // protects flights
@@ -104,13 +103,13 @@ type flight struct {
 }
 
 // NewPasswords returns a checker that computes at most concurrent hashes at once.
-// A request waits at most patience for its turn, and at most 16 wait per slot:
-// beyond that it is told [ErrBusy] at once, which costs nothing.
+// A request waits at most patience for its turn, and at most 16 wait per slot: beyond
+// that those whose address has asked for most are told [ErrBusy] at once, which costs
+// nothing.
 func NewPasswords(hash Hash, concurrent int, patience time.Duration) (*Passwords, error) {
 	p := &Passwords{
 		hash:     hash,
-		slots:    make(chan struct{}, concurrent),
-		queue:    int64(16 * concurrent),
+		turns:    newTurns(concurrent, 16*concurrent),
 		patience: patience,
 		flights:  make(map[[32]byte]*flight),
 	}
@@ -125,15 +124,16 @@ func NewPasswords(hash Hash, concurrent int, patience time.Duration) (*Passwords
 // Make hashes a new password. It waits for a slot as a login does, but without
 // giving up: it is the operator who asks.
 func (p *Passwords) Make(ctx context.Context, password string) (hash, kind string, err error) {
-	select {
-	case p.slots <- struct{}{}:
-		defer func() { <-p.slots }()
-	case <-ctx.Done():
+	if !p.turns.enter(ctx, operator, math.MaxInt64) {
 		return "", "", ErrBusy
 	}
+	defer p.turns.leave()
 	hash, err = p.hash.Make([]byte(password))
 	return hash, p.hash.Kind(), err
 }
+
+// operator is the weight of who is always let in first.
+const operator = -1
 
 // Kind is the hash_type of new passwords.
 func (p *Passwords) Kind() string { return p.hash.Kind() }
@@ -141,15 +141,24 @@ func (p *Passwords) Kind() string { return p.hash.Kind() }
 // MaxPassword is how many bytes a new password may have.
 func (p *Passwords) MaxPassword() int { return p.hash.MaxPassword() }
 
-// check reports whether stored is the hash of password. stored is "" for a user who
-// does not exist or has no password: that takes as long, and never matches.
+// claim is what somebody presents to be let in, and what it is compared with.
+type claim struct {
+	at     int64  // Now.Mono
+	client []byte // address
+	org    string
+	Credentials
+	stored string // hash of the user's password; "" for a user who does not exist or has none
+}
+
+// check reports whether a claim's password is right, or returns [ErrBusy] or a
+// [*waitError]. Where nothing is stored that takes as long, and is never right.
 //
-// Requests that come while the same user's same password is being compared share
-// the answer. What they share is named by a keyed digest of user, password and
-// hash together, so no other user, password or state of the user can meet it there
-// (Traefik CVE-2026-71326 and CVE-2026-88010).
-func (p *Passwords) check(org string, c Credentials, stored string) (bool, error) {
-	key := p.flightName(org, c, stored)
+// Claims that come while the same password of the same user is being compared for the
+// same address share the answer, and count once. What they share is named by a keyed
+// digest of all that the answer depends on, so no other user, password or state of the
+// user can meet it there (Traefik CVE-2026-71326 and CVE-2026-88010).
+func (p *Passwords) check(failures *Failures, c claim) (bool, error) {
+	key := p.flightName(c)
 	p.mu.Lock()
 	if f := p.flights[key]; f != nil {
 		p.mu.Unlock()
@@ -166,15 +175,33 @@ func (p *Passwords) check(org string, c Credentials, stored string) (bool, error
 		p.mu.Unlock()
 		close(f.done)
 	}()
-	f.matches, f.err = p.compare(stored, c.Password)
+	f.matches, f.err = p.attempt(failures, c)
 	return f.matches, f.err
 }
 
-func (p *Passwords) compare(stored string, password []byte) (bool, error) {
-	if err := p.enter(); err != nil {
-		return false, err
+func (p *Passwords) attempt(failures *Failures, c claim) (matches bool, err error) {
+	a, wait := failures.begin(c)
+	if wait > 0 {
+		return false, &waitError{wait}
 	}
-	defer func() { <-p.slots }()
+	outcome := attempt.undecided
+	defer func() { outcome(a) }()
+	matches, err = p.compare(a.weight, c.stored, c.Password)
+	switch {
+	case err != nil:
+	case matches:
+		outcome = attempt.succeeded
+	default:
+		outcome = attempt.failed
+	}
+	return matches, err
+}
+
+func (p *Passwords) compare(weight int, stored string, password []byte) (bool, error) {
+	if !p.turns.enter(context.Background(), weight, p.patience) {
+		return false, ErrBusy
+	}
+	defer p.turns.leave()
 	exists := stored != ""
 	if !exists {
 		stored = p.decoy
@@ -183,32 +210,10 @@ func (p *Passwords) compare(stored string, password []byte) (bool, error) {
 	return matches && exists, nil
 }
 
-// enter waits for a slot.
-func (p *Passwords) enter() error {
-	select {
-	case p.slots <- struct{}{}:
-		return nil
-	default:
-	}
-	if p.waiting.Add(1) > p.queue {
-		p.waiting.Add(-1)
-		return ErrBusy
-	}
-	defer p.waiting.Add(-1)
-	timer := time.NewTimer(p.patience)
-	defer timer.Stop()
-	select {
-	case p.slots <- struct{}{}:
-		return nil
-	case <-timer.C:
-		return ErrBusy
-	}
-}
-
-func (p *Passwords) flightName(org string, c Credentials, stored string) (name [32]byte) {
+func (p *Passwords) flightName(c claim) (name [32]byte) {
 	h := sha256.New()
 	h.Write(p.flightKey[:])
-	for _, part := range [][]byte{[]byte(org), c.User, c.Password, []byte(stored)} {
+	for _, part := range [][]byte{[]byte(networkOf(c.client).String()), []byte(c.org), c.User, c.Password, []byte(c.stored)} {
 		var length [8]byte
 		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
 		h.Write(length[:])

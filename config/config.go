@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"io"
 	"log/slog"
+	"math"
 	"path/filepath"
 	"runtime"
 	"time"
@@ -19,11 +20,14 @@ type Config struct {
 	DataDir         string        `toml:"data_dir"`
 	ShutdownTimeout time.Duration `toml:"shutdown_timeout"`
 
-	Log       LogConfig        `toml:"log"`
-	Check     CheckConfig      `toml:"check"`
-	Admin     AdminConfig      `toml:"admin"`
-	Passwords PasswordConfig   `toml:"passwords"`
-	Limits    LimitConfig      `toml:"limits"`
+	Log       LogConfig      `toml:"log"`
+	Check     CheckConfig    `toml:"check"`
+	Admin     AdminConfig    `toml:"admin"`
+	Passwords PasswordConfig `toml:"passwords"`
+	Limits    LimitConfig    `toml:"limits"`
+
+	Bruteforce BruteforceConfig `toml:"bruteforce"`
+
 	Rights    RightsConfig     `toml:"rights"`
 	Lifecycle LifecycleConfig  `toml:"lifecycle"`
 	APIs      []API            `toml:"apis"`     // as written; [Config.APIList] is what they mean
@@ -66,6 +70,34 @@ type PasswordConfig struct {
 	VerifiedTTL   time.Duration `toml:"verified_ttl"`   // 0: a password is never remembered
 	MaxConcurrent int           `toml:"max_concurrent"` // 0: see [PasswordConfig.Concurrent]
 	MaxWait       time.Duration `toml:"max_wait"`       // 0: a login never waits
+}
+
+// BruteforceConfig is how guessing passwords is slowed down.
+type BruteforceConfig struct {
+	Enabled         bool          `toml:"enabled"`
+	UserFailures    int           `toml:"user_failures"`
+	AddressFailures int           `toml:"address_failures"`
+	Delay           time.Duration `toml:"delay"`
+	MaxDelay        time.Duration `toml:"max_delay"`
+	ForgetAfter     time.Duration `toml:"forget_after"`
+	MaxTracked      int           `toml:"max_tracked"`
+}
+
+// Failures returns the limits that the configuration means. Switched off, failures are
+// still counted: who fails most is the last whose passwords are hashed.
+func (b BruteforceConfig) Failures() auth.FailureLimits {
+	l := auth.FailureLimits{
+		User:     b.UserFailures,
+		Address:  b.AddressFailures,
+		Delay:    b.Delay,
+		MaxDelay: b.MaxDelay,
+		Forget:   b.ForgetAfter,
+		Tracked:  b.MaxTracked,
+	}
+	if !b.Enabled {
+		l.User, l.Address = math.MaxInt, math.MaxInt
+	}
+	return l
 }
 
 // LimitConfig is what clients learn about rates and quotas.
@@ -143,6 +175,15 @@ func Default() Config {
 			BcryptCost:  10,
 			VerifiedTTL: 5 * time.Minute,
 			MaxWait:     500 * time.Millisecond,
+		},
+		Bruteforce: BruteforceConfig{
+			Enabled:         true,
+			UserFailures:    5,
+			AddressFailures: 50,
+			Delay:           time.Second,
+			MaxDelay:        time.Minute,
+			ForgetAfter:     15 * time.Minute,
+			MaxTracked:      100_000,
 		},
 		Limits: LimitConfig{
 			QuotaExceededStatus: 403,

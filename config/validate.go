@@ -29,6 +29,7 @@ func (c Config) Validate() error {
 	c.Check.validate(&ps)
 	c.Admin.validate(&ps)
 	c.Passwords.validate(&ps)
+	c.Bruteforce.validate(&ps)
 	c.Limits.validate(&ps)
 	between(&ps, "lifecycle.every", c.Lifecycle.Every, time.Second, 24*time.Hour)
 	between(&ps, "lifecycle.removals_per_second", c.Lifecycle.RemovalsPerSecond, 1, 100_000)
@@ -103,6 +104,15 @@ func (p PasswordConfig) validate(ps *problems) {
 	between(ps, "passwords.verified_ttl", p.VerifiedTTL, 0, 24*time.Hour)
 	between(ps, "passwords.max_concurrent", p.MaxConcurrent, 0, 1024)
 	between(ps, "passwords.max_wait", p.MaxWait, 0, time.Minute)
+}
+
+func (b BruteforceConfig) validate(ps *problems) {
+	between(ps, "bruteforce.user_failures", b.UserFailures, 1, 100) // NIST SP 800-63B: no more than 100
+	between(ps, "bruteforce.address_failures", b.AddressFailures, 1, 1_000_000)
+	between(ps, "bruteforce.delay", b.Delay, time.Millisecond, time.Hour)
+	between(ps, "bruteforce.max_delay", b.MaxDelay, b.Delay, 24*time.Hour)
+	between(ps, "bruteforce.forget_after", b.ForgetAfter, time.Second, 30*24*time.Hour)
+	between(ps, "bruteforce.max_tracked", b.MaxTracked, 1000, 10_000_000)
 }
 
 func (l LimitConfig) validate(ps *problems) {

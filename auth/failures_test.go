@@ -1,0 +1,297 @@
+package auth
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+var testLimits = FailureLimits{User: 3, Address: 10, Delay: time.Second, MaxDelay: 16 * time.Second, Forget: time.Hour, Tracked: 1000}
+
+// guesser tries passwords at times that it says.
+type guesser struct {
+	t testing.TB
+	f *Failures
+}
+
+// try is one login at second at, wrong or right, and what it is told: a wait, or 0.
+func (g guesser) try(at float64, client, user string, right bool) time.Duration {
+	g.t.Helper()
+	a, wait := g.f.begin(claim{at: int64(at * 1e9), client: []byte(client), org: "default", Credentials: Credentials{User: []byte(user)}})
+	switch {
+	case wait > 0:
+	case right:
+		a.succeeded()
+	default:
+		a.failed()
+	}
+	return wait
+}
+
+func (g guesser) want(at float64, client, user string, right bool, wait time.Duration) {
+	g.t.Helper()
+	if got := g.try(at, client, user, right); got != wait {
+		g.t.Errorf("%v s, %s as %s: waits %v, want %v", at, client, user, got, wait)
+	}
+}
+
+// A ledger: three failures with one name cost nothing, each further one doubles the wait.
+func TestFailuresLedger(t *testing.T) {
+	g := guesser{t, NewFailures(testLimits)}
+	const s = time.Second
+	for range 3 {
+		g.want(0, "192.0.2.1", "ann", false, 0)
+	}
+	g.want(0.1, "192.0.2.1", "ann", false, 0) // the fourth costs a second
+	g.want(0.6, "192.0.2.1", "ann", false, s/2)
+	g.want(0.6, "192.0.2.1", "ann", true, s/2) // nobody looks whether it is right
+	g.want(0.6, "192.0.2.2", "ann", false, 0)  // another address
+	g.want(0.6, "192.0.2.1", "bob", false, 0)  // another name
+	g.want(1.1, "192.0.2.1", "ann", false, 0)
+	g.want(1.1, "192.0.2.1", "ann", false, 2*s)
+	g.want(3.1, "192.0.2.1", "ann", false, 0)
+	g.want(3.1, "192.0.2.1", "ann", false, 4*s)
+	g.want(7.1, "192.0.2.1", "ann", false, 0)
+	g.want(15.1, "192.0.2.1", "ann", false, 0)
+	g.want(15.1, "192.0.2.1", "ann", false, 16*s)
+	g.want(31.1, "192.0.2.1", "ann", false, 0)
+	g.want(31.1, "192.0.2.1", "ann", false, 16*s) // the longest
+	// A right password starts afresh.
+	g.want(47.1, "192.0.2.1", "ann", true, 0)
+	g.want(47.1, "192.0.2.1", "ann", false, 0)
+	// By now the address has failed 11 times, under any name.
+	g.want(47.1, "192.0.2.1", "carl", false, s)
+	g.want(48.1, "192.0.2.1", "carl", false, 0)
+	g.want(48.1, "192.0.2.1", "dora", false, 2*s)
+	g.want(50.1, "192.0.2.1", "dora", true, 0)
+	g.want(50.1, "192.0.2.1", "dora", false, 0) // an account of one's own does not pay for others
+	g.want(50.1, "192.0.2.1", "emil", false, 4*s)
+	// Forgotten an hour after the last.
+	g.want(50.1+3601, "192.0.2.1", "emil", false, 0)
+	g.want(50.1+3601, "192.0.2.1", "ann", false, 0)
+}
+
+// T-52: names that do not exist are told the same; Failures does not know which do. And
+// T-50: what is counted for one is one, however it is written.
+func TestT50Networks(t *testing.T) {
+	for _, same := range [][]string{
+		{"192.0.2.1", "::ffff:192.0.2.1", "192.0.2.1:1234", "[::ffff:192.0.2.1]:1"},
+		{"2001:db8::1", "2001:db8:0:0:1::1", "2001:db8::ffff:ffff:ffff:ffff", "[2001:db8::2]:80", "2001:DB8::3", "2001:db8::1%eth0"},
+		{"", "unknown", "192.0.2", "192.0.2.256", "_hidden", "a.example.com", strings.Repeat("1", 100), "192.0.2.1, 192.0.2.2", "010.0.0.1"},
+		{"192.0.2.2"}, {"2001:db8:0:1::1"}, {"::1"},
+	} {
+		for _, s := range same {
+			if got, want := networkOf([]byte(s)), networkOf([]byte(same[0])); got != want {
+				t.Errorf("%q counts for %v, not %v", s, got, want)
+			}
+		}
+	}
+	seen := make(map[any]string)
+	for _, s := range []string{"192.0.2.1", "2001:db8::1", "", "192.0.2.2", "2001:db8:0:1::1", "::1"} {
+		if other, taken := seen[networkOf([]byte(s))]; taken {
+			t.Errorf("%q and %q count together", s, other)
+		}
+		seen[networkOf([]byte(s))] = s
+	}
+}
+
+// Asking for many at once gains nothing for one name; for all names of an office it is
+// nothing bad.
+func TestFailuresAtOnce(t *testing.T) {
+	g := guesser{t, NewFailures(testLimits)}
+	begin := func(user string) (attempt, time.Duration) {
+		return g.f.begin(claim{client: []byte("192.0.2.1"), org: "default", Credentials: Credentials{User: []byte(user)}})
+	}
+	var pending []attempt
+	for i := range 10 {
+		a, wait := begin("ann")
+		if allowed := i < testLimits.User; (wait == 0) != allowed {
+			t.Errorf("number %d at once: %v", i, wait)
+		}
+		pending = append(pending, a)
+	}
+	for i := range 100 {
+		a, wait := begin(fmt.Sprint("user", i))
+		if wait != 0 || a.weight != i+testLimits.User {
+			t.Errorf("user %d: waits %v, weight %d", i, wait, a.weight)
+		}
+		pending = append(pending, a)
+	}
+	for _, a := range pending {
+		a.undecided()
+	}
+	if len(g.f.counts) != 1 {
+		t.Errorf("%d counts, want that of the address only", len(g.f.counts))
+	}
+}
+
+// The memory is bounded, and who guesses most is forgotten last.
+func TestT50FailuresBounded(t *testing.T) {
+	g := guesser{t, NewFailures(testLimits)}
+	for range 20 {
+		g.try(0, "192.0.2.1", "ann", false)
+	}
+	waits := g.try(0, "192.0.2.1", "ann", false)
+	for i := range 20_000 {
+		g.try(0, fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255), fmt.Sprint("user", i), false)
+		if n := len(g.f.counts); n > testLimits.Tracked {
+			t.Fatalf("%d are tracked", n)
+		}
+	}
+	if got := g.try(0, "192.0.2.1", "ann", false); got == 0 || got != waits {
+		t.Errorf("20,000 others later: waits %v, before %v", got, waits)
+	}
+}
+
+// T-51: 100,000 failures elsewhere, and neither who is remembered nor who logs in from
+// another address is refused.
+func TestT51NoLockout(t *testing.T) {
+	w := newWorld(t, api("orders", "/"))
+	w.set(func(s *Settings) { s.Failures = NewFailures(testLimits) })
+	w.put("default", "ann", "pw", nil)
+	at := func(client, password string) Verdict {
+		r := request("ann", password)
+		r.Client = []byte(client)
+		return w.check(r)
+	}
+	refused := 0
+	for i := range 100_000 {
+		switch v := at("192.0.2.66", fmt.Sprint("guess", i)); v.Reason {
+		case TooManyFailures:
+			if refused++; v.Retry <= 0 || v.Retry > testLimits.MaxDelay {
+				t.Fatalf("%v", v.Retry)
+			}
+		case BadCredentials:
+		default:
+			t.Fatalf("guess %d: %v", i, v.Reason)
+		}
+		if i == 1000 { // not remembered yet
+			if v := at("192.0.2.66", "pw"); v.Reason != TooManyFailures {
+				t.Errorf("the right password among the guesses: %v", v.Reason)
+			}
+			if v := at("192.0.2.1", "pw"); v.Reason != Pass {
+				t.Errorf("from another address: %v", v.Reason)
+			}
+		}
+		if i%100 == 0 && i > 1000 {
+			if v := at("192.0.2.66", "pw"); v.Reason != Pass {
+				t.Fatalf("remembered, at the address of the attacker, after %d: %v", i, v.Reason)
+			}
+		}
+	}
+	if refused < 99_000 {
+		t.Errorf("%d of 100,000 guesses were refused unseen", refused)
+	}
+	if hashed := w.hash.count.Load(); hashed > 200 {
+		t.Errorf("%d hashes", hashed)
+	}
+}
+
+// One place, ten who want it: who asked for least is next, wherever they stand.
+func TestTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns := newTurns(1, 4)
+		var order []string
+		in := make(chan string, 20)
+		enter := func(name string, weight int) {
+			go func() {
+				if turns.enter(context.Background(), weight, time.Minute) {
+					in <- name
+				} else {
+					in <- "not " + name
+				}
+			}()
+			synctest.Wait()
+		}
+		enter("first", 5)
+		for i, weight := range []int{3, 2, 9, 2} {
+			enter(fmt.Sprint("waits", i), weight)
+		}
+		enter("too heavy", 9)  // all places are taken by those with no more
+		enter("newcomer", 0)   // in the place of waits2
+		enter("newcomer 2", 3) // no place: the heaviest weighs no more
+		enter("operator", operator)
+		for len(in) > 0 {
+			order = append(order, <-in)
+		}
+		for range 4 {
+			turns.leave()
+			synctest.Wait()
+			order = append(order, <-in)
+		}
+		turns.leave()
+		if got, want := fmt.Sprint(order), "[first not too heavy not waits2 not newcomer 2 not waits0 operator newcomer waits1 waits3]"; got != want {
+			t.Errorf("%s\nwant %s", got, want)
+		}
+		if turns.free != 1 || len(turns.waiting) != 0 {
+			t.Errorf("%d free, %d wait", turns.free, len(turns.waiting))
+		}
+		// Who gives up leaves no place taken.
+		enter("first", 0)
+		enter("impatient", 0)
+		time.Sleep(2 * time.Minute) // of the bubble
+		turns.leave()
+		synctest.Wait()
+		if turns.free != 1 || len(turns.waiting) != 0 {
+			t.Errorf("%d free, %d wait", turns.free, len(turns.waiting))
+		}
+	})
+}
+
+// A thousand connections of 200 addresses ask without pause for ten hashes a second; who
+// comes from an address of their own gets in within two.
+func TestPasswordFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hash := &slowHash{takes: 100 * time.Millisecond}
+		p, err := NewPasswords(hash, 1, 500*time.Millisecond)
+		if err != nil {
+			t.Fatal(err)
+		}
+		failures := NewFailures(FailureLimits{User: 5, Address: 50, Delay: time.Second, MaxDelay: time.Minute, Forget: time.Hour, Tracked: 100_000})
+		begin := time.Now()
+		ask := func(client, user, password string) (bool, error) {
+			return p.check(failures, claim{int64(time.Since(begin)), []byte(client), "default", Credentials{[]byte(user), []byte(password)}, "stored"})
+		}
+		stop := make(chan struct{})
+		for i := range 1000 {
+			go func() {
+				for n := 0; ; n++ {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					ask(fmt.Sprintf("10.0.0.%d", i%200), fmt.Sprint("user", n%7), fmt.Sprint(i, n))
+					time.Sleep(200 * time.Millisecond) // 5,000 a second
+				}
+			}()
+		}
+		time.Sleep(time.Second)
+		for i := range 20 {
+			before := time.Now()
+			matches, err := ask(fmt.Sprintf("192.0.2.%d", i), "ann", "right")
+			if took := time.Since(before); !matches || err != nil || took > 2*time.Second {
+				t.Errorf("login %d: %v, %v after %v", i, matches, err, took)
+			}
+		}
+		close(stop)
+		time.Sleep(time.Minute)
+		if n := len(failures.counts); n > 100_000 {
+			t.Errorf("%d counts", n)
+		}
+	})
+}
+
+// slowHash takes its time, of a bubble.
+type slowHash struct {
+	plainHash
+	takes time.Duration
+}
+
+func (h *slowHash) Matches(_ string, password []byte) bool {
+	time.Sleep(h.takes)
+	return string(password) == "right"
+}
