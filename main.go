@@ -111,6 +111,10 @@ func serve(args []string, _, stderr io.Writer) int {
 		return exitUsage
 	}
 	log := cfg.Log.Logger(stderr)
+	// A core file would hold passwords and the admin secret.
+	if err := syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{}); err != nil {
+		log.Warn("core files are not switched off", "error", err)
+	}
 	p, err := startProgram(path, cfg, log)
 	if err != nil {
 		fmt.Fprintln(stderr, "sidekey:", err)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -38,6 +39,9 @@ type program struct {
 	directory *auth.Directory
 	checker   *auth.Checker
 	check     *check.Handler
+	admin     *admin.Handler
+
+	certificate *certificate // of the admin listener; nil: no TLS
 
 	servers []*server
 	failed  chan error // a server that ended by itself
@@ -69,7 +73,7 @@ func startProgram(path string, cfg config.Config, log *slog.Logger) (_ *program,
 	if p.store, err = store.Open(filepath.Join(cfg.DataDir, "sidekey.db"), log); err != nil {
 		return nil, err
 	}
-	secret, created, err := admin.LoadSecret(cfg.SecretPath())
+	secrets, created, err := admin.LoadSecrets(cfg.SecretPath())
 	if err != nil {
 		return nil, fmt.Errorf("admin secret: %w", err)
 	}
@@ -89,14 +93,19 @@ func startProgram(path string, cfg config.Config, log *slog.Logger) (_ *program,
 	p.checker = auth.NewChecker(p.directory, settings, func() limiter.Now { return limiter.At(time.Now()) })
 	p.check = check.NewHandler(p.checker, checkConfigOf(cfg), log)
 
-	adminHandler := admin.NewHandler(admin.Config{
+	if p.certificate, err = loadCertificate(cfg.Admin); err != nil {
+		return nil, err
+	}
+	p.admin = admin.NewHandler(admin.Config{
 		Users:       p.store,
 		PolicyStore: p.store,
 		Policies:    p.policies,
 		Directory:   p.directory,
 		Settings:    p.checker.Settings,
 		Rules:       p.rules,
-		Secret:      secret,
+		Secrets:     secrets,
+		WrongSecret: 200 * time.Millisecond,
+		TLS:         cfg.Admin.TLS(),
 		Hosts:       cfg.Admin.Hosts,
 		Org:         cfg.Admin.OrgID,
 		Reload:      p.reload,
@@ -104,7 +113,7 @@ func startProgram(path string, cfg config.Config, log *slog.Logger) (_ *program,
 		Version:     buildVersion(),
 		Log:         log,
 	})
-	if err := p.listen("check", cfg.Check.Listen, check.NewServer(p.check, check.ServerConfig{
+	if err := p.listen("check", cfg.Check.Listen, cfg.Check.SocketMode, nil, check.NewServer(p.check, check.ServerConfig{
 		ReadTimeout:    cfg.Check.ReadTimeout,
 		WriteTimeout:   cfg.Check.WriteTimeout,
 		IdleTimeout:    cfg.Check.IdleTimeout,
@@ -113,7 +122,7 @@ func startProgram(path string, cfg config.Config, log *slog.Logger) (_ *program,
 	})); err != nil {
 		return nil, err
 	}
-	if err := p.listen("admin", cfg.Admin.Listen, admin.NewServer(adminHandler)); err != nil {
+	if err := p.listen("admin", cfg.Admin.Listen, cfg.Admin.SocketMode, p.certificate, admin.NewServer(p.admin)); err != nil {
 		return nil, err
 	}
 	for _, s := range p.servers {
@@ -166,24 +175,45 @@ func (p *program) publishPolicy(id string) {
 	p.policies.SetStored(id, policy)
 }
 
-// listen opens a listener, so that a wrong address is known before anything is
-// served.
-func (p *program) listen(name, where string, f *fasthttp.Server) error {
-	a, err := config.ParseAddress(where)
+// listen opens a listener, so that a wrong address is known before anything is served.
+func (p *program) listen(name, where, socketMode string, cert *certificate, f *fasthttp.Server) error {
+	l, err := openListener(where, socketMode)
 	if err != nil {
 		return fmt.Errorf("%s.listen = %q: %w", name, where, err)
 	}
-	if a.Network == "unix" {
-		if err := removeStaleSocket(a.Where); err != nil {
-			return fmt.Errorf("%s.listen = %q: %w", name, where, err)
-		}
-	}
-	l, err := net.Listen(a.Network, a.Where)
-	if err != nil {
-		return fmt.Errorf("%s.listen: %w", name, err)
+	if cert != nil {
+		l = tls.NewListener(l, &tls.Config{GetCertificate: cert.get, MinVersion: tls.VersionTLS12})
 	}
 	p.servers = append(p.servers, &server{name: name, listener: l, fasthttp: f, done: make(chan struct{})})
 	return nil
+}
+
+func openListener(where, socketMode string) (net.Listener, error) {
+	a, err := config.ParseAddress(where)
+	if err != nil {
+		return nil, err
+	}
+	if a.Network != "unix" {
+		return net.Listen(a.Network, a.Where)
+	}
+	mode, err := config.FileMode(socketMode)
+	if err != nil {
+		return nil, err
+	}
+	if err := removeStaleSocket(a.Where); err != nil {
+		return nil, err
+	}
+	before := syscall.Umask(0o177) // nobody else, until the mode is set
+	l, err := net.Listen(a.Network, a.Where)
+	syscall.Umask(before)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(a.Where, mode); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
 }
 
 // removeStaleSocket removes the socket of a process that is gone. One that somebody

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
+	"sidekey/admin"
 	"sidekey/auth"
 	"sidekey/check"
 	"sidekey/config"
@@ -91,6 +93,10 @@ func (p *program) reload() error {
 		cfg.Admin = p.config.Admin // the organisation of APIs that name none is among them
 		settings, err = p.makeSettings(cfg, p.checker.Settings(), p.config)
 	}
+	var keys adminKeys
+	if err == nil {
+		keys, err = p.readAdminKeys()
+	}
 	p.rejected = err
 	if err != nil {
 		p.log.Error("the configuration was not reloaded; the one before stays in force", "error", err)
@@ -102,6 +108,10 @@ func (p *program) reload() error {
 	recompile := !reflect.DeepEqual(p.config.Check.MetaHeaders, cfg.Check.MetaHeaders) || p.config.Rights != cfg.Rights
 	p.config, p.loadedAt = cfg, time.Now()
 	p.checker.SetSettings(settings)
+	p.admin.SetSecrets(keys.secrets)
+	if p.certificate != nil {
+		p.certificate.pair.Store(keys.pair)
+	}
 	p.check.SetConfig(checkConfigOf(cfg))
 	p.policies.SetFile(cfg.PolicyList())
 	if recompile {
@@ -109,6 +119,22 @@ func (p *program) reload() error {
 	}
 	p.log.Info("reloaded the configuration", "file", p.path)
 	return nil
+}
+
+// adminKeys are the files of the admin listener that a reload reads again.
+type adminKeys struct {
+	secrets []string
+	pair    *tls.Certificate // nil: no TLS
+}
+
+func (p *program) readAdminKeys() (keys adminKeys, err error) {
+	if keys.secrets, _, err = admin.LoadSecrets(p.config.SecretPath()); err != nil {
+		return keys, fmt.Errorf("admin secret: %w", err)
+	}
+	if p.certificate != nil {
+		keys.pair, err = readCertificate(p.config.Admin)
+	}
+	return keys, err
 }
 
 // needRestart names what differs between two configurations and is read only at
@@ -120,6 +146,7 @@ func needRestart(before, after config.Config) (keys []string) {
 	}{
 		{"data_dir", before.DataDir != after.DataDir},
 		{"log", before.Log != after.Log},
+		{"check.socket_mode", before.Check.SocketMode != after.Check.SocketMode},
 		{"check.listen", before.Check.Listen != after.Check.Listen},
 		{"check.read_timeout", before.Check.ReadTimeout != after.Check.ReadTimeout},
 		{"check.write_timeout", before.Check.WriteTimeout != after.Check.WriteTimeout},

@@ -41,9 +41,11 @@ type Config struct {
 	Directory   *auth.Directory
 	Settings    func() *auth.Settings // the configuration in force
 	Rules       func() auth.Rules     // what sessions are checked against
-	Secret      string
-	Hosts       []string // allowed in Host besides the loopback names, lower case
-	Org         string   // of a request that names none
+	Secrets     []string              // one or two; see [LoadSecrets]
+	WrongSecret time.Duration         // how long the answer to a wrong secret takes
+	TLS         bool                  // clients come by https
+	Hosts       []string              // allowed in Host besides the loopback names, lower case
+	Org         string                // of a request that names none
 	Reload      func() error
 	Health      func() Health
 	Version     string
@@ -58,8 +60,16 @@ type Handler struct {
 
 // NewHandler returns a handler.
 func NewHandler(c Config) *Handler {
-	return &Handler{Config: c, guard: newGuard(c.Secret, c.Hosts)}
+	h := &Handler{Config: c, guard: guard{hosts: c.Hosts, scheme: "http", wrong: c.WrongSecret}}
+	if c.TLS {
+		h.guard.scheme = "https"
+	}
+	h.SetSecrets(c.Secrets)
+	return h
 }
+
+// SetSecrets replaces the secrets for all requests that start from now on.
+func (h *Handler) SetSecrets(secrets []string) { h.guard.setSecrets(secrets) }
 
 // maxBody is the longest body that is read.
 const maxBody = 1 << 20

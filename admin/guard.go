@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/valyala/fasthttp"
 )
@@ -19,18 +21,30 @@ import (
 // foreign, and no GET changes anything (Caddy CVE-2026-27589, MCP SDKs
 // CVE-2025-66414).
 type guard struct {
-	secret [sha256.Size]byte
-	hosts  []string
+	secrets atomic.Pointer[[mostSecrets][sha256.Size]byte] // digests
+	hosts   []string
+	scheme  string // of Origin: "http" or "https"
+
+	wrong    time.Duration // how long the answer to a wrong secret takes
+	awaiting atomic.Int64  // such answers
 }
 
-func newGuard(secret string, hosts []string) guard {
-	return guard{secret: sha256.Sum256([]byte(secret)), hosts: hosts}
+// mostAwaiting bounds the answers to wrong secrets that are held back at once.
+const mostAwaiting = 64
+
+// setSecrets lets those in that show one of secrets. There are one or two.
+func (g *guard) setSecrets(secrets []string) {
+	var digests [mostSecrets][sha256.Size]byte
+	for i := range digests {
+		digests[i] = sha256.Sum256([]byte(secrets[min(i, len(secrets)-1)]))
+	}
+	g.secrets.Store(&digests)
 }
 
 // openOnLoopback are the pages that need no secret from a caller on this machine.
 var openOnLoopback = []string{"/healthz", "/readyz", "/hello"}
 
-func (g guard) check(ctx *fasthttp.RequestCtx, d dialect) error {
+func (g *guard) check(ctx *fasthttp.RequestCtx, d dialect) error {
 	header := &ctx.Request.Header
 	target := string(header.RequestURI())
 	if !strings.HasPrefix(target, "/") {
@@ -40,7 +54,7 @@ func (g guard) check(ctx *fasthttp.RequestCtx, d dialect) error {
 	if !g.allows(host) {
 		return failure(fasthttp.StatusForbidden, "Host is not a loopback name and not one of admin.hosts")
 	}
-	if origins := header.PeekAll("Origin"); len(origins) > 1 || len(origins) == 1 && !strings.EqualFold(string(origins[0]), "http://"+host) {
+	if origins := header.PeekAll("Origin"); len(origins) > 1 || len(origins) == 1 && !strings.EqualFold(string(origins[0]), g.scheme+"://"+host) {
 		return failure(fasthttp.StatusForbidden, "Origin is another site")
 	}
 	for _, site := range header.PeekAll("Sec-Fetch-Site") {
@@ -53,6 +67,9 @@ func (g guard) check(ctx *fasthttp.RequestCtx, d dialect) error {
 		return nil
 	}
 	if !g.knowsSecret(header) {
+		if !g.holdBack() {
+			return failure(fasthttp.StatusTooManyRequests, "Too many wrong secrets")
+		}
 		if d == gateway {
 			return failure(fasthttp.StatusForbidden, "Attempted administrative access with invalid or missing key!")
 		}
@@ -63,7 +80,7 @@ func (g guard) check(ctx *fasthttp.RequestCtx, d dialect) error {
 
 // allows reports whether a Host header names this listener: a loopback address or
 // localhost, or one of the configured names, with any port.
-func (g guard) allows(host string) bool {
+func (g *guard) allows(host string) bool {
 	name := host
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		name = h
@@ -88,9 +105,20 @@ func fromThisMachine(peer net.Addr) bool {
 	return false
 }
 
+// holdBack slows guessing down: each wrong secret costs its sender time, a bounded number
+// of them at once. A right one is never held back.
+func (g *guard) holdBack() bool {
+	defer g.awaiting.Add(-1)
+	if g.awaiting.Add(1) > mostAwaiting {
+		return false
+	}
+	time.Sleep(g.wrong)
+	return true
+}
+
 // knowsSecret compares digests, so that neither the time nor the length of a wrong
 // secret tells anything about the right one.
-func (g guard) knowsSecret(header *fasthttp.RequestHeader) bool {
+func (g *guard) knowsSecret(header *fasthttp.RequestHeader) bool {
 	var given []byte
 	count := 0
 	for _, name := range []string{"Authorization", "X-Tyk-Authorization"} {
@@ -106,5 +134,9 @@ func (g guard) knowsSecret(header *fasthttp.RequestHeader) bool {
 		given = []byte(rest)
 	}
 	digest := sha256.Sum256(given)
-	return subtle.ConstantTimeCompare(digest[:], g.secret[:]) == 1
+	known := 0
+	for _, secret := range g.secrets.Load() {
+		known |= subtle.ConstantTimeCompare(digest[:], secret[:])
+	}
+	return known == 1
 }

@@ -3,7 +3,10 @@ package admin
 import (
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // T-70: who asks under a name that does not lead here by itself is refused, whatever
@@ -290,4 +293,34 @@ func TestOpenPages(t *testing.T) {
 		}
 		peer = before
 	}
+}
+
+// Wrong secrets cost time, a bounded number of them at once, and a right one costs none.
+func TestWrongSecretsAreHeldBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &guard{wrong: time.Second}
+		begin := time.Now()
+		var let, refused atomic.Int64
+		for range mostAwaiting + 10 {
+			go func() {
+				if g.holdBack() {
+					let.Add(1)
+				} else {
+					refused.Add(1)
+				}
+			}()
+		}
+		synctest.Wait()
+		if let.Load() != 0 || refused.Load() != 10 {
+			t.Errorf("at once: %d answered, %d refused", let.Load(), refused.Load())
+		}
+		time.Sleep(time.Second) // of the bubble
+		synctest.Wait()
+		if let.Load() != mostAwaiting || time.Since(begin) != time.Second {
+			t.Errorf("after a second: %d answered", let.Load())
+		}
+		if !g.holdBack() {
+			t.Error("nobody is held back, and there is no room")
+		}
+	})
 }

@@ -88,7 +88,7 @@ func start(t *testing.T, change ...func(*Config)) *listener {
 				MetaHeaders: map[string]string{"developer": "X-Developer"},
 			}
 		},
-		Secret:  secret,
+		Secrets: []string{secret},
 		Hosts:   []string{"admin.example.com"},
 		Org:     "default",
 		Reload:  func() error { return nil },

@@ -15,35 +15,45 @@ import (
 // minSecret is the shortest secret that is accepted.
 const minSecret = 16
 
-// LoadSecret reads the admin secret from a file, or generates one where the file does
-// not exist (created is then true). The file must be readable by its owner alone.
-func LoadSecret(path string) (secret string, created bool, err error) {
+// mostSecrets are as many as a change from one to another needs.
+const mostSecrets = 2
+
+// LoadSecrets reads the admin secrets from a file, one a line: the one in use and, while
+// clients change over, the one before or the next. Where the file does not exist, one
+// secret is generated (created is then true). The file must be readable by its owner
+// alone.
+func LoadSecrets(path string) (secrets []string, created bool, err error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		secret, err = generateSecret(path)
-		return secret, true, err
+		secret, err := generateSecret(path)
+		return []string{secret}, true, err
 	}
 	if err != nil {
-		return "", false, err
+		return nil, false, err
 	}
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != os.Geteuid() && stat.Uid != 0 {
-		return "", false, fmt.Errorf("%s: belongs to user %d, who could change it: this process runs as %d", path, stat.Uid, os.Geteuid())
+		return nil, false, fmt.Errorf("%s: belongs to user %d, who could change it: this process runs as %d", path, stat.Uid, os.Geteuid())
 	}
 	if mode := info.Mode(); !mode.IsRegular() || mode.Perm()&0o077 != 0 {
-		return "", false, fmt.Errorf("%s: mode %#o lets others read the secret: chmod 600 it", path, mode.Perm())
+		return nil, false, fmt.Errorf("%s: mode %#o lets others read the secret: chmod 600 it", path, mode.Perm())
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return "", false, err
+		return nil, false, err
 	}
-	secret = strings.TrimRight(string(text), "\r\n")
-	switch {
-	case len(secret) < minSecret, strings.TrimSpace(secret) != secret, strings.ContainsFunc(secret, notInHeader):
-		return "", false, fmt.Errorf("%s: a secret of at least %d printable ASCII characters without space at its ends is wanted", path, minSecret)
-	case slices.Contains(published, strings.ToLower(secret)):
-		return "", false, fmt.Errorf("%s: this secret stands in published examples; delete the file to have one generated", path)
+	secrets = strings.Split(strings.ReplaceAll(strings.TrimRight(string(text), "\r\n"), "\r\n", "\n"), "\n")
+	if len(secrets) > mostSecrets {
+		return nil, false, fmt.Errorf("%s: at most %d secrets are wanted, one a line, not %d", path, mostSecrets, len(secrets))
 	}
-	return secret, false, nil
+	for _, secret := range secrets {
+		switch {
+		case len(secret) < minSecret, strings.TrimSpace(secret) != secret, strings.ContainsFunc(secret, notInHeader):
+			return nil, false, fmt.Errorf("%s: a secret of at least %d printable ASCII characters without space at its ends is wanted", path, minSecret)
+		case slices.Contains(published, strings.ToLower(secret)):
+			return nil, false, fmt.Errorf("%s: this secret stands in published examples; delete the file to have one generated", path)
+		}
+	}
+	return secrets, false, nil
 }
 
 // notInHeader reports what a client could not send as a secret.

@@ -4,19 +4,20 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 )
 
-func TestLoadSecret(t *testing.T) {
+func TestLoadSecrets(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "new", "admin.secret")
 	umask := syscall.Umask(0)
-	secret, created, err := LoadSecret(path)
+	secrets, created, err := LoadSecrets(path)
 	syscall.Umask(umask)
-	if err != nil || !created || len(secret) < 26 {
-		t.Fatalf("generated %q, %t, %v", secret, created, err)
+	if err != nil || !created || len(secrets) != 1 || len(secrets[0]) < 26 {
+		t.Fatalf("generated %q, %t, %v", secrets, created, err)
 	}
 	info, err := os.Stat(path)
 	if err != nil || info.Mode().Perm() != 0o600 {
@@ -25,12 +26,12 @@ func TestLoadSecret(t *testing.T) {
 	if info, err := os.Stat(filepath.Dir(path)); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("mode of the folder %v, %v", info.Mode(), err)
 	}
-	again, created, err := LoadSecret(path)
-	if again != secret || created || err != nil {
-		t.Errorf("read again: %q, %t, %v, want %q", again, created, err, secret)
+	again, created, err := LoadSecrets(path)
+	if !slices.Equal(again, secrets) || created || err != nil {
+		t.Errorf("read again: %q, %t, %v, want %q", again, created, err, secrets)
 	}
-	other, _, err := LoadSecret(filepath.Join(dir, "other"))
-	if other == secret || err != nil {
+	other, _, err := LoadSecrets(filepath.Join(dir, "other"))
+	if slices.Equal(other, secrets) || err != nil {
 		t.Errorf("two secrets are the same: %q, %v", other, err)
 	}
 
@@ -40,7 +41,8 @@ func TestLoadSecret(t *testing.T) {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		got, created, err := LoadSecret(path)
+		all, created, err := LoadSecrets(path)
+		got := strings.Join(all, " and ")
 		if got != want || created || (err != nil) != (want == "") {
 			t.Errorf("%q: got %q, %t, %v, want %q", content, got, created, err, want)
 		}
@@ -64,6 +66,12 @@ func TestLoadSecret(t *testing.T) {
 	f("with-a-line-end-behind\n", "with-a-line-end-behind")
 	f("with-a-windows-line-end\r\n", "with-a-windows-line-end")
 	f("two words are one secret", "two words are one secret")
+	// A second one, for the time in which clients change over.
+	f("the-one-of-today\nthe-one-of-yesterday\n", "the-one-of-today and the-one-of-yesterday")
+	f("the-one-of-today\r\nthe-one-of-yesterday", "the-one-of-today and the-one-of-yesterday")
+	f("the-one-of-today\n\nthe-one-of-yesterday", "")
+	f("the-one-of-today\nshort", "")
+	f("the-one-of-today\nthe-one-of-yesterday\nthe-one-before-that", "")
 	// What no header can carry would lock everybody out.
 	f("two-lines-are-no\nsecret-at-all", "")
 	f("a-nul-is-no\x00-secret-either", "")
@@ -74,11 +82,11 @@ func TestLoadSecret(t *testing.T) {
 		if err := os.Chmod(path, mode); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := LoadSecret(path); err == nil || !strings.Contains(err.Error(), "chmod 600") || !strings.Contains(err.Error(), path) {
+		if _, _, err := LoadSecrets(path); err == nil || !strings.Contains(err.Error(), "chmod 600") || !strings.Contains(err.Error(), path) {
 			t.Errorf("mode %#o: %v", mode, err)
 		}
 	}
-	if _, _, err := LoadSecret(dir); err == nil {
+	if _, _, err := LoadSecrets(dir); err == nil {
 		t.Error("a folder was taken for a secret")
 	}
 	if os.Geteuid() == 0 {
@@ -88,7 +96,7 @@ func TestLoadSecret(t *testing.T) {
 		if err := os.Chown(path, 65534, -1); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := LoadSecret(path); err == nil {
+		if _, _, err := LoadSecrets(path); err == nil {
 			t.Error("a secret that somebody else can read and change was taken")
 		}
 	}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"io/fs"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -78,4 +79,13 @@ func isHostName(text string) bool {
 	return text != "" && len(text) <= 253 && !strings.ContainsFunc(text, func(r rune) bool {
 		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-._", r))
 	})
+}
+
+// FileMode reads the permissions of a unix socket, in octal: "0660".
+func FileMode(text string) (fs.FileMode, error) {
+	mode, err := strconv.ParseUint(text, 8, 32)
+	if err != nil || mode > 0o777 || mode&0o600 != 0o600 {
+		return 0, errors.New(`permissions in octal are wanted, with those of the owner: "0600", "0660" or "0666"`)
+	}
+	return fs.FileMode(mode), nil
 }

@@ -42,7 +42,8 @@ type LogConfig struct {
 
 // CheckConfig is the listener that proxies ask.
 type CheckConfig struct {
-	Listen             string            `toml:"listen"` // see [ParseAddress]
+	Listen             string            `toml:"listen"`      // see [ParseAddress]
+	SocketMode         string            `toml:"socket_mode"` // see [FileMode]
 	Realm              string            `toml:"realm"`
 	StripAuthorization bool              `toml:"strip_authorization"`
 	MetaHeaders        map[string]string `toml:"meta_headers"` // from the name in meta_data to the header's
@@ -61,6 +62,9 @@ type AdminConfig struct {
 	OrgID       string   `toml:"org_id"`
 	Hosts       []string `toml:"hosts"` // besides the loopback names, in lower case
 	AllowRemote bool     `toml:"allow_remote"`
+	TLSCert     string   `toml:"tls_cert"` // both or none
+	TLSKey      string   `toml:"tls_key"`
+	SocketMode  string   `toml:"socket_mode"` // see [FileMode]
 }
 
 // PasswordConfig is how passwords are stored and checked.
@@ -156,6 +160,7 @@ func Default() Config {
 		Log:             LogConfig{Level: "info", Format: "text"},
 		Check: CheckConfig{
 			Listen:             "127.0.0.1:9191",
+			SocketMode:         "0660",
 			Realm:              "sidekey",
 			StripAuthorization: true,
 			MetaHeaders:        map[string]string{},
@@ -166,9 +171,10 @@ func Default() Config {
 			MaxHeaderBytes:     64 << 10,
 		},
 		Admin: AdminConfig{
-			Listen: "127.0.0.1:9192",
-			OrgID:  "default",
-			Hosts:  []string{},
+			Listen:     "127.0.0.1:9192",
+			OrgID:      "default",
+			Hosts:      []string{},
+			SocketMode: "0600",
 		},
 		Passwords: PasswordConfig{
 			Hash:        "bcrypt",
@@ -244,6 +250,9 @@ func (c Config) APIList() []auth.API {
 func (c Config) SecretPath() string {
 	return cmp.Or(c.Admin.SecretFile, filepath.Join(c.DataDir, "admin.secret"))
 }
+
+// TLS reports whether the admin listener speaks https.
+func (a AdminConfig) TLS() bool { return a.TLSCert != "" }
 
 // Maker returns what new passwords are hashed with.
 func (p PasswordConfig) Maker() auth.Hash {

@@ -56,8 +56,14 @@ func (c Config) validateListeners(ps *problems) {
 		ps.add("admin.listen", c.Admin.Listen, "%s", adminErr)
 	case checkErr == nil && admin.meets(check):
 		ps.add("admin.listen", c.Admin.Listen, "another address than check.listen = %q is wanted", c.Check.Listen)
-	case !admin.isLoopback() && !c.Admin.AllowRemote:
-		ps.add("admin.listen", c.Admin.Listen, "a loopback address is wanted, or admin.allow_remote = true")
+	case !admin.isLoopback() && !c.Admin.AllowRemote && !c.Admin.TLS():
+		ps.add("admin.listen", c.Admin.Listen, "a loopback address is wanted, or admin.tls_cert and admin.tls_key, or admin.allow_remote = true")
+	}
+	if _, err := FileMode(c.Check.SocketMode); err != nil {
+		ps.add("check.socket_mode", c.Check.SocketMode, "%s", err)
+	}
+	if _, err := FileMode(c.Admin.SocketMode); err != nil {
+		ps.add("admin.socket_mode", c.Admin.SocketMode, "%s", err)
 	}
 }
 
@@ -87,6 +93,12 @@ func (c CheckConfig) validate(ps *problems) {
 func (a AdminConfig) validate(ps *problems) {
 	if strings.ContainsFunc(a.SecretFile, unicode.IsControl) {
 		ps.add("admin.secret_file", a.SecretFile, "the path of a file is wanted")
+	}
+	switch {
+	case a.TLSCert != "" && a.TLSKey == "":
+		ps.add("admin.tls_key", a.TLSKey, "the file with the key of admin.tls_cert is wanted")
+	case a.TLSCert == "" && a.TLSKey != "":
+		ps.add("admin.tls_cert", a.TLSCert, "the file with the certificate of admin.tls_key is wanted")
 	}
 	for i, host := range a.Hosts {
 		_, err := netip.ParseAddr(host)
