@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/valyala/fasthttp"
 
 	"sidekey/auth"
@@ -24,13 +23,6 @@ type keyData struct {
 func dashboardKey(u found) keyData {
 	s := u.Session
 	s.BasicAuth.User = u.User
-	// Clients of the Dashboard find these objects even where nobody set them.
-	if s.JWTData == nil {
-		s.JWTData = jsontext.Value(`{"secret":""}`)
-	}
-	if s.OAuthKeys == nil {
-		s.OAuthKeys = jsontext.Value(`{}`)
-	}
 	return keyData{KeyID: u.Name().KeyID(), Data: s, KeyHash: u.Name().KeyHash()}
 }
 

@@ -5,10 +5,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/valyala/fasthttp"
 
 	"sidekey/auth"
@@ -131,16 +131,23 @@ func (c *call) deletePolicy(missing error) (id string, err error) {
 	})
 }
 
-// policyView is a policy as both dialects show it.
-func policyView(p *auth.Policy) auth.Policy {
+// policyView is a policy as the dialect shows it.
+func (c *call) policyView(p *auth.Policy) auth.Policy {
 	view := *p
 	view.MongoID = view.ID
 	if view.Active == nil {
 		active := true
 		view.Active = &active
 	}
-	if view.GraphQLAccessRights == nil {
-		view.GraphQLAccessRights = jsontext.Value(`{}`)
+	if c.dialect == gateway {
+		// The Gateway has zeros where the Dashboard has null.
+		view.AccessRights = maps.Clone(view.AccessRights)
+		for id, right := range view.AccessRights {
+			if right.Limit == nil {
+				right.Limit = &auth.Limit{}
+				view.AccessRights[id] = right
+			}
+		}
 	}
 	return view
 }
@@ -150,7 +157,7 @@ func (c *call) policies() []auth.Policy {
 	org := c.query("org_id")
 	for _, p := range c.Policies.All() {
 		if org == "" || p.OrgID == org {
-			list = append(list, policyView(p))
+			list = append(list, c.policyView(p))
 		}
 	}
 	return list
@@ -161,7 +168,7 @@ func (c *call) onePolicy(missing error) error {
 	if p == nil {
 		return missing
 	}
-	c.send(fasthttp.StatusOK, policyView(p))
+	c.send(fasthttp.StatusOK, c.policyView(p))
 	return nil
 }
 

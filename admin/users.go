@@ -191,7 +191,9 @@ func (c *call) preview() (found, error) {
 		w.session.BasicAuth.HashType = c.Settings().Passwords.Kind()
 	}
 	c.expireByPolicy(&w.session)
-	w.session.LastUpdated = strconv.FormatInt(time.Now().Unix(), 10)
+	now := time.Now()
+	w.session.DateCreated = now.UTC().Format(time.RFC3339Nano)
+	w.session.LastUpdated = strconv.FormatInt(now.Unix(), 10)
 	return c.show(auth.Record{Org: w.name.Org, User: w.name.User, Session: w.session}, nil), nil
 }
 

@@ -15,14 +15,14 @@ type Policy struct {
 	Name    string `json:"name"`
 	OrgID   string `json:"org_id"`
 
-	Rate               float64    `json:"rate"`
-	Per                float64    `json:"per"`
-	ThrottleInterval   float64    `json:"throttle_interval"`
-	ThrottleRetryLimit int64      `json:"throttle_retry_limit"`
-	Smoothing          *Smoothing `json:"smoothing"`
-	QuotaMax           int64      `json:"quota_max"`
-	QuotaRenewalRate   int64      `json:"quota_renewal_rate"`
-	MaxQueryDepth      int64      `json:"max_query_depth"`
+	Rate               float64     `json:"rate"`
+	Per                float64     `json:"per"`
+	ThrottleInterval   float64     `json:"throttle_interval"`
+	ThrottleRetryLimit int64       `json:"throttle_retry_limit"`
+	Smoothing          *Smoothing  `json:"smoothing"`
+	QuotaMax           int64       `json:"quota_max"`
+	QuotaRenewalRate   int64       `json:"quota_renewal_rate"`
+	MaxQueryDepth      Kept[int64] `json:"max_query_depth"`
 
 	AccessRights map[string]Right `json:"access_rights"`
 	HMACEnabled  bool             `json:"hmac_enabled"`
@@ -40,8 +40,8 @@ type Policy struct {
 	DateCreated string `json:"date_created"`
 	LastUpdated string `json:"last_updated"`
 
-	EnableHTTPSignatureValidation bool           `json:"enable_http_signature_validation"`
-	GraphQLAccessRights           jsontext.Value `json:"graphql_access_rights,omitempty"`
+	EnableHTTPSignatureValidation Kept[bool]                      `json:"enable_http_signature_validation"`
+	GraphQLAccessRights           Kept[map[string]jsontext.Value] `json:"graphql_access_rights"`
 
 	unknown
 }

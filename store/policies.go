@@ -82,7 +82,7 @@ func (s *Store) UpdatePolicy(id string, edit func(old *auth.Policy) (*auth.Polic
 			if after == nil {
 				return bucket.Delete(key)
 			}
-			payload, err := json.Marshal(after, json.OmitZeroStructFields(true))
+			payload, err := auth.MarshalSession(after, json.OmitZeroStructFields(true))
 			if err != nil {
 				return err
 			}
