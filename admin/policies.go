@@ -247,9 +247,16 @@ func (c *call) modified(key, action string, err error) error {
 
 // setPolicies changes the policies of one user and nothing else.
 func (c *call) setPolicies() error {
-	name, err := c.name()
+	missing := failure(fasthttp.StatusNotFound, "Key not found")
+	name, err := c.gatewayName(missing)
 	if err != nil {
 		return err
+	}
+	if _, _, err := c.Users.Load(name.Org, name.User); errors.Is(err, auth.ErrNoUser) {
+		// Tyk takes a hash here without being told so.
+		if name, err = c.byHash(c.params["username"], missing); err != nil {
+			return err
+		}
 	}
 	policies, unknown, err := auth.DecodePolicyUpdate(c.body())
 	if err != nil {
@@ -263,7 +270,7 @@ func (c *call) setPolicies() error {
 	_, err = c.Users.Update(name.Org, name.User, func(old *auth.Record) (*auth.Record, error) {
 		switch {
 		case old == nil:
-			return nil, failure(fasthttp.StatusNotFound, "Key not found")
+			return nil, missing
 		case old.Damaged:
 			return nil, auth.ErrDamaged
 		}
@@ -288,5 +295,5 @@ func (c *call) setPolicies() error {
 	if errors.Is(err, auth.ErrOutcomeUnknown) || err == nil {
 		c.warn(warnings)
 	}
-	return c.modified(name.Token(), "updated", err)
+	return c.modified(c.keyOf(name), "updated", err)
 }

@@ -52,7 +52,7 @@ func decode(body []byte, v any) error {
 	}
 	err := json.Unmarshal(body, v, scalars)
 	if err == nil {
-		return nil
+		return checkNumbers(body)
 	}
 	var semantic *json.SemanticError
 	if errors.As(err, &semantic) {
@@ -68,6 +68,24 @@ func decode(body []byte, v any) error {
 		return Problems{{Field: field, Want: fmt.Sprintf("%s at byte %d", what, syntactic.ByteOffset)}}
 	}
 	return Problems{{Want: "JSON that cannot be read"}}
+}
+
+// checkNumbers refuses a number that is too large for any of Tyk's clients to read, also
+// where nothing here reads it: one user's metadata must not make a list unreadable.
+func checkNumbers(body []byte) error {
+	in := jsontext.NewDecoder(bytes.NewReader(body))
+	for {
+		token, err := in.ReadToken()
+		if err != nil {
+			return nil // the end: all of it has been read before
+		}
+		if token.Kind() != '0' {
+			continue
+		}
+		if _, err := strconv.ParseFloat(token.String(), 64); err != nil {
+			return Problems{{Field: fieldPath(in.StackPointer()), Value: token.String(), Want: "a finite number is wanted"}}
+		}
+	}
 }
 
 // scalars refuses null where a number or a truth is wanted, and a number too small to be

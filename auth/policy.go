@@ -91,7 +91,7 @@ func (p *Policy) Validate(rules Rules) error {
 	if strings.ContainsAny(p.ID, ",/?#") {
 		ps.add("id", p.ID, "an id without , / ? # is wanted")
 	}
-	checkName(&ps, "org_id", p.OrgID)
+	checkOrg(&ps, "org_id", p.OrgID)
 	checkText(&ps, "name", p.Name, maxText)
 	checkLimit(&ps, "", p.Rate, p.Per, p.ThrottleInterval)
 	checkList(&ps, "tags", p.Tags, maxTag)

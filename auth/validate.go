@@ -25,12 +25,21 @@ const (
 // or sent as a header.
 func CheckNames(org, user string) error {
 	var ps Problems
-	checkName(&ps, "org_id", org)
+	checkOrg(&ps, "org_id", org)
 	checkName(&ps, "username", user)
 	if strings.Contains(user, ":") {
 		ps.add("username", user, "a name without a colon is wanted: RFC 7617 ends the name at the first one")
 	}
 	return ps.err()
+}
+
+// checkOrg refuses, besides, what would let the tokens of two users be the same: Tyk
+// writes org and name into a text without escaping (see [Name.Token]).
+func checkOrg(ps *Problems, field, org string) {
+	checkName(ps, field, org)
+	if strings.Contains(org, `"`) {
+		ps.add(field, org, "an id without quotes is wanted")
+	}
 }
 
 func checkName(ps *Problems, field, name string) {

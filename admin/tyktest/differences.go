@@ -30,7 +30,16 @@ var (
 	integer = openapi3.NewInt64Schema()
 	boolean = openapi3.NewBoolSchema()
 	text    = openapi3.NewStringSchema()
+	// What does not act comes back as it came, with null and members of its own where the
+	// client had put them. Its type is checked when it is written.
+	asItCame = openapi3.NewSchema()
 )
+
+var keptInRight = map[string]*openapi3.Schema{
+	"restricted_types": asItCame, "allowed_types": asItCame, "field_access_rights": asItCame,
+	// Of gateways newer than the description.
+	"json_rpc_methods": asItCame, "json_rpc_methods_access_rights": asItCame, "mcp_access_rights": asItCame,
+}
 
 var dashboardDifferences = differences{
 	routes: []struct{ method, path, schema string }{
@@ -45,15 +54,19 @@ var dashboardDifferences = differences{
 		"SessionState": {
 			"enable_detail_recording":          boolean,
 			"enable_http_signature_validation": boolean,
-			"rsa_certificate_id":               text,
+			"rsa_certificate_id":               asItCame,
 			"post_expiry_action":               text,
 			"post_expiry_grace_period":         integer,
+
+			"jwt_data": asItCame, "oauth_client_id": asItCame, "oauth_keys": asItCame, "certificate": asItCame,
+			"mtls_static_certificate_bindings": asItCame,
 		},
+		"AccessDefinition": keptInRight,
 		// Why a user is not let in: ours, for people.
 		"KeyData": {"state": text},
 		"Policy": {
 			"enable_http_signature_validation": boolean,
-			"graphql_access_rights":            openapi3.NewObjectSchema().WithNullable(),
+			"graphql_access_rights":            asItCame,
 			"post_expiry_action":               text,
 			"post_expiry_grace_period":         integer,
 		},
@@ -86,12 +99,18 @@ var gatewayDifferences = differences{
 	},
 	statuses: refusals,
 	members: map[string]map[string]*openapi3.Schema{
-		// The Dashboard's session has it.
-		"SessionState": {"mtls_static_certificate_bindings": openapi3.NewArraySchema().WithItems(text).WithNullable()},
+		"SessionState": {
+			"mtls_static_certificate_bindings": asItCame, // the Dashboard's session has it
+
+			"jwt_data": asItCame, "oauth_client_id": asItCame, "oauth_keys": asItCame, "certificate": asItCame,
+			"rsa_certificate_id": asItCame,
+		},
+		"AccessDefinition": keptInRight,
 		// The Dashboard's description has it.
 		"APILimit": {"set_by_policy": boolean},
 		"Policy": {
-			"date_created": text, // as in the Dashboard's
+			"date_created":          text, // as in the Dashboard's
+			"graphql_access_rights": asItCame,
 			// Zero fields of a policy are there, and that of post_expiry_action is "".
 			"post_expiry_action": text,
 		},
