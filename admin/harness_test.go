@@ -397,30 +397,26 @@ func (f *fakeUsers) Reserve(key limiter.QuotaKey, r limiter.Reservation, done fu
 	go done(nil)
 }
 
-func (f *fakeUsers) UpdatePolicy(id string, edit func(*auth.Policy) (*auth.Policy, error)) error {
+func (f *fakeUsers) UpdatePolicy(id string, edit func(*auth.Policy, auth.PolicyUsers) (*auth.Policy, error)) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.fail != nil {
 		return f.fail
 	}
-	after, err := edit(f.policies.Get(id))
+	after, err := edit(f.policies.Get(id), func(visit func(auth.Session)) error {
+		for n := range f.records {
+			if r, err := f.loadLocked(n); err == nil && slices.Contains(r.Session.ApplyPolicies, id) {
+				visit(r.Session)
+			}
+		}
+		return nil
+	})
 	if err != nil {
 		return err
 	}
 	f.writes++
 	f.policies.SetStored(id, after)
 	return nil
-}
-
-func (f *fakeUsers) PolicyUsers(id string) (count int, err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for n := range f.records {
-		if r, err := f.loadLocked(n); err == nil && slices.Contains(r.Session.ApplyPolicies, id) {
-			count++
-		}
-	}
-	return count, f.fail
 }
 
 // state is all that is kept, as text.

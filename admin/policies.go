@@ -17,12 +17,10 @@ import (
 // PolicyStore is what the admin listener needs of a store to keep policies.
 type PolicyStore interface {
 	// UpdatePolicy changes one policy in one step: edit is given the policy as it
-	// stands, or nil, and returns the one to store, nil to delete, or an error to
-	// change nothing. When UpdatePolicy returns nil the change is durable and acts on
-	// every check that starts then.
-	UpdatePolicy(id string, edit func(old *auth.Policy) (*auth.Policy, error)) error
-	// PolicyUsers counts the users whose session names a policy.
-	PolicyUsers(id string) (int, error)
+	// stands, or nil, and the users that have it, and returns the one to store, nil to
+	// delete, or an error to change nothing. When UpdatePolicy returns nil the change is
+	// durable and acts on every check and every edit of a user that starts then.
+	UpdatePolicy(id string, edit func(old *auth.Policy, users auth.PolicyUsers) (*auth.Policy, error)) error
 }
 
 // errTaken says that a policy to be created exists.
@@ -76,7 +74,7 @@ func (c *call) createPolicy() (id string, err error) {
 	if err != nil {
 		return "", err
 	}
-	return p.ID, c.PolicyStore.UpdatePolicy(p.ID, func(old *auth.Policy) (*auth.Policy, error) {
+	return p.ID, c.PolicyStore.UpdatePolicy(p.ID, func(old *auth.Policy, _ auth.PolicyUsers) (*auth.Policy, error) {
 		if old != nil {
 			return nil, errTaken
 		}
@@ -89,9 +87,12 @@ func (c *call) replacePolicy(missing error) (id string, err error) {
 	if err != nil {
 		return "", err
 	}
-	return p.ID, c.PolicyStore.UpdatePolicy(p.ID, func(old *auth.Policy) (*auth.Policy, error) {
+	return p.ID, c.PolicyStore.UpdatePolicy(p.ID, func(old *auth.Policy, users auth.PolicyUsers) (*auth.Policy, error) {
 		if old == nil {
 			return nil, missing
+		}
+		if err := c.checkMix(&p, old, users); err != nil {
+			return nil, err
 		}
 		return stamped(p, old), nil
 	})
@@ -107,6 +108,27 @@ func stamped(p auth.Policy, old *auth.Policy) *auth.Policy {
 	return &p
 }
 
+// checkMix refuses a change of partitions that gives users a mix that they could not be
+// given directly.
+func (c *call) checkMix(p, old *auth.Policy, users auth.PolicyUsers) error {
+	if p.Partitions.PerAPI == old.Partitions.PerAPI && p.Partitions.Any() == old.Partitions.Any() {
+		return nil
+	}
+	count, with := 0, ""
+	err := users(func(s auth.Session) {
+		for _, id := range s.ApplyPolicies {
+			if other := c.Policies.Get(id); id != p.ID && other != nil && p.Partitions.Excludes(other.Partitions) {
+				count, with = count+1, id
+				return
+			}
+		}
+	})
+	if err != nil || count == 0 {
+		return err
+	}
+	return failure(fasthttp.StatusConflict, "partitions: %d users have policy %q together with others, as %q, and per_api cannot be applied with policies that are partitioned: change them first", count, p.ID, with)
+}
+
 // deletePolicy refuses to delete a policy that sessions name, unless ?force=1: they
 // would all be refused from then on.
 func (c *call) deletePolicy(missing error) (id string, err error) {
@@ -114,18 +136,19 @@ func (c *call) deletePolicy(missing error) (id string, err error) {
 	if c.Policies.Fixed(id) {
 		return id, errFixed(id)
 	}
-	if c.query("force") != "1" {
-		users, err := c.PolicyStore.PolicyUsers(id)
-		if err != nil {
-			return id, err
-		}
-		if users > 0 {
-			return id, failure(fasthttp.StatusConflict, "%d users have policy %q and would be refused without it: change them first, or add ?force=1", users, id)
-		}
-	}
-	return id, c.PolicyStore.UpdatePolicy(id, func(old *auth.Policy) (*auth.Policy, error) {
+	return id, c.PolicyStore.UpdatePolicy(id, func(old *auth.Policy, users auth.PolicyUsers) (*auth.Policy, error) {
 		if old == nil {
 			return nil, missing
+		}
+		if c.query("force") == "1" {
+			return nil, nil
+		}
+		count := 0
+		if err := users(func(auth.Session) { count++ }); err != nil {
+			return nil, err
+		}
+		if count > 0 {
+			return nil, failure(fasthttp.StatusConflict, "%d users have policy %q and would be refused without it: change them first, or add ?force=1", count, id)
 		}
 		return nil, nil
 	})

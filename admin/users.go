@@ -162,6 +162,11 @@ func (c *call) store(w *write, prepare func(old *auth.Record) error) (found, err
 		if err := prepare(old); err != nil {
 			return nil, err
 		}
+		if len(w.session.ApplyPolicies) > 0 {
+			if err := w.session.CheckPolicies(c.Rules()); err != nil {
+				return nil, err
+			}
+		}
 		r := auth.Record{Org: w.name.Org, User: w.name.User, Session: w.session}
 		r.Session.LastUpdated = strconv.FormatInt(now.Unix(), 10)
 		if w.keep && old != nil && !old.Damaged {

@@ -84,7 +84,7 @@ func (a *API) check(ps *Problems, at string) {
 	if strings.ContainsAny(a.ID, "/?#@") {
 		ps.add(at+".id", a.ID, "an id without / ? # @ is wanted: it stands in the proxy's path")
 	}
-	checkOrg(ps, at+".org_id", a.Org)
+	checkName(ps, at+".org_id", a.Org)
 	checkText(ps, at+".name", a.Name, maxText)
 	checkText(ps, at+".realm", a.Realm, maxText)
 	checkList(ps, at+".versions", a.Versions, maxName)

@@ -14,8 +14,8 @@ func (n Name) KeyID() string { return n.Org + n.User }
 
 // Token is what Tyk calls the key of a Basic Auth user: base64 of a JSON text made of
 // org and name. Tyk puts the text together without escaping, so a quote in a name
-// leaves no valid JSON; the token is the same all the same. An org without quotes, which
-// is the only one that [CheckNames] takes, makes it the token of one name alone.
+// leaves no valid JSON; the token is the same all the same. It is the token of one name
+// alone: what stands between org and name has a colon in it, and a name has none.
 func (n Name) Token() string {
 	text := tokenOrg + n.Org + tokenUser + n.User + tokenEnd
 	return base64.StdEncoding.EncodeToString([]byte(text))
@@ -37,8 +37,12 @@ func ParseToken(token string) (n Name, ok bool) {
 	if !ok {
 		return Name{}, false
 	}
-	n.Org, rest, _ = strings.Cut(rest, tokenUser)
-	if n.User, ok = strings.CutSuffix(rest, tokenEnd); !ok || CheckNames(n.Org, n.User) != nil {
+	between := strings.LastIndex(rest, tokenUser)
+	if between < 0 {
+		return Name{}, false
+	}
+	n.Org = rest[:between]
+	if n.User, ok = strings.CutSuffix(rest[between+len(tokenUser):], tokenEnd); !ok || CheckNames(n.Org, n.User) != nil {
 		return Name{}, false
 	}
 	return n, true

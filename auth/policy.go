@@ -58,8 +58,11 @@ type Partitions struct {
 	unknown
 }
 
-// any reports whether the policy is partitioned.
-func (p Partitions) any() bool { return p.Quota || p.RateLimit || p.ACL || p.Complexity }
+// Any reports whether the policy is partitioned.
+func (p Partitions) Any() bool { return p.Quota || p.RateLimit || p.ACL || p.Complexity }
+
+// Excludes reports whether two policies cannot be applied to one session.
+func (p Partitions) Excludes(o Partitions) bool { return p.PerAPI && o.Any() || o.PerAPI && p.Any() }
 
 func (p *Policy) takesRate() bool {
 	return p.Partitions.RateLimit || p.Partitions.PerAPI || p.whole()
@@ -70,7 +73,7 @@ func (p *Policy) takesACL() bool   { return p.Partitions.ACL || p.Partitions.Per
 // whole reports whether all of the policy is taken: without partitions, and with all.
 func (p *Policy) whole() bool {
 	part := p.Partitions
-	return !part.PerAPI && (!part.any() || part.Quota && part.RateLimit && part.ACL)
+	return !part.PerAPI && (!part.Any() || part.Quota && part.RateLimit && part.ACL)
 }
 
 // blocks reports whether sessions with the policy are refused.
@@ -91,12 +94,12 @@ func (p *Policy) Validate(rules Rules) error {
 	if strings.ContainsAny(p.ID, ",/?#") {
 		ps.add("id", p.ID, "an id without , / ? # is wanted")
 	}
-	checkOrg(&ps, "org_id", p.OrgID)
+	checkName(&ps, "org_id", p.OrgID)
 	checkText(&ps, "name", p.Name, maxText)
 	checkLimit(&ps, "", p.Rate, p.Per, p.ThrottleInterval)
-	checkList(&ps, "tags", p.Tags, maxTag)
+	checkTags(&ps, p.Tags)
 	checkMeta(&ps, p.MetaData, rules.MetaHeaders)
-	if p.Partitions.PerAPI && p.Partitions.any() {
+	if p.Partitions.PerAPI && p.Partitions.Any() {
 		ps.addNumber("partitions.per_api", true, "per_api alone is wanted, or other partitions without it")
 	}
 	if p.KeyExpiresIn < 0 {
