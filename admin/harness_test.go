@@ -289,6 +289,7 @@ type fakeUsers struct {
 	last       uint64
 	damaged    map[auth.Name]bool
 	fail       error
+	beforeEdit func() // is called once
 	writes     int
 
 	policies *auth.Policies
@@ -348,6 +349,10 @@ func (f *fakeUsers) update(n auth.Name, edit func(*auth.Record) (*auth.Record, e
 		old = &auth.Record{Org: n.Org, User: n.User, Damaged: true}
 	default:
 		return auth.Record{}, err
+	}
+	if f.beforeEdit != nil {
+		f.beforeEdit()
+		f.beforeEdit = nil
 	}
 	after, err := edit(old)
 	if err != nil {
