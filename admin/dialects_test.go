@@ -194,6 +194,7 @@ func TestDialects(t *testing.T) {
 		ask("GET", one, "", 200, view)
 		if strings.HasPrefix(d.base, "/api/") {
 			ask("GET", d.base, "", 200, `{"Data":[`+view+`],"Pages":1}`)
+			ask("GET", d.base+"/search?q=GOLD", "", 200, `{"Data":[`+view+`],"Pages":1}`)
 			ask("GET", d.base+"?p=2", "", 200, `{"Data":[],"Pages":1}`)
 			ask("GET", d.base+"?p=x", "", 400, d.form(`Request malformed: p = "x": a whole number is wanted`))
 		} else {
@@ -327,6 +328,45 @@ func TestSearch(t *testing.T) {
 	f("?q=edge&org_id=acme", "acmebob")
 	f("?q=nobody")
 	f("?q=%00")
+}
+
+// Policies are searched as the Dashboard does.
+func TestPolicySearch(t *testing.T) {
+	l := start(t)
+	for _, p := range []string{
+		`{"id":"a","name":"Zebra","access_rights":{"rest":{},"orders":{}}}`,
+		`{"id":"b","name":"Yak","access_rights":{"rest":{}},"is_inactive":true}`,
+		`{"id":"c","name":"zebu","active":false}`,
+	} {
+		l.ask("POST", "/api/portal/policies", p)
+	}
+	f := func(query string, want ...string) {
+		t.Helper()
+		a := l.ask("GET", "/api/portal/policies/search?"+query, "")
+		var got []string
+		for _, found := range regexp.MustCompile(`"_id":"([^"]+)"`).FindAllStringSubmatch(a.body, -1) {
+			got = append(got, found[1])
+		}
+		if a.status != 200 || !slices.Equal(got, want) {
+			t.Errorf("%s: %d %q, want %q", query, a.status, got, want)
+		}
+	}
+	f("", "a", "b", "c")
+	f("q=zeb", "a", "c")
+	f("q=B", "a", "b", "c") // the id of one, in the names of the others
+	f("q=nothing")
+	f("policy_ids=a,c,nothing&q=yak", "a", "c")
+	f("active=0", "a")
+	f("state=active", "a")
+	f("state=deny", "b")
+	f("state=draft", "c")
+	f("api_id=rest", "a", "b")
+	f("api_id=rest,orders", "a")
+	f("sort=name", "b", "a", "c")
+	f("sort=state", "a", "b", "c")
+	f("org_id=acme")
+	l.ask("GET", "/api/portal/policies?sort=size&state=x", "").want(t, "sort", 400,
+		dashboardError(`Request malformed: state = "x": active, deny, draft: one of these is wanted; sort = "size": date_created, name, state: one of these is wanted`))
 }
 
 // A policy is not deleted under its users' feet, nor changed into what they could not be

@@ -198,7 +198,11 @@ func (c *call) onePolicy(missing error) error {
 var dashboardNoPolicy = failure(fasthttp.StatusNotFound, "Could not retrieve portal object.")
 
 func (c *call) dashboardPolicies() error {
-	part, pages, err := page(c, c.policies())
+	list, err := c.pickPolicies(c.policies())
+	if err != nil {
+		return err
+	}
+	part, pages, err := page(c, list)
 	if err != nil {
 		return err
 	}

@@ -43,6 +43,7 @@ func init() {
 		{"DELETE", "/api/apis/{apiID}/keys/{keyID}", (*call).dashboardDeleteKey},
 
 		{"GET", "/api/portal/policies", (*call).dashboardPolicies},
+		{"GET", "/api/portal/policies/search", (*call).dashboardPolicies},
 		{"POST", "/api/portal/policies", (*call).dashboardPolicyCreate},
 		{"GET", "/api/portal/policies/{id}", (*call).dashboardPolicy},
 		{"PUT", "/api/portal/policies/{id}", (*call).dashboardPolicyReplace},
