@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"sidekey/auth"
 )
@@ -223,6 +224,51 @@ func TestDialects(t *testing.T) {
 			a.want(t, target, 403, gatewayError("Attempted administrative access with invalid or missing key!"))
 		}
 	}
+}
+
+// What is read can be written back as it is, and changes nothing.
+func TestWriteBack(t *testing.T) {
+	l := start(t)
+	same := func(target string, unwrap func(string) string) {
+		t.Helper()
+		before := l.ask("GET", target, "")
+		if a := l.ask("PUT", target, unwrap(before.body)); a.status != 200 || len(a.header) != 3 {
+			t.Errorf("PUT %s %s: %v", target, unwrap(before.body), a)
+		}
+		word := func(a answer) string { return dates.ReplaceAllString(a.body, "DATE") }
+		if after := l.ask("GET", target, ""); word(after) != word(before) {
+			t.Errorf("%s:\nwas %s\nis  %s", target, before.body, after.body)
+		}
+	}
+	whole := func(body string) string { return body }
+	data := func(body string) string {
+		var key struct {
+			Data jsontext.Value `json:"data"`
+		}
+		if err := json.Unmarshal([]byte(body), &key); err != nil {
+			t.Fatal(err)
+		}
+		return string(key.Data)
+	}
+	l.ask("POST", "/tyk/policies", `{"id":"gold","rate":5,"per":1,"quota_max":10,"quota_renewal_rate":60,"tags":["gold"],"meta_data":{"a":1},
+		"access_rights":{"rest":{"versions":["v1"],"limit":{"rate":1,"per":1}},"orders":{"allowed_urls":[{"url":"/a","methods":["GET"]}]}}}`)
+	for _, session := range []string{
+		`{}`,
+		`{"rate":2.5,"per":10,"quota_max":100,"quota_renewal_rate":3600,"expires":4102444800,"alias":"al","tags":["a","b"],"meta_data":{"a":{"b":[1.50,null]}},
+			"access_rights":{"rest":{"api_id":"rest","api_name":"Rest","versions":["v1"],"limit":{"rate":1,"per":1,"quota_max":5},
+			"endpoints":[{"path":"/a","methods":[{"name":"GET","limit":{"rate":0.5,"per":1}}]}]},"orders":{"allowed_urls":[{"url":"/a/*","methods":["GET","put"]}]}},
+			"jwt_data": {"secret": "s"}, "allowance":1e3}`,
+		`{"apply_policies":["gold"],"alias":"with a policy"}`,
+	} {
+		if a := l.ask("POST", "/tyk/keys/alice", session); a.status != 200 {
+			t.Fatalf("%s: %v", session, a)
+		}
+		same("/tyk/keys/alice", whole)
+		same("/api/apis/keys/basic/alice", data)
+		same("/api/keys/defaultalice", data)
+	}
+	same("/tyk/policies/gold", whole)
+	same("/api/portal/policies/gold", whole)
 }
 
 // What a path does not have is refused with what it has; HEAD is GET without a body.

@@ -162,6 +162,9 @@ func (c *call) policyView(p *auth.Policy) auth.Policy {
 		active := true
 		view.Active = &active
 	}
+	if view.DateCreated == "" { // it stands in the configuration file
+		view.DateCreated = time.Time{}.Format(time.RFC3339)
+	}
 	if c.dialect == gateway {
 		// The Gateway has zeros where the Dashboard has null.
 		view.AccessRights = maps.Clone(view.AccessRights)

@@ -67,4 +67,5 @@ func TestPolicies(t *testing.T) {
 	ask("PUT", "/tyk/policies/fixed", `{}`, 409, fixed)
 	ask("DELETE", "/tyk/policies/fixed?force=1", "", 409, fixed)
 	ask("GET", "/tyk/policies/fixed", "", 200, `"id":"fixed"`)
+	ask("GET", "/api/portal/policies/fixed", "", 200, `"date_created":"0001-01-01T00:00:00Z"`)
 }
