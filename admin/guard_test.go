@@ -275,7 +275,7 @@ func TestOpenPages(t *testing.T) {
 	local4, local6 := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}, &net.TCPAddr{IP: net.IPv6loopback}
 	remote4, remote6 := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)}, &net.TCPAddr{IP: net.ParseIP("2001:db8::1")}
 	socket := &net.UnixAddr{Name: "@", Net: "unix"}
-	for _, target := range []string{"/healthz", "/readyz", "/hello", "/healthz?x=1"} {
+	for _, target := range []string{"/healthz", "/readyz", "/hello", "/healthz?x=1", "/readyz/"} {
 		f(local4, target, 200)
 		f(local6, target, 200)
 		f(socket, target, 200)

@@ -39,6 +39,8 @@ func (c *call) readPolicy(id string) (auth.Policy, error) {
 	given := p.ID
 	if given == "" {
 		given = p.MongoID
+	} else if p.MongoID != "" && p.MongoID != given {
+		c.warn([]string{fmt.Sprintf("_id = %q: the same as id here, ignored", p.MongoID)})
 	}
 	switch {
 	case id == "" && given == "":
