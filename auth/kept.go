@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"errors"
+	"sync"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -55,30 +56,47 @@ func (k *Kept[T]) UnmarshalJSONFrom(in *jsontext.Decoder) error {
 // back as it came.
 func (k Kept[T]) MarshalJSONTo(out *jsontext.Encoder) error { return out.WriteValue(k.kept()) }
 
-// MarshalSession is json.Marshal for whatever holds sessions or policies: kept values go
-// in as they came. The encoder would write them anew, with its own spacing and escapes, so
-// a mark that nobody can guess stands for each of them until it is done.
-func MarshalSession(v any, options ...json.Options) ([]byte, error) {
-	var mark string
-	var values []jsontext.Value
-	options = append(options, json.WithMarshalers(json.MarshalToFunc(func(out *jsontext.Encoder, k keeper) error {
+// marks are what one call of MarshalSession leaves in the place of kept values. They are
+// used again: the encoder prepares itself for each new set of marshalers, which takes
+// longer than to write a session.
+type marks struct {
+	mark       string
+	values     []jsontext.Value
+	marshalers *json.Marshalers
+}
+
+var pooledMarks = sync.Pool{New: func() any {
+	m := &marks{}
+	m.marshalers = json.MarshalToFunc(func(out *jsontext.Encoder, k keeper) error {
 		value := k.kept()
 		if !bytes.ContainsAny(value, " \t\r\n\\") {
 			return errors.ErrUnsupported // the encoder writes it as it stands
 		}
-		if mark == "" {
-			mark = rand.Text()
+		if m.mark == "" {
+			m.mark = rand.Text()
 		}
-		values = append(values, value)
-		return out.WriteToken(jsontext.String(mark))
-	})))
-	text, err := json.Marshal(v, options...)
-	if err != nil || len(values) == 0 {
+		m.values = append(m.values, value)
+		return out.WriteToken(jsontext.String(m.mark))
+	})
+	return m
+}}
+
+// MarshalSession is json.Marshal for whatever holds sessions or policies: kept values go
+// in as they came. The encoder would write them anew, with its own spacing and escapes, so
+// a mark that nobody can guess stands for each of them until it is done.
+func MarshalSession(v any, options ...json.Options) ([]byte, error) {
+	m := pooledMarks.Get().(*marks)
+	defer func() {
+		m.mark, m.values = "", nil
+		pooledMarks.Put(m)
+	}()
+	text, err := json.Marshal(v, append(options, json.WithMarshalers(m.marshalers))...)
+	if err != nil || len(m.values) == 0 {
 		return text, err
 	}
-	marked := []byte(`"` + mark + `"`)
+	marked := []byte(`"` + m.mark + `"`)
 	whole := make([]byte, 0, len(text))
-	for _, value := range values {
+	for _, value := range m.values {
 		before, after, _ := bytes.Cut(text, marked)
 		whole = append(append(whole, before...), value...)
 		text = after
