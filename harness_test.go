@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"sidekey/admin/tyktest"
 )
 
 // What tests of the whole program share: the real binary in a process of its own, and
@@ -128,6 +130,9 @@ func (s *sidekey) admin(method, path, body string) (status int, answer string, h
 	text, err := io.ReadAll(response.Body)
 	if err != nil {
 		s.t.Fatal(err)
+	}
+	if err := tyktest.Check(method, path, response.StatusCode, response.Header, text); err != nil {
+		s.t.Errorf("not as Tyk describes it: %v", err)
 	}
 	return response.StatusCode, string(text), response.Header
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
@@ -25,6 +26,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.etcd.io/bbolt"
+
+	"sidekey/admin/tyktest"
 )
 
 var updateStories = flag.Bool("update", false, "write what testdata/script and testdata/golden compare with")
@@ -456,6 +459,9 @@ func (s *script) read(c net.Conn, request string) (scriptAnswer, error) {
 		return scriptAnswer{}, fmt.Errorf("status line %q", lines[0])
 	}
 	text := s.words(body)
+	if err := compareWithTyk(request, raw); err != nil {
+		return scriptAnswer{}, err
+	}
 	var header []string
 	for _, line := range lines[1:] {
 		name, value, _ := strings.Cut(line, ":")
@@ -476,6 +482,21 @@ func (s *script) read(c net.Conn, request string) (scriptAnswer, error) {
 	}
 	slices.Sort(header)
 	return scriptAnswer{status, fmt.Sprintf("%d\n%s\n%s", status, s.words(strings.Join(header, "")), text)}, nil
+}
+
+// compareWithTyk compares an answer of the admin listener with Tyk's description.
+func compareWithTyk(request string, raw []byte) error {
+	line, _, _ := strings.Cut(request, "\r\n")
+	words := strings.Split(line, " ")
+	response, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(raw)), &http.Request{Method: words[0]})
+	if err != nil {
+		return err
+	}
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return err
+	}
+	return tyktest.Check(words[0], words[1], response.StatusCode, response.Header, body)
 }
 
 // scriptWords replaces what differs from run to run.

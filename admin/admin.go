@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -110,8 +111,11 @@ func (h *Handler) Handle(ctx *fasthttp.RequestCtx) {
 		c.fail(err)
 		return
 	}
-	route, params, err := match(string(ctx.Method()), ctx.Request.Header.RequestURI(), c.dialect)
+	route, params, allow, err := match(string(ctx.Method()), ctx.Request.Header.RequestURI())
 	if err != nil {
+		if len(allow) > 0 {
+			header.Set("Allow", strings.Join(allow, ", "))
+		}
 		c.fail(err)
 		return
 	}
@@ -145,6 +149,12 @@ type call struct {
 }
 
 func (c *call) query(name string) string { return string(c.ctx.QueryArgs().Peek(name)) }
+
+// isSet reports whether a parameter of the query says yes.
+func (c *call) isSet(name string) bool {
+	value := c.query(name)
+	return value == "true" || value == "1"
+}
 
 func (c *call) now() limiter.Now { return limiter.At(time.Now()) }
 

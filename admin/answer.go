@@ -9,6 +9,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/valyala/fasthttp"
+
+	"sidekey/auth"
 )
 
 // dialect is a form of the API: how errors look and which fields a session shows.
@@ -17,14 +19,15 @@ type dialect int
 const (
 	plain     dialect = iota // health and other pages of our own
 	dashboard                // /api
-	gateway                  // /tyk
+	gateway                  // /tyk and /hello
 )
 
 func dialectOf(target []byte) dialect {
+	path, _, _ := bytes.Cut(target, []byte("?"))
 	switch {
-	case bytes.HasPrefix(target, []byte("/api/")):
+	case bytes.HasPrefix(path, []byte("/api/")), string(path) == "/api":
 		return dashboard
-	case bytes.HasPrefix(target, []byte("/tyk/")), bytes.Equal(target, []byte("/tyk")):
+	case bytes.HasPrefix(path, []byte("/tyk/")), string(path) == "/tyk", string(path) == "/hello":
 		return gateway
 	}
 	return plain
@@ -60,7 +63,7 @@ var encoding = json.JoinOptions(
 
 // send writes a JSON answer with a line end behind it, as Tyk does.
 func (c *call) send(code int, body any, options ...json.Options) {
-	text, err := json.Marshal(body, append([]json.Options{encoding}, options...)...)
+	text, err := auth.MarshalSession(body, append([]json.Options{encoding}, options...)...)
 	if err != nil {
 		c.Log.Error("BUG: an answer cannot be written", "error", err)
 		code, text = fasthttp.StatusInternalServerError, []byte(`{"status":"error","message":"internal error"}`)

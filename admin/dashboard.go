@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/valyala/fasthttp"
 
 	"sidekey/auth"
@@ -24,13 +23,6 @@ type keyData struct {
 func dashboardKey(u found) keyData {
 	s := u.Session
 	s.BasicAuth.User = u.User
-	// Clients of the Dashboard find these objects even where nobody set them.
-	if s.JWTData == nil {
-		s.JWTData = jsontext.Value(`{"secret":""}`)
-	}
-	if s.OAuthKeys == nil {
-		s.OAuthKeys = jsontext.Value(`{}`)
-	}
 	return keyData{KeyID: u.Name().KeyID(), Data: s, KeyHash: u.Name().KeyHash()}
 }
 
@@ -76,9 +68,13 @@ func (c *call) dashboardDelete() error {
 	return c.done("Key deleted successfully", c.remove(name, dashboardMissing))
 }
 
-// dashboardGenerate creates a user under a name that nobody chose.
+// dashboardGenerate creates a user under a name that nobody chose, or with
+// ?basic_auth=true under the one in the body.
 func (c *call) dashboardGenerate() error {
 	name, err := generatedName()
+	if c.isSet("basic_auth") {
+		name, err = c.nameInBody()
+	}
 	if err != nil {
 		return err
 	}
@@ -87,6 +83,14 @@ func (c *call) dashboardGenerate() error {
 		return err
 	}
 	return c.dashboardAnswer(c.create(w))
+}
+
+func (c *call) nameInBody() (string, error) {
+	session, _, err := auth.DecodeSession(c.body())
+	if err == nil && session.BasicAuth.User == "" {
+		err = auth.Problems{{Field: "basic_auth_data.user", Value: `""`, Want: "a user name is wanted with ?basic_auth=true"}}
+	}
+	return session.BasicAuth.User, err
 }
 
 func (c *call) dashboardPreview() error { return c.dashboardAnswer(c.preview()) }
@@ -138,8 +142,16 @@ func (c *call) dashboardDeleteKey() error {
 	return c.done("Key deleted successfully", c.remove(name, dashboardMissing))
 }
 
-func (c *call) dashboardList() error {
-	names, err := c.list(c.params["apiID"], nil)
+func (c *call) dashboardList() error { return c.dashboardNames(nil) }
+
+// dashboardSearch lists the users of an API whose key id contains ?q=.
+func (c *call) dashboardSearch() error {
+	text := c.query("q")
+	return c.dashboardNames(func(name auth.Name) bool { return strings.Contains(name.KeyID(), text) })
+}
+
+func (c *call) dashboardNames(pick func(auth.Name) bool) error {
+	names, err := c.list(c.params["apiID"], pick)
 	if err != nil {
 		return err
 	}

@@ -19,16 +19,33 @@ type modified struct {
 	KeyHash string `json:"key_hash,omitempty"`
 }
 
-func (c *call) gatewayCreate() error { return c.gatewayAdd(c.params["username"]) }
+func (c *call) gatewayCreate() error {
+	u, withPassword, err := c.gatewayAdd(c.params["username"])
+	if err != nil {
+		return err
+	}
+	answer := modified{Status: "ok", Action: "added", KeyHash: u.Name().KeyHash()}
+	if !withPassword {
+		// Tyk tells the token of a key that is no login.
+		answer.Key = u.Name().Token()
+	}
+	c.send(fasthttp.StatusOK, answer)
+	return nil
+}
 
-// gatewayGenerate creates a user under a name that nobody chose. Unlike Tyk, which
-// keeps a password given here in plain text, it hashes it.
+// gatewayGenerate creates a user under a name that nobody chose, which the token in the
+// answer tells. Unlike Tyk, which keeps a password given here in plain text, it hashes it.
 func (c *call) gatewayGenerate() error {
 	name, err := generatedName()
 	if err != nil {
 		return err
 	}
-	return c.gatewayAdd(name)
+	u, _, err := c.gatewayAdd(name)
+	if err != nil {
+		return err
+	}
+	c.send(fasthttp.StatusOK, modified{Key: u.Name().Token(), Status: "ok", Action: "added", KeyHash: u.Name().KeyHash()})
+	return nil
 }
 
 // generatedName is a name for a key that the caller did not name.
@@ -49,44 +66,44 @@ func (c *call) gatewayPreview() error {
 	return nil
 }
 
-func (c *call) gatewayAdd(user string) error {
+func (c *call) gatewayAdd(user string) (u found, withPassword bool, err error) {
 	w, err := c.readSession(user)
 	if err != nil {
-		return err
+		return found{}, false, err
 	}
-	withPassword := w.session.BasicAuth.Password != ""
-	u, err := c.create(w)
-	if err != nil {
-		return err
-	}
-	answer := modified{Status: "ok", Action: "added", KeyHash: u.Name().KeyHash()}
-	if !withPassword {
-		// Tyk tells the token of a key that is no login.
-		answer.Key = u.Name().Token()
-	}
-	c.send(fasthttp.StatusOK, answer)
-	return nil
+	withPassword = w.session.BasicAuth.Password != ""
+	u, err = c.create(w)
+	return u, withPassword, err
 }
 
 func (c *call) gatewayReplace() error {
-	w, err := c.readSession(c.params["username"])
+	missing := failure(fasthttp.StatusNotFound, "Key is not found")
+	name, err := c.gatewayName(missing)
 	if err != nil {
 		return err
 	}
-	u, err := c.replace(w, failure(fasthttp.StatusNotFound, "Key is not found"))
+	w, err := c.readSession(name.User)
 	if err != nil {
 		return err
 	}
-	c.send(fasthttp.StatusOK, modified{Key: u.Name().Token(), Status: "ok", Action: "modified"})
+	if name.User != c.params["username"] && name != w.name {
+		return missing // as in Tyk, where the body's org is a part of what is looked for
+	}
+	u, err := c.replace(w, missing)
+	if err != nil {
+		return err
+	}
+	c.send(fasthttp.StatusOK, modified{Key: c.keyOf(u.Name()), Status: "ok", Action: "modified"})
 	return nil
 }
 
 func (c *call) gatewayGet() error {
-	name, err := c.name()
+	missing := failure(fasthttp.StatusNotFound, "Key not found")
+	name, err := c.gatewayName(missing)
 	if err != nil {
 		return err
 	}
-	u, err := c.fetch(name, failure(fasthttp.StatusNotFound, "Key not found"))
+	u, err := c.fetch(name, missing)
 	if err != nil {
 		return err
 	}
@@ -97,27 +114,27 @@ func (c *call) gatewayGet() error {
 var gatewayMissing = failure(fasthttp.StatusNotFound, "There is no such key found")
 
 func (c *call) gatewayDelete() error {
-	name, err := c.name()
+	name, err := c.gatewayName(gatewayMissing)
 	if err != nil {
 		return err
 	}
-	if err := c.remove(name, gatewayMissing); err != nil {
-		return err
-	}
-	c.send(fasthttp.StatusOK, modified{Key: name.Token(), Status: "ok", Action: "deleted"})
-	return nil
+	return c.modified(c.keyOf(name), "deleted", c.remove(name, gatewayMissing))
 }
 
 func (c *call) gatewayReset() error {
-	name, err := c.name()
+	name, err := c.gatewayName(gatewayMissing)
 	if err != nil {
 		return err
 	}
-	if err := c.reset(name, gatewayMissing); err != nil {
-		return err
+	return c.modified(c.keyOf(name), "modified", c.reset(name, gatewayMissing))
+}
+
+// keyOf is what answers call a user: the token, or the hash where that was asked by.
+func (c *call) keyOf(name auth.Name) string {
+	if c.query("hashed") != "" {
+		return name.KeyHash()
 	}
-	c.send(fasthttp.StatusOK, modified{Key: name.Token(), Status: "ok", Action: "modified"})
-	return nil
+	return name.Token()
 }
 
 // gatewayList lists key hashes, as Tyk does. ?api_id= narrows them down to the users

@@ -63,7 +63,7 @@ func (g *guard) check(ctx *fasthttp.RequestCtx, d dialect) error {
 		}
 	}
 	path, _, _ := strings.Cut(target, "?")
-	if slices.Contains(openOnLoopback, path) && fromThisMachine(ctx.RemoteAddr()) {
+	if slices.Contains(openOnLoopback, strings.TrimSuffix(path, "/")) && fromThisMachine(ctx.RemoteAddr()) {
 		return nil
 	}
 	if !g.knowsSecret(header) {

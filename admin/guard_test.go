@@ -278,12 +278,16 @@ func TestOpenPages(t *testing.T) {
 	local4, local6 := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}, &net.TCPAddr{IP: net.IPv6loopback}
 	remote4, remote6 := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)}, &net.TCPAddr{IP: net.ParseIP("2001:db8::1")}
 	socket := &net.UnixAddr{Name: "@", Net: "unix"}
-	for _, target := range []string{"/healthz", "/readyz", "/hello", "/healthz?x=1"} {
+	for _, target := range []string{"/healthz", "/readyz", "/hello", "/healthz?x=1", "/readyz/"} {
 		f(local4, target, 200)
 		f(local6, target, 200)
 		f(socket, target, 200)
-		f(remote4, target, 401)
-		f(remote6, target, 401)
+		refused := 401
+		if target == "/hello" { // in the Gateway's words
+			refused = 403
+		}
+		f(remote4, target, refused)
+		f(remote6, target, refused)
 	}
 	for _, target := range []string{"/tyk/keys", "/healthz/../tyk/keys", "/tyk/keys?/healthz", "//healthz", "/tyk/../healthz", "/HEALTHZ", "/healthz%00", "/tyk/keys;/healthz", "/hello/../api/apis/keys"} {
 		before := peer

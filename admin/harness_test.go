@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"net/http"
 	"os"
 	"slices"
 	"strconv"
@@ -20,6 +22,7 @@ import (
 	"github.com/valyala/fasthttp/fasthttputil"
 	"go.uber.org/goleak"
 
+	"sidekey/admin/tyktest"
 	"sidekey/auth"
 	"sidekey/limiter"
 )
@@ -155,7 +158,27 @@ func (l *listener) send(request string) string {
 	c.Close()
 	<-sent
 	l.said.Write(answer)
+	l.compareWithTyk(request, answer)
 	return string(answer)
+}
+
+// compareWithTyk compares an answer with Tyk's description of its API.
+func (l *listener) compareWithTyk(request string, raw []byte) {
+	l.t.Helper()
+	line, _, _ := strings.Cut(request, "\r\n")
+	method, rest, _ := strings.Cut(line, " ")
+	target, _, found := strings.Cut(rest, " ")
+	if !found {
+		return
+	}
+	response, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(raw)), &http.Request{Method: method})
+	if err != nil {
+		return // what reads the answer says so
+	}
+	body, _ := io.ReadAll(response.Body)
+	if err := tyktest.Check(method, target, response.StatusCode, response.Header, body); err != nil {
+		l.t.Errorf("not as Tyk describes it: %v", err)
+	}
 }
 
 // ask sends a request with the secret and these headers, and returns the answer in the
@@ -266,6 +289,7 @@ type fakeUsers struct {
 	last       uint64
 	damaged    map[auth.Name]bool
 	fail       error
+	beforeEdit func() // is called once
 	writes     int
 
 	policies *auth.Policies
@@ -326,6 +350,10 @@ func (f *fakeUsers) update(n auth.Name, edit func(*auth.Record) (*auth.Record, e
 	default:
 		return auth.Record{}, err
 	}
+	if f.beforeEdit != nil {
+		f.beforeEdit()
+		f.beforeEdit = nil
+	}
 	after, err := edit(old)
 	if err != nil {
 		return auth.Record{}, err
@@ -343,7 +371,7 @@ func (f *fakeUsers) update(n auth.Name, edit func(*auth.Record) (*auth.Record, e
 		stored.Generation = f.last
 		delete(f.kept, n)
 	}
-	text, err := json.Marshal(stored)
+	text, err := auth.MarshalSession(stored, json.OmitZeroStructFields(true))
 	f.records[n], f.generation[n] = text, stored.Generation
 	return stored, err
 }
@@ -374,30 +402,26 @@ func (f *fakeUsers) Reserve(key limiter.QuotaKey, r limiter.Reservation, done fu
 	go done(nil)
 }
 
-func (f *fakeUsers) UpdatePolicy(id string, edit func(*auth.Policy) (*auth.Policy, error)) error {
+func (f *fakeUsers) UpdatePolicy(id string, edit func(*auth.Policy, auth.PolicyUsers) (*auth.Policy, error)) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.fail != nil {
 		return f.fail
 	}
-	after, err := edit(f.policies.Get(id))
+	after, err := edit(f.policies.Get(id), func(visit func(auth.Session)) error {
+		for n := range f.records {
+			if r, err := f.loadLocked(n); err == nil && slices.Contains(r.Session.ApplyPolicies, id) {
+				visit(r.Session)
+			}
+		}
+		return nil
+	})
 	if err != nil {
 		return err
 	}
 	f.writes++
 	f.policies.SetStored(id, after)
 	return nil
-}
-
-func (f *fakeUsers) PolicyUsers(id string) (count int, err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for n := range f.records {
-		if r, err := f.loadLocked(n); err == nil && slices.Contains(r.Session.ApplyPolicies, id) {
-			count++
-		}
-	}
-	return count, f.fail
 }
 
 // state is all that is kept, as text.

@@ -6,16 +6,18 @@ import (
 	"sidekey/auth"
 )
 
-// keyName finds the user that a path names by key id (the org with the name behind
-// it), with ?username=true by name, or with ?hashed= by key hash.
+// keyName finds the user that a path of the Dashboard's names by key id (the org with
+// the name behind it) or token, with ?username=true by name, or with ?hashed= by key
+// hash: any value counts there, even 0, as in Tyk. With ?auto_guess=true it may be the
+// hash where there is no such key id.
 func (c *call) keyName(missing error) (auth.Name, error) {
 	key := c.params["keyID"]
 	switch {
-	case c.query("username") == "true" || c.query("username") == "1":
+	case c.isSet("username"):
 		c.params["username"] = key
 		return c.name()
 	case c.query("hashed") != "":
-		return c.search(missing, func(name auth.Name) bool { return name.KeyHash() == key })
+		return c.byHash(key, missing)
 	}
 	// The org in front is taken off where there is such a user; the default org comes
 	// first, so that this rarely has to look further.
@@ -27,7 +29,37 @@ func (c *call) keyName(missing error) (auth.Name, error) {
 			return name, err
 		}
 	}
-	return c.search(missing, func(name auth.Name) bool { return name.KeyID() == key || name.Token() == key })
+	if name, ok := auth.ParseToken(key); ok {
+		return name, nil
+	}
+	return c.search(missing, func(name auth.Name) bool {
+		return name.KeyID() == key || c.isSet("auto_guess") && name.KeyHash() == key
+	})
+}
+
+// gatewayName finds the user that a path of the Gateway's names by name, with ?hashed=
+// by key hash, or by the token that answers to writes carry as the key.
+func (c *call) gatewayName(missing error) (auth.Name, error) {
+	key := c.params["username"]
+	if c.query("hashed") != "" {
+		return c.byHash(key, missing)
+	}
+	name, err := c.name()
+	token, isToken := auth.ParseToken(key)
+	if !isToken {
+		return name, err
+	}
+	if err == nil {
+		// Somebody may be called like that.
+		if _, _, err := c.Users.Load(name.Org, name.User); !errors.Is(err, auth.ErrNoUser) {
+			return name, err
+		}
+	}
+	return token, nil
+}
+
+func (c *call) byHash(hash string, missing error) (auth.Name, error) {
+	return c.search(missing, func(name auth.Name) bool { return name.KeyHash() == hash })
 }
 
 // split takes an org off the front of a key id. The name is empty where it is not

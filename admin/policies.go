@@ -5,10 +5,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/valyala/fasthttp"
 
 	"sidekey/auth"
@@ -17,12 +17,10 @@ import (
 // PolicyStore is what the admin listener needs of a store to keep policies.
 type PolicyStore interface {
 	// UpdatePolicy changes one policy in one step: edit is given the policy as it
-	// stands, or nil, and returns the one to store, nil to delete, or an error to
-	// change nothing. When UpdatePolicy returns nil the change is durable and acts on
-	// every check that starts then.
-	UpdatePolicy(id string, edit func(old *auth.Policy) (*auth.Policy, error)) error
-	// PolicyUsers counts the users whose session names a policy.
-	PolicyUsers(id string) (int, error)
+	// stands, or nil, and the users that have it, and returns the one to store, nil to
+	// delete, or an error to change nothing. When UpdatePolicy returns nil the change is
+	// durable and acts on every check and every edit of a user that starts then.
+	UpdatePolicy(id string, edit func(old *auth.Policy, users auth.PolicyUsers) (*auth.Policy, error)) error
 }
 
 // errTaken says that a policy to be created exists.
@@ -41,6 +39,8 @@ func (c *call) readPolicy(id string) (auth.Policy, error) {
 	given := p.ID
 	if given == "" {
 		given = p.MongoID
+	} else if p.MongoID != "" && p.MongoID != given {
+		c.warn([]string{fmt.Sprintf("_id = %q: the same as id here, ignored", p.MongoID)})
 	}
 	switch {
 	case id == "" && given == "":
@@ -76,7 +76,7 @@ func (c *call) createPolicy() (id string, err error) {
 	if err != nil {
 		return "", err
 	}
-	return p.ID, c.PolicyStore.UpdatePolicy(p.ID, func(old *auth.Policy) (*auth.Policy, error) {
+	return p.ID, c.PolicyStore.UpdatePolicy(p.ID, func(old *auth.Policy, _ auth.PolicyUsers) (*auth.Policy, error) {
 		if old != nil {
 			return nil, errTaken
 		}
@@ -89,9 +89,12 @@ func (c *call) replacePolicy(missing error) (id string, err error) {
 	if err != nil {
 		return "", err
 	}
-	return p.ID, c.PolicyStore.UpdatePolicy(p.ID, func(old *auth.Policy) (*auth.Policy, error) {
+	return p.ID, c.PolicyStore.UpdatePolicy(p.ID, func(old *auth.Policy, users auth.PolicyUsers) (*auth.Policy, error) {
 		if old == nil {
 			return nil, missing
+		}
+		if err := c.checkMix(&p, old, users); err != nil {
+			return nil, err
 		}
 		return stamped(p, old), nil
 	})
@@ -107,6 +110,27 @@ func stamped(p auth.Policy, old *auth.Policy) *auth.Policy {
 	return &p
 }
 
+// checkMix refuses a change of partitions that gives users a mix that they could not be
+// given directly.
+func (c *call) checkMix(p, old *auth.Policy, users auth.PolicyUsers) error {
+	if p.Partitions.PerAPI == old.Partitions.PerAPI && p.Partitions.Any() == old.Partitions.Any() {
+		return nil
+	}
+	count, with := 0, ""
+	err := users(func(s auth.Session) {
+		for _, id := range s.ApplyPolicies {
+			if other := c.Policies.Get(id); id != p.ID && other != nil && p.Partitions.Excludes(other.Partitions) {
+				count, with = count+1, id
+				return
+			}
+		}
+	})
+	if err != nil || count == 0 {
+		return err
+	}
+	return failure(fasthttp.StatusConflict, "partitions: %d users have policy %q together with others, as %q, and per_api cannot be applied with policies that are partitioned: change them first", count, p.ID, with)
+}
+
 // deletePolicy refuses to delete a policy that sessions name, unless ?force=1: they
 // would all be refused from then on.
 func (c *call) deletePolicy(missing error) (id string, err error) {
@@ -114,33 +138,44 @@ func (c *call) deletePolicy(missing error) (id string, err error) {
 	if c.Policies.Fixed(id) {
 		return id, errFixed(id)
 	}
-	if c.query("force") != "1" {
-		users, err := c.PolicyStore.PolicyUsers(id)
-		if err != nil {
-			return id, err
-		}
-		if users > 0 {
-			return id, failure(fasthttp.StatusConflict, "%d users have policy %q and would be refused without it: change them first, or add ?force=1", users, id)
-		}
-	}
-	return id, c.PolicyStore.UpdatePolicy(id, func(old *auth.Policy) (*auth.Policy, error) {
+	return id, c.PolicyStore.UpdatePolicy(id, func(old *auth.Policy, users auth.PolicyUsers) (*auth.Policy, error) {
 		if old == nil {
 			return nil, missing
+		}
+		if c.query("force") == "1" {
+			return nil, nil
+		}
+		count := 0
+		if err := users(func(auth.Session) { count++ }); err != nil {
+			return nil, err
+		}
+		if count > 0 {
+			return nil, failure(fasthttp.StatusConflict, "%d users have policy %q and would be refused without it: change them first, or add ?force=1", count, id)
 		}
 		return nil, nil
 	})
 }
 
-// policyView is a policy as both dialects show it.
-func policyView(p *auth.Policy) auth.Policy {
+// policyView is a policy as the dialect shows it.
+func (c *call) policyView(p *auth.Policy) auth.Policy {
 	view := *p
 	view.MongoID = view.ID
 	if view.Active == nil {
 		active := true
 		view.Active = &active
 	}
-	if view.GraphQLAccessRights == nil {
-		view.GraphQLAccessRights = jsontext.Value(`{}`)
+	if view.DateCreated == "" { // it stands in the configuration file
+		view.DateCreated = time.Time{}.Format(time.RFC3339)
+	}
+	if c.dialect == gateway {
+		// The Gateway has zeros where the Dashboard has null.
+		view.AccessRights = maps.Clone(view.AccessRights)
+		for id, right := range view.AccessRights {
+			if right.Limit == nil {
+				right.Limit = &auth.Limit{}
+				view.AccessRights[id] = right
+			}
+		}
 	}
 	return view
 }
@@ -150,7 +185,7 @@ func (c *call) policies() []auth.Policy {
 	org := c.query("org_id")
 	for _, p := range c.Policies.All() {
 		if org == "" || p.OrgID == org {
-			list = append(list, policyView(p))
+			list = append(list, c.policyView(p))
 		}
 	}
 	return list
@@ -161,14 +196,18 @@ func (c *call) onePolicy(missing error) error {
 	if p == nil {
 		return missing
 	}
-	c.send(fasthttp.StatusOK, policyView(p))
+	c.send(fasthttp.StatusOK, c.policyView(p))
 	return nil
 }
 
 var dashboardNoPolicy = failure(fasthttp.StatusNotFound, "Could not retrieve portal object.")
 
 func (c *call) dashboardPolicies() error {
-	part, pages, err := page(c, c.policies())
+	list, err := c.pickPolicies(c.policies())
+	if err != nil {
+		return err
+	}
+	part, pages, err := page(c, list)
 	if err != nil {
 		return err
 	}
@@ -240,9 +279,16 @@ func (c *call) modified(key, action string, err error) error {
 
 // setPolicies changes the policies of one user and nothing else.
 func (c *call) setPolicies() error {
-	name, err := c.name()
+	missing := failure(fasthttp.StatusNotFound, "Key not found")
+	name, err := c.gatewayName(missing)
 	if err != nil {
 		return err
+	}
+	if _, _, err := c.Users.Load(name.Org, name.User); errors.Is(err, auth.ErrNoUser) {
+		// Tyk takes a hash here without being told so.
+		if name, err = c.byHash(c.params["username"], missing); err != nil {
+			return err
+		}
 	}
 	policies, unknown, err := auth.DecodePolicyUpdate(c.body())
 	if err != nil {
@@ -256,7 +302,7 @@ func (c *call) setPolicies() error {
 	_, err = c.Users.Update(name.Org, name.User, func(old *auth.Record) (*auth.Record, error) {
 		switch {
 		case old == nil:
-			return nil, failure(fasthttp.StatusNotFound, "Key not found")
+			return nil, missing
 		case old.Damaged:
 			return nil, auth.ErrDamaged
 		}
@@ -281,5 +327,5 @@ func (c *call) setPolicies() error {
 	if errors.Is(err, auth.ErrOutcomeUnknown) || err == nil {
 		c.warn(warnings)
 	}
-	return c.modified(name.Token(), "updated", err)
+	return c.modified(c.keyOf(name), "updated", err)
 }

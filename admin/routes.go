@@ -2,6 +2,7 @@ package admin
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -29,6 +30,7 @@ func init() {
 		{"DELETE", "/api/apis/keys/basic/{username}", (*call).dashboardDelete},
 		{"GET", "/api/apis/keys", (*call).dashboardList},
 		{"GET", "/api/apis/{apiID}/keys", (*call).dashboardList},
+		{"GET", "/api/apis/{apiID}/keys/search", (*call).dashboardSearch},
 		{"GET", "/api/keys/detailed", (*call).dashboardDetailed},
 		{"POST", "/api/keys/preview", (*call).dashboardPreview},
 		{"POST", "/api/keys", (*call).dashboardGenerate},
@@ -41,6 +43,7 @@ func init() {
 		{"DELETE", "/api/apis/{apiID}/keys/{keyID}", (*call).dashboardDeleteKey},
 
 		{"GET", "/api/portal/policies", (*call).dashboardPolicies},
+		{"GET", "/api/portal/policies/search", (*call).dashboardPolicies},
 		{"POST", "/api/portal/policies", (*call).dashboardPolicyCreate},
 		{"GET", "/api/portal/policies/{id}", (*call).dashboardPolicy},
 		{"PUT", "/api/portal/policies/{id}", (*call).dashboardPolicyReplace},
@@ -65,34 +68,43 @@ func init() {
 		{"DELETE", "/tyk/policies/{id}", (*call).gatewayPolicyDelete},
 
 		{"GET", "/tyk/reload", (*call).gatewayReload},
+		{"GET", "/tyk/reload/group", (*call).gatewayReload}, // a group of one
 	}
 }
 
 // match finds the route of a request. Segments are decoded once, each by itself, so
 // that the name that is written, read and deleted is the same string, slashes in it
-// included; what cannot be decoded is refused. A trailing slash means nothing.
-func match(method string, target []byte, d dialect) (*route, map[string]string, error) {
+// included; what cannot be decoded is refused. A trailing slash means nothing. HEAD is
+// answered as GET. Where the path is known and the method is not, allow lists those that
+// are.
+func match(method string, target []byte) (found *route, params map[string]string, allow []string, err error) {
+	if method == fasthttp.MethodHead {
+		method = fasthttp.MethodGet
+	}
 	path, _, _ := strings.Cut(string(target), "?")
 	segments := strings.Split(strings.TrimSuffix(path, "/"), "/")
-	known := false
 	for i := range routes {
 		r := &routes[i]
 		params, ok, err := r.match(segments)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		if !ok {
 			continue
 		}
 		if r.method == method {
-			return r, params, nil
+			return r, params, nil, nil
 		}
-		known = true
+		allow = append(allow, r.method)
+		if r.method == fasthttp.MethodGet {
+			allow = append(allow, fasthttp.MethodHead)
+		}
 	}
-	if known {
-		return nil, nil, failure(fasthttp.StatusMethodNotAllowed, "Method not supported")
+	if len(allow) > 0 {
+		slices.Sort(allow)
+		return nil, nil, slices.Compact(allow), failure(fasthttp.StatusMethodNotAllowed, "Method not supported")
 	}
-	return nil, nil, failure(fasthttp.StatusNotFound, "Not found")
+	return nil, nil, nil, failure(fasthttp.StatusNotFound, "Not found")
 }
 
 func (r *route) match(segments []string) (params map[string]string, ok bool, err error) {

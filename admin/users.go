@@ -162,6 +162,11 @@ func (c *call) store(w *write, prepare func(old *auth.Record) error) (found, err
 		if err := prepare(old); err != nil {
 			return nil, err
 		}
+		if len(w.session.ApplyPolicies) > 0 {
+			if err := w.session.CheckPolicies(c.Rules()); err != nil {
+				return nil, err
+			}
+		}
 		r := auth.Record{Org: w.name.Org, User: w.name.User, Session: w.session}
 		r.Session.LastUpdated = strconv.FormatInt(now.Unix(), 10)
 		if w.keep && old != nil && !old.Damaged {
@@ -191,7 +196,9 @@ func (c *call) preview() (found, error) {
 		w.session.BasicAuth.HashType = c.Settings().Passwords.Kind()
 	}
 	c.expireByPolicy(&w.session)
-	w.session.LastUpdated = strconv.FormatInt(time.Now().Unix(), 10)
+	now := time.Now()
+	w.session.DateCreated = now.UTC().Format(time.RFC3339Nano)
+	w.session.LastUpdated = strconv.FormatInt(now.Unix(), 10)
 	return c.show(auth.Record{Org: w.name.Org, User: w.name.User, Session: w.session}, nil), nil
 }
 

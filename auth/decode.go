@@ -52,7 +52,7 @@ func decode(body []byte, v any) error {
 	}
 	err := json.Unmarshal(body, v, scalars)
 	if err == nil {
-		return nil
+		return checkNumbers(body)
 	}
 	var semantic *json.SemanticError
 	if errors.As(err, &semantic) {
@@ -68,6 +68,24 @@ func decode(body []byte, v any) error {
 		return Problems{{Field: field, Want: fmt.Sprintf("%s at byte %d", what, syntactic.ByteOffset)}}
 	}
 	return Problems{{Want: "JSON that cannot be read"}}
+}
+
+// checkNumbers refuses a number that is too large for any of Tyk's clients to read, also
+// where nothing here reads it: one user's metadata must not make a list unreadable.
+func checkNumbers(body []byte) error {
+	in := jsontext.NewDecoder(bytes.NewReader(body))
+	for {
+		token, err := in.ReadToken()
+		if err != nil {
+			return nil // the end: all of it has been read before
+		}
+		if token.Kind() != '0' {
+			continue
+		}
+		if _, err := strconv.ParseFloat(token.String(), 64); err != nil {
+			return Problems{{Field: fieldPath(in.StackPointer()), Value: token.String(), Want: "a finite number is wanted"}}
+		}
+	}
 }
 
 // scalars refuses null where a number or a truth is wanted, and a number too small to be
@@ -261,7 +279,7 @@ func walkUnknown(v reflect.Value, path string, paths *[]string) {
 			walkUnknown(v.Elem(), path, paths)
 		}
 	case reflect.Slice:
-		if v.Type() == reflect.TypeFor[jsontext.Value]() {
+		if v.Type() == reflect.TypeFor[jsontext.Value]() { // of a Kept, or of meta_data
 			return
 		}
 		for i := range v.Len() {
@@ -279,7 +297,7 @@ func walkUnknown(v reflect.Value, path string, paths *[]string) {
 		for i := range v.NumField() {
 			field := v.Type().Field(i)
 			if field.Type == unknownType {
-				u := v.Field(i).Field(0).Addr().Interface().(*jsontext.Value)
+				u := v.Field(i).Field(0).Addr().Interface().(*map[string]Kept[jsontext.Value])
 				*u = splitUnknown(*u, v.Type() == rightType, path, paths)
 				continue
 			}
@@ -289,15 +307,8 @@ func walkUnknown(v reflect.Value, path string, paths *[]string) {
 	}
 }
 
-// splitUnknown notes the members of the object and returns those that are kept.
-func splitUnknown(object jsontext.Value, inRight bool, path string, paths *[]string) jsontext.Value {
-	if len(object) == 0 {
-		return nil
-	}
-	var members map[string]jsontext.Value
-	if err := json.Unmarshal(object, &members); err != nil {
-		panic("BUG: the decoder collected members that are no object: " + err.Error())
-	}
+// splitUnknown notes the members that nobody knows and returns those that are kept.
+func splitUnknown(members map[string]Kept[jsontext.Value], inRight bool, path string, paths *[]string) map[string]Kept[jsontext.Value] {
 	for name := range members {
 		kept := inRight && slices.ContainsFunc(keptInRight, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 		if !kept {
@@ -308,11 +319,7 @@ func splitUnknown(object jsontext.Value, inRight bool, path string, paths *[]str
 	if len(members) == 0 {
 		return nil
 	}
-	object, err := json.Marshal(members, json.Deterministic(true))
-	if err != nil {
-		panic("BUG: members that were read cannot be written: " + err.Error())
-	}
-	return object
+	return members
 }
 
 func join(path, name string) string {

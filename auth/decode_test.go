@@ -327,7 +327,7 @@ func TestDecodeSessionUnknown(t *testing.T) {
 		"access_rights.orders.endpoints[0].methods[0].nobody",
 		"access_rights.orders.endpoints[0].nobody")
 	// What is in meta_data, or kept raw, is the writer's own.
-	f(`{"meta_data":{"a":{"b":1}},"jwt_data":{"c":1},"oauth_keys":{"d":1}}`)
+	f(`{"meta_data":{"a":{"b":1}},"jwt_data":{"c":1},"oauth_keys":{"d":"1"}}`)
 	f(`{"nobody`+strings.Repeat("y", 300)+`":1}`, "nobody"+strings.Repeat("y", 74)+"…")
 }
 

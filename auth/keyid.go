@@ -3,6 +3,7 @@ package auth
 import (
 	"encoding/base64"
 	"fmt"
+	"strings"
 
 	"github.com/twmb/murmur3"
 )
@@ -13,10 +14,38 @@ func (n Name) KeyID() string { return n.Org + n.User }
 
 // Token is what Tyk calls the key of a Basic Auth user: base64 of a JSON text made of
 // org and name. Tyk puts the text together without escaping, so a quote in a name
-// leaves no valid JSON; the token is the same all the same.
+// leaves no valid JSON; the token is the same all the same. It is the token of one name
+// alone: what stands between org and name has a colon in it, and a name has none.
 func (n Name) Token() string {
-	text := fmt.Sprintf(`{"org":"%s","id":"%s","h":"murmur64"}`, n.Org, n.User)
+	text := tokenOrg + n.Org + tokenUser + n.User + tokenEnd
 	return base64.StdEncoding.EncodeToString([]byte(text))
+}
+
+const (
+	tokenOrg  = `{"org":"`
+	tokenUser = `","id":"`
+	tokenEnd  = `","h":"murmur64"}`
+)
+
+// ParseToken returns the name that a token was made of.
+func ParseToken(token string) (n Name, ok bool) {
+	text, err := base64.StdEncoding.DecodeString(token)
+	if err != nil {
+		return Name{}, false
+	}
+	rest, ok := strings.CutPrefix(string(text), tokenOrg)
+	if !ok {
+		return Name{}, false
+	}
+	between := strings.LastIndex(rest, tokenUser)
+	if between < 0 {
+		return Name{}, false
+	}
+	n.Org = rest[:between]
+	if n.User, ok = strings.CutSuffix(rest[between+len(tokenUser):], tokenEnd); !ok || CheckNames(n.Org, n.User) != nil {
+		return Name{}, false
+	}
+	return n, true
 }
 
 // KeyHash is Tyk's key_hash: the first 64 bits of MurmurHash3 x64-128 of the token,

@@ -8,8 +8,9 @@ import (
 
 // pattern is the url of an allowed_urls entry or the path of an endpoint: a regular
 // expression (RE2) over the path, anchored at both ends, in which {name} stands for
-// one segment and /* for the rest. It is compared with the path in normal form, with
-// and without the API's listen path.
+// one segment and /* for the rest, or with more behind it (/*/) for one segment, as in
+// Tyk. It is compared with the path in normal form, with and without the API's listen
+// path.
 type pattern struct {
 	literal string         // the path itself, where the pattern holds nothing special
 	re      *regexp.Regexp // nil for a literal
@@ -18,10 +19,23 @@ type pattern struct {
 // maxPattern bounds a pattern: its compiled form is many times as large.
 const maxPattern = 1024
 
-var (
-	segmentName = regexp.MustCompile(`\{[A-Za-z_][A-Za-z0-9_-]*\}`)
-	restOfPath  = regexp.MustCompile(`/\*`)
-)
+// segmentName finds {name}, and what is to be left alone because of the backslash before
+// it: a class of characters (\p{Greek}) or an escaped brace.
+var segmentName = regexp.MustCompile(`\\[pP]\{[^{}]*\}|\\.|\{[A-Za-z_][A-Za-z0-9_-]*\}`)
+
+// expand writes {name} and /* as regular expressions.
+func expand(text string) string {
+	text = segmentName.ReplaceAllStringFunc(text, func(found string) string {
+		if found[0] == '\\' {
+			return found
+		}
+		return `[^/]+`
+	})
+	for strings.Contains(text, `/*/`) { // of /*/*/ the second begins where the first ends
+		text = strings.ReplaceAll(text, `/*/`, `/[^/]+/`)
+	}
+	return strings.ReplaceAll(text, `/*`, `/.*`)
+}
 
 // compilePattern returns the pattern, or what is wrong with it.
 func compilePattern(text string) (pattern, error) {
@@ -39,8 +53,7 @@ func compilePattern(text string) (pattern, error) {
 		}
 		return pattern{literal: text}, nil
 	}
-	expression := segmentName.ReplaceAllLiteralString(text, `[^/]+`)
-	expression = restOfPath.ReplaceAllLiteralString(expression, `/.*`)
+	expression := expand(text)
 	// By itself first: /a)|(?:/b would break out of the anchors.
 	if _, err := regexp.Compile(expression); err != nil {
 		return pattern{}, fmt.Errorf("a regular expression (RE2) is wanted: %w", err)

@@ -36,6 +36,12 @@ func TestPattern(t *testing.T) {
 		{"(?m)^/line$", []string{"/basic/line"}, []string{"/basic/line/x"}},
 		{`/file\.txt`, []string{"/basic/file.txt"}, []string{"/basic/fileXtxt"}},
 		{"/a{2}", []string{"/basic/aa"}, []string{"/basic/a", "/basic/aaa", "/basic/a{2}"}},
+		{"/w/*/x", []string{"/basic/w/1/x"}, []string{"/basic/w/x", "/basic/w//x", "/basic/w/1/2/x", "/basic/w/1/x/y"}},
+		{"/w/*/*/x/*", []string{"/basic/w/1/2/x/", "/basic/w/1/2/x/y/z"}, []string{"/basic/w/1/x/", "/basic/w/1/2/3/x/"}},
+		{`/\p{L}+`, []string{"/basic/abc", "/basic/ä"}, []string{"/basic/1", "/basic/a/b"}},
+		{`/\P{Greek}\p{Greek}`, []string{"/basic/aα"}, []string{"/basic/αα"}},
+		{`/\{id}`, []string{"/basic/{id}"}, []string{"/basic/7"}},
+		{`/\d{2}{rest}`, []string{"/basic/12a"}, []string{"/basic/12", "/basic/1a"}},
 		{"/ä", []string{"/basic/ä"}, []string{"/basic/a"}},
 	} {
 		p, err := compilePattern(c.pattern)

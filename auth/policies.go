@@ -21,6 +21,9 @@ type Policies struct {
 	slots  map[string]*policySlot
 }
 
+// PolicyUsers visits the session of each user that has a policy.
+type PolicyUsers func(visit func(Session)) error
+
 // policySlot is the place of one policy id, whether there is such a policy or not. The
 // policy it points to is never changed, only replaced.
 type policySlot struct {

@@ -18,14 +18,14 @@ type Policy struct {
 	Name    string `json:"name"`
 	OrgID   string `json:"org_id"`
 
-	Rate               float64    `json:"rate"`
-	Per                float64    `json:"per"`
-	ThrottleInterval   float64    `json:"throttle_interval"`
-	ThrottleRetryLimit int64      `json:"throttle_retry_limit"`
-	Smoothing          *Smoothing `json:"smoothing"`
-	QuotaMax           int64      `json:"quota_max"`
-	QuotaRenewalRate   int64      `json:"quota_renewal_rate"`
-	MaxQueryDepth      int64      `json:"max_query_depth"`
+	Rate               float64     `json:"rate"`
+	Per                float64     `json:"per"`
+	ThrottleInterval   float64     `json:"throttle_interval"`
+	ThrottleRetryLimit int64       `json:"throttle_retry_limit"`
+	Smoothing          *Smoothing  `json:"smoothing"`
+	QuotaMax           int64       `json:"quota_max"`
+	QuotaRenewalRate   int64       `json:"quota_renewal_rate"`
+	MaxQueryDepth      Kept[int64] `json:"max_query_depth"`
 
 	AccessRights map[string]Right `json:"access_rights"`
 	HMACEnabled  bool             `json:"hmac_enabled"`
@@ -47,8 +47,8 @@ type Policy struct {
 	DateCreated string `json:"date_created"`
 	LastUpdated string `json:"last_updated"`
 
-	EnableHTTPSignatureValidation bool           `json:"enable_http_signature_validation"`
-	GraphQLAccessRights           jsontext.Value `json:"graphql_access_rights,omitempty"`
+	EnableHTTPSignatureValidation Kept[bool]                      `json:"enable_http_signature_validation"`
+	GraphQLAccessRights           Kept[map[string]jsontext.Value] `json:"graphql_access_rights"`
 
 	unknown
 }
@@ -65,8 +65,11 @@ type Partitions struct {
 	unknown
 }
 
-// any reports whether the policy is partitioned.
-func (p Partitions) any() bool { return p.Quota || p.RateLimit || p.ACL || p.Complexity }
+// Any reports whether the policy is partitioned.
+func (p Partitions) Any() bool { return p.Quota || p.RateLimit || p.ACL || p.Complexity }
+
+// Excludes reports whether two policies cannot be applied to one session.
+func (p Partitions) Excludes(o Partitions) bool { return p.PerAPI && o.Any() || o.PerAPI && p.Any() }
 
 func (p *Policy) takesRate() bool {
 	return p.Partitions.RateLimit || p.Partitions.PerAPI || p.whole()
@@ -77,7 +80,7 @@ func (p *Policy) takesACL() bool   { return p.Partitions.ACL || p.Partitions.Per
 // whole reports whether all of the policy is taken: without partitions, and with all.
 func (p *Policy) whole() bool {
 	part := p.Partitions
-	return !part.PerAPI && (!part.any() || part.Quota && part.RateLimit && part.ACL)
+	return !part.PerAPI && (!part.Any() || part.Quota && part.RateLimit && part.ACL)
 }
 
 // blocks reports whether sessions with the policy are refused.
@@ -102,9 +105,9 @@ func (p *Policy) Validate(rules Rules) error {
 	checkText(&ps, "name", p.Name, maxText)
 	checkLimit(&ps, "", p.Rate, p.Per, p.ThrottleInterval)
 	ps = append(ps, p.Smoothing.check("smoothing")...)
-	checkList(&ps, "tags", p.Tags, maxTag)
+	checkTags(&ps, p.Tags)
 	checkMeta(&ps, p.MetaData, rules.MetaHeaders)
-	if p.Partitions.PerAPI && p.Partitions.any() {
+	if p.Partitions.PerAPI && p.Partitions.Any() {
 		ps.addNumber("partitions.per_api", true, "per_api alone is wanted, or other partitions without it")
 	}
 	if p.KeyExpiresIn < 0 {

@@ -15,8 +15,8 @@ import (
 // The zero value grants every API of the org, without limits, to a user whose
 // password nobody knows.
 type Session struct {
-	LastCheck int64   `json:"last_check"` // kept: deprecated by Tyk
-	Allowance float64 `json:"allowance"`  // kept: deprecated by Tyk
+	LastCheck Kept[int64]   `json:"last_check"` // deprecated by Tyk
+	Allowance Kept[float64] `json:"allowance"`  // deprecated by Tyk
 
 	Rate               float64    `json:"rate"` // requests per Per seconds; <= 0: no limit
 	Per                float64    `json:"per"`  // seconds; <= 0: no limit
@@ -56,18 +56,18 @@ type Session struct {
 	DateCreated string `json:"date_created"` // RFC 3339; set by us
 	LastUpdated string `json:"last_updated"` // Unix seconds in decimal; set by us
 
-	// Kept for gateways of other kinds, given back as they came.
-	JWTData                       jsontext.Value `json:"jwt_data"`
-	OAuthClientID                 string         `json:"oauth_client_id"`
-	OAuthKeys                     jsontext.Value `json:"oauth_keys"`
-	Certificate                   string         `json:"certificate"`
-	MTLSStaticCertificateBindings []string       `json:"mtls_static_certificate_bindings"`
-	EnableHTTPSignatureValidation bool           `json:"enable_http_signature_validation"`
-	RSACertificateID              string         `json:"rsa_certificate_id"`
-	MaxQueryDepth                 int64          `json:"max_query_depth"`
-	IDExtractorDeadline           int64          `json:"id_extractor_deadline"`
-	DataExpires                   int64          `json:"data_expires"`
-	EnableDetailRecording         bool           `json:"enable_detail_recording"` // Tyk's older spelling
+	// For gateways of other kinds.
+	JWTData                       Kept[jwtData]           `json:"jwt_data"`
+	OAuthClientID                 Kept[string]            `json:"oauth_client_id"`
+	OAuthKeys                     Kept[map[string]string] `json:"oauth_keys"`
+	Certificate                   Kept[string]            `json:"certificate"`
+	MTLSStaticCertificateBindings Kept[[]string]          `json:"mtls_static_certificate_bindings"`
+	EnableHTTPSignatureValidation Kept[bool]              `json:"enable_http_signature_validation"`
+	RSACertificateID              Kept[string]            `json:"rsa_certificate_id"`
+	MaxQueryDepth                 Kept[int64]             `json:"max_query_depth"`
+	IDExtractorDeadline           Kept[int64]             `json:"id_extractor_deadline"`
+	DataExpires                   Kept[int64]             `json:"data_expires"`
+	EnableDetailRecording         Kept[bool]              `json:"enable_detail_recording"` // Tyk's older spelling
 
 	unknown
 }
@@ -92,12 +92,12 @@ type Right struct {
 	Endpoints      []Endpoint   `json:"endpoints,omitempty"`
 	AllowanceScope string       `json:"allowance_scope"`
 
-	// Kept for GraphQL gateways, as are members whose names begin with
-	// json_rpc_methods or mcp_ (see keptInRight).
-	RestrictedTypes      jsontext.Value `json:"restricted_types,omitempty"`
-	AllowedTypes         jsontext.Value `json:"allowed_types,omitempty"`
-	FieldAccessRights    jsontext.Value `json:"field_access_rights,omitempty"`
-	DisableIntrospection bool           `json:"disable_introspection,omitzero"`
+	// For GraphQL gateways, as are members whose names begin with json_rpc_methods or
+	// mcp_ (see keptInRight).
+	RestrictedTypes      Kept[[]graphQLType] `json:"restricted_types,omitzero"`
+	AllowedTypes         Kept[[]graphQLType] `json:"allowed_types,omitzero"`
+	FieldAccessRights    Kept[[]fieldAccess] `json:"field_access_rights,omitzero"`
+	DisableIntrospection Kept[bool]          `json:"disable_introspection,omitzero"`
 
 	unknown
 }
@@ -172,7 +172,7 @@ type Smoothing struct {
 // unknown collects the members of an object that its type does not name, so that
 // they can be reported: see takeUnknown.
 type unknown struct {
-	Unknown jsontext.Value `json:",embed"`
+	Unknown map[string]Kept[jsontext.Value] `json:",embed"`
 }
 
 // shadow reports whether the session's limits are counted and reported, but not

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -99,7 +100,7 @@ func (s *Session) Validate(rules Rules, now int64) (warnings []string, err error
 		checkPassword(&ps, password, rules.MaxPassword)
 	}
 	checkText(&ps, "alias", s.Alias, maxText)
-	checkList(&ps, "tags", s.Tags, maxTag)
+	checkTags(&ps, s.Tags)
 	checkList(&ps, "apply_policies", s.ApplyPolicies, maxName)
 	checkMeta(&ps, s.MetaData, rules.MetaHeaders)
 	checkExpiryAction(&ps, s.PostExpiryAction, s.PostExpiryGracePeriod)
@@ -110,11 +111,20 @@ func (s *Session) Validate(rules Rules, now int64) (warnings []string, err error
 	return append(warnings, s.notYet()...), ps.err()
 }
 
+// CheckPolicies is the part of [Session.Validate] that may turn out otherwise a moment
+// later, because policies come and go.
+func (s *Session) CheckPolicies(rules Rules) error {
+	var ps Problems
+	s.checkPolicies(&ps, rules)
+	ps.sort()
+	return ps.err()
+}
+
 // checkPolicies refuses a session whose policies could not be applied, or leave it
 // without any right.
 func (s *Session) checkPolicies(ps *Problems, rules Rules) {
 	var policies []*Policy
-	perAPI, partitioned := false, false
+	mixed := false
 	for i, id := range s.ApplyPolicies {
 		at := fmt.Sprintf("apply_policies[%d]", i)
 		p := rules.Policies.Get(id)
@@ -126,14 +136,13 @@ func (s *Session) checkPolicies(ps *Problems, rules Rules) {
 			ps.add(at, id, "a policy of org_id %q is wanted: %s", s.OrgID, rules.Policies.names(s.OrgID))
 			continue
 		}
-		perAPI = perAPI || p.Partitions.PerAPI
-		partitioned = partitioned || p.Partitions.any()
+		mixed = mixed || slices.ContainsFunc(policies, func(other *Policy) bool { return p.Partitions.Excludes(other.Partitions) })
 		policies = append(policies, p)
 	}
 	if len(policies) < len(s.ApplyPolicies) {
 		return // what they come to together cannot be told
 	}
-	if perAPI && partitioned {
+	if mixed {
 		*ps = append(*ps, Problem{Field: "apply_policies", Want: "policies with partitions.per_api are wanted without others that are partitioned"})
 	}
 	e := Apply(s, policies, false)
@@ -252,6 +261,16 @@ func checkLimit(ps *Problems, path string, rate, per, throttle float64) {
 	}
 	if throttle > 0 && throttle < 0.001 {
 		ps.addNumber(join(path, "throttle_interval"), throttle, "0.001 or more seconds are wanted, or 0 to refuse at once")
+	}
+}
+
+// checkTags refuses a comma, which would make two tags of one where they are joined.
+func checkTags(ps *Problems, tags []string) {
+	checkList(ps, "tags", tags, maxTag)
+	for i, tag := range tags {
+		if strings.Contains(tag, ",") {
+			ps.add(fmt.Sprintf("tags[%d]", i), tag, "a tag without a comma is wanted: X-Auth-Tags joins them by commas")
+		}
 	}
 }
 

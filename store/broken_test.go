@@ -83,7 +83,7 @@ func wholeDatabase(t *testing.T, users int) []byte {
 		r := put(t, s, record("default", user, "alias of "+user))
 		want(t, "reserve", reserve(s, limiter.QuotaKey{Org: "default", User: user}, limiter.Reservation{Generation: r.Generation, Reserved: 1}), nil)
 	}
-	want(t, "policy", s.UpdatePolicy("gold", func(*auth.Policy) (*auth.Policy, error) {
+	want(t, "policy", s.UpdatePolicy("gold", func(*auth.Policy, auth.PolicyUsers) (*auth.Policy, error) {
 		return &auth.Policy{ID: "gold", OrgID: "default"}, nil
 	}), nil)
 	mustClose(t, s)

@@ -114,7 +114,7 @@ func TestFailedCommit(t *testing.T) {
 	err = reserve(s, key, limiter.Reservation{Generation: stored.Generation, Reserved: 2})
 	want(t, "reservation", err, auth.ErrOutcomeUnknown)
 	breakFile(t, path)
-	err = s.UpdatePolicy("gold", func(*auth.Policy) (*auth.Policy, error) { return &auth.Policy{ID: "gold"}, nil })
+	err = s.UpdatePolicy("gold", func(*auth.Policy, auth.PolicyUsers) (*auth.Policy, error) { return &auth.Policy{ID: "gold"}, nil })
 	want(t, "policy", err, auth.ErrOutcomeUnknown)
 	mu.Lock()
 	if told["policy gold"] != "told" {

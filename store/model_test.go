@@ -142,7 +142,7 @@ func TestModel(t *testing.T) {
 					policies[id] = float64(step)
 					p = &auth.Policy{ID: id, Rate: float64(step)}
 				}
-				if err := s.UpdatePolicy(id, func(*auth.Policy) (*auth.Policy, error) { return p, nil }); err != nil {
+				if err := s.UpdatePolicy(id, func(*auth.Policy, auth.PolicyUsers) (*auth.Policy, error) { return p, nil }); err != nil {
 					rt.Fatal(err)
 				}
 			},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/go-json-experiment/json"
 	"go.etcd.io/bbolt"
@@ -62,10 +63,14 @@ func decodePolicy(key, value []byte) (p auth.Policy, err error) {
 }
 
 // UpdatePolicy changes one policy in one transaction. edit is given the policy as it
-// stands (nil: there is none) and returns the one to store, or nil to delete it, or an
-// error to change nothing. When UpdatePolicy returns, the change is on disk and acts on
-// every check that starts from then on.
-func (s *Store) UpdatePolicy(id string, edit func(old *auth.Policy) (*auth.Policy, error)) error {
+// stands (nil: there is none) and a way to visit the users that have it at that moment,
+// and returns the one to store, or nil to delete it, or an error to change nothing. When
+// UpdatePolicy returns, the change is on disk and acts on every check that starts from
+// then on, and on every edit of a user that has not begun.
+//
+// Every writer waits for edit. To visit the users takes some tenths of a second for a
+// million, and some microseconds more for each that has the policy.
+func (s *Store) UpdatePolicy(id string, edit func(old *auth.Policy, users auth.PolicyUsers) (*auth.Policy, error)) error {
 	return s.change(operation{
 		apply: func(tx *bbolt.Tx) error {
 			old, err := readPolicy(tx, id)
@@ -74,7 +79,7 @@ func (s *Store) UpdatePolicy(id string, edit func(old *auth.Policy) (*auth.Polic
 			} else if err != nil {
 				return err
 			}
-			after, err := edit(old)
+			after, err := edit(old, func(visit func(auth.Session)) error { return visitUsers(tx, id, visit) })
 			if err != nil {
 				return refused{err}
 			}
@@ -82,61 +87,37 @@ func (s *Store) UpdatePolicy(id string, edit func(old *auth.Policy) (*auth.Polic
 			if after == nil {
 				return bucket.Delete(key)
 			}
-			payload, err := json.Marshal(after, json.OmitZeroStructFields(true))
+			payload, err := auth.MarshalSession(after, json.OmitZeroStructFields(true))
 			if err != nil {
 				return err
 			}
 			return bucket.Put(key, seal(bucketPolicies, key, payload))
 		},
 		committed: func() { s.notify.Policy(id) },
+		last:      true,
 	})
 }
 
-// PolicyUsers counts the users whose session names a policy.
-func (s *Store) PolicyUsers(id string) (count int, err error) {
-	quoted, err := json.Marshal(id)
+// visitUsers calls visit with the session of each user that names a policy. A damaged
+// user names none.
+func visitUsers(tx *bbolt.Tx, policy string, visit func(auth.Session)) error {
+	quoted, err := json.Marshal(policy)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	var last []byte
-	for more := true; more; {
-		// A part at a time, so that no writer waits for the whole.
-		err := s.view(func(tx *bbolt.Tx) error {
-			c := tx.Bucket(bucketUsers).Cursor()
-			key, value := c.Seek(last)
-			if key != nil && bytes.Equal(key, last) {
-				key, value = c.Next()
-			}
-			for n := 0; key != nil && n < 1000; n++ {
-				if bytes.Contains(value, quoted) && names(key, value, id) {
-					count++
-				}
-				last = bytes.Clone(key)
-				key, value = c.Next()
-			}
-			more = key != nil
-			return nil
-		})
+	c := tx.Bucket(bucketUsers).Cursor()
+	for key, value := c.First(); key != nil; key, value = c.Next() {
+		if !bytes.Contains(value, quoted) {
+			continue
+		}
+		payload, err := open(bucketUsers, key, value)
 		if err != nil {
-			return 0, err
+			continue
+		}
+		r, err := decodeUser(payload)
+		if err == nil && slices.Contains(r.Session.ApplyPolicies, policy) {
+			visit(r.Session)
 		}
 	}
-	return count, nil
-}
-
-func names(key, value []byte, policy string) bool {
-	payload, err := open(bucketUsers, key, value)
-	if err != nil {
-		return false
-	}
-	r, err := decodeUser(payload)
-	if err != nil {
-		return false
-	}
-	for _, id := range r.Session.ApplyPolicies {
-		if id == policy {
-			return true
-		}
-	}
-	return false
+	return nil
 }

@@ -68,7 +68,7 @@ func quotaKey(k limiter.QuotaKey) []byte {
 }
 
 func encodeUser(r auth.Record) ([]byte, error) {
-	return json.Marshal(r, json.OmitZeroStructFields(true))
+	return auth.MarshalSession(r, json.OmitZeroStructFields(true))
 }
 
 // userPayload is the generation, which reservations are checked against without

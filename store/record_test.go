@@ -143,7 +143,7 @@ func TestFlippedBitsInTheFile(t *testing.T) {
 	}
 
 	policy := auth.Policy{ID: "gold", OrgID: "default", Rate: 5, Per: 1}
-	want(t, "policy", s.UpdatePolicy("gold", func(*auth.Policy) (*auth.Policy, error) { return &policy, nil }), nil)
+	want(t, "policy", s.UpdatePolicy("gold", func(*auth.Policy, auth.PolicyUsers) (*auth.Policy, error) { return &policy, nil }), nil)
 	flipAll(bucketPolicies, []byte("gold"), func(bit int) {
 		if _, err := s.Policy("gold"); !errors.Is(err, auth.ErrDamaged) {
 			t.Errorf("bit %d: policy: %v", bit, err)

@@ -177,7 +177,7 @@ func TestPolicies(t *testing.T) {
 	s := mustOpen(t, path)
 	gold := auth.Policy{ID: "gold", OrgID: "default", Rate: 5, Per: 1, Tags: []string{"t"}}
 	set := func(p *auth.Policy) error {
-		return s.UpdatePolicy("gold", func(*auth.Policy) (*auth.Policy, error) { return p, nil })
+		return s.UpdatePolicy("gold", func(*auth.Policy, auth.PolicyUsers) (*auth.Policy, error) { return p, nil })
 	}
 	p, err := s.Policy("gold")
 	if p != nil || err != nil {
@@ -185,7 +185,7 @@ func TestPolicies(t *testing.T) {
 	}
 	want(t, "create", set(&gold), nil)
 	mine := errors.New("mine")
-	if err := s.UpdatePolicy("gold", func(old *auth.Policy) (*auth.Policy, error) {
+	if err := s.UpdatePolicy("gold", func(old *auth.Policy, _ auth.PolicyUsers) (*auth.Policy, error) {
 		if old == nil || old.Rate != 5 {
 			t.Errorf("old is %+v", old)
 		}
@@ -206,7 +206,7 @@ func TestPolicies(t *testing.T) {
 		r.Session.ApplyPolicies = policies
 		put(t, s, r)
 	}
-	if n, err := s.PolicyUsers("gold"); n != 2 || err != nil {
+	if n, err := policyUsers(s, "gold"); n != 2 || err != nil {
 		t.Errorf("users: %d, %v, want 2", n, err)
 	}
 	want(t, "delete", set(nil), nil)
@@ -230,7 +230,22 @@ func TestPolicyUsersOfMany(t *testing.T) {
 		}
 		return nil
 	})
-	if n, err := s.PolicyUsers("gold"); n != 1250 || err != nil {
+	if n, err := policyUsers(s, "gold"); n != 1250 || err != nil {
 		t.Errorf("%d, %v, want 1250", n, err)
 	}
+}
+
+// policyUsers counts the users of a policy, and changes nothing.
+func policyUsers(s *Store, id string) (n int, err error) {
+	errCounted := errors.New("counted")
+	err = s.UpdatePolicy(id, func(_ *auth.Policy, users auth.PolicyUsers) (*auth.Policy, error) {
+		if err := users(func(auth.Session) { n++ }); err != nil {
+			return nil, err
+		}
+		return nil, errCounted
+	})
+	if err == errCounted {
+		err = nil
+	}
+	return n, err
 }

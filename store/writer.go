@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
 
 	"go.etcd.io/bbolt"
@@ -20,7 +21,9 @@ type operation struct {
 	apply func(tx *bbolt.Tx) error
 	// committed tells who has to know before the operation is acknowledged; nil: nobody.
 	committed func()
-	done      func(error)
+	// last ends the batch, so that what is applied after it sees it in force.
+	last bool
+	done func(error)
 }
 
 // refused marks an error of the caller's own edit.
@@ -68,6 +71,9 @@ func (q *queue) take() (batch []operation, last bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	n := min(len(q.waiting), mostPerCommit)
+	if i := slices.IndexFunc(q.waiting[:n], func(op operation) bool { return op.last }); i >= 0 {
+		n = i + 1
+	}
 	batch, q.waiting = q.waiting[:n:n], q.waiting[n:]
 	if len(q.waiting) > 0 {
 		q.signal()

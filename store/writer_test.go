@@ -61,7 +61,7 @@ func TestNewsBeforeAnswer(t *testing.T) {
 				}
 				mu.Unlock()
 				if w == 0 {
-					want(t, "policy", s.UpdatePolicy("gold", func(*auth.Policy) (*auth.Policy, error) {
+					want(t, "policy", s.UpdatePolicy("gold", func(*auth.Policy, auth.PolicyUsers) (*auth.Policy, error) {
 						return &auth.Policy{ID: "gold", Rate: float64(n)}, nil
 					}), nil)
 					mu.Lock()
@@ -270,4 +270,43 @@ func TestManyAtOnce(t *testing.T) {
 	if _, kept, err := s.Load("default", "alice"); err != nil || len(kept) != n || answers.Load() != n {
 		t.Errorf("%d kept, %d answers, %v, want %d", len(kept), answers.Load(), err, n)
 	}
+}
+
+// An edit of a user that waits behind that of a policy sees it in force, also where both
+// could go into one commit: nobody is given a policy that is being deleted.
+func TestPolicyBeforeUsers(t *testing.T) {
+	s := mustOpen(t, newPath(t))
+	var inForce atomic.Bool
+	inForce.Store(true)
+	s.Notify(Notify{User: func(string, string) {}, Policy: func(string) { inForce.Store(false) }})
+	waiting := func() int {
+		s.queue.mu.Lock()
+		defer s.queue.mu.Unlock()
+		return len(s.queue.waiting)
+	}
+	held, release := make(chan struct{}), make(chan struct{})
+	var done sync.WaitGroup
+	done.Go(func() {
+		s.Update("default", "first", func(*auth.Record) (*auth.Record, error) {
+			close(held)
+			<-release
+			return nil, nil
+		})
+	})
+	<-held
+	done.Go(func() {
+		want(t, "delete", s.UpdatePolicy("gold", func(*auth.Policy, auth.PolicyUsers) (*auth.Policy, error) { return nil, nil }), nil)
+	})
+	until(t, "the deletion waits", func() bool { return waiting() == 1 })
+	done.Go(func() {
+		s.Update("default", "alice", func(*auth.Record) (*auth.Record, error) {
+			if inForce.Load() {
+				t.Error("the deleted policy is in force")
+			}
+			return nil, nil
+		})
+	})
+	until(t, "the edit waits", func() bool { return waiting() == 2 })
+	close(release)
+	done.Wait()
 }

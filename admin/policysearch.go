@@ -1,0 +1,73 @@
+package admin
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"sidekey/auth"
+)
+
+// pickPolicies narrows a list of policies down as the Dashboard's query asks: ?active=
+// (any value) to those that let their users in, ?state= active, deny or draft, ?api_id= to
+// those with rights to all of these APIs, ?policy_ids= or else ?q= to ids, or to a part of
+// the name. ?sort= is date_created, name or state.
+func (c *call) pickPolicies(list []auth.Policy) ([]auth.Policy, error) {
+	var ps auth.Problems
+	one := func(name string, of ...string) string {
+		value := c.query(name)
+		if value != "" && !slices.Contains(of, value) {
+			ps = append(ps, auth.Problem{Field: name, Value: strconv.Quote(value), Want: strings.Join(of, ", ") + ": one of these is wanted"})
+		}
+		return value
+	}
+	state := one("state", "active", "deny", "draft")
+	sort := one("sort", "date_created", "name", "state")
+	if len(ps) > 0 {
+		return nil, ps
+	}
+	if c.query("auth_type") != "" {
+		c.warn([]string{"auth_type: policies have none here, ignored"})
+	}
+	apis, ids, text := commaList(c.query("api_id")), commaList(c.query("policy_ids")), strings.ToLower(c.query("q"))
+	list = slices.DeleteFunc(list, func(p auth.Policy) bool {
+		lacks := func(api string) bool { _, granted := p.AccessRights[api]; return !granted }
+		switch {
+		case c.query("active") != "" && policyState(p) != "active",
+			state != "" && policyState(p) != state,
+			slices.ContainsFunc(apis, lacks):
+			return true
+		case len(ids) > 0:
+			return !slices.Contains(ids, p.ID)
+		}
+		return strings.ToLower(p.ID) != text && !strings.Contains(strings.ToLower(p.Name), text)
+	})
+	slices.SortStableFunc(list, func(a, b auth.Policy) int {
+		switch sort {
+		case "date_created":
+			return cmp.Compare(a.DateCreated, b.DateCreated)
+		case "name":
+			return cmp.Compare(a.Name, b.Name)
+		case "state":
+			return cmp.Compare(policyState(a), policyState(b))
+		}
+		return 0
+	})
+	return list, nil
+}
+
+// policyState is the Dashboard's word for what a policy, as it is shown, does to its users.
+func policyState(p auth.Policy) string {
+	switch {
+	case p.IsInactive:
+		return "deny"
+	case !*p.Active:
+		return "draft"
+	}
+	return "active"
+}
+
+func commaList(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' })
+}

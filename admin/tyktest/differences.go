@@ -1,0 +1,129 @@
+package tyktest
+
+import "github.com/getkin/kin-openapi/openapi3"
+
+// differences are all that is not as Tyk describes it.
+type differences struct {
+	// routes that Tyk answers and does not describe, or that only we have.
+	routes []struct{ method, path, schema string }
+	// statuses that any request may have as well, with the dialect's own error object.
+	statuses []int
+	// members that are shown and not described; always, those that are never missing (nil:
+	// all); rare, those that are shown now and then or not at all.
+	members map[string]map[string]*openapi3.Schema
+	always  map[string][]string
+	rare    []string
+}
+
+var refusals = []int{
+	400, // what cannot be stored as it reads; Tyk describes 403 or 500 for some of it, and stores the rest
+	404, // a policy to be replaced or deleted that there is not; Tyk describes none
+	405, // a method that the path does not have
+	409, // a policy that users have or that stands in the configuration file, a damaged record
+	413, // a body over 1 MiB
+	429, // too many wrong secrets at once
+	431, // a header that is too large
+	500, // what only a bug can cause, also where Tyk describes none
+	503, // the store is not available, or too many passwords are being hashed
+}
+
+var (
+	integer = openapi3.NewInt64Schema()
+	boolean = openapi3.NewBoolSchema()
+	text    = openapi3.NewStringSchema()
+	// What does not act comes back as it came, with null and members of its own where the
+	// client had put them. Its type is checked when it is written.
+	asItCame = openapi3.NewSchema()
+)
+
+var keptInRight = map[string]*openapi3.Schema{
+	"restricted_types": asItCame, "allowed_types": asItCame, "field_access_rights": asItCame,
+	// Of gateways newer than the description.
+	"json_rpc_methods": asItCame, "json_rpc_methods_access_rights": asItCame, "mcp_access_rights": asItCame,
+}
+
+var dashboardDifferences = differences{
+	routes: []struct{ method, path, schema string }{
+		// Tyk describes POST alone.
+		{"PUT", "/api/apis/keys/basic/{username}", "KeyData"},
+		{"GET", "/api/apis/keys/basic/{username}", "KeyData"},
+		{"DELETE", "/api/apis/keys/basic/{username}", "ApiResponse"},
+	},
+	statuses: refusals,
+	members: map[string]map[string]*openapi3.Schema{
+		// The Gateway's session has them, and the Dashboard's hands them through.
+		"SessionState": {
+			"enable_detail_recording":          boolean,
+			"enable_http_signature_validation": boolean,
+			"rsa_certificate_id":               asItCame,
+			"post_expiry_action":               text,
+			"post_expiry_grace_period":         integer,
+
+			"jwt_data": asItCame, "oauth_client_id": asItCame, "oauth_keys": asItCame, "certificate": asItCame,
+			"mtls_static_certificate_bindings": asItCame,
+		},
+		"AccessDefinition": keptInRight,
+		// Why a user is not let in: ours, for people.
+		"KeyData": {"state": text},
+		"Policy": {
+			"shadow":                           boolean, // ours, where it is set
+			"enable_http_signature_validation": boolean,
+			"graphql_access_rights":            asItCame,
+			"post_expiry_action":               text,
+			"post_expiry_grace_period":         integer,
+		},
+		// Described with whole numbers; half a request per second is a limit, too.
+		"SessionEndpointRateLimit": {"rate": openapi3.NewFloat64Schema(), "per": openapi3.NewFloat64Schema()},
+		// Described as at least 1: what nobody has switched on may be 0.
+		"RateLimitSmoothing": {"threshold": integer, "step": integer, "delay": integer, "trigger": openapi3.NewFloat64Schema()},
+	},
+	always: map[string][]string{
+		"SessionState":     nil, // also when zero: scripts written for the older versions read them so
+		"KeyData":          {"api_model", "key_id", "data", "key_hash"},
+		"Policy":           nil,
+		"ApiResponse":      {"Status", "Message", "Meta"},
+		"Keys":             {"data", "pages"},
+		"AllKeys":          {"keys"},
+		"KeysDetailed":     {"keys"},
+		"ReturnDataStruct": {"Data", "Pages"},
+	},
+	// No answer of the Dashboard that is known has key_id inside of the session; it stands
+	// beside it. state is in lists.
+	rare: []string{"key_id", "shadow"},
+}
+
+var gatewayDifferences = differences{
+	routes: []struct{ method, path, schema string }{
+		// Tyk answers both and describes neither: the reset of a quota, and PUT, as its own
+		// documentation has it, where the description says POST.
+		{"POST", "/tyk/keys/reset/{keyID}", "ApiModifyKeySuccess"},
+		{"PUT", "/tyk/keys/policy/{keyID}", "ApiModifyKeySuccess"},
+	},
+	statuses: refusals,
+	members: map[string]map[string]*openapi3.Schema{
+		"SessionState": {
+			"mtls_static_certificate_bindings": asItCame, // the Dashboard's session has it
+
+			"jwt_data": asItCame, "oauth_client_id": asItCame, "oauth_keys": asItCame, "certificate": asItCame,
+			"rsa_certificate_id": asItCame,
+		},
+		"AccessDefinition": keptInRight,
+		// The Dashboard's description has it.
+		"APILimit": {"set_by_policy": boolean},
+		"Policy": {
+			"shadow":                boolean, // ours, where it is set
+			"date_created":          text,    // as in the Dashboard's
+			"graphql_access_rights": asItCame,
+			// Zero fields of a policy are there, and that of post_expiry_action is "".
+			"post_expiry_action": text,
+		},
+	},
+	always: map[string][]string{
+		"Policy":              nil,
+		"ApiStatusMessage":    {"status", "message"},
+		"ApiModifyKeySuccess": {"key", "status", "action"},
+		"ApiAllKeys":          {"keys"},
+		"HealthCheckResponse": {"status", "version", "description", "details"},
+	},
+	rare: []string{"shadow"},
+}
