@@ -42,6 +42,7 @@ type Config struct {
 	Settings    func() *auth.Settings // the configuration in force
 	Rules       func() auth.Rules     // what sessions are checked against
 	Secret      string
+	Secrets     Secrets
 	Hosts       []string // allowed in Host besides the loopback names, lower case
 	Org         string   // of a request that names none
 	Reload      func() error

@@ -22,6 +22,7 @@ import (
 
 	"sidekey/auth"
 	"sidekey/limiter"
+	"sidekey/vault"
 )
 
 func TestMain(m *testing.M) {
@@ -73,7 +74,11 @@ func start(t *testing.T, change ...func(*Config)) *listener {
 	}
 	policies := auth.NewPolicies(nil)
 	l.users.policies = policies
-	directory := auth.NewDirectory(l.users, &auth.Compiler{Ledger: l.users, Policies: policies})
+	key := vault.New([vault.KeySize]byte{7})
+	directory := auth.NewDirectory(l.users, &auth.Compiler{
+		Ledger: l.users, Policies: policies,
+		OpenSecret: func(n auth.Name, sealed string) (string, error) { return key.Open(n.Org, n.User, sealed) },
+	})
 	l.users.publish = directory.Publish
 	settings := &auth.Settings{APIs: apis, Passwords: passwords, AllowEmptyRights: true}
 	config := Config{
@@ -89,6 +94,7 @@ func start(t *testing.T, change ...func(*Config)) *listener {
 			}
 		},
 		Secret:  secret,
+		Secrets: key,
 		Hosts:   []string{"admin.example.com"},
 		Org:     "default",
 		Reload:  func() error { return nil },

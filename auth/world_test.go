@@ -1,7 +1,9 @@
 package auth
 
 import (
+	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -205,12 +207,23 @@ func newWorld(t testing.TB, apis ...API) *world {
 		VerifiedTTL:      5 * time.Minute,
 		QuotaWait:        time.Minute,
 		AllowEmptyRights: true,
+		SignatureSkew:    5 * time.Minute,
+		Signatures:       NewSpentSignatures(1000),
 	}, w.clock.now)
 	return w
 }
 
 func (w *world) compiler(metaHeaders map[string]string) *Compiler {
-	return &Compiler{Ledger: w.memory, Policies: w.policies, MetaHeaders: metaHeaders}
+	return &Compiler{Ledger: w.memory, Policies: w.policies, MetaHeaders: metaHeaders, OpenSecret: openPlain}
+}
+
+// openPlain opens what no key has sealed.
+func openPlain(n Name, sealed string) (string, error) {
+	secret, found := strings.CutPrefix(sealed, "sealed:"+n.Org+"/"+n.User+":")
+	if !found {
+		return "", errors.New("it is sealed for somebody else")
+	}
+	return secret, nil
 }
 
 func (w *world) passwords(concurrent int, patience time.Duration) *Passwords {

@@ -48,6 +48,9 @@ type CheckConfig struct {
 	IdleTimeout    time.Duration `toml:"idle_timeout"`
 	MaxConnections int           `toml:"max_connections"`
 	MaxHeaderBytes int           `toml:"max_header_bytes"`
+
+	HMACClockSkew  time.Duration `toml:"hmac_clock_skew"`
+	HMACRemembered int           `toml:"hmac_remembered"` // signatures
 }
 
 // AdminConfig is the listener for people and tools.
@@ -130,6 +133,8 @@ func Default() Config {
 			IdleTimeout:        2 * time.Minute,
 			MaxConnections:     100_000,
 			MaxHeaderBytes:     64 << 10,
+			HMACClockSkew:      5 * time.Minute,
+			HMACRemembered:     1_000_000,
 		},
 		Admin: AdminConfig{
 			Listen: "127.0.0.1:9192",
@@ -190,6 +195,7 @@ func (c Config) APIList() []auth.API {
 			Per:              a.Per,
 			DisableRateLimit: a.DisableRateLimit,
 			DisableQuota:     a.DisableQuota,
+			HMAC:             a.HMAC,
 		}
 	}
 	return list
@@ -199,6 +205,14 @@ func (c Config) APIList() []auth.API {
 func (c Config) SecretPath() string {
 	return cmp.Or(c.Admin.SecretFile, filepath.Join(c.DataDir, "admin.secret"))
 }
+
+// KeyPath returns the file that holds the key which secrets of signed requests are
+// sealed with.
+func (c Config) KeyPath() string { return filepath.Join(c.DataDir, "hmac.key") }
+
+// SpentPath returns the file in which a program that stops hands the signatures that it
+// has accepted to the next one.
+func (c Config) SpentPath() string { return filepath.Join(c.DataDir, "hmac.spent") }
 
 // Maker returns what new passwords are hashed with.
 func (p PasswordConfig) Maker() auth.Hash {
