@@ -30,7 +30,7 @@ func loadSpent(path string, most int, first bool, log *slog.Logger) (*auth.Spent
 		return nil, err
 	}
 	if err != nil && !first {
-		log.Warn("the last run has not handed over which signatures are used up: those dated before now are refused", "error", err)
+		log.Info("the last run has not handed over which signatures are used up: those dated before now are refused", "error", err)
 		spent.RefuseBefore(time.Now().Unix() + 1) // dates are whole seconds
 	}
 	return spent, nil
