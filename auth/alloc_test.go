@@ -92,19 +92,3 @@ func TestAllocSigned(t *testing.T) {
 		t.Errorf("%v allocations", allocs)
 	}
 }
-
-// lentHeader is one header that is there already, as in a request that was parsed.
-type lentHeader struct {
-	name  string
-	value []byte
-	all   [][]byte
-}
-
-func (h lentHeader) Header(name string) ([]byte, int) {
-	if name != h.name {
-		return nil, 0
-	}
-	return h.value, 1
-}
-
-func (h lentHeader) Values([]byte) [][]byte { return h.all }

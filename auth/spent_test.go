@@ -3,6 +3,8 @@ package auth
 import (
 	"encoding/binary"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -134,5 +136,26 @@ func TestSpentRefuseBefore(t *testing.T) {
 		if got := m.spend(now, skew, date, ownerOf(1), macOf(int(date))); got != want {
 			t.Errorf("%d: %v, want %v", date-now, got, want)
 		}
+	}
+}
+
+// However many spend the same signatures at once, each is spent once.
+func TestSpentAtOnce(t *testing.T) {
+	const now, skew, signatures = 1_800_000_000, 300, 20_000
+	m := NewSpentSignatures(10 * signatures)
+	var first atomic.Int64
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			for i := range signatures {
+				if m.spend(now, skew, now, ownerOf(1), macOf(i)) == firstUse {
+					first.Add(1)
+				}
+			}
+		})
+	}
+	group.Wait()
+	if first.Load() != signatures || m.held != signatures {
+		t.Errorf("%d spent of %d, %d held", first.Load(), signatures, m.held)
 	}
 }

@@ -309,3 +309,19 @@ func identity(a *Account, name string) string {
 	}
 	return string(a.Identity()[i].Value)
 }
+
+// lentHeader is one header that is there already, as in a request that was parsed.
+type lentHeader struct {
+	name  string
+	value []byte
+	all   [][]byte
+}
+
+func (h lentHeader) Header(name string) ([]byte, int) {
+	if name != h.name {
+		return nil, 0
+	}
+	return h.value, 1
+}
+
+func (h lentHeader) Values([]byte) [][]byte { return h.all }
