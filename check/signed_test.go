@@ -37,7 +37,7 @@ func dateNow() string { return time.Now().UTC().Format("Mon, 02 Jan 2006 15:04:0
 // taken for another.
 func TestSignedIdentityDoesNotBleed(t *testing.T) {
 	l := start(t, withSigned)
-	const users, connections, requests = 20, 16, 200
+	const users, connections, requests = 20, 16, 80
 	name := func(i int) string { i %= users; return fmt.Sprintf("user-%d-%s", i, strings.Repeat("x", i)) }
 	for i := range users {
 		s := auth.Session{Tags: []string{name(i)}}
