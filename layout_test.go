@@ -29,6 +29,7 @@ func TestLayout(t *testing.T) {
 	never("sidekey/store", "sidekey/admin", "sidekey/check", "sidekey/config", "github.com/valyala/fasthttp")
 	never("sidekey/admin", "sidekey/store", "sidekey/check", "sidekey/config")
 	never("sidekey/check", "sidekey/store", "sidekey/admin", "sidekey/config")
+	never("sidekey/vault", "sidekey/auth", "sidekey/store", "sidekey/admin", "sidekey/check", "sidekey/config", "github.com/valyala/fasthttp")
 	never("sidekey/config", "sidekey/store", "sidekey/admin", "sidekey/check", "github.com/valyala/fasthttp")
 
 	for _, dep := range packages["sidekey/limiter"].Deps {
@@ -52,6 +53,7 @@ func TestLayout(t *testing.T) {
 	onlyIn("golang.org/x/crypto", "sidekey/auth")
 	onlyIn("github.com/BurntSushi/toml", "sidekey/config")
 	onlyIn("sidekey/store", "sidekey")
+	onlyIn("sidekey/vault", "sidekey")
 
 	// For tests alone.
 	onlyIn("github.com/getkin/kin-openapi", "sidekey/admin/tyktest")

@@ -22,6 +22,7 @@ import (
 	"sidekey/config"
 	"sidekey/limiter"
 	"sidekey/store"
+	"sidekey/vault"
 )
 
 // program is a running sidekey: what startProgram made, in the order in which it was made.
@@ -35,6 +36,9 @@ type program struct {
 	rejected error // why the file as it stands is not in force; nil: it is
 
 	store     *store.Store
+	secrets   *secrets
+	spent     *auth.SpentSignatures
+	spentPath string // where spent is handed over
 	policies  *auth.Policies
 	directory *auth.Directory
 	checker   *auth.Checker
@@ -80,6 +84,18 @@ func startProgram(path string, cfg config.Config, log *slog.Logger) (_ *program,
 	if created {
 		log.Info("generated the admin secret", "file", cfg.SecretPath())
 	}
+	key, created, err := vault.Load(cfg.KeyPath())
+	if err != nil {
+		return nil, fmt.Errorf("key of the secrets of signed requests: %w", err)
+	}
+	if created {
+		log.Info("generated the key that secrets of signed requests are sealed with: it belongs to the backups", "file", cfg.KeyPath())
+	}
+	p.secrets = newSecrets(key, log)
+	p.spentPath = cfg.SpentPath()
+	if p.spent, err = loadSpent(p.spentPath, cfg.Check.HMACRemembered, created, log); err != nil {
+		return nil, fmt.Errorf("memory of used signatures: %w", err)
+	}
 	p.upgrades = newUpgrades(p)
 	settings, err := p.makeSettings(cfg, nil, config.Config{})
 	if err != nil {
@@ -89,7 +105,7 @@ func startProgram(path string, cfg config.Config, log *slog.Logger) (_ *program,
 		return nil, err
 	}
 	p.directory = auth.NewDirectory(p.store, p.compiler(cfg))
-	p.store.Notify(store.Notify{User: p.directory.Publish, Policy: p.publishPolicy})
+	p.store.Notify(store.Notify{User: p.publishUser, Policy: p.publishPolicy})
 	p.checker = auth.NewChecker(p.directory, settings, func() limiter.Now { return limiter.At(time.Now()) })
 	p.check = check.NewHandler(p.checker, checkConfigOf(cfg), log)
 
@@ -97,21 +113,22 @@ func startProgram(path string, cfg config.Config, log *slog.Logger) (_ *program,
 		return nil, err
 	}
 	p.admin = admin.NewHandler(admin.Config{
-		Users:       p.store,
-		PolicyStore: p.store,
-		Policies:    p.policies,
-		Directory:   p.directory,
-		Settings:    p.checker.Settings,
-		Rules:       p.rules,
-		Secrets:     secrets,
-		WrongSecret: 200 * time.Millisecond,
-		TLS:         cfg.Admin.TLS(),
-		Hosts:       cfg.Admin.Hosts,
-		Org:         cfg.Admin.OrgID,
-		Reload:      p.reload,
-		Health:      p.health,
-		Version:     buildVersion(),
-		Log:         log,
+		Users:        p.store,
+		PolicyStore:  p.store,
+		Policies:     p.policies,
+		Directory:    p.directory,
+		Settings:     p.checker.Settings,
+		Rules:        p.rules,
+		AdminSecrets: secrets,
+		WrongSecret:  200 * time.Millisecond,
+		TLS:          cfg.Admin.TLS(),
+		Secrets:      key,
+		Hosts:        cfg.Admin.Hosts,
+		Org:          cfg.Admin.OrgID,
+		Reload:       p.reload,
+		Health:       p.health,
+		Version:      buildVersion(),
+		Log:          log,
 	})
 	if err := p.listen("check", cfg.Check.Listen, cfg.Check.SocketMode, nil, check.NewServer(p.check, check.ServerConfig{
 		ReadTimeout:    cfg.Check.ReadTimeout,
@@ -162,6 +179,12 @@ func (p *program) loadPolicies() error {
 	p.policies = auth.NewPolicies(stored)
 	p.policies.SetFile(p.config.PolicyList())
 	return nil
+}
+
+// publishUser puts a user in force as the store has it now.
+func (p *program) publishUser(org, user string) {
+	p.secrets.forget(auth.Name{Org: org, User: user})
+	p.directory.Publish(org, user)
 }
 
 // publishPolicy puts a policy in force as the store has it now. One that cannot be
@@ -296,6 +319,11 @@ func (p *program) stop() error {
 	if p.upgrades != nil {
 		p.upgrades.stop()
 	}
+	if p.spent != nil {
+		if err := saveSpent(p.spentPath, p.spent); err != nil {
+			problems = append(problems, fmt.Errorf("memory of used signatures: %w", err))
+		}
+	}
 	if p.store != nil {
 		if p.directory != nil {
 			problems = append(problems, p.store.Settle(p.directory.Settle()))
@@ -314,5 +342,5 @@ func (s *server) stop(deadline context.Context) error {
 func (p *program) health() admin.Health {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return admin.Health{Store: p.store.Ready(), Damaged: p.store.Damaged(), Loaded: p.loadedAt, Reload: p.rejected}
+	return admin.Health{Store: p.store.Ready(), Damaged: p.store.Damaged(), Sealed: p.secrets.unreadable(), Loaded: p.loadedAt, Reload: p.rejected}
 }

@@ -90,6 +90,7 @@ func grants(apis ...string) string {
 
 const storyConfig = listeners + `
 check.meta_headers = { developer_id = "X-Developer-Id" }
+check.hmac_clock_skew = "1h"
 
 [[apis]]
 id = "public"
@@ -101,11 +102,20 @@ listen_path = "/orders"
 realm = "Orders"
 
 [[apis]]
+id = "signed"
+listen_path = "/signed"
+hmac = true
+
+[[apis]]
 id = "versioned"
 listen_path = "/versioned"
 versions = ["v1", "v2"]
 default_version = "v1"
 `
+
+// storyDate is one and the same for all signed requests, so that two which are alike have
+// one signature.
+var storyDate = dated("Date", 0)
 
 // story is what happens to one user. The name of the user is that of the story, with
 // dashes; the password is "pw".
@@ -120,6 +130,7 @@ type step struct {
 	first func(s *sidekey, user string) // happens before the request; nil = nothing
 
 	as     string   // the password that is sent along; "" = no credentials
+	signs  string   // the secret that the request is signed with; "" = with none
 	target string   // "" = /orders/1
 	method string   // "" = GET
 	header []string // further headers
@@ -301,6 +312,17 @@ var stories = []story{
 		},
 	},
 	{
+		name: "signed", user: []string{grants("signed", "orders"), `"hmac_enabled": true, "hmac_string": "secret-of-the-story"`},
+		steps: []step{
+			{signs: "secret-of-the-story", target: "/signed/1?x=2", status: 200},
+			{signs: "secret-of-the-story", target: "/signed/1?x=2", status: 401, refusal: "User not authorised"}, // a replay
+			{signs: "another-secret", target: "/signed/2", status: 401, refusal: "User not authorised"},
+			{signs: "secret-of-the-story", target: "/signed/3", method: "POST", body: "x=1", status: 200},
+			{signs: "secret-of-the-story", target: "/orders/1", status: 400, nginx: 401, refusal: "Attempted access with malformed header, header not in basic auth format"},
+			{as: "pw", target: "/signed/4", status: 401, refusal: "User not authorised"},
+		},
+	},
+	{
 		name: "body of a megabyte", user: []string{grants("orders")},
 		steps: []step{{as: "pw", method: "POST", body: strings.Repeat("0123456789abcdef", 1<<16), status: 200}},
 	},
@@ -365,6 +387,13 @@ func (w step) tell(t *testing.T, p proxy, addr, user string, application *upstre
 	m := message{method: cmp.Or(w.method, "GET"), target: cmp.Or(w.target, "/orders/1"), header: w.header, body: w.body}
 	if w.as != "" {
 		m.header = append([]string{basic(user, w.as)}, m.header...)
+	}
+	if w.signs != "" {
+		m.header = append(m.header, "Host: localhost", storyDate, "Digest: SHA-256=x")
+		m.header = append(m.header, signing{
+			keyID: "default" + user, secret: w.signs, algorithm: "hmac-sha256", names: "(request-target) host date digest",
+			target: strings.ToLower(m.method) + " " + m.target, host: "localhost", header: m.header,
+		}.authorization())
 	}
 	if p.name == "nginx" && w.nginx != 0 {
 		w.status = w.nginx

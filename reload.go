@@ -27,6 +27,8 @@ func (p *program) makeSettings(c config.Config, before *auth.Settings, configBef
 		QuotaWait:        c.Limits.QuotaWait,
 		AllowEmptyRights: c.Rights.AllowEmptyRights,
 		Upgrade:          p.upgrades.start,
+		SignatureSkew:    c.Check.HMACClockSkew,
+		Signatures:       p.spent,
 	}
 	var previous *auth.APIs
 	if before != nil {
@@ -64,6 +66,7 @@ func (p *program) compiler(c config.Config) *auth.Compiler {
 		Policies:    p.policies,
 		MergeTags:   c.Rights.PolicyTags == "merge",
 		MetaHeaders: c.Check.MetaHeaders,
+		OpenSecret:  p.secrets.open,
 	}
 }
 
@@ -153,6 +156,7 @@ func needRestart(before, after config.Config) (keys []string) {
 		{"check.idle_timeout", before.Check.IdleTimeout != after.Check.IdleTimeout},
 		{"check.max_connections", before.Check.MaxConnections != after.Check.MaxConnections},
 		{"check.max_header_bytes", before.Check.MaxHeaderBytes != after.Check.MaxHeaderBytes},
+		{"check.hmac_remembered", before.Check.HMACRemembered != after.Check.HMACRemembered},
 		{"lifecycle", before.Lifecycle != after.Lifecycle},
 		{"admin", !reflect.DeepEqual(before.Admin, after.Admin)},
 	} {

@@ -49,6 +49,7 @@ var updateStories = flag.Bool("update", false, "write what testdata/script and t
 //	times N COMMAND ARG...      repeat admin or ask, and count the statuses
 //	begin ask ...               ask for a login, and return while it is under way
 //	answered                    print the answer to what was begun
+//	again                       send what was asked last once more, as it was
 //	newer FILE                  make a database one that a later version has written
 //
 // An answer is printed as status, sorted headers and body. What differs from run to
@@ -80,6 +81,7 @@ func TestStories(t *testing.T) {
 			"times":    scriptCommand((*script).times),
 			"begin":    scriptCommand((*script).begin),
 			"answered": scriptCommand((*script).answered),
+			"again":    scriptCommand(func(s *script, _ []string) error { return s.print(s.exchange(s.check, s.asked)) }),
 			"newer":    scriptCommand((*script).newer),
 		},
 	})
@@ -95,6 +97,9 @@ type script struct {
 	ended   chan error
 
 	begun chan scriptAnswer
+	asked string // the last request to the check listener
+
+	generated string // the last hmac_string that an answer has shown
 
 	out, err io.Writer // of the command under way
 }
@@ -375,6 +380,7 @@ func (s *script) askCheck(args []string) (scriptAnswer, error) {
 	if err != nil {
 		return scriptAnswer{}, err
 	}
+	s.asked = request
 	return s.exchange(s.check, request)
 }
 
@@ -383,6 +389,10 @@ func (s *script) checkRequest(args []string) (string, error) {
 	flags := flag.NewFlagSet("ask", flag.ContinueOnError)
 	user := flags.String("u", "", "USER:PASSWORD")
 	encoded := flags.String("basic", "", "USER:PASSWORD in base64")
+	key := flags.String("sign", "", "KEYID:SECRET; GENERATED is the last hmac_string that was shown")
+	algorithm := flags.String("algorithm", "hmac-sha256", "of the signature")
+	signs := flags.String("signs", "(request-target) host date", "names of what is signed")
+	later := flags.Duration("later", 0, "how far the date is from now")
 	method := flags.String("m", "GET", "the client's method")
 	host := flags.String("h", "example.com", "the client's Host")
 	from := flags.String("from", "192.0.2.1", "the client's address")
@@ -401,6 +411,16 @@ func (s *script) checkRequest(args []string) (string, error) {
 		header = append(header, "Authorization: Basic "+base64.StdEncoding.EncodeToString([]byte(*user)))
 	case *encoded != "":
 		header = append(header, "Authorization: Basic "+*encoded)
+	case *key != "":
+		id, secret, _ := strings.Cut(*key, ":")
+		if secret == "GENERATED" {
+			secret = s.generated
+		}
+		header = append(header, dated("Date", *later), dated("X-Aux-Date", *later))
+		header = append(header, signing{
+			keyID: id, secret: secret, algorithm: *algorithm, names: *signs,
+			target: strings.ToLower(*method) + " " + uri, host: *host, header: header,
+		}.authorization())
 	}
 	header = append(header, "X-Forwarded-For: "+*from, "Connection: close")
 	line := "GET /auth/" + dialect
@@ -458,6 +478,9 @@ func (s *script) read(c net.Conn, request string) (scriptAnswer, error) {
 	if _, err := fmt.Sscanf(lines[0], "HTTP/1.1 %d ", &status); err != nil {
 		return scriptAnswer{}, fmt.Errorf("status line %q", lines[0])
 	}
+	if found := generatedSecret.FindStringSubmatch(body); found != nil {
+		s.generated = found[1]
+	}
 	text := s.words(body)
 	if err := compareWithTyk(request, raw); err != nil {
 		return scriptAnswer{}, err
@@ -499,6 +522,9 @@ func compareWithTyk(request string, raw []byte) error {
 	return tyktest.Check(words[0], words[1], response.StatusCode, response.Header, body)
 }
 
+// generatedSecret is an hmac_string that sidekey has made.
+var generatedSecret = regexp.MustCompile(`"hmac_string": ?"([A-Z2-7]{26})"`)
+
 // scriptWords replaces what differs from run to run.
 var scriptWords = []struct {
 	pattern *regexp.Regexp
@@ -511,6 +537,7 @@ var scriptWords = []struct {
 	{regexp.MustCompile(`"(date_created|config_loaded|time)":"2[0-9]{3}-[^"]+"`), `"$1":"DATE"`},
 	{regexp.MustCompile(`"last_updated":"[0-9]+"`), `"last_updated":"DATE"`},
 	{regexp.MustCompile(`"quota_renews":[1-9][0-9]*`), `"quota_renews":"RENEWS"`},
+	{generatedSecret, `"hmac_string":"GENERATED"`},
 	{regexp.MustCompile(`\(pid [0-9]+, says`), "(pid PID, says"},
 }
 

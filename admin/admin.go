@@ -36,21 +36,22 @@ type Users interface {
 
 // Config is what the admin listener does not find out itself.
 type Config struct {
-	Users       Users
-	PolicyStore PolicyStore
-	Policies    *auth.Policies // in force
-	Directory   *auth.Directory
-	Settings    func() *auth.Settings // the configuration in force
-	Rules       func() auth.Rules     // what sessions are checked against
-	Secrets     []string              // one or two; see [LoadSecrets]
-	WrongSecret time.Duration         // how long the answer to a wrong secret takes
-	TLS         bool                  // clients come by https
-	Hosts       []string              // allowed in Host besides the loopback names, lower case
-	Org         string                // of a request that names none
-	Reload      func() error
-	Health      func() Health
-	Version     string
-	Log         *slog.Logger
+	Users        Users
+	PolicyStore  PolicyStore
+	Policies     *auth.Policies // in force
+	Directory    *auth.Directory
+	Settings     func() *auth.Settings // the configuration in force
+	Rules        func() auth.Rules     // what sessions are checked against
+	Secrets      Secrets
+	AdminSecrets []string      // one or two; see [LoadSecrets]
+	WrongSecret  time.Duration // how long the answer to a wrong secret takes
+	TLS          bool          // clients come by https
+	Hosts        []string      // allowed in Host besides the loopback names, lower case
+	Org          string        // of a request that names none
+	Reload       func() error
+	Health       func() Health
+	Version      string
+	Log          *slog.Logger
 }
 
 // Handler answers the requests of the admin listener.
@@ -65,7 +66,7 @@ func NewHandler(c Config) *Handler {
 	if c.TLS {
 		h.guard.scheme = "https"
 	}
-	h.SetSecrets(c.Secrets)
+	h.SetSecrets(c.AdminSecrets)
 	return h
 }
 

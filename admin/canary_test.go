@@ -54,6 +54,12 @@ func TestCanary(t *testing.T) {
 		`{"data":{"basic_auth_data":{"password":"\ud800%s"}}}`,
 		`"\ud800%s"`,
 		`{"hmac_string":"\ud800%s"}`,
+		`{"hmac_string":"%s"}`,
+		`{"hmac_enabled":true,"hmac_string":"%s"}`,
+		`{"hmac_enabled":true,"hmac_string":"%s","rate":"wrong"}`,
+		`{"hmac_enabled":true,"hmac_string":"%s","hmac_string":"%[1]s"}`,
+		`{"hmac_enabled":true,"hmac_string":"%[1]s` + strings.Repeat("x", 1024) + `"}`,
+		`{"hmac_enabled":true,"hmac_string":["%s"]}`,
 		`{"jwt_data":{"secret":"\ud800%s"}}`,
 		`{"basic_auth_data":{"password":"%[1]s%[1]s%[1]s%[1]s%[1]s%[1]s"}}`,
 		`{"basic_auth_data":{"password":"%s"` + "\n",
@@ -99,6 +105,11 @@ func TestCanary(t *testing.T) {
 	if !strings.Contains(l.users.state(), "HASH-") {
 		t.Error("no password was ever stored")
 	}
+	for _, c := range canaries {
+		if strings.Contains(l.users.state(), c) {
+			t.Errorf("stored as it came: %s", c)
+		}
+	}
 	// fasthttp's own complaints are logged, too.
 	for _, raw := range []string{
 		"GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization : %s\r\n\r\n",
@@ -125,6 +136,7 @@ func TestCanary(t *testing.T) {
 	}
 	lookFor("the secret", secret)
 	lookFor("a hash", "HASH-")
+	lookFor("a sealed secret", "v1.")
 	for _, c := range canaries {
 		lookFor("a password", c)
 		lookFor("a password in base64", base64.StdEncoding.EncodeToString([]byte(c)))

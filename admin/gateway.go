@@ -17,6 +17,9 @@ type modified struct {
 	Status  string `json:"status"`
 	Action  string `json:"action"`
 	KeyHash string `json:"key_hash,omitempty"`
+
+	// HMACString is the secret that the write has generated. Tyk lets it be read later.
+	HMACString string `json:"hmac_string,omitempty"`
 }
 
 func (c *call) gatewayCreate() error {
@@ -24,7 +27,7 @@ func (c *call) gatewayCreate() error {
 	if err != nil {
 		return err
 	}
-	answer := modified{Status: "ok", Action: "added", KeyHash: u.Name().KeyHash()}
+	answer := modified{Status: "ok", Action: "added", KeyHash: u.Name().KeyHash(), HMACString: u.Session.HMACString}
 	if !withPassword {
 		// Tyk tells the token of a key that is no login.
 		answer.Key = u.Name().Token()
@@ -44,7 +47,7 @@ func (c *call) gatewayGenerate() error {
 	if err != nil {
 		return err
 	}
-	c.send(fasthttp.StatusOK, modified{Key: u.Name().Token(), Status: "ok", Action: "added", KeyHash: u.Name().KeyHash()})
+	c.send(fasthttp.StatusOK, modified{Key: u.Name().Token(), Status: "ok", Action: "added", KeyHash: u.Name().KeyHash(), HMACString: u.Session.HMACString})
 	return nil
 }
 
@@ -93,7 +96,7 @@ func (c *call) gatewayReplace() error {
 	if err != nil {
 		return err
 	}
-	c.send(fasthttp.StatusOK, modified{Key: c.keyOf(u.Name()), Status: "ok", Action: "modified"})
+	c.send(fasthttp.StatusOK, modified{Key: c.keyOf(u.Name()), Status: "ok", Action: "modified", HMACString: u.Session.HMACString})
 	return nil
 }
 

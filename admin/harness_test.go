@@ -25,6 +25,7 @@ import (
 	"sidekey/admin/tyktest"
 	"sidekey/auth"
 	"sidekey/limiter"
+	"sidekey/vault"
 )
 
 func TestMain(m *testing.M) {
@@ -76,7 +77,11 @@ func start(t *testing.T, change ...func(*Config)) *listener {
 	}
 	policies := auth.NewPolicies(nil)
 	l.users.policies = policies
-	directory := auth.NewDirectory(l.users, &auth.Compiler{Ledger: l.users, Policies: policies})
+	key := vault.New([vault.KeySize]byte{7})
+	directory := auth.NewDirectory(l.users, &auth.Compiler{
+		Ledger: l.users, Policies: policies,
+		OpenSecret: func(n auth.Name, sealed string) (string, error) { return key.Open(n.Org, n.User, sealed) },
+	})
 	l.users.publish = directory.Publish
 	settings := &auth.Settings{APIs: apis, Passwords: passwords, AllowEmptyRights: true}
 	config := Config{
@@ -91,13 +96,14 @@ func start(t *testing.T, change ...func(*Config)) *listener {
 				MetaHeaders: map[string]string{"developer": "X-Developer"},
 			}
 		},
-		Secrets: []string{secret},
-		Hosts:   []string{"admin.example.com"},
-		Org:     "default",
-		Reload:  func() error { return nil },
-		Health:  func() Health { return Health{Loaded: time.Unix(1, 0)} },
-		Version: "v0",
-		Log:     slog.New(slog.NewTextHandler(&l.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		AdminSecrets: []string{secret},
+		Secrets:      key,
+		Hosts:        []string{"admin.example.com"},
+		Org:          "default",
+		Reload:       func() error { return nil },
+		Health:       func() Health { return Health{Loaded: time.Unix(1, 0)} },
+		Version:      "v0",
+		Log:          slog.New(slog.NewTextHandler(&l.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, f := range change {
 		f(&config)

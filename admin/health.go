@@ -10,6 +10,7 @@ import (
 type Health struct {
 	Store   error     // nil: it can be read and written
 	Damaged []string  // users whose records do not match their checksums, as ORG/USER
+	Sealed  []string  // users whose hmac_string cannot be opened with the key in force, as ORG/USER
 	Loaded  time.Time // when the configuration in force was loaded
 	Reload  error     // why the file as it stands now is not in force; nil: it is
 }
@@ -26,6 +27,7 @@ type readiness struct {
 	Status  string   `json:"status"`
 	Store   string   `json:"store"`
 	Damaged []string `json:"damaged,omitempty"`
+	Sealed  []string `json:"sealed,omitempty"`
 	Config  string   `json:"config"`
 	Loaded  string   `json:"config_loaded"`
 	Active  int      `json:"active_users"`
@@ -37,6 +39,7 @@ func (c *call) readyz() error {
 		Status:  "ready",
 		Store:   "ok",
 		Damaged: h.Damaged,
+		Sealed:  h.Sealed,
 		Config:  "ok",
 		Loaded:  h.Loaded.UTC().Format(time.RFC3339),
 		Active:  c.Directory.Active(),

@@ -299,6 +299,7 @@ func (c *call) setPolicies() error {
 	}
 	rules, now := c.Rules(), time.Now()
 	var warnings []string
+	var generated string
 	_, err = c.Users.Update(name.Org, name.User, func(old *auth.Record) (*auth.Record, error) {
 		switch {
 		case old == nil:
@@ -313,11 +314,12 @@ func (c *call) setPolicies() error {
 			r.Session.ApplyPolicyID = policies[0]
 		}
 		checked := r.Session
-		checked.BasicAuth = auth.BasicAuth{} // a hash is no password
+		checked.BasicAuth, checked.HMACString = auth.BasicAuth{}, "" // a hash is no password, nor what is sealed a secret
 		var err error
 		if warnings, err = checked.Validate(rules, now.Unix()); err != nil {
 			return nil, err
 		}
+		generated = c.sealSecret(&r, "")
 		r.Session.LastUpdated = strconv.FormatInt(now.Unix(), 10)
 		if c.query("suppress_reset") != "1" {
 			r.Generation = 0
@@ -327,5 +329,9 @@ func (c *call) setPolicies() error {
 	if errors.Is(err, auth.ErrOutcomeUnknown) || err == nil {
 		c.warn(warnings)
 	}
-	return c.modified(c.keyOf(name), "updated", err)
+	if err != nil {
+		return err
+	}
+	c.send(fasthttp.StatusOK, modified{Key: c.keyOf(name), Status: "ok", Action: "updated", HMACString: generated})
+	return nil
 }

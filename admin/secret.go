@@ -2,14 +2,11 @@ package admin
 
 import (
 	"crypto/rand"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
+
+	"sidekey/secretfile"
 )
 
 // minSecret is the shortest secret that is accepted.
@@ -23,25 +20,11 @@ const mostSecrets = 2
 // secret is generated (created is then true). The file must be readable by its owner
 // alone.
 func LoadSecrets(path string) (secrets []string, created bool, err error) {
-	info, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		secret, err := generateSecret(path)
-		return []string{secret}, true, err
-	}
+	text, created, err := secretfile.Load(path, rand.Text)
 	if err != nil {
 		return nil, false, err
 	}
-	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != os.Geteuid() && stat.Uid != 0 {
-		return nil, false, fmt.Errorf("%s: belongs to user %d, who could change it: this process runs as %d", path, stat.Uid, os.Geteuid())
-	}
-	if mode := info.Mode(); !mode.IsRegular() || mode.Perm()&0o077 != 0 {
-		return nil, false, fmt.Errorf("%s: mode %#o lets others read the secret: chmod 600 it", path, mode.Perm())
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, false, err
-	}
-	secrets = strings.Split(strings.ReplaceAll(strings.TrimRight(string(text), "\r\n"), "\r\n", "\n"), "\n")
+	secrets = strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n")
 	if len(secrets) > mostSecrets {
 		return nil, false, fmt.Errorf("%s: at most %d secrets are wanted, one a line, not %d", path, mostSecrets, len(secrets))
 	}
@@ -53,7 +36,7 @@ func LoadSecrets(path string) (secrets []string, created bool, err error) {
 			return nil, false, fmt.Errorf("%s: this secret stands in published examples; delete the file to have one generated", path)
 		}
 	}
-	return secrets, false, nil
+	return secrets, created, nil
 }
 
 // notInHeader reports what a client could not send as a secret.
@@ -61,16 +44,3 @@ func notInHeader(r rune) bool { return r < ' ' || r >= 0x7f }
 
 // published are secrets of the examples that Tyk's users copy.
 var published = []string{"352d20ee67be67f6340b4c0605b044b7", "12345678901234567890"}
-
-func generateSecret(path string) (string, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return "", err
-	}
-	secret := rand.Text()
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return "", err
-	}
-	_, err = f.WriteString(secret + "\n")
-	return secret, errors.Join(err, f.Sync(), f.Close())
-}

@@ -36,7 +36,8 @@ func (u found) state() string {
 type write struct {
 	name    auth.Name
 	session auth.Session
-	keep    bool // ?suppress_reset=1: quota and rate go on
+	secret  string // hmac_string as it came; session has it sealed or not at all
+	keep    bool   // ?suppress_reset=1: quota and rate go on
 }
 
 // readSession reads and checks the session in the request's body for a user.
@@ -62,6 +63,7 @@ func (c *call) readSession(user string) (*write, error) {
 		return w, err
 	}
 	c.warn(warnings)
+	w.secret, session.HMACString = session.HMACString, ""
 	w.session = session
 	return w, nil
 }
@@ -96,7 +98,7 @@ func (c *call) hashPassword(s *auth.Session) (err error) {
 
 // create writes a user whether there was one or not.
 func (c *call) create(w *write) (found, error) {
-	if w.session.BasicAuth.Password == "" {
+	if e := c.Directory.Effective(&w.session); w.session.BasicAuth.Password == "" && !e.HMAC {
 		c.warn([]string{"basic_auth_data.password: none given, so nobody can log in as this user"})
 	}
 	if err := c.hashPassword(&w.session); err != nil {
@@ -146,6 +148,7 @@ func (c *call) replace(w *write, missing error) (found, error) {
 			return auth.ErrDamaged
 		}
 		w.session.DateCreated = old.Session.DateCreated
+		w.session.HMACString = old.Session.HMACString
 		if !given {
 			w.session.BasicAuth = old.Session.BasicAuth
 		}
@@ -157,6 +160,7 @@ func (c *call) replace(w *write, missing error) (found, error) {
 // which it and this function share.
 func (c *call) store(w *write, prepare func(old *auth.Record) error) (found, error) {
 	now := time.Now()
+	var generated string
 	w.session.DateCreated = now.UTC().Format(time.RFC3339Nano)
 	stored, err := c.Users.Update(w.name.Org, w.name.User, func(old *auth.Record) (*auth.Record, error) {
 		if err := prepare(old); err != nil {
@@ -168,6 +172,7 @@ func (c *call) store(w *write, prepare func(old *auth.Record) error) (found, err
 			}
 		}
 		r := auth.Record{Org: w.name.Org, User: w.name.User, Session: w.session}
+		generated = c.sealSecret(&r, w.secret)
 		r.Session.LastUpdated = strconv.FormatInt(now.Unix(), 10)
 		if w.keep && old != nil && !old.Damaged {
 			r.Generation = old.Generation
@@ -183,7 +188,9 @@ func (c *call) store(w *write, prepare func(old *auth.Record) error) (found, err
 			return found{}, err
 		}
 	}
-	return c.show(stored, kept), nil
+	u := c.show(stored, kept)
+	u.Session.HMACString = generated
+	return u, nil
 }
 
 // preview returns the session in the body as it would be shown, and keeps nothing.
@@ -242,11 +249,11 @@ func (c *call) reset(name auth.Name, missing error) error {
 }
 
 // show makes a record what people see: with its policies applied and the live state of
-// its quota, without the password.
+// its quota, without the password and the secret.
 func (c *call) show(r auth.Record, kept []auth.KeptQuota) found {
 	s := &r.Session
 	quotas := c.Directory.Quotas(r, kept, c.now())
-	s.BasicAuth.Password = ""
+	s.BasicAuth.Password, s.HMACString = "", ""
 	e := c.Directory.Effective(s)
 	e.Show(s, quotas)
 	if e.Why != "" {

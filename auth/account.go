@@ -16,7 +16,8 @@ import (
 type Account struct {
 	org, user  string
 	generation uint64
-	hash       string // of the password; "" = none can be right
+	hash       string  // of the password; "" = none can be right
+	signer     *signer // of signed requests; nil = none can be right
 	inactive   bool
 	expires    int64 // Unix seconds; 0 = never
 
@@ -69,6 +70,9 @@ type Compiler struct {
 	Policies    *Policies
 	MergeTags   bool              // policies' tags are added to the session's, not put in their place
 	MetaHeaders map[string]string // meta_data name to header name
+
+	// OpenSecret returns the secret that a record keeps sealed in hmac_string.
+	OpenSecret func(n Name, sealed string) (secret string, err error)
 }
 
 // Compile builds the account of a record. kept is what the ledger last kept of the
@@ -90,6 +94,10 @@ func (c *Compiler) Compile(r Record, kept []KeptQuota, previous *Account) *Accou
 		uses:       uses,
 		identity:   c.identity(r, &e),
 	}
+	if e.HMAC {
+		a.hash = "" // who has to sign cannot log in by password
+		a.signer = c.signer(r)
+	}
 	if _, err := rand.Read(a.remembered.key[:]); err != nil {
 		panic("BUG: the system's random source failed: " + err.Error())
 	}
@@ -102,6 +110,19 @@ func (c *Compiler) Compile(r Record, kept []KeptQuota, previous *Account) *Accou
 		c.letGo(a, previous)
 	}
 	return a
+}
+
+// signer returns what checks the signatures of a user, or nil where the record has no
+// secret or none that can be read: then nobody can sign for the user.
+func (c *Compiler) signer(r Record) *signer {
+	if r.Session.HMACString == "" {
+		return nil
+	}
+	secret, err := c.OpenSecret(r.Name(), r.Session.HMACString)
+	if err != nil {
+		return nil
+	}
+	return newSigner(r.Name(), []byte(secret))
 }
 
 func (c *Compiler) grant(a *Account, e *Effective, kept []KeptQuota, previous *Account) {

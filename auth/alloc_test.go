@@ -3,6 +3,7 @@
 package auth
 
 import (
+	"strconv"
 	"testing"
 	"time"
 )
@@ -31,7 +32,7 @@ func TestAllocCheck(t *testing.T) {
 		var requests []*Request
 		for _, user := range users {
 			r := request(user, "pw")
-			r.URI, r.Headers = []byte("/orders/1?x=2"), lentHeader{"x-api-version", []byte("v1")}
+			r.URI, r.Headers = []byte("/orders/1?x=2"), lentHeader{"x-api-version", []byte("v1"), nil}
 			if change != nil {
 				change(r)
 			}
@@ -59,7 +60,7 @@ func TestAllocCheck(t *testing.T) {
 	f("over the quota", QuotaExceeded, nil, "poor")
 	f("no credentials", NoCredentials, func(r *Request) { r.AuthorizationCount = 0 }, "ann")
 	f("malformed credentials", MalformedCredentials, func(r *Request) { r.Authorization = []byte("Basic x") }, "ann")
-	f("unknown version", UnknownVersion, func(r *Request) { r.Headers = lentHeader{"x-api-version", []byte("v9")} }, "ann")
+	f("unknown version", UnknownVersion, func(r *Request) { r.Headers = lentHeader{"x-api-version", []byte("v9"), nil} }, "ann")
 	// Package regexp keeps its argument as far as the compiler can see, so the path that is
 	// matched is allocated: once, and only where URLs are matched.
 	most = 1
@@ -67,15 +68,27 @@ func TestAllocCheck(t *testing.T) {
 	f("another URL", URLNotGranted, func(r *Request) { r.URI = []byte("/orders/2") }, "urls")
 }
 
-// lentHeader is one header that is there already, as in a request that was parsed.
-type lentHeader struct {
-	name  string
-	value []byte
-}
-
-func (h lentHeader) Header(name string) ([]byte, int) {
-	if name != h.name {
-		return nil, 0
+// A warm check of a signature allocates the text of its date, and now and then room to
+// remember it.
+func TestAllocSigned(t *testing.T) {
+	w := signingWorld(t)
+	w.set(func(s *Settings) { s.Signatures = NewSpentSignatures(1_000_000) })
+	const rounds = 5000
+	requests := make([]*Request, rounds+2)
+	for i := range requests {
+		s := w.by("ann", "secret-of-ann")
+		s.target = "/orders/" + strconv.Itoa(i)
+		requests[i] = s.request()
+		requests[i].Headers = lentHeader{"date", []byte(s.header["date"][0]), [][]byte{[]byte(s.header["date"][0])}}
 	}
-	return h.value, 1
+	i := 0
+	allocs := testing.AllocsPerRun(rounds, func() {
+		if v := w.check(requests[i]); v.Reason != Pass {
+			t.Fatal(v.Reason)
+		}
+		i++
+	})
+	if allocs > 1 {
+		t.Errorf("%v allocations", allocs)
+	}
 }

@@ -29,6 +29,7 @@ type API struct {
 	DisableRateLimit bool
 	DisableQuota     bool
 	Shadow           bool // limits are counted and reported, never enforced
+	HMAC             bool // signed requests are accepted beside passwords
 
 	limit     *limiter.Window // from Rate and Per
 	challenge []byte          // the WWW-Authenticate of its 401 answers
@@ -120,6 +121,11 @@ func (a *APIs) ByID(id string) *API {
 		return nil
 	}
 	return a.byID[id]
+}
+
+// anySigned reports whether an API of an org accepts signed requests.
+func (a *APIs) anySigned(org string) bool {
+	return slices.ContainsFunc(a.all, func(api *API) bool { return api.HMAC && api.Org == org })
 }
 
 // names lists the ids of an org's APIs, for error messages.

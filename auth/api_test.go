@@ -354,6 +354,13 @@ func (h fakeHeaders) Header(name string) (value []byte, count int) {
 	return []byte(values[0]), len(values)
 }
 
+func (h fakeHeaders) Values(name []byte) (values [][]byte) {
+	for _, value := range h[string(name)] {
+		values = append(values, []byte(value))
+	}
+	return values
+}
+
 func TestGranted(t *testing.T) {
 	f := func(versions []string, version string, want bool) {
 		t.Helper()

@@ -112,6 +112,26 @@ func BenchmarkRemembered(b *testing.B) {
 	}
 }
 
+func BenchmarkSigned(b *testing.B) {
+	w := signingWorld(b)
+	w.set(func(s *Settings) { s.Signatures = NewSpentSignatures(100_000_000) })
+	s := w.by("ann", "secret-of-ann")
+	r := s.request()
+	w.wantSigned("once, to load the user", r, Pass)
+	r.Headers = lentHeader{"date", []byte(s.header["date"][0]), [][]byte{[]byte(s.header["date"][0])}}
+	given, malformed := ParseSignature(r.Authorization, new(SignatureBuffer))
+	account := w.directory.Live("default", "ann")
+	if malformed != "" || account == nil {
+		b.Fatal(malformed, account)
+	}
+	for b.Loop() {
+		var buf SignatureBuffer
+		if _, malformed := ParseSignature(r.Authorization, &buf); malformed != "" || !account.signer.matches(0, r, &given) {
+			b.Fatal("not signed")
+		}
+	}
+}
+
 func BenchmarkRights(b *testing.B) {
 	w, requests := benchWorld(b)
 	_, accounts := benchAccounts(b, w, requests)

@@ -30,6 +30,8 @@ type Headers interface {
 	// Header returns the first header with that name, borrowed like [Request], and
 	// how many there are.
 	Header(name string) (value []byte, count int)
+	// Values returns all headers with that name, until it is called again.
+	Values(name []byte) [][]byte
 }
 
 // Verdict is the answer. A refusal is a verdict, not an error.
@@ -59,6 +61,9 @@ type Settings struct {
 	QuotaWait   time.Duration // longest that a request waits for a reservation
 
 	AllowEmptyRights bool // a session without access_rights may use every API of its org
+
+	SignatureSkew time.Duration    // how far a signed date may be from now, in whole seconds
+	Signatures    *SpentSignatures // one and the same in all settings of a program
 
 	// Upgrade is told of a password that was right and whose hash is not of the
 	// configured kind and cost; nil: nobody is. It must not block, and may keep the
@@ -101,22 +106,39 @@ func (c *Checker) Check(now limiter.Now, r *Request) Verdict {
 	if !known {
 		return refuse(UnknownVersion, api)
 	}
+	signed := api.HMAC && r.AuthorizationCount == 1 && isSignature(r.Authorization)
 	var buf CredentialBuffer
-	credentials, refusal, message := credentials(r, &buf)
-	if refusal != Pass {
-		v := refuse(refusal, api)
-		if message != "" {
-			v.Message = string(message)
+	var given Credentials
+	if !signed {
+		var message Malformed
+		if given, refusal, message = credentials(r, &buf); refusal != Pass {
+			v := refuse(refusal, api)
+			if message != "" {
+				v.Message = string(message)
+			}
+			return v
 		}
-		return v
 	}
 	var last *Account
-	edited := false
+	edited, spent := false, false
 	for range accountTries {
-		account, refusal, retry := c.authenticate(&now, s, api.Org, r.Client, credentials)
+		var account *Account
+		var message string
+		var retry time.Duration
+		if signed {
+			account, refusal, message = c.authenticateSigned(now, s, api, r, &spent)
+			if refusal == Busy || refusal == Unavailable {
+				retry = time.Second
+			}
+		} else {
+			account, refusal, retry = c.authenticate(&now, s, api.Org, r.Client, given)
+		}
 		if refusal != Pass {
 			v := refuse(refusal, api)
 			v.Retry = retry
+			if message != "" {
+				v.Message = message
+			}
 			return v
 		}
 		v := c.admit(&now, s, api, version, account, r)

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"bytes"
+	"crypto/subtle"
 	"errors"
 	"time"
 
@@ -37,7 +38,7 @@ func (c *Checker) Retry(now limiter.Now, h *Held) Verdict {
 	}
 	account, err := c.directory.Find(h.account.org, []byte(h.account.user))
 	switch {
-	case errors.Is(err, ErrNoUser), errors.Is(err, ErrDamaged), err == nil && account.hash != h.account.hash:
+	case errors.Is(err, ErrNoUser), errors.Is(err, ErrDamaged), err == nil && !account.sameCredentials(h.account):
 		return refuse(BadCredentials, api)
 	case err != nil:
 		return refuse(Unavailable, api)
@@ -48,4 +49,12 @@ func (c *Checker) Retry(now limiter.Now, h *Held) Verdict {
 		v.Retry = time.Second
 	}
 	return v
+}
+
+// sameCredentials reports whether who was let in as before would be let in as a.
+func (a *Account) sameCredentials(before *Account) bool {
+	if a.signer == nil || before.signer == nil {
+		return a.signer == before.signer && a.hash == before.hash
+	}
+	return subtle.ConstantTimeCompare(a.signer.secret, before.signer.secret) == 1
 }

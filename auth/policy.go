@@ -114,7 +114,6 @@ func (p *Policy) Validate(rules Rules) error {
 		ps.addNumber("key_expires_in", p.KeyExpiresIn, "0 or more seconds are wanted")
 	}
 	checkExpiryAction(&ps, p.PostExpiryAction, p.PostExpiryGracePeriod)
-	checkNotYet(&ps, p.HMACEnabled)
 	checkRights(&ps, p.AccessRights, p.OrgID, rules)
 	ps.sort()
 	return ps.err()

@@ -106,7 +106,7 @@ func (s *Session) Validate(rules Rules, now int64) (warnings []string, err error
 	checkExpiryAction(&ps, s.PostExpiryAction, s.PostExpiryGracePeriod)
 	checkRights(&ps, s.AccessRights, s.OrgID, rules)
 	s.checkPolicies(&ps, rules)
-	checkNotYet(&ps, s.HMACEnabled)
+	warnings = append(warnings, s.checkSecret(&ps, rules)...)
 	ps.sort()
 	return append(warnings, s.notYet()...), ps.err()
 }
@@ -118,6 +118,31 @@ func (s *Session) CheckPolicies(rules Rules) error {
 	s.checkPolicies(&ps, rules)
 	ps.sort()
 	return ps.err()
+}
+
+// shortSecret is the length, in bytes, below which a secret may be found by trying: who
+// has seen one signed request can try without asking anybody.
+const shortSecret = 16
+
+// checkSecret looks at how the user signs requests. The secret never appears in what it
+// says.
+func (s *Session) checkSecret(ps *Problems, rules Rules) (warnings []string) {
+	const field = "hmac_string"
+	if n := len(s.HMACString); n > maxText {
+		*ps = append(*ps, Problem{Field: field, Want: fmt.Sprintf("at most %d bytes are wanted, not %d", maxText, n)})
+	} else if n > 0 && n < shortSecret {
+		warnings = append(warnings, fmt.Sprintf("%s: %d bytes can be guessed; leave it empty to have one generated", field, n))
+	}
+	if !s.HMACEnabled {
+		return warnings
+	}
+	if !rules.APIs.anySigned(s.OrgID) {
+		warnings = append(warnings, "hmac_enabled: no API of the org accepts signed requests (apis.hmac), so the user cannot log in")
+	}
+	if s.BasicAuth.Password != "" {
+		warnings = append(warnings, "basic_auth_data.password: kept, and of no use while hmac_enabled")
+	}
+	return warnings
 }
 
 // checkPolicies refuses a session whose policies could not be applied, or leave it
@@ -221,14 +246,6 @@ func checkExpiryAction(ps *Problems, action string, grace int64) {
 	}
 	if grace < -1 {
 		ps.addNumber("post_expiry_grace_period", grace, "seconds are wanted, or -1 for ever")
-	}
-}
-
-// checkNotYet refuses what would narrow a right and is not enforced: leaving it out
-// silently would open what the writer meant to close.
-func checkNotYet(ps *Problems, hmacEnabled bool) {
-	if hmacEnabled {
-		ps.addNumber("hmac_enabled", true, "not enforced by this version, so it is refused")
 	}
 }
 

@@ -1,7 +1,9 @@
 package auth
 
 import (
+	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -205,12 +207,23 @@ func newWorld(t testing.TB, apis ...API) *world {
 		VerifiedTTL:      5 * time.Minute,
 		QuotaWait:        time.Minute,
 		AllowEmptyRights: true,
+		SignatureSkew:    5 * time.Minute,
+		Signatures:       NewSpentSignatures(1000),
 	}, w.clock.now)
 	return w
 }
 
 func (w *world) compiler(metaHeaders map[string]string) *Compiler {
-	return &Compiler{Ledger: w.memory, Policies: w.policies, MetaHeaders: metaHeaders}
+	return &Compiler{Ledger: w.memory, Policies: w.policies, MetaHeaders: metaHeaders, OpenSecret: openPlain}
+}
+
+// openPlain opens what no key has sealed.
+func openPlain(n Name, sealed string) (string, error) {
+	secret, found := strings.CutPrefix(sealed, "sealed:"+n.Org+"/"+n.User+":")
+	if !found {
+		return "", errors.New("it is sealed for somebody else")
+	}
+	return secret, nil
 }
 
 func (w *world) passwords(concurrent int, patience time.Duration) *Passwords {
@@ -296,3 +309,19 @@ func identity(a *Account, name string) string {
 	}
 	return string(a.Identity()[i].Value)
 }
+
+// lentHeader is one header that is there already, as in a request that was parsed.
+type lentHeader struct {
+	name  string
+	value []byte
+	all   [][]byte
+}
+
+func (h lentHeader) Header(name string) ([]byte, int) {
+	if name != h.name {
+		return nil, 0
+	}
+	return h.value, 1
+}
+
+func (h lentHeader) Values([]byte) [][]byte { return h.all }

@@ -125,6 +125,8 @@ func (c clientHeaders) Header(name string) (value []byte, count int) {
 	return values[0], len(values)
 }
 
+func (c clientHeaders) Values(name []byte) [][]byte { return c.header.PeekAll(string(name)) }
+
 // notices logs what is wrong with a proxy's configuration, each thing at most every
 // ten seconds: the proxy repeats it with every request.
 type notices struct {

@@ -108,8 +108,14 @@ func start(t testing.TB, change ...func(*options)) *listener {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.directory = auth.NewDirectory(l.users, &auth.Compiler{Ledger: l.users, Policies: auth.NewPolicies(nil), MetaHeaders: o.meta})
-	l.settings = &auth.Settings{APIs: apis, Passwords: passwords, VerifiedTTL: time.Hour, QuotaWait: 5 * time.Second, AllowEmptyRights: true}
+	l.directory = auth.NewDirectory(l.users, &auth.Compiler{
+		Ledger: l.users, Policies: auth.NewPolicies(nil), MetaHeaders: o.meta,
+		OpenSecret: func(_ auth.Name, sealed string) (string, error) { return sealed, nil },
+	})
+	l.settings = &auth.Settings{
+		APIs: apis, Passwords: passwords, VerifiedTTL: time.Hour, QuotaWait: 5 * time.Second, AllowEmptyRights: true,
+		SignatureSkew: 5 * time.Minute, Signatures: auth.NewSpentSignatures(1_000_000),
+	}
 	l.checker = auth.NewChecker(l.directory, l.settings, func() limiter.Now { return limiter.At(time.Now()) })
 	l.handler = NewHandler(l.checker, o.config, slog.New(slog.NewTextHandler(&l.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	server := NewServer(l.handler, o.server)

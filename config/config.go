@@ -53,6 +53,9 @@ type CheckConfig struct {
 	IdleTimeout    time.Duration `toml:"idle_timeout"`
 	MaxConnections int           `toml:"max_connections"`
 	MaxHeaderBytes int           `toml:"max_header_bytes"`
+
+	HMACClockSkew  time.Duration `toml:"hmac_clock_skew"`
+	HMACRemembered int           `toml:"hmac_remembered"` // signatures
 }
 
 // AdminConfig is the listener for people and tools.
@@ -169,6 +172,8 @@ func Default() Config {
 			IdleTimeout:        2 * time.Minute,
 			MaxConnections:     100_000,
 			MaxHeaderBytes:     64 << 10,
+			HMACClockSkew:      5 * time.Minute,
+			HMACRemembered:     1_000_000,
 		},
 		Admin: AdminConfig{
 			Listen:     "127.0.0.1:9192",
@@ -241,6 +246,7 @@ func (c Config) APIList() []auth.API {
 			DisableRateLimit: a.DisableRateLimit,
 			DisableQuota:     a.DisableQuota,
 			Shadow:           a.Shadow,
+			HMAC:             a.HMAC,
 		}
 	}
 	return list
@@ -253,6 +259,14 @@ func (c Config) SecretPath() string {
 
 // TLS reports whether the admin listener speaks https.
 func (a AdminConfig) TLS() bool { return a.TLSCert != "" }
+
+// KeyPath returns the file that holds the key which secrets of signed requests are
+// sealed with.
+func (c Config) KeyPath() string { return filepath.Join(c.DataDir, "hmac.key") }
+
+// SpentPath returns the file in which a program that stops hands the signatures that it
+// has accepted to the next one.
+func (c Config) SpentPath() string { return filepath.Join(c.DataDir, "hmac.spent") }
 
 // Maker returns what new passwords are hashed with.
 func (p PasswordConfig) Maker() auth.Hash {

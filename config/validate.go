@@ -88,6 +88,8 @@ func (c CheckConfig) validate(ps *problems) {
 	between(ps, "check.idle_timeout", c.IdleTimeout, shortest, 24*time.Hour)
 	between(ps, "check.max_connections", c.MaxConnections, 1, 1_000_000)
 	between(ps, "check.max_header_bytes", c.MaxHeaderBytes, 4<<10, 1<<20)
+	between(ps, "check.hmac_clock_skew", c.HMACClockSkew, time.Second, time.Hour)
+	between(ps, "check.hmac_remembered", c.HMACRemembered, 1000, 100_000_000)
 }
 
 func (a AdminConfig) validate(ps *problems) {
@@ -134,7 +136,7 @@ func (l LimitConfig) validate(ps *problems) {
 	between(ps, "limits.max_waiting", l.MaxWaiting, 0, 1_000_000)
 }
 
-// validateAPIs leaves the rules to [auth.NewAPIs] and adds what this version lacks.
+// validateAPIs leaves the rules to [auth.NewAPIs].
 func (c Config) validateAPIs(ps *problems) {
 	// What every API takes over is checked once, with the API that has nothing else,
 	// and shown under the key where it stands.
@@ -150,11 +152,6 @@ func (c Config) validateAPIs(ps *problems) {
 	}
 	if len(c.APIs) > 0 {
 		*ps = append(*ps, apiProblems(c.APIList())...)
-	}
-	for i, api := range c.APIs {
-		if api.HMAC {
-			ps.add(elementOf("apis", i)+".hmac", true, "false is wanted: signed requests are not supported by this version")
-		}
 	}
 }
 

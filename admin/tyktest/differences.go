@@ -101,6 +101,7 @@ var gatewayDifferences = differences{
 	},
 	statuses: refusals,
 	members: map[string]map[string]*openapi3.Schema{
+		"ApiModifyKeySuccess": {"hmac_string": text}, // ours: a secret that was generated is shown by that answer alone
 		"SessionState": {
 			"mtls_static_certificate_bindings": asItCame, // the Dashboard's session has it
 

@@ -1,0 +1,200 @@
+package auth
+
+import (
+	"bytes"
+	"encoding/base64"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const goodSignature = `Signature keyId="defaultann",algorithm="hmac-sha256",headers="(request-target) date",signature="c2ln"`
+
+func TestParseSignatureMalformed(t *testing.T) {
+	f := func(header string, want Malformed) {
+		t.Helper()
+		var buf SignatureBuffer
+		if _, got := ParseSignature([]byte(header), &buf); got != want {
+			t.Errorf("%.120q: %q, want %q", header, got, want)
+		}
+	}
+	edit := func(old, replacement string) string {
+		t.Helper()
+		if !strings.Contains(goodSignature, old) {
+			t.Fatalf("%s is not there", old)
+		}
+		return strings.Replace(goodSignature, old, replacement, 1)
+	}
+	f(goodSignature, "")
+
+	// The scheme, and exactly one space.
+	f("", notBasic)
+	f("Signature", notBasic)
+	f("Signature ", notBasic)
+	f(edit("Signature ", "Signature  "), notBasic)
+	f(edit("Signature ", "Signature\t"), notBasic)
+	f(edit("Signature ", " Signature "), notBasic)
+	f(edit("Signature ", "Signatures "), notBasic)
+	f(edit("Signature ", "Basic "), notBasic)
+	f(edit("Signature ", "\u017fignature "), notBasic)
+
+	// The form of the list.
+	f(goodSignature+",", notBasic)
+	f(goodSignature+", ", notBasic)
+	f(goodSignature+" x", notBasic)
+	f(goodSignature+";created=1", notBasic)
+	f(edit(`,algorithm`, `,,algorithm`), notBasic)
+	f(edit(`,algorithm`, ` algorithm`), notBasic)
+	f(edit(`,algorithm`, `algorithm`), notBasic)
+	f(edit(`keyId=`, `,keyId=`), notBasic)
+	f(edit(`keyId=`, `keyId =`), notBasic)
+	f(edit(`keyId=`, `keyId= `), notBasic)
+	f(edit(`keyId=`, `="x",keyId=`), notBasic)
+	f(edit(`keyId=`, `x,keyId=`), notBasic)
+	f(edit(`keyId=`, `x=,keyId=`), notBasic)
+	f(edit(`keyId=`, `x="y,keyId=`), notBasic)
+	f(edit(`keyId=`, "x=\"\n\",keyId="), notBasic)
+	f(edit(`keyId=`, `x="\y",keyId=`), notBasic)
+	f(edit(`keyId=`, `x="\`), notBasic)
+	f(goodSignature[:len(goodSignature)-1], notBasic)
+	// Two headers that a proxy has joined.
+	f(goodSignature+","+goodSignature, notBasic)
+	f(goodSignature+", "+goodSignature, notBasic)
+	f(goodSignature+",Basic YTpi", notBasic)
+
+	// What has to be there, once, in quotes, and not empty.
+	for _, p := range []string{`keyId="defaultann",`, `algorithm="hmac-sha256",`, `signature="c2ln"`} {
+		f(strings.TrimSuffix(edit(p, ""), ","), notBasic)
+	}
+	for _, p := range []string{`keyId="defaultann"`, `algorithm="hmac-sha256"`, `headers="(request-target) date"`, `signature="c2ln"`} {
+		name, value, _ := strings.Cut(p, "=")
+		f(goodSignature+","+p, notBasic)
+		f(goodSignature+","+strings.ToUpper(name)+"="+value, notBasic)
+		f(edit(p, name+`=""`), notBasic)
+		f(edit(p, name+"="+strings.Trim(strings.ReplaceAll(value, "(request-target) ", ""), `"`)), notBasic)
+	}
+
+	// The names of what is signed.
+	for _, list := range []string{
+		" ", " date", "date ", "date  host", "date,host", "date\thost", "(created) date", "(expires) date", "(request-target", "(other) date",
+		"date date", "date host Date", "(request-target) (Request-Target)", "d\u00e4te", `da\"te`, "da(te",
+	} {
+		f(edit("(request-target) date", list), notBasic)
+	}
+	many := ""
+	for i := range maxSignedNames {
+		many += " x" + strconv.Itoa(i)
+	}
+	f(edit("(request-target) date", many[1:]), "")
+	f(edit("(request-target) date", "date"+many), notBasic)
+
+	// Times.
+	f(goodSignature+`,created=1402170695,expires=1402170699.25`, "")
+	for _, value := range []string{`"1402170695"`, "-1", "+1", "1e9", "1.", ".5", "1.x", "x", "1402170695x", "1234567890123", "0x10"} {
+		f(goodSignature+",created="+value, notBasic)
+		f(goodSignature+",expires="+value, notBasic)
+	}
+	f(goodSignature+",created=1,created=1", notBasic)
+	f(goodSignature+",expires=1,Expires=1", notBasic)
+
+	// The signature: base64 in its one spelling.
+	for _, value := range []string{
+		"c2lnbg", "c2lnbg=", "c2lnbh==", "c2lnbg===", "====", "c2 ln", "c2l-", "c2l_", "!", "%", "%6", "%6g", "c2ln%", "%0a", "%0D", "c2ln%0A", "%63%32%6C%6E%3D",
+		strings.Repeat("A", maxSignature+4), strings.Repeat("%41", maxSignature+4), `c2\\ln`,
+	} {
+		f(edit("c2ln", value), notBase64)
+	}
+	f(edit("c2ln", strings.Repeat("%41", maxSignature)), "")
+
+	// Key ids that no user can have.
+	f(edit("defaultann", "default\xff"), notBasic)
+	f(edit("defaultann", "default\x7f"), notBasic)
+	f(edit("defaultann", strings.Repeat("x", maxKeyID)), "")
+	f(edit("defaultann", strings.Repeat("x", maxKeyID+1)), notBasic)
+	f(edit("defaultann", strings.Repeat(`\"`, maxKeyID)), "")
+	f(edit("defaultann", strings.Repeat(`\"`, maxKeyID+1)), notBasic)
+}
+
+func TestParseSignature(t *testing.T) {
+	f := func(header string, want Signature) {
+		t.Helper()
+		var buf SignatureBuffer
+		got, malformed := ParseSignature([]byte(header), &buf)
+		if malformed != "" || describe(got) != describe(want) {
+			t.Errorf("%s: %q\ngot  %s\nwant %s", header, malformed, describe(got), describe(want))
+		}
+	}
+	want := Signature{
+		KeyID: []byte("defaultann"), Algorithm: []byte("hmac-sha256"), Headers: []byte("(request-target) date"), MAC: []byte("sig"),
+		Created: notSaid, Expires: notSaid,
+	}
+	f(goodSignature, want)
+	f(strings.Replace(goodSignature, "Signature", "sIGNATURE", 1), want)
+	f(strings.ReplaceAll(goodSignature, ",", " ,\t "), want)
+	f(`Signature signature="c2ln",HEADERS="(request-target) date",KeyID="defaultann",Algorithm="hmac-sha256"`, want)
+	f(strings.Replace(goodSignature, "c2ln", "%63%32l%6e", 1), want)
+	// What the draft does not know is skipped, whatever it is and however often it comes.
+	f(goodSignature+`,nonce="a,b=\"c\"",opaque=x,nonce="d"`, want)
+	timed := want
+	timed.Created, timed.Expires = 1402170695, 0
+	f(goodSignature+`,created=1402170695,expires=0.9`, timed)
+	bare := want
+	bare.Headers = nil
+	f(strings.Replace(goodSignature, `headers="(request-target) date",`, "", 1), bare)
+	quoted := want
+	quoted.KeyID = []byte(`default"an\n", ä`)
+	f(strings.Replace(goodSignature, "defaultann", `default\"an\\n\", ä`, 1), quoted)
+	// A plus sign is one: Tyk's clients escape it, and it stands for no space.
+	plus := want
+	plus.MAC = []byte{0xfb, 0xef, 0xbe, 0xff}
+	f(strings.Replace(goodSignature, "c2ln", "++++/w==", 1), plus)
+	f(strings.Replace(goodSignature, "c2ln", url.QueryEscape("++++/w=="), 1), plus)
+}
+
+// describe is what a signature says, in the form of a header.
+func describe(s Signature) string {
+	quote := strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+	text := `Signature keyId="` + quote.Replace(string(s.KeyID)) + `",algorithm="` + string(s.Algorithm) + `"`
+	if len(s.Headers) > 0 {
+		text += `,headers="` + string(s.Headers) + `"`
+	}
+	if s.Created != notSaid {
+		text += ",created=" + strconv.FormatInt(s.Created, 10)
+	}
+	if s.Expires != notSaid {
+		text += ",expires=" + strconv.FormatInt(s.Expires, 10)
+	}
+	return text + `,signature="` + base64.StdEncoding.EncodeToString(s.MAC) + `"`
+}
+
+// What is accepted says the same when it is written again.
+func FuzzSignature(f *testing.F) {
+	for _, seed := range []string{
+		goodSignature, strings.Replace(goodSignature, "Signature", "signature", 1), strings.ReplaceAll(goodSignature, ",", " , "),
+		goodSignature + ",created=1402170695,expires=1402170699.5", goodSignature + `,nonce="a\"b",x=y`,
+		strings.Replace(goodSignature, "c2ln", "%2b%2F%3d", 1), strings.Replace(goodSignature, "ann", `\"\\ä`, 1),
+		`Signature keyId="a",algorithm="hs2019",signature="AAAA"`, goodSignature + "," + goodSignature, "Signature", "Signature ", `Signature a="`, "Basic YTpi",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, header []byte) {
+		var buf, buf2 SignatureBuffer
+		before := bytes.Clone(header)
+		s, malformed := ParseSignature(header, &buf)
+		if !bytes.Equal(before, header) {
+			t.Fatal("the header was changed")
+		}
+		if malformed != "" {
+			return
+		}
+		if len(s.KeyID) == 0 || len(s.Algorithm) == 0 || len(s.MAC) == 0 || bytes.ContainsAny(s.KeyID, "\r\n\x00") {
+			t.Fatalf("accepted %+v", s)
+		}
+		text := describe(s)
+		again, malformed := ParseSignature([]byte(text), &buf2)
+		if malformed != "" || describe(again) != text {
+			t.Fatalf("%q\nbecame %q\nthen   %q %q", header, text, describe(again), malformed)
+		}
+	})
+}

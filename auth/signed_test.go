@@ -1,0 +1,501 @@
+package auth
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
+	"fmt"
+	"hash"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// signing is a request as a client signs it: written from the draft, and sharing nothing
+// with what checks it.
+type signing struct {
+	keyID, secret, algorithm string
+	names                    []string // of what is signed, in order
+
+	method, target, host string
+	header               map[string][]string
+}
+
+// by is a request of a user, signed over target, host and date.
+func (w *world) by(user, secret string) signing {
+	return signing{
+		keyID: "default" + user, secret: secret, algorithm: "hmac-sha256", names: []string{"(request-target)", "host", "date"},
+		method: "GET", target: "/orders?x=1", host: "example.org",
+		header: map[string][]string{"date": {w.date(0)}},
+	}
+}
+
+// date is the world's time and some, as a header has it.
+func (w *world) date(later time.Duration) string {
+	return time.Unix(0, w.clock.now().Wall).Add(later).UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT")
+}
+
+func (s signing) text() string {
+	var lines []string
+	for _, name := range s.names {
+		lower := strings.ToLower(name)
+		var value string
+		switch lower {
+		case "(request-target)":
+			value = strings.ToLower(s.method) + " " + s.target
+		case "host":
+			value = s.host
+		default:
+			var values []string
+			for _, v := range s.header[lower] {
+				values = append(values, strings.Trim(v, " \t"))
+			}
+			value = strings.Join(values, ", ")
+		}
+		lines = append(lines, lower+": "+value)
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (s signing) signature() string {
+	hashes := map[string]func() hash.Hash{"hmac-sha256": sha256.New, "hmac-sha384": sha512.New384, "hmac-sha512": sha512.New}
+	m := hmac.New(hashes[s.algorithm], []byte(s.secret))
+	m.Write([]byte(s.text()))
+	return base64.StdEncoding.EncodeToString(m.Sum(nil))
+}
+
+func (s signing) authorization() string {
+	return fmt.Sprintf(`Signature keyId="%s",algorithm="%s",headers="%s",signature="%s"`, s.keyID, s.algorithm, strings.Join(s.names, " "), s.signature())
+}
+
+func (s signing) request() *Request { return s.requestWith(s.authorization()) }
+
+func (s signing) requestWith(authorization string) *Request {
+	return &Request{
+		Method: []byte(s.method), Host: []byte(s.host), URI: []byte(s.target),
+		Authorization: []byte(authorization), AuthorizationCount: 1, Headers: fakeHeaders(s.header),
+	}
+}
+
+// signingWorld has an API that takes signed requests, one that does not, and ann, who
+// has to sign with "secret-of-ann".
+func signingWorld(t testing.TB) *world {
+	orders := api("orders", "/orders")
+	orders.HMAC = true
+	w := newWorld(t, orders, api("rest", "/"))
+	w.signer("default", "ann", nil)
+	return w
+}
+
+// signer writes a user who has to sign. The secret is that of the name.
+func (w *world) signer(org, user string, change func(s *Session)) {
+	w.t.Helper()
+	w.put(org, user, "pw", func(s *Session) {
+		s.HMACEnabled, s.HMACString = true, "sealed:"+org+"/"+user+":secret-of-"+user
+		if change != nil {
+			change(s)
+		}
+	})
+}
+
+func (w *world) wantSigned(what string, r *Request, want Reason) Verdict {
+	w.t.Helper()
+	v := w.check(r)
+	if v.Reason != want {
+		w.t.Errorf("%s: %v, want %v", what, v.Reason, want)
+	}
+	return v
+}
+
+func TestSigned(t *testing.T) {
+	w := signingWorld(t)
+	f := func(what string, want Reason, change func(s *signing)) {
+		t.Helper()
+		w.clock.pass(time.Second) // or it would be a replay
+		s := w.by("ann", "secret-of-ann")
+		if change != nil {
+			change(&s)
+		}
+		v := w.wantSigned(what, s.request(), want)
+		if want == Pass && v.Account.User() != "ann" {
+			t.Errorf("%s: taken for %s", what, v.Account.User())
+		}
+	}
+	f("as it should be", Pass, nil)
+	for _, name := range []string{"hmac-sha256", "hmac-sha384", "hmac-sha512"} {
+		f(name, Pass, func(s *signing) { s.algorithm = name })
+	}
+	f("no host signed", Pass, func(s *signing) { s.names = []string{"(request-target)", "date"} })
+	f("in another order", Pass, func(s *signing) { s.names = []string{"date", "(request-target)"} })
+	f("names in capitals", Pass, func(s *signing) { s.names = []string{"(Request-Target)", "Host", "DATE"} })
+	f("another method", Pass, func(s *signing) { s.method = "DELETE" })
+	f("a long target", Pass, func(s *signing) { s.target = "/orders/?" + strings.Repeat("x", 9000) })
+	f("a date for browsers", Pass, func(s *signing) {
+		s.names[2] = "x-aux-date"
+		s.header = map[string][]string{"x-aux-date": s.header["date"]}
+	})
+	f("a date for browsers beside one that is not signed", Pass, func(s *signing) {
+		s.names[2] = "x-aux-date"
+		s.header = map[string][]string{"x-aux-date": s.header["date"], "date": {"never"}}
+	})
+	f("white space around a value", Pass, func(s *signing) {
+		s.names = append(s.names, "x-note")
+		s.header["x-note"] = []string{"\t a  b \t"}
+	})
+	f("a header of several lines", Pass, func(s *signing) {
+		s.names = append(s.names, "x-note")
+		s.header["x-note"] = []string{"a", " b ", "", "c, d"}
+	})
+	f("an empty header", Pass, func(s *signing) {
+		s.names = append(s.names, "x-note")
+		s.header["x-note"] = []string{""}
+	})
+
+	f("another secret", BadCredentials, func(s *signing) { s.secret = "secret-of-bob" })
+	f("no secret", BadCredentials, func(s *signing) { s.secret = "" })
+	f("the sealed secret", BadCredentials, func(s *signing) { s.secret = "sealed:default/ann:secret-of-ann" })
+	f("an unknown user", BadCredentials, func(s *signing) { s.keyID = "defaultnobody" })
+	f("the name without the org", BadCredentials, func(s *signing) { s.keyID = "ann" })
+	f("another org", BadCredentials, func(s *signing) { s.keyID = "acmeann" })
+	f("the org alone", BadCredentials, func(s *signing) { s.keyID = "default" })
+	f("a part of the org", BadCredentials, func(s *signing) { s.keyID = "defaul" })
+	f("no target signed", BadCredentials, func(s *signing) { s.names = []string{"host", "date"} })
+	f("no date signed", BadCredentials, func(s *signing) { s.names = []string{"(request-target)", "host"} })
+	f("a header that is not there", BadCredentials, func(s *signing) { s.names = append(s.names, "x-note") })
+	f("no date there", BadCredentials, func(s *signing) { s.header = nil })
+	f("two dates there", BadCredentials, func(s *signing) { s.header["date"] = append(s.header["date"], s.header["date"][0]) })
+	for _, date := range []string{"", "now", "1800000000", "2027-01-15T08:00:00Z", "Fri, 15 Jan 2027 08:00:00 CET", "Fri, 15 Jan 2027 08:00:00 +0000", "Fri, 15 Jan 2027 08:00:00"} {
+		f("date "+date, BadCredentials, func(s *signing) { s.header["date"] = []string{date} })
+	}
+
+	w.clock.pass(time.Second)
+	good := w.by("ann", "secret-of-ann")
+	header := good.authorization()
+	g := func(what, authorization string, want Reason) {
+		t.Helper()
+		w.clock.pass(time.Millisecond)
+		w.wantSigned(what, good.requestWith(authorization), want)
+	}
+	g("an algorithm that is not offered", strings.Replace(header, "hmac-sha256", "hmac-sha1", 1), BadCredentials)
+	g("another algorithm", strings.Replace(header, "hmac-sha256", "hmac-sha512", 1), BadCredentials)
+	g("no algorithm", strings.Replace(header, `algorithm="hmac-sha256",`, "", 1), MalformedCredentials)
+	g("no list of headers", strings.Replace(header, `headers="(request-target) host date",`, "", 1), BadCredentials)
+	g("expired", header+",expires=1799999999", BadCredentials)
+	g("created in the future", header+",created=1800009999", BadCredentials)
+	g("a part of the signature", strings.Replace(header, good.signature(), base64.StdEncoding.EncodeToString([]byte("short")), 1), BadCredentials)
+	g("percent-encoded", strings.Replace(header, good.signature(), url.QueryEscape(good.signature()), 1), Pass)
+
+	w.clock.pass(time.Second)
+	tampered := w.by("ann", "secret-of-ann")
+	for what, change := range map[string]func(r *Request){
+		"method": func(r *Request) { r.Method = []byte("PUT") },
+		"target": func(r *Request) { r.URI = []byte("/orders?x=2") },
+		"host":   func(r *Request) { r.Host = []byte("example.com") },
+		"date":   func(r *Request) { r.Headers = fakeHeaders{"date": {w.date(time.Second)}} },
+	} {
+		r := tampered.request()
+		change(r)
+		w.wantSigned("another "+what+" than signed", r, BadCredentials)
+	}
+	w.wantSigned("as signed", tampered.request(), Pass)
+
+	// Where signed requests are not accepted, and where there are several headers.
+	elsewhere := w.by("ann", "secret-of-ann")
+	elsewhere.target = "/elsewhere"
+	w.wantSigned("an API without signed requests", elsewhere.request(), MalformedCredentials)
+	twice := w.by("ann", "secret-of-ann").request()
+	twice.AuthorizationCount = 2
+	w.wantSigned("two Authorization headers", twice, MalformedCredentials)
+}
+
+// Dates in all forms of RFC 9110, and in the one of Tyk's documentation.
+func TestSignedDate(t *testing.T) {
+	const want = 784111777
+	for _, text := range []string{
+		"Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994", "Sun, 06 Nov 1994 08:49:37 UTC", " Sun, 06 Nov 1994 08:49:37 GMT\t",
+	} {
+		if got, ok := parseDate([]byte(text)); got != want || !ok {
+			t.Errorf("%q: %d, %v", text, got, ok)
+		}
+	}
+}
+
+func TestSignedSkew(t *testing.T) {
+	for _, c := range []struct {
+		skew, late time.Duration
+		want       Reason
+	}{
+		{5 * time.Minute, 299 * time.Second, Pass},
+		{5 * time.Minute, 300 * time.Second, Pass},
+		{5 * time.Minute, 301 * time.Second, BadCredentials},
+		{5 * time.Minute, -300 * time.Second, Pass},
+		{5 * time.Minute, -301 * time.Second, BadCredentials},
+		{time.Second, time.Second, Pass},
+		{time.Second, 2 * time.Second, BadCredentials},
+		{time.Second, -2 * time.Second, BadCredentials},
+		{time.Hour, 292 * 365 * 24 * time.Hour, BadCredentials},
+	} {
+		w := signingWorld(t)
+		w.set(func(s *Settings) { s.SignatureSkew = c.skew })
+		s := w.by("ann", "secret-of-ann")
+		s.header["date"] = []string{w.date(c.late)}
+		w.wantSigned(fmt.Sprintf("skew %v, date %v off", c.skew, c.late), s.request(), c.want)
+		// The worst of two dates that are signed counts.
+		s.names = append(s.names, "x-aux-date")
+		s.header["x-aux-date"] = []string{w.date(0)}
+		w.wantSigned(fmt.Sprintf("skew %v, one of two dates %v off", c.skew, c.late), s.request(), c.want)
+	}
+	w := signingWorld(t)
+	for _, date := range []string{"Mon, 01 Jan 0001 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT"} {
+		s := w.by("ann", "secret-of-ann")
+		s.header["date"] = []string{date}
+		w.wantSigned(date, s.request(), BadCredentials)
+	}
+}
+
+// Who has to sign, because of the session or of a policy, cannot log in by password, and
+// who does not cannot sign.
+func TestSignedOrPassword(t *testing.T) {
+	w := signingWorld(t)
+	ask := func(user string, want Reason) {
+		t.Helper()
+		r := request(user, "pw")
+		r.URI = []byte("/orders")
+		w.wantSigned(user+" by password", r, want)
+		r.URI = []byte("/")
+		w.wantSigned(user+" by password, elsewhere", r, want)
+	}
+	sign := func(user string, want Reason) {
+		t.Helper()
+		w.clock.pass(time.Second)
+		w.wantSigned(user+" signs", w.by(user, "secret-of-"+user).request(), want)
+	}
+	ask("ann", BadCredentials)
+	sign("ann", Pass)
+	w.edit("default", "ann", func(s *Session) { s.HMACEnabled = false })
+	ask("ann", Pass)
+	sign("ann", BadCredentials)
+	w.edit("default", "ann", func(s *Session) { s.HMACEnabled = true })
+	ask("ann", BadCredentials) // also what was remembered
+	sign("ann", Pass)
+
+	w.policies.SetStored("gold", &Policy{ID: "gold", OrgID: "default", AccessRights: map[string]Right{"orders": {}, "rest": {}}})
+	w.signer("default", "bob", func(s *Session) { s.HMACEnabled, s.ApplyPolicies = false, []string{"gold"} })
+	ask("bob", Pass)
+	sign("bob", BadCredentials)
+	w.policies.SetStored("gold", &Policy{ID: "gold", OrgID: "default", HMACEnabled: true, AccessRights: map[string]Right{"orders": {}, "rest": {}}})
+	ask("bob", BadCredentials)
+	sign("bob", Pass)
+
+	// Without a secret, or with one that is sealed for somebody else, nobody can sign.
+	w.signer("default", "carl", func(s *Session) { s.HMACString = "" })
+	sign("carl", BadCredentials)
+	ask("carl", BadCredentials)
+	w.signer("default", "dora", func(s *Session) { s.HMACString = "sealed:default/ann:secret-of-dora" })
+	sign("dora", BadCredentials)
+	ask("dora", BadCredentials)
+	// An empty secret is none.
+	empty := w.by("carl", "")
+	w.wantSigned("an empty secret", empty.request(), BadCredentials)
+	// A name with quotes in it.
+	w.signer("default", `a"b\`, nil)
+	quoted := w.by(`a\"b\\`, `secret-of-a"b\`)
+	w.wantSigned("a name with quotes", quoted.request(), Pass)
+}
+
+// What comes after the credentials applies to signed requests too.
+func TestSignedIsThenDecided(t *testing.T) {
+	w := signingWorld(t)
+	f := func(want Reason, change func(s *Session)) {
+		t.Helper()
+		w.clock.pass(time.Second)
+		w.signer("default", "ann", change)
+		w.wantSigned(want.String(), w.by("ann", "secret-of-ann").request(), want)
+	}
+	f(Inactive, func(s *Session) { s.IsInactive = true })
+	f(Expired, func(s *Session) { s.Expires = 1 })
+	f(APINotGranted, func(s *Session) { s.AccessRights = map[string]Right{"rest": {}} })
+	slow := func(s *Session) { s.Rate, s.Per = 1, 3600 }
+	f(Pass, slow)
+	w.clock.pass(time.Second)
+	over := w.by("ann", "secret-of-ann").request()
+	w.wantSigned("over the rate", over, RateExceeded)
+	// A signature that was seen is used up, whatever became of the request.
+	w.wantSigned("over the rate, again", over, BadCredentials)
+}
+
+func TestReplay(t *testing.T) {
+	w := signingWorld(t)
+	w.signer("default", "bob", func(s *Session) { s.HMACString = "sealed:default/bob:secret-of-ann" })
+	first := w.by("ann", "secret-of-ann")
+	w.wantSigned("first", first.request(), Pass)
+	w.wantSigned("replay", first.request(), BadCredentials)
+
+	// However it is spelled.
+	header := first.authorization()
+	for _, spelling := range []string{
+		strings.Replace(header, first.signature(), url.QueryEscape(first.signature()), 1),
+		strings.ReplaceAll(header, ",", ", "), strings.Replace(header, "Signature", "signature", 1), strings.Replace(header, "hmac-sha256", "HMAC-SHA256", 1),
+		strings.Replace(header, "host date", "Host Date", 1), header + `,nonce="1"`,
+	} {
+		w.wantSigned(spelling, first.requestWith(spelling), BadCredentials)
+	}
+	// Another user with the same secret is another user.
+	other := w.by("bob", "secret-of-ann")
+	w.wantSigned("bob", other.request(), Pass)
+	w.wantSigned("bob's replay", other.request(), BadCredentials)
+	// One that was refused for its signature has used up nothing.
+	w.clock.pass(time.Second)
+	next := w.by("ann", "secret-of-ann")
+	wrong := next.request()
+	wrong.URI = []byte("/orders?x=2")
+	w.wantSigned("wrong", wrong, BadCredentials)
+	w.wantSigned("right", next.request(), Pass)
+
+	// An edit, deleting and writing anew forget nothing.
+	w.edit("default", "ann", func(s *Session) { s.Alias = "Ann" })
+	w.wantSigned("replay after an edit", next.request(), BadCredentials)
+	w.remove("default", "ann")
+	w.signer("default", "ann", nil)
+	w.wantSigned("replay after deleting", next.request(), BadCredentials)
+
+	// Until its date is too far off, it stays refused; the clock set back does not help.
+	s := w.by("ann", "secret-of-ann")
+	s.target, s.header["date"] = "/orders/late", []string{w.date(5 * time.Minute)}
+	late := s.request()
+	w.wantSigned("dated ahead", late, Pass)
+	for range 45 {
+		w.clock.pass(15 * time.Second)
+		w.wantSigned("meanwhile", w.by("ann", "secret-of-ann").request(), Pass)
+		w.wantSigned("replay", late, BadCredentials)
+	}
+	w.clock.wall.Add(-int64(6 * time.Minute))
+	w.wantSigned("replay after the clock was set back", late, BadCredentials)
+	// Nor does a longer skew.
+	w.clock.wall.Add(int64(6 * time.Minute))
+	w.set(func(s *Settings) { s.SignatureSkew = time.Hour })
+	w.wantSigned("replay with a longer skew", late, BadCredentials)
+}
+
+// Of many that come at once with the same signature, one passes.
+func TestReplayAtOnce(t *testing.T) {
+	w := signingWorld(t)
+	for i := range 100 {
+		w.clock.pass(10 * time.Second)
+		s := w.by("ann", "secret-of-ann")
+		s.target = fmt.Sprintf("/orders/%d", i)
+		begin := make(chan struct{})
+		var passed atomic.Int64
+		var group sync.WaitGroup
+		for range 16 {
+			r := s.request()
+			group.Go(func() {
+				<-begin
+				switch v := w.checker.Check(w.clock.now(), r); v.Reason {
+				case Pass:
+					passed.Add(1)
+				case BadCredentials:
+				default:
+					t.Error(v.Reason)
+				}
+			})
+		}
+		close(begin)
+		group.Wait()
+		if passed.Load() != 1 {
+			t.Fatalf("%d passed", passed.Load())
+		}
+	}
+}
+
+// A request that has to follow its account, because that is edited while it is under way,
+// is not taken for its own replay.
+func TestSignedWhileEdited(t *testing.T) {
+	w := signingWorld(t)
+	w.signer("default", "ann", func(s *Session) { s.QuotaMax = 1_000_000 })
+	stop := make(chan struct{})
+	var group sync.WaitGroup
+	group.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				w.signer("default", "ann", func(s *Session) { s.QuotaMax = 1_000_000 })
+				time.Sleep(100 * time.Microsecond)
+			}
+		}
+	})
+	for i := range 500 {
+		s := w.by("ann", "secret-of-ann")
+		s.target = fmt.Sprintf("/orders/%d", i)
+		if v := w.check(s.request()); v.Reason != Pass && v.Reason != Busy {
+			t.Errorf("%v", v.Reason)
+		}
+		if i%100 == 99 {
+			w.clock.pass(10 * time.Minute) // the memory is small
+		}
+	}
+	close(stop)
+	group.Wait()
+}
+
+// An unknown key, one without a secret and a wrong signature cost the same: the work is
+// done with a secret that nobody knows. What is signed is long here, so that the work can
+// be told from everything else.
+func TestSignedDecoy(t *testing.T) {
+	w := signingWorld(t)
+	w.signer("default", "mute", func(s *Session) { s.HMACString = "" })
+	w.put("default", "basic", "pw", nil)
+	requests := make(map[string]*Request)
+	for _, user := range []string{"ann", "mute", "basic", "nobody"} {
+		s := w.by(user, "wrong")
+		s.names = append(s.names, "x-note")
+		s.header["x-note"] = []string{strings.Repeat("x", 1<<20)}
+		requests[user] = s.request()
+	}
+	settings := w.checker.Settings()
+	orders := settings.APIs.ByID("orders")
+	best := make(map[string]time.Duration)
+	for range 9 {
+		for user, r := range requests {
+			var spent bool
+			start := time.Now()
+			_, reason, _ := w.checker.checkSignature(w.clock.now(), settings, orders, r, &spent)
+			if took := time.Since(start); best[user] == 0 || took < best[user] {
+				best[user] = took
+			}
+			if reason != BadCredentials || spent {
+				t.Fatalf("%s: %v, spent %v", user, reason, spent)
+			}
+		}
+	}
+	for user, took := range best {
+		if took < best["ann"]/2 || took > best["ann"]*2 {
+			t.Errorf("%s takes %v, a wrong signature of a known key %v", user, took, best["ann"])
+		}
+	}
+}
+
+// All that is refused takes as long as [signatureRefusal], which is longer than looking
+// up anybody.
+func TestSignedRefusalTakesItsTime(t *testing.T) {
+	w := signingWorld(t)
+	for _, user := range []string{"ann", "nobody"} {
+		start := time.Now()
+		w.wantSigned(user, w.by(user, "wrong").request(), BadCredentials)
+		if took := time.Since(start); took < signatureRefusal {
+			t.Errorf("%s: refused after %v", user, took)
+		}
+	}
+	// The decoy's secret is nobody's, and another one each time.
+	a, b := newDecoy(), newDecoy()
+	if slices.Equal(a.secret, b.secret) || len(a.secret) != 32 {
+		t.Error("the decoy's secret can be known")
+	}
+}

@@ -1,0 +1,63 @@
+// Package secretfile reads and makes files whose text is for one user's eyes.
+package secretfile
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// Load returns the text of a file, without the line end behind it. A file that does not
+// exist is made with the text that generate returns (created is then true); it appears
+// as a whole or not at all, and is on disk when Load returns. The file must be readable
+// by its owner alone, and the owner be this process's user or root.
+func Load(path string, generate func() string) (text string, created bool, err error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		text = generate()
+		return text, true, create(path, text+"\n")
+	}
+	if err != nil {
+		return "", false, err
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != os.Geteuid() && stat.Uid != 0 {
+		return "", false, fmt.Errorf("%s: belongs to user %d, who could change it: this process runs as %d", path, stat.Uid, os.Geteuid())
+	}
+	if mode := info.Mode(); !mode.IsRegular() || mode.Perm()&0o077 != 0 {
+		return "", false, fmt.Errorf("%s: mode %#o lets others read the secret: chmod 600 it", path, mode.Perm())
+	}
+	raw, err := os.ReadFile(path)
+	return strings.TrimRight(string(raw), "\r\n"), false, err
+}
+
+func create(path, text string) error {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, filepath.Base(path)+".*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.WriteString(text)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Link(f.Name(), path); err != nil { // replaces nothing, as a rename would
+		return err
+	}
+	return syncFolder(dir)
+}
+
+func syncFolder(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
