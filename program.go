@@ -19,6 +19,8 @@ import (
 	"sidekey/auth"
 	"sidekey/check"
 	"sidekey/config"
+	"sidekey/decisionlog"
+	"sidekey/events"
 	"sidekey/limiter"
 	"sidekey/store"
 )
@@ -43,6 +45,10 @@ type program struct {
 	failed  chan error // a server that ended by itself
 	watcher *watcher   // nil where there is no file to watch
 
+	decisions *decisionlog.Log
+	events    *events.Queue
+	monitor   *events.Monitor
+
 	upgrades   *upgrades
 	stopReaper func() // waits for its end; nil before it runs
 }
@@ -64,6 +70,9 @@ func startProgram(path string, cfg config.Config, log *slog.Logger) (_ *program,
 		}
 	}()
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return nil, err
+	}
+	if err := p.startObservers(cfg); err != nil {
 		return nil, err
 	}
 	if p.store, err = store.Open(filepath.Join(cfg.DataDir, "sidekey.db"), log); err != nil {
@@ -88,6 +97,7 @@ func startProgram(path string, cfg config.Config, log *slog.Logger) (_ *program,
 	p.store.Notify(store.Notify{User: p.directory.Publish, Policy: p.publishPolicy})
 	p.checker = auth.NewChecker(p.directory, settings, func() limiter.Now { return limiter.At(time.Now()) })
 	p.check = check.NewHandler(p.checker, checkConfigOf(cfg), log)
+	p.check.SetObservers(p.decisions, p.monitor)
 
 	adminHandler := admin.NewHandler(admin.Config{
 		Users:       p.store,
@@ -101,6 +111,7 @@ func startProgram(path string, cfg config.Config, log *slog.Logger) (_ *program,
 		Org:         cfg.Admin.OrgID,
 		Reload:      p.reload,
 		Health:      p.health,
+		KeyEvents:   p.monitor,
 		Version:     buildVersion(),
 		Log:         log,
 	})
@@ -269,6 +280,7 @@ func (p *program) stop() error {
 		}
 		problems = append(problems, p.store.Close())
 	}
+	problems = append(problems, p.stopObservers(deadline))
 	return errors.Join(problems...)
 }
 

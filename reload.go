@@ -84,6 +84,10 @@ func (p *program) reload() error {
 		cfg.Admin = p.config.Admin // the organisation of APIs that name none is among them
 		settings, err = p.makeSettings(cfg, p.checker.Settings(), p.config.Passwords)
 	}
+	var turnLog func()
+	if err == nil {
+		turnLog, err = p.decisions.Prepare(decisionLogOf(cfg))
+	}
 	p.rejected = err
 	if err != nil {
 		p.log.Error("the configuration was not reloaded; the one before stays in force", "error", err)
@@ -94,6 +98,8 @@ func (p *program) reload() error {
 	}
 	recompile := !reflect.DeepEqual(p.config.Check.MetaHeaders, cfg.Check.MetaHeaders) || p.config.Rights != cfg.Rights
 	p.config, p.loadedAt = cfg, time.Now()
+	turnLog()
+	p.events.SetConfig(eventsOf(cfg))
 	p.checker.SetSettings(settings)
 	p.check.SetConfig(checkConfigOf(cfg))
 	p.policies.SetFile(cfg.PolicyList())
@@ -112,7 +118,9 @@ func needRestart(before, after config.Config) (keys []string) {
 		differs bool
 	}{
 		{"data_dir", before.DataDir != after.DataDir},
-		{"log", before.Log != after.Log},
+		{"log.level", before.Log.Level != after.Log.Level},
+		{"log.format", before.Log.Format != after.Log.Format},
+		{"events.queue", before.Events.Queue != after.Events.Queue},
 		{"check.listen", before.Check.Listen != after.Check.Listen},
 		{"check.read_timeout", before.Check.ReadTimeout != after.Check.ReadTimeout},
 		{"check.write_timeout", before.Check.WriteTimeout != after.Check.WriteTimeout},

@@ -281,5 +281,8 @@ func (c *call) setPolicies() error {
 	if errors.Is(err, auth.ErrOutcomeUnknown) || err == nil {
 		c.warn(warnings)
 	}
+	if err == nil && c.KeyEvents != nil {
+		c.KeyEvents.Updated(name)
+	}
 	return c.modified(name.Token(), "updated", err)
 }

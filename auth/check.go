@@ -37,11 +37,15 @@ type Verdict struct {
 	Reason  Reason
 	Message string   // of the error body; "" for Pass
 	Account *Account // nil where nobody was recognised
+	Named   *Account // whom the credentials name, right or not, for logs alone; nil where there is no such user
 	API     *API     // nil where none was found
 	Rate    limiter.RateState
 	Quota   limiter.QuotaState
 	Retry   time.Duration // when asking again makes sense; 0 = not said
 	At      limiter.Now   // the moment that Rate and Quota are of
+	Reached []float64     // triggers of the quota that this request reached, in percent; not to be changed
+
+	notices *notices // of whose limits refused; see [Verdict.News]
 }
 
 // Settings are the parts of the configuration that decide. They are replaced as one
@@ -110,6 +114,7 @@ func (c *Checker) Check(now limiter.Now, r *Request) Verdict {
 		account, refusal := c.authenticate(&now, s, api.Org, credentials)
 		if refusal != Pass {
 			v := refuse(refusal, api)
+			v.Named = account
 			if refusal == Busy || refusal == Unavailable {
 				v.Retry = time.Second
 			}
@@ -223,7 +228,8 @@ func credentials(r *Request, buf *CredentialBuffer) (Credentials, Reason, Malfor
 	return parsed, Pass, ""
 }
 
-// authenticate returns the account that the credentials belong to.
+// authenticate returns the account that the credentials belong to, or with BadCredentials
+// the one that they name, if any.
 func (c *Checker) authenticate(now *limiter.Now, s *Settings, org string, given Credentials) (*Account, Reason) {
 	account, err := c.directory.Find(org, given.User)
 	if err == nil && s.VerifiedTTL > 0 && account.remembered.knows(given.Password, now.Mono) {
@@ -245,7 +251,7 @@ func (c *Checker) authenticate(now *limiter.Now, s *Settings, org string, given 
 	case err != nil:
 		return nil, Busy
 	case account == nil || !matches:
-		return nil, BadCredentials
+		return account, BadCredentials
 	}
 	if s.Upgrade != nil && s.Passwords.outdated(stored) {
 		s.Upgrade(org, account.user, stored, kept.Password)
@@ -258,7 +264,7 @@ func (c *Checker) authenticate(now *limiter.Now, s *Settings, org string, given 
 
 // admit checks what the account may do and charges the request to its limits.
 func (c *Checker) admit(now *limiter.Now, s *Settings, api *API, version string, a *Account, r *Request) Verdict {
-	v := Verdict{Account: a, API: api}
+	v := Verdict{Account: a, Named: a, API: api, notices: a.notices}
 	g := a.grantOf(api, s.AllowEmptyRights)
 	switch {
 	case a.inactive:
@@ -268,6 +274,7 @@ func (c *Checker) admit(now *limiter.Now, s *Settings, api *API, version string,
 	case g == nil || !granted(g.versions, version):
 		v.Reason = APINotGranted
 	default:
+		v.notices = g.limits.notices
 		limits := limiter.Limits{Rate: g.limits.rate, Quota: g.limits.quota, API: api.limit}
 		if g.dependsOnPath() {
 			v.Reason = g.narrow(api, r, &limits)
@@ -352,6 +359,7 @@ func (c *Checker) charge(now *limiter.Now, s *Settings, limits limiter.Limits, v
 	for {
 		result := limiter.Admit(*now, limits)
 		v.Rate, v.Quota, v.Retry, v.At = result.Rate, result.Quota, result.Retry, *now
+		v.Reached = result.Reached
 		switch result.Outcome {
 		case limiter.Admitted:
 			return

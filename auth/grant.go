@@ -24,8 +24,9 @@ type endpoint struct {
 // bucket is what requests of one scope are charged to. It outlives the account: the
 // account that an edit or a new policy puts in its place takes it over.
 type bucket struct {
-	rate  *limiter.Window
-	quota *limiter.Quota
+	rate    *limiter.Window
+	quota   *limiter.Quota
+	notices *notices
 }
 
 // dependsOnPath reports whether the path decides more than which API it is.

@@ -102,6 +102,7 @@ func (s *Session) Validate(rules Rules, now int64) (warnings []string, err error
 	checkList(&ps, "apply_policies", s.ApplyPolicies, maxName)
 	checkMeta(&ps, s.MetaData, rules.MetaHeaders)
 	checkExpiryAction(&ps, s.PostExpiryAction, s.PostExpiryGracePeriod)
+	warnings = append(warnings, checkTriggers(&ps, s.Monitor.TriggerLimits)...)
 	checkRights(&ps, s.AccessRights, s.OrgID, rules)
 	s.checkPolicies(&ps, rules)
 	checkNotYet(&ps, s.HMACEnabled)
@@ -213,6 +214,24 @@ func checkExpiryAction(ps *Problems, action string, grace int64) {
 	}
 }
 
+// maxTriggers is how many events one user's quota may send in a period.
+const maxTriggers = 100
+
+// checkTriggers warns of percentages at which nothing happens: Tyk takes them, too.
+func checkTriggers(ps *Problems, limits []float64) (warnings []string) {
+	const field = "monitor.trigger_limits"
+	if len(limits) > maxTriggers {
+		*ps = append(*ps, Problem{Field: field, Want: fmt.Sprintf("at most %d percentages are wanted, not %d", maxTriggers, len(limits))})
+		return nil
+	}
+	for i, percent := range limits {
+		if !(percent > 0 && percent <= 100) {
+			warnings = append(warnings, fmt.Sprintf("%s[%d] = %v: never reached; a percentage above 0 and up to 100 is wanted", field, i, percent))
+		}
+	}
+	return warnings
+}
+
 // checkNotYet refuses what would narrow a right and is not enforced: leaving it out
 // silently would open what the writer meant to close.
 func checkNotYet(ps *Problems, hmacEnabled bool) {
@@ -229,8 +248,6 @@ func (s *Session) notYet() (warnings []string) {
 	}{
 		{"throttle_interval", s.ThrottleInterval > 0 && s.ThrottleRetryLimit > 0},
 		{"smoothing", s.Smoothing != nil && s.Smoothing.Enabled},
-		{"monitor.trigger_limits", len(s.Monitor.TriggerLimits) > 0},
-		{"enable_detailed_recording", s.EnableDetailedRecording},
 	} {
 		if f.set {
 			warnings = append(warnings, f.name+": kept, not acted on by this version")
