@@ -47,8 +47,9 @@ func (v *Verdict) News(now limiter.Now) bool {
 	return true
 }
 
-// first reports whether now has reached what until holds, and then moves it on.
+// first reports whether now has reached what until holds (0: nothing yet), and then moves
+// it on.
 func first(until *atomic.Int64, now, next int64) bool {
 	seen := until.Load()
-	return now >= seen && until.CompareAndSwap(seen, next)
+	return (seen == 0 || now >= seen) && until.CompareAndSwap(seen, next)
 }
