@@ -90,6 +90,10 @@ func (p *program) reload() error {
 	}
 	p.rejected = err
 	if err != nil {
+		// A decision log that was moved away is begun anew all the same.
+		if turnLog, err := p.decisions.Prepare(decisionLogOf(p.config)); err == nil {
+			turnLog()
+		}
 		p.log.Error("the configuration was not reloaded; the one before stays in force", "error", err)
 		return err
 	}
