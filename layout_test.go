@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestLayout keeps imports going one way: main → admin, check, store, config → auth →
-// limiter → standard library (ARCHITECTURE.md).
+// TestLayout keeps imports going one way: main → decisionlog, events → check → auth →
+// limiter → standard library, and main → admin, store, config → auth (ARCHITECTURE.md).
 func TestLayout(t *testing.T) {
 	packages := listPackages(t)
 
@@ -28,7 +28,9 @@ func TestLayout(t *testing.T) {
 	never("sidekey/auth", "sidekey/store", "sidekey/admin", "sidekey/check", "sidekey/config", "github.com/valyala/fasthttp", "net/http")
 	never("sidekey/store", "sidekey/admin", "sidekey/check", "sidekey/config", "github.com/valyala/fasthttp")
 	never("sidekey/admin", "sidekey/store", "sidekey/check", "sidekey/config")
-	never("sidekey/check", "sidekey/store", "sidekey/admin", "sidekey/config")
+	never("sidekey/check", "sidekey/store", "sidekey/admin", "sidekey/config", "sidekey/decisionlog", "sidekey/events")
+	never("sidekey/decisionlog", "sidekey/store", "sidekey/admin", "sidekey/config", "sidekey/events")
+	never("sidekey/events", "sidekey/store", "sidekey/admin", "sidekey/config", "sidekey/decisionlog")
 	never("sidekey/vault", "sidekey/auth", "sidekey/store", "sidekey/admin", "sidekey/check", "sidekey/config", "github.com/valyala/fasthttp")
 	never("sidekey/config", "sidekey/store", "sidekey/admin", "sidekey/check", "github.com/valyala/fasthttp")
 

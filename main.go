@@ -104,6 +104,7 @@ func serve(args []string, _, stderr io.Writer) int {
 	defer cancel()
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
+	signal.Ignore(syscall.SIGPIPE) // the reader of stdout may go: the decision log is not worth the decisions
 
 	cfg, err := config.Load(path)
 	if err != nil {

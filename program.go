@@ -20,6 +20,8 @@ import (
 	"sidekey/auth"
 	"sidekey/check"
 	"sidekey/config"
+	"sidekey/decisionlog"
+	"sidekey/events"
 	"sidekey/limiter"
 	"sidekey/store"
 	"sidekey/vault"
@@ -51,6 +53,10 @@ type program struct {
 	failed  chan error // a server that ended by itself
 	watcher *watcher   // nil where there is no file to watch
 
+	decisions *decisionlog.Log
+	events    *events.Queue
+	monitor   *events.Monitor
+
 	upgrades   *upgrades
 	stopReaper func() // waits for its end; nil before it runs
 }
@@ -72,6 +78,9 @@ func startProgram(path string, cfg config.Config, log *slog.Logger) (_ *program,
 		}
 	}()
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return nil, err
+	}
+	if err := p.startObservers(cfg); err != nil {
 		return nil, err
 	}
 	if p.store, err = store.Open(filepath.Join(cfg.DataDir, "sidekey.db"), log); err != nil {
@@ -108,6 +117,7 @@ func startProgram(path string, cfg config.Config, log *slog.Logger) (_ *program,
 	p.store.Notify(store.Notify{User: p.publishUser, Policy: p.publishPolicy})
 	p.checker = auth.NewChecker(p.directory, settings, func() limiter.Now { return limiter.At(time.Now()) })
 	p.check = check.NewHandler(p.checker, checkConfigOf(cfg), log)
+	p.check.SetObservers(p.decisions, p.monitor)
 
 	if p.certificate, err = loadCertificate(cfg.Admin); err != nil {
 		return nil, err
@@ -127,6 +137,7 @@ func startProgram(path string, cfg config.Config, log *slog.Logger) (_ *program,
 		Org:          cfg.Admin.OrgID,
 		Reload:       p.reload,
 		Health:       p.health,
+		KeyEvents:    p.monitor,
 		Version:      buildVersion(),
 		Log:          log,
 	})
@@ -330,6 +341,7 @@ func (p *program) stop() error {
 		}
 		problems = append(problems, p.store.Close())
 	}
+	problems = append(problems, p.stopObservers(deadline))
 	return errors.Join(problems...)
 }
 

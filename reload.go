@@ -100,8 +100,16 @@ func (p *program) reload() error {
 	if err == nil {
 		keys, err = p.readAdminKeys()
 	}
+	var turnLog func()
+	if err == nil {
+		turnLog, err = p.decisions.Prepare(decisionLogOf(cfg))
+	}
 	p.rejected = err
 	if err != nil {
+		// A decision log that was moved away is begun anew all the same.
+		if turnLog, err := p.decisions.Prepare(decisionLogOf(p.config)); err == nil {
+			turnLog()
+		}
 		p.log.Error("the configuration was not reloaded; the one before stays in force", "error", err)
 		return err
 	}
@@ -110,6 +118,8 @@ func (p *program) reload() error {
 	}
 	recompile := !reflect.DeepEqual(p.config.Check.MetaHeaders, cfg.Check.MetaHeaders) || p.config.Rights != cfg.Rights
 	p.config, p.loadedAt = cfg, time.Now()
+	turnLog()
+	p.events.SetConfig(eventsOf(cfg))
 	p.checker.SetSettings(settings)
 	p.admin.SetSecrets(keys.secrets)
 	if p.certificate != nil {
@@ -148,7 +158,9 @@ func needRestart(before, after config.Config) (keys []string) {
 		differs bool
 	}{
 		{"data_dir", before.DataDir != after.DataDir},
-		{"log", before.Log != after.Log},
+		{"log.level", before.Log.Level != after.Log.Level},
+		{"log.format", before.Log.Format != after.Log.Format},
+		{"events.queue", before.Events.Queue != after.Events.Queue},
 		{"check.socket_mode", before.Check.SocketMode != after.Check.SocketMode},
 		{"check.listen", before.Check.Listen != after.Check.Listen},
 		{"check.read_timeout", before.Check.ReadTimeout != after.Check.ReadTimeout},

@@ -34,7 +34,8 @@ var updateStories = flag.Bool("update", false, "write what testdata/script and t
 
 // TestStories runs testdata/script: one story for each promise, told to the real
 // program in a process of its own. In the *.toml files of a story the words CHECK and
-// ADMIN stand for its listeners' addresses, WORK for its folder. Its commands, besides
+// ADMIN stand for its listeners' addresses, WEBHOOK for that of a receiver of events,
+// WORK for its folder. Its commands, besides
 // testscript's own:
 //
 //	serve [CONFIG]              start the program and wait until it is ready
@@ -51,6 +52,10 @@ var updateStories = flag.Bool("update", false, "write what testdata/script and t
 //	answered                    print the answer to what was begun
 //	again                       send what was asked last once more, as it was
 //	newer FILE                  make a database one that a later version has written
+//	lines N FILE                wait until a file has N lines, and print them
+//	webhook STATUS              the answer of the receiver of events from now on
+//	received N                  wait for N events, all there are, and print them
+//	asked N                     wait for N requests to the receiver, and print how they came
 //
 // An answer is printed as status, sorted headers and body. What differs from run to
 // run is a word in it: see scriptWords.
@@ -64,7 +69,9 @@ func TestStories(t *testing.T) {
 		UpdateScripts: *updateStories,
 		Setup: func(env *testscript.Env) error {
 			s := &script{binary: path, dir: env.WorkDir, check: freeAddr(t), admin: freeAddr(t)}
+			s.webhook = startWebhook()
 			env.Values[scriptKey{}] = s
+			env.Defer(s.webhook.Close)
 			env.Defer(s.kill)
 			return s.fillIn()
 		},
@@ -83,6 +90,10 @@ func TestStories(t *testing.T) {
 			"answered": scriptCommand((*script).answered),
 			"again":    scriptCommand(func(s *script, _ []string) error { return s.print(s.exchange(s.check, s.asked)) }),
 			"newer":    scriptCommand((*script).newer),
+			"lines":    scriptCommand((*script).lines),
+			"webhook":  scriptCommand((*script).webhookAnswers),
+			"received": scriptCommand((*script).received),
+			"asked":    scriptCommand((*script).webhookAsked),
 		},
 	})
 }
@@ -100,6 +111,8 @@ type script struct {
 	asked string // the last request to the check listener
 
 	generated string // the last hmac_string that an answer has shown
+
+	webhook *webhook // nil outside of TestStories
 
 	out, err io.Writer // of the command under way
 }
@@ -131,7 +144,7 @@ func (s *script) fillIn() error {
 		if err != nil {
 			return err
 		}
-		filled := strings.NewReplacer("CHECK", s.check, "ADMIN", s.admin, "WORK", s.dir).Replace(string(text))
+		filled := strings.NewReplacer("CHECK", s.check, "ADMIN", s.admin, "WORK", s.dir, "WEBHOOK", s.webhook.Listener.Addr().String()).Replace(string(text))
 		if err := os.WriteFile(file, []byte(filled), 0o600); err != nil {
 			return err
 		}
@@ -534,7 +547,8 @@ var scriptWords = []struct {
 	{regexp.MustCompile(`(?m)^X-RateLimit-Reset: [1-9][0-9]*`), "X-RateLimit-Reset: RESET"},
 	{regexp.MustCompile(`(?m)^Retry-After: [1-9][0-9]*`), "Retry-After: SECONDS"},
 	{regexp.MustCompile(`;t=[1-9][0-9]*`), ";t=SECONDS"},
-	{regexp.MustCompile(`"(date_created|config_loaded|time)":"2[0-9]{3}-[^"]+"`), `"$1":"DATE"`},
+	{regexp.MustCompile(`"ms":[0-9]+\.[0-9]{3}`), `"ms":MS`},
+	{regexp.MustCompile(`"(date_created|config_loaded|time|timestamp)":"2[0-9]{3}-[^"]+"`), `"$1":"DATE"`},
 	{regexp.MustCompile(`"last_updated":"[0-9]+"`), `"last_updated":"DATE"`},
 	{regexp.MustCompile(`"quota_renews":[1-9][0-9]*`), `"quota_renews":"RENEWS"`},
 	{generatedSecret, `"hmac_string":"GENERATED"`},

@@ -50,8 +50,17 @@ type Config struct {
 	Org          string        // of a request that names none
 	Reload       func() error
 	Health       func() Health
+	KeyEvents    KeyEvents // nil: nobody is told of what is written
 	Version      string
 	Log          *slog.Logger
+}
+
+// KeyEvents is told of users that were written over the API, once that is durable. It
+// must not block.
+type KeyEvents interface {
+	Created(auth.Name)
+	Updated(auth.Name)
+	Deleted(auth.Name)
 }
 
 // Handler answers the requests of the admin listener.

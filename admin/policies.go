@@ -332,6 +332,9 @@ func (c *call) setPolicies() error {
 	if err != nil {
 		return err
 	}
+	if c.KeyEvents != nil {
+		c.KeyEvents.Updated(name)
+	}
 	c.send(fasthttp.StatusOK, modified{Key: c.keyOf(name), Status: "ok", Action: "updated", HMACString: generated})
 	return nil
 }

@@ -162,6 +162,7 @@ func (c *call) store(w *write, prepare func(old *auth.Record) error) (found, err
 	now := time.Now()
 	var generated string
 	w.session.DateCreated = now.UTC().Format(time.RFC3339Nano)
+	created := false
 	stored, err := c.Users.Update(w.name.Org, w.name.User, func(old *auth.Record) (*auth.Record, error) {
 		if err := prepare(old); err != nil {
 			return nil, err
@@ -171,6 +172,7 @@ func (c *call) store(w *write, prepare func(old *auth.Record) error) (found, err
 				return nil, err
 			}
 		}
+		created = old == nil
 		r := auth.Record{Org: w.name.Org, User: w.name.User, Session: w.session}
 		generated = c.sealSecret(&r, w.secret)
 		r.Session.LastUpdated = strconv.FormatInt(now.Unix(), 10)
@@ -181,6 +183,11 @@ func (c *call) store(w *write, prepare func(old *auth.Record) error) (found, err
 	})
 	if err != nil {
 		return found{}, err
+	}
+	if c.KeyEvents != nil && created {
+		c.KeyEvents.Created(w.name)
+	} else if c.KeyEvents != nil {
+		c.KeyEvents.Updated(w.name)
 	}
 	var kept []auth.KeptQuota
 	if w.keep {
@@ -229,6 +236,9 @@ func (c *call) remove(name auth.Name, missing error) error {
 		}
 		return nil, nil
 	})
+	if err == nil && c.KeyEvents != nil {
+		c.KeyEvents.Deleted(name)
+	}
 	return err
 }
 

@@ -28,6 +28,12 @@ type Account struct {
 	uses    []policyUse
 
 	identity   []Header
+	alias      string
+	tags       []string
+	policies   []string
+	detailed   bool
+	triggers   []float64 // percent of each quota
+	notices    *notices  // of the account itself, not of its limits
 	remembered remembered
 }
 
@@ -40,6 +46,16 @@ type Header struct {
 // Org and User name the account.
 func (a *Account) Org() string  { return a.org }
 func (a *Account) User() string { return a.user }
+
+// Alias, Tags and Policies describe the account to people: the tags after its policies
+// are applied, the policies by their ids. The slices must not be changed.
+func (a *Account) Alias() string      { return a.alias }
+func (a *Account) Tags() []string     { return a.tags }
+func (a *Account) Policies() []string { return a.policies }
+
+// Detailed reports whether every decision about the account is to be recorded in full
+// (Tyk's enable_detailed_recording).
+func (a *Account) Detailed() bool { return a.detailed }
 
 // Identity returns the headers that tell the upstream who is calling: always all of
 // them, with an empty value where there is none, so that a proxy that copies them
@@ -93,6 +109,12 @@ func (c *Compiler) Compile(r Record, kept []KeptQuota, previous *Account) *Accou
 		windows:    make(map[string]*limiter.Window),
 		uses:       uses,
 		identity:   c.identity(r, &e),
+		alias:      r.Session.Alias,
+		tags:       e.Tags,
+		policies:   r.Session.ApplyPolicies,
+		detailed:   r.Session.EnableDetailedRecording,
+		triggers:   r.Session.Monitor.TriggerLimits,
+		notices:    new(notices),
 	}
 	if e.HMAC {
 		a.hash = "" // who has to sign cannot log in by password
@@ -104,6 +126,9 @@ func (c *Compiler) Compile(r Record, kept []KeptQuota, previous *Account) *Accou
 	if previous != nil && previous.generation != r.Generation {
 		previous.close()
 		previous = nil
+	}
+	if previous != nil && previous.expires == a.expires && previous.inactive == a.inactive {
+		a.notices = previous.notices
 	}
 	c.grant(a, &e, kept, previous)
 	if previous != nil {
@@ -154,9 +179,17 @@ func (c *Compiler) bucket(a *Account, scope string, limit limitSpec, kept []Kept
 	if previous != nil && previous.buckets[scope] != nil {
 		before = *previous.buckets[scope]
 	}
-	b := &bucket{rate: window(before.rate, limit.rate, limit.per), throttle: limit.throttle(), shadow: limit.shadow}
+	b := &bucket{
+		rate:     window(before.rate, limit.rate, limit.per),
+		throttle: limit.throttle(),
+		shadow:   limit.shadow,
+		notices:  before.notices,
+	}
 	if b.rate != nil {
 		b.rate.SetSmoothing(limit.smoothing.compile())
+	}
+	if b.notices == nil {
+		b.notices = new(notices)
 	}
 	switch {
 	case before.quota != nil && limit.quotaMax > 0:
@@ -166,6 +199,7 @@ func (c *Compiler) bucket(a *Account, scope string, limit limitSpec, kept []Kept
 		key := limiter.QuotaKey{Org: a.org, User: a.user, Scope: scope}
 		b.quota = limiter.NewQuota(key, limit.quotaMax, limit.renewal, state(kept, a.generation, scope), c.Ledger)
 	}
+	b.quota.SetTriggers(a.triggers)
 	a.buckets[scope] = b
 	return b
 }

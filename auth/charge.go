@@ -80,7 +80,7 @@ func (c *Checker) use(now *limiter.Now, s *Settings, limits limiter.Limits, v *V
 			v.Rate = result.Rate
 		}
 		if limits.Quota != nil {
-			v.Quota = result.Quota
+			v.Quota, v.Reached = result.Quota, result.Reached
 		}
 		switch result.Outcome {
 		case limiter.Admitted:

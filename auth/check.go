@@ -39,6 +39,7 @@ type Verdict struct {
 	Reason  Reason
 	Message string   // of the error body; "" for Pass
 	Account *Account // nil where nobody was recognised
+	Named   *Account // whom the credentials name, right or not, for logs alone; nil where there is no such user
 	API     *API     // nil where none was found
 	Rate    limiter.RateState
 	Quota   limiter.QuotaState
@@ -48,7 +49,10 @@ type Verdict struct {
 	Shadow   Reason   // what would have refused the request, were it not in shadow; Pass: nothing
 	Throttle Throttle // how a request that is over its rate may be held: see [Checker.Hold]
 
-	version string // of API
+	Reached []float64 // triggers of the quota that this request reached, in percent; not to be changed
+
+	version string   // of API
+	notices *notices // of whose limits refused; see [Verdict.News]
 }
 
 // Settings are the parts of the configuration that decide. They are replaced as one
@@ -135,6 +139,7 @@ func (c *Checker) Check(now limiter.Now, r *Request) Verdict {
 		}
 		if refusal != Pass {
 			v := refuse(refusal, api)
+			v.Named = account
 			v.Retry = retry
 			if message != "" {
 				v.Message = message
@@ -249,8 +254,8 @@ func credentials(r *Request, buf *CredentialBuffer) (Credentials, Reason, Malfor
 	return parsed, Pass, ""
 }
 
-// authenticate returns the account that the credentials belong to, or why not, and when
-// asking again makes sense.
+// authenticate returns the account that the credentials belong to, or why not and when
+// asking again makes sense; with BadCredentials the account that they name, if any.
 func (c *Checker) authenticate(now *limiter.Now, s *Settings, org string, client []byte, given Credentials) (*Account, Reason, time.Duration) {
 	account, err := c.directory.Find(org, given.User)
 	if err == nil && s.VerifiedTTL > 0 && account.remembered.knows(given.Password, now.Mono) {
@@ -275,7 +280,7 @@ func (c *Checker) authenticate(now *limiter.Now, s *Settings, org string, client
 	case err != nil:
 		return nil, Busy, time.Second
 	case account == nil || !matches:
-		return nil, BadCredentials, 0
+		return account, BadCredentials, 0
 	}
 	if s.Upgrade != nil && s.Passwords.outdated(stored) {
 		s.Upgrade(org, account.user, stored, kept.Password)
@@ -288,7 +293,7 @@ func (c *Checker) authenticate(now *limiter.Now, s *Settings, org string, client
 
 // admit checks what the account may do and charges the request to its limits.
 func (c *Checker) admit(now *limiter.Now, s *Settings, api *API, version string, a *Account, r *Request) Verdict {
-	v := Verdict{Account: a, API: api, version: version}
+	v := Verdict{Account: a, Named: a, API: api, version: version, notices: a.notices}
 	g := a.grantOf(api, s.AllowEmptyRights)
 	switch {
 	case a.inactive:
@@ -298,6 +303,7 @@ func (c *Checker) admit(now *limiter.Now, s *Settings, api *API, version string,
 	case g == nil || !granted(g.versions, version):
 		v.Reason = APINotGranted
 	default:
+		v.notices = g.limits.notices
 		ch := charges{
 			limits:   limiter.Limits{Rate: g.limits.rate, Quota: g.limits.quota, API: api.limit},
 			throttle: g.limits.throttle,

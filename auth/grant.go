@@ -30,6 +30,7 @@ type bucket struct {
 	quota    *limiter.Quota
 	throttle Throttle
 	shadow   bool // its limits refuse nobody
+	notices  *notices
 }
 
 // Throttle says how a request over its rate is held: it is tried again every Interval,

@@ -17,11 +17,21 @@ type Held struct {
 	account      *Account // who it is from, when it was held
 }
 
+// Request returns what is known of the request: all but its credentials and its other
+// headers.
+func (h *Held) Request() Request { return h.request }
+
 // Hold returns what [Checker.Retry] needs of a request that was refused with a
 // [Throttle]. It keeps nothing of what r borrows.
 func (c *Checker) Hold(r *Request, v *Verdict) *Held {
 	return &Held{
-		request: Request{Method: bytes.Clone(r.Method), URI: bytes.Clone(r.URI)},
+		request: Request{
+			APIID:  bytes.Clone(r.APIID),
+			Method: bytes.Clone(r.Method),
+			Host:   bytes.Clone(r.Host),
+			URI:    bytes.Clone(r.URI),
+			Client: bytes.Clone(r.Client),
+		},
 		api:     v.API.ID,
 		version: v.version,
 		account: v.Account,

@@ -86,12 +86,12 @@ func (c *Checker) checkSignature(now limiter.Now, s *Settings, api *API, r *Requ
 	}
 	matches := signer.matches(algorithm, r, &given)
 	if !known || !matches {
-		return nil, BadCredentials, ""
+		return account, BadCredentials, ""
 	}
 	if !*spent {
 		switch s.Signatures.spend(seconds, skew, date, signer.owner, given.MAC) {
 		case spentBefore:
-			return nil, BadCredentials, ""
+			return account, BadCredentials, ""
 		case noRoom:
 			return nil, Busy, tooManySignatures
 		}

@@ -104,11 +104,12 @@ func (s *Session) Validate(rules Rules, now int64) (warnings []string, err error
 	checkList(&ps, "apply_policies", s.ApplyPolicies, maxName)
 	checkMeta(&ps, s.MetaData, rules.MetaHeaders)
 	checkExpiryAction(&ps, s.PostExpiryAction, s.PostExpiryGracePeriod)
+	warnings = append(warnings, checkTriggers(&ps, s.Monitor.TriggerLimits)...)
 	checkRights(&ps, s.AccessRights, s.OrgID, rules)
 	s.checkPolicies(&ps, rules)
 	warnings = append(warnings, s.checkSecret(&ps, rules)...)
 	ps.sort()
-	return append(warnings, s.notYet()...), ps.err()
+	return warnings, ps.err()
 }
 
 // CheckPolicies is the part of [Session.Validate] that may turn out otherwise a moment
@@ -249,17 +250,19 @@ func checkExpiryAction(ps *Problems, action string, grace int64) {
 	}
 }
 
-// notYet names what is kept and given back but does not act in this version.
-func (s *Session) notYet() (warnings []string) {
-	for _, f := range []struct {
-		name string
-		set  bool
-	}{
-		{"monitor.trigger_limits", len(s.Monitor.TriggerLimits) > 0},
-		{"enable_detailed_recording", s.EnableDetailedRecording},
-	} {
-		if f.set {
-			warnings = append(warnings, f.name+": kept, not acted on by this version")
+// maxTriggers is how many events one user's quota may send in a period.
+const maxTriggers = 100
+
+// checkTriggers warns of percentages at which nothing happens: Tyk takes them, too.
+func checkTriggers(ps *Problems, limits []float64) (warnings []string) {
+	const field = "monitor.trigger_limits"
+	if len(limits) > maxTriggers {
+		*ps = append(*ps, Problem{Field: field, Want: fmt.Sprintf("at most %d percentages are wanted, not %d", maxTriggers, len(limits))})
+		return nil
+	}
+	for i, percent := range limits {
+		if !(percent > 0 && percent <= 100) {
+			warnings = append(warnings, fmt.Sprintf("%s[%d] = %v: never reached; a percentage above 0 and up to 100 is wanted", field, i, percent))
 		}
 	}
 	return warnings

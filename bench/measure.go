@@ -38,6 +38,10 @@ func measure(ctx context.Context, o options) (rows []row, err error) {
 	if err := fill(filepath.Join(dir, "data"), o.users); err != nil {
 		return nil, err
 	}
+	logged := filepath.Join(dir, "logged") // has the same database, for a sidekey that logs
+	if err := copyDatabase(logged, dir); err != nil {
+		return nil, err
+	}
 	binary, err := build(ctx, dir)
 	if err != nil {
 		return nil, err
@@ -54,7 +58,7 @@ func measure(ctx context.Context, o options) (rows []row, err error) {
 	defer bare.stop()
 
 	started := time.Now()
-	sidekey, err := start(ctx, dir, binary, "serve", "-config", writeConfig(dir, checkAddr, adminAddr))
+	sidekey, err := start(ctx, dir, binary, "serve", "-config", writeConfig(dir, checkAddr, adminAddr, "none"))
 	if err != nil {
 		return nil, err
 	}
@@ -81,6 +85,11 @@ func measure(ctx context.Context, o options) (rows []row, err error) {
 		}
 		rows = append(rows, r)
 	}
+	r, err := measureDecisionLog(ctx, o, logged, binary, checkAddr)
+	if err != nil {
+		return nil, err
+	}
+	rows = append(rows, r)
 	through, err := measureNGINX(ctx, o, dir, checkAddr, bareAddr)
 	if err != nil {
 		return nil, err

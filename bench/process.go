@@ -55,10 +55,12 @@ func build(ctx context.Context, dir string) (binary string, err error) {
 	return binary, cmd.Run()
 }
 
-func writeConfig(dir, checkAddr, adminAddr string) (path string) {
+// writeConfig writes a configuration for a database that is in dir/data. decisions is
+// log.decisions.
+func writeConfig(dir, checkAddr, adminAddr, decisions string) (path string) {
 	path = filepath.Join(dir, "sidecar.toml")
-	text := fmt.Sprintf("data_dir = %q\n[check]\nlisten = %q\n[admin]\nlisten = %q\n[log]\nlevel = \"warn\"\n[[apis]]\nid = \"default\"\n[[apis]]\nid = \"orders\"\nlisten_path = \"/orders\"\n",
-		filepath.Join(dir, "data"), checkAddr, adminAddr)
+	text := fmt.Sprintf("data_dir = %q\n[check]\nlisten = %q\n[admin]\nlisten = %q\n[log]\nlevel = \"warn\"\ndecisions = %q\nfile = %q\n[[apis]]\nid = \"default\"\n[[apis]]\nid = \"orders\"\nlisten_path = \"/orders\"\n",
+		filepath.Join(dir, "data"), checkAddr, adminAddr, decisions, filepath.Join(dir, "decisions.log"))
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		panic(err)
 	}

@@ -42,9 +42,15 @@ func (c *cannedConn) LocalAddr() net.Addr              { return &net.TCPAddr{} }
 func (c *cannedConn) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
 
 // A warm check allocates nothing, from the bytes of the request to those of the answer;
-// nor does a refusal that needs no hash.
+// nor does a refusal that needs no hash, nor telling an observer of either.
 func TestAllocations(t *testing.T) {
+	t.Run("observed", func(t *testing.T) { testAllocations(t, &witness{}) })
+	t.Run("not observed", func(t *testing.T) { testAllocations(t) })
+}
+
+func testAllocations(t *testing.T, observers ...Observer) {
 	l := start(t)
+	l.handler.SetObservers(observers...)
 	l.add("alice", auth.Session{Rate: 1e9, Per: 1, QuotaMax: 1 << 40, QuotaRenewalRate: 1 << 30, Tags: []string{"a", "b"}})
 	l.add("limited", auth.Session{Rate: 1, Per: 3600})
 	l.add("reader", auth.Session{AccessRights: map[string]auth.Right{"rest": {AllowedURLs: []auth.AllowedURL{{URL: "/read/{id}", Methods: []string{"GET"}}}}}})

@@ -36,6 +36,8 @@ type Handler struct {
 	log     *slog.Logger
 	notices notices
 	waiting waiting
+
+	observers atomic.Pointer[[]Observer] // nil: nobody observes
 }
 
 // NewHandler returns a handler over a checker.
@@ -56,7 +58,7 @@ func (h *Handler) Handle(ctx *fasthttp.RequestCtx) {
 	d, api, rest := splitPath(header.RequestURI())
 	if d == nil {
 		h.notices.missing(h.log, "none", "a path of /auth/envoy, /auth/nginx or /auth/forward")
-		h.refuse(ctx, &forward, auth.ProxyConfig)
+		h.refuse(ctx, nil, auth.ProxyConfig)
 		return
 	}
 	var s sources
@@ -76,10 +78,18 @@ func (h *Handler) Handle(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	h.write(&ctx.Response, d, &verdict)
+	h.observe(ctx.Time(), &ctx.Request.Header, d, q, verdict)
 }
 
+// refuse answers before there is a question. d is nil where the path names no dialect.
 func (h *Handler) refuse(ctx *fasthttp.RequestCtx, d *dialect, reason auth.Reason) {
-	h.write(&ctx.Response, d, &auth.Verdict{Reason: reason, Message: reason.Message()})
+	verdict := auth.Verdict{Reason: reason, Message: reason.Message()}
+	answered := d
+	if d == nil {
+		answered = &forward
+	}
+	h.write(&ctx.Response, answered, &verdict)
+	h.observe(ctx.Time(), &ctx.Request.Header, d, auth.Request{}, verdict)
 }
 
 // denyPanic answers 403 and not 5xx: a client may have found the input that panics,

@@ -36,6 +36,8 @@ type held struct {
 	question *auth.Held
 	throttle auth.Throttle
 	response fasthttp.ResponseHeader // as the server prepared it
+	came     time.Time
+	header   *fasthttp.RequestHeader // for the observers; nil where they need none
 	http10   bool
 	close    bool // the connection, after the answer
 	noBody   bool // of the answer to HEAD
@@ -67,7 +69,12 @@ func (w *waiting) hold(ctx *fasthttp.RequestCtx, d *dialect, q *auth.Request, v 
 		http10:   !ctx.Request.Header.IsHTTP11(),
 		close:    ctx.Request.Header.ConnectionClose(),
 		noBody:   ctx.IsHead(),
+		came:     ctx.Time(),
 		next:     ctx.Time().Add(v.Throttle.Interval),
+	}
+	if v.Account.Detailed() {
+		h.header = new(fasthttp.RequestHeader)
+		ctx.Request.Header.CopyTo(h.header)
 	}
 	ctx.Response.Header.CopyTo(&h.response)
 	ctx.HijackSetNoResponse(true)
@@ -174,6 +181,7 @@ func (h *held) endLocked(v auth.Verdict) {
 	h.response.CopyTo(&response.Header)
 	response.SkipBody = h.noBody
 	h.handler.write(response, h.dialect, &v)
+	h.handler.observe(h.came, h.header, h.dialect, h.question.Request(), v)
 	stopping := h.leave()
 	last := h.close || stopping
 	if last {

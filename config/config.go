@@ -21,6 +21,7 @@ type Config struct {
 	ShutdownTimeout time.Duration `toml:"shutdown_timeout"`
 
 	Log       LogConfig      `toml:"log"`
+	Events    EventsConfig   `toml:"events"`
 	Check     CheckConfig    `toml:"check"`
 	Admin     AdminConfig    `toml:"admin"`
 	Passwords PasswordConfig `toml:"passwords"`
@@ -34,10 +35,24 @@ type Config struct {
 	Policies  []map[string]any `toml:"policies"` // as written; [Config.PolicyList] is what they mean
 }
 
-// LogConfig is what is logged, and how.
+// LogConfig is what is logged, and how: Level and Format of the program's own messages,
+// the others of the decision log.
 type LogConfig struct {
 	Level  string `toml:"level"`  // a key of logLevels
 	Format string `toml:"format"` // "text" or "json"
+
+	Decisions    string  `toml:"decisions"` // "none", "refused" or "all"
+	File         string  `toml:"file"`      // "" = stdout
+	Sample       float64 `toml:"sample"`    // share of Decisions that is written, 0 to 1
+	UnknownUsers bool    `toml:"unknown_users"`
+}
+
+// EventsConfig is who is told of what happens to users.
+type EventsConfig struct {
+	WebhookURL      string        `toml:"webhook_url"` // may hold a secret; "" = nobody is told
+	WebhookTimeout  time.Duration `toml:"webhook_timeout"`
+	WebhookAttempts int           `toml:"webhook_attempts"`
+	Queue           int           `toml:"queue"` // events that wait, at most
 }
 
 // CheckConfig is the listener that proxies ask.
@@ -160,7 +175,8 @@ func Default() Config {
 	return Config{
 		DataDir:         "data",
 		ShutdownTimeout: 5 * time.Second,
-		Log:             LogConfig{Level: "info", Format: "text"},
+		Log:             LogConfig{Level: "info", Format: "text", Decisions: "none", Sample: 1},
+		Events:          EventsConfig{WebhookTimeout: 5 * time.Second, WebhookAttempts: 5, Queue: 1000},
 		Check: CheckConfig{
 			Listen:             "127.0.0.1:9191",
 			SocketMode:         "0660",

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -25,6 +26,7 @@ func (c Config) Validate() error {
 	}
 	between(&ps, "shutdown_timeout", c.ShutdownTimeout, shortest, 10*time.Minute)
 	c.Log.validate(&ps)
+	c.Events.validate(&ps)
 	c.validateListeners(&ps)
 	c.Check.validate(&ps)
 	c.Admin.validate(&ps)
@@ -43,6 +45,24 @@ func (c Config) Validate() error {
 func (l LogConfig) validate(ps *problems) {
 	oneOf(ps, "log.level", l.Level, "debug", "info", "warn", "error")
 	oneOf(ps, "log.format", l.Format, "text", "json")
+	oneOf(ps, "log.decisions", l.Decisions, "none", "refused", "all")
+	if strings.ContainsFunc(l.File, unicode.IsControl) {
+		ps.add("log.file", l.File, "the path of a file is wanted, or nothing for stdout")
+	}
+	if !(l.Sample >= 0 && l.Sample <= 1) { // NaN is neither
+		ps.add("log.sample", l.Sample, "a share from 0.0 to 1.0 is wanted")
+	}
+}
+
+func (e EventsConfig) validate(ps *problems) {
+	if u, err := url.Parse(e.WebhookURL); e.WebhookURL != "" &&
+		(err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.Fragment != "") {
+		// Not shown: such addresses hold secrets.
+		ps.add("events.webhook_url", nil, "an address is wanted that begins with http:// or https://, or nothing")
+	}
+	between(ps, "events.webhook_timeout", e.WebhookTimeout, shortest, time.Minute)
+	between(ps, "events.webhook_attempts", e.WebhookAttempts, 1, 20)
+	between(ps, "events.queue", e.Queue, 1, 100_000)
 }
 
 func (c Config) validateListeners(ps *problems) {

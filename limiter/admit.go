@@ -27,6 +27,7 @@ type Result struct {
 	Rate    RateState
 	Quota   QuotaState
 	Retry   time.Duration // after a refusal: until the refusing limit may admit again
+	Reached []float64     // triggers of the quota that this request reached, see [Quota.SetTriggers]; not to be changed
 }
 
 // Admit charges one request to all of l, or to nothing. When several limits are
@@ -54,7 +55,7 @@ func Admit(now Now, l Limits) Result {
 			l.Rate.addLocked(now.Mono)
 		}
 		if l.Quota != nil {
-			l.Quota.chargeLocked(now)
+			r.Reached = l.Quota.chargeLocked(now)
 		}
 		if l.API != nil {
 			l.API.addLocked(now.Mono)

@@ -65,6 +65,10 @@ type Quota struct {
 	askedAt   int64 // Now.Mono
 	askedUsed int64
 	step      int64 // reserved ahead of use; see aheadLocked
+
+	triggers    []float64 // percent, ascending; never changed, only replaced
+	nextTrigger int       // the first of triggers that has not been reached
+	told        float64   // percent up to which triggers have been reported in this period
 }
 
 // pending is one reservation on its way to the ledger.
@@ -88,6 +92,9 @@ func NewQuota(key QuotaKey, limit, renewal int64, kept Reservation, ledger Ledge
 		start:      kept.Start,
 		used:       kept.Reserved,
 		reserved:   kept.Reserved,
+		// After a clean stop what is reserved was used, so the triggers up to there were
+		// reported. A crash may lose those in the part that it burns, 1 % at most.
+		told: percent(kept.Reserved, limit),
 	}
 }
 
@@ -177,12 +184,13 @@ func (q *Quota) askLocked(wall int64) answer {
 }
 
 // chargeLocked uses one request, and asks for the next reservation when half of
-// what is reserved ahead is gone.
-func (q *Quota) chargeLocked(now Now) {
+// what is reserved ahead is gone. It returns the triggers that the request has reached.
+func (q *Quota) chargeLocked(now Now) (reached []float64) {
 	q.used++
 	if q.reserved-q.used <= q.step/2 {
 		q.reserveLocked(now)
 	}
+	return q.reachedLocked()
 }
 
 // aheadLocked returns how many requests are reserved beyond those that are asked for
@@ -237,6 +245,7 @@ func (q *Quota) reservedNow(p *pending, r Reservation, err error) {
 	case err == nil:
 		if r.Start != q.start {
 			q.start, q.used, q.askedUsed = r.Start, 0, 0
+			q.forgetToldLocked()
 		}
 		q.reserved = r.Reserved
 	}

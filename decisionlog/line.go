@@ -1,0 +1,134 @@
+package decisionlog
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+
+	"sidekey/auth"
+	"sidekey/check"
+)
+
+// timeFormat is RFC 3339 in UTC, always with microseconds, so that lines sort as text.
+const timeFormat = "2006-01-02T15:04:05.000000Z"
+
+// appendLine appends the record of one decision: one JSON object with always the same
+// members, and a line end. What limits in shadow would have refused, and the headers of
+// users who are recorded in detail, come on top. unknownUsers names also users that do not exist.
+func appendLine(dst []byte, d *check.Decision, unknownUsers bool) []byte {
+	v := &d.Verdict
+	dst = append(dst, `{"time":"`...)
+	dst = d.At.UTC().AppendFormat(dst, timeFormat)
+	if v.Reason == auth.Pass {
+		dst = append(dst, `","decision":"pass","reason":`...)
+	} else {
+		dst = append(dst, `","decision":"refuse","reason":`...)
+	}
+	dst = appendText(dst, v.Reason.String())
+	if v.Shadow != auth.Pass {
+		dst = appendText(append(dst, `,"shadow":`...), v.Shadow.String())
+	}
+	dst = appendText(append(dst, `,"dialect":`...), d.Dialect)
+	api, org := "", ""
+	if v.API != nil {
+		api, org = v.API.ID, v.API.Org
+	}
+	dst = appendText(append(dst, `,"api":`...), api)
+	dst = appendUser(dst, d, org, unknownUsers)
+	dst = appendText(append(dst, `,"method":`...), d.Request.Method)
+	dst = appendText(append(dst, `,"path":`...), d.Path())
+	dst = appendText(append(dst, `,"client":`...), d.Request.Client)
+	dst = strconv.AppendFloat(append(dst, `,"ms":`...), float64(d.Took.Microseconds())/1000, 'f', 3, 64)
+	dst = appendLeft(append(dst, `,"rate_left":`...), v.Rate.Limit, v.Rate.Remaining)
+	dst = appendLeft(append(dst, `,"quota_left":`...), v.Quota.Limit, v.Quota.Remaining)
+	if v.Named != nil && v.Named.Detailed() && d.Header != nil {
+		dst = appendHeaders(append(dst, `,"headers":`...), d.Header)
+	}
+	return append(dst, '}', '\n')
+}
+
+// appendUser appends whom the credentials name. Of a user who does not exist nothing is
+// said, unless it is asked for: people type their password where the name belongs.
+func appendUser(dst []byte, d *check.Decision, org string, unknownUsers bool) []byte {
+	a := d.Verdict.Named
+	if a == nil {
+		dst = append(dst, `,"user":`...)
+		if unknownUsers && d.Verdict.Reason == auth.BadCredentials {
+			dst = appendAttempted(dst, d.Request.Authorization)
+		} else {
+			dst = append(dst, `""`...)
+		}
+		dst = appendText(append(dst, `,"org":`...), org)
+		return append(dst, `,"alias":"","tags":[],"policies":[]`...)
+	}
+	dst = appendText(append(dst, `,"user":`...), a.User())
+	dst = appendText(append(dst, `,"org":`...), a.Org())
+	dst = appendText(append(dst, `,"alias":`...), a.Alias())
+	dst = appendTexts(append(dst, `,"tags":`...), a.Tags())
+	return appendTexts(append(dst, `,"policies":`...), a.Policies())
+}
+
+func appendAttempted(dst, authorization []byte) []byte {
+	var buf auth.CredentialBuffer
+	credentials, _ := auth.ParseBasic(authorization, &buf)
+	return appendText(dst, credentials.User)
+}
+
+// appendLeft appends what is left of a limit, or null where there is none, or where the
+// request did not come so far.
+func appendLeft(dst []byte, limit, left int64) []byte {
+	if limit == 0 {
+		return append(dst, "null"...)
+	}
+	return strconv.AppendInt(dst, left, 10)
+}
+
+// maxHeaders is how many bytes of a request's headers are recorded, names included.
+const maxHeaders = 8192
+
+// appendHeaders appends the headers of a request as an object. Several of one name are
+// joined, as RFC 9110, 5.3 allows.
+func appendHeaders(dst []byte, header *fasthttp.RequestHeader) []byte {
+	dst = append(dst, '{')
+	seen := make(map[string]bool)
+	left := maxHeaders
+	for name, value := range header.All() {
+		if seen[string(name)] || secretHeader(string(name)) {
+			continue
+		}
+		if all := header.PeekAll(string(name)); len(all) > 1 {
+			value = bytes.Join(all, []byte(", "))
+		}
+		if string(name) == "Referer" {
+			value, _, _ = bytes.Cut(value, []byte("?"))
+		}
+		if left -= len(name) + len(value); left < 0 {
+			break
+		}
+		if len(seen) > 0 {
+			dst = append(dst, ',')
+		}
+		seen[string(name)] = true
+		dst = appendText(dst, name)
+		dst = appendText(append(dst, ':'), value)
+	}
+	return append(dst, '}')
+}
+
+// secretHeader reports whether a header may hold a credential: Authorization, Cookie,
+// Proxy-Authorization, X-Tyk-Authorization, and what services call their own. The two in
+// which proxies report the target hold its query; its path is recorded by itself.
+func secretHeader(name string) bool {
+	name = strings.ToLower(name)
+	if name == "x-original-uri" || name == "x-forwarded-uri" {
+		return true
+	}
+	for _, word := range []string{"auth", "cookie", "token", "secret", "passw", "api-key", "apikey", "credential", "signature", "session"} {
+		if strings.Contains(name, word) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,112 @@
+package events
+
+import (
+	"math"
+	"strconv"
+	"time"
+
+	"sidekey/auth"
+	"sidekey/check"
+	"sidekey/limiter"
+)
+
+// Monitor turns decisions and writes into events. It is a [check.Observer].
+type Monitor struct {
+	queue    *Queue
+	failures *limiter.Window // AuthFailure, of all users together
+}
+
+// failuresPerSecond bounds the AuthFailure events: whoever guesses passwords must not
+// crowd out what others are to be told.
+const failuresPerSecond = 10
+
+// NewMonitor returns a monitor that puts its events into a queue.
+func NewMonitor(q *Queue) *Monitor {
+	return &Monitor{queue: q, failures: limiter.NewWindow(failuresPerSecond, 1)}
+}
+
+// Wants is [check.Observer].
+func (m *Monitor) Wants(v auth.Verdict) bool {
+	switch v.Reason {
+	case auth.Pass:
+		return len(v.Reached) > 0 && m.queue.Enabled()
+	case auth.BadCredentials, auth.Inactive, auth.Expired, auth.RateExceeded, auth.QuotaExceeded, auth.APIRateExceeded:
+		return m.queue.Enabled()
+	}
+	return false
+}
+
+// Observe is [check.Observer].
+func (m *Monitor) Observe(d *check.Decision) {
+	v, now := &d.Verdict, limiter.At(d.At.Add(d.Took))
+	switch v.Reason {
+	case auth.Pass:
+		for _, percent := range v.Reached {
+			e := m.event(d, "TriggerExceeded", "Quota trigger reached")
+			e.TriggerLimit = strconv.FormatFloat(percent, 'f', -1, 64)
+			e.UsagePercentage = usage(v.Quota)
+			m.queue.Add(e)
+		}
+	case auth.BadCredentials:
+		if limiter.Admit(now, limiter.Limits{Rate: m.failures}).Outcome != limiter.Admitted {
+			m.queue.Drop()
+			return
+		}
+		m.queue.Add(m.event(d, "AuthFailure", "Auth Failure"))
+	case auth.Inactive:
+		m.once(d, now, "KeyExpired", "Attempted access from inactive key.")
+	case auth.Expired:
+		m.once(d, now, "KeyExpired", "Attempted access from expired key.")
+	case auth.RateExceeded:
+		m.once(d, now, "RateLimitExceeded", "Key Rate Limit Exceeded")
+	case auth.APIRateExceeded:
+		m.once(d, now, "RateLimitExceeded", "API Rate Limit Exceeded")
+	case auth.QuotaExceeded:
+		m.once(d, now, "QuotaExceeded", "Key Quota Limit Exceeded")
+	}
+}
+
+// once adds an event of a refusal that is the first of its kind in its period.
+func (m *Monitor) once(d *check.Decision, now limiter.Now, event, message string) {
+	if d.Verdict.News(now) {
+		m.queue.Add(m.event(d, event, message))
+	}
+}
+
+// event describes a decision. Of a user who does not exist the name is left out: it may
+// be a password in the wrong field.
+func (m *Monitor) event(d *check.Decision, event, message string) Event {
+	v := &d.Verdict
+	var name auth.Name
+	if v.Named != nil {
+		name = auth.Name{Org: v.Named.Org(), User: v.Named.User()}
+	} else {
+		name.Org = v.API.Org
+	}
+	e := newEvent(event, message, name, d.At)
+	e.APIID = v.API.ID
+	e.Path, e.Origin = clip(d.Path()), clip(d.Request.Client)
+	return e
+}
+
+// clip copies text of a request, of which a kilobyte is enough.
+func clip(text []byte) string { return string(text[:min(len(text), 1024)]) }
+
+// usage is the use of a quota in percent, in whole numbers as Tyk has it.
+func usage(q limiter.QuotaState) string {
+	if q.Limit == 0 {
+		return ""
+	}
+	return strconv.FormatFloat(math.Floor(float64(q.Limit-q.Remaining)*100/float64(q.Limit)), 'f', 0, 64)
+}
+
+// Created, Updated and Deleted are told of users that were written over the admin API.
+func (m *Monitor) Created(name auth.Name) { m.written("TokenCreated", "Key created.", name) }
+func (m *Monitor) Updated(name auth.Name) { m.written("TokenUpdated", "Key modified.", name) }
+func (m *Monitor) Deleted(name auth.Name) { m.written("TokenDeleted", "Key deleted.", name) }
+
+func (m *Monitor) written(event, message string, name auth.Name) {
+	if m.queue.Enabled() {
+		m.queue.Add(newEvent(event, message, name, time.Now()))
+	}
+}

@@ -1,0 +1,40 @@
+package limiter
+
+import (
+	"slices"
+	"sort"
+)
+
+// SetTriggers sets the percentages of the maximum at which the use is worth telling
+// (Tyk's monitor.trigger_limits), in any order. Each is reported once a period, by the
+// request that reaches it ([Result.Reached]). One that the period's use has already
+// passed is not reported any more, whether it is new or not. What is not above 0 is left
+// out; what is above 100 is never reached.
+func (q *Quota) SetTriggers(percent []float64) {
+	if q == nil {
+		return
+	}
+	sorted := slices.DeleteFunc(slices.Clone(percent), func(p float64) bool { return !(p > 0) })
+	slices.Sort(sorted)
+	sorted = slices.Compact(sorted)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.triggers = sorted
+	q.nextTrigger = sort.Search(len(sorted), func(i int) bool { return sorted[i] > q.told })
+}
+
+// reachedLocked returns the triggers that the use has reached and that nobody has been
+// told of in this period, the lowest first. The caller must not change them.
+func (q *Quota) reachedLocked() []float64 {
+	first := q.nextTrigger
+	for q.nextTrigger < len(q.triggers) && percent(q.used, q.max) >= q.triggers[q.nextTrigger] {
+		q.told = q.triggers[q.nextTrigger]
+		q.nextTrigger++
+	}
+	return q.triggers[first:q.nextTrigger]
+}
+
+// forgetToldLocked begins a period in which nothing has been reported.
+func (q *Quota) forgetToldLocked() { q.told, q.nextTrigger = 0, 0 }
+
+func percent(used, limit int64) float64 { return float64(used) * 100 / float64(limit) }
