@@ -11,6 +11,7 @@ type charges struct {
 	limits   limiter.Limits
 	throttle Throttle
 	shadow   struct{ rate, quota, api bool } // those that refuse nobody
+	trace    *trace                          // not nil: nothing is charged
 }
 
 // narrow leaves out what an API does not limit, and puts into shadow what it does not
@@ -59,10 +60,10 @@ func (c *charges) enforced() limiter.Limits {
 // limits in shadow refuse passes, and is charged to the others: those in shadow count
 // what they would have let pass, so they report what enforcing them would refuse.
 func (c *Checker) charge(now *limiter.Now, s *Settings, ch *charges, v *Verdict) {
-	c.use(now, s, ch.limits, v)
+	c.use(now, s, ch.limits, ch.trace, v)
 	if ch.inShadow(v.Reason) {
 		v.Shadow, v.Reason, v.Message, v.Retry = v.Reason, Pass, "", 0
-		c.use(now, s, ch.enforced(), v)
+		c.use(now, s, ch.enforced(), ch.trace, v)
 	}
 	if v.Reason == RateExceeded {
 		v.Throttle = ch.throttle
@@ -71,10 +72,14 @@ func (c *Checker) charge(now *limiter.Now, s *Settings, ch *charges, v *Verdict)
 
 // use charges a request to limits, waiting for a reservation of the quota where none is
 // left.
-func (c *Checker) use(now *limiter.Now, s *Settings, limits limiter.Limits, v *Verdict) {
+func (c *Checker) use(now *limiter.Now, s *Settings, limits limiter.Limits, t *trace, v *Verdict) {
 	deadline := now.Mono + int64(s.QuotaWait)
 	for {
-		result := limiter.Admit(*now, limits)
+		admit := limiter.Admit
+		if t != nil {
+			admit = limiter.Peek
+		}
+		result := admit(*now, limits)
 		v.Retry, v.At = result.Retry, *now
 		if limits.Rate != nil {
 			v.Rate = result.Rate

@@ -101,12 +101,19 @@ func (c *Checker) Settings() *Settings { return c.settings.Load() }
 // refuses is the answer, and a refused request uses up nothing. The two slow ways,
 // hashing a password and waiting for a reservation of quota, are bounded.
 func (c *Checker) Check(now limiter.Now, r *Request) Verdict {
+	return c.decide(now, r, nil)
+}
+
+// decide is Check. With a trace it says what it looks at, and uses nothing up.
+func (c *Checker) decide(now limiter.Now, r *Request, t *trace) Verdict {
 	s := c.settings.Load()
 	api, refusal := findAPI(s.APIs, r)
+	t.findAPI(s.APIs, r, api, refusal)
 	if refusal != Pass {
 		return refuse(refusal, api)
 	}
 	version, known := api.version(r)
+	t.findVersion(api, r, version, known)
 	if !known {
 		return refuse(UnknownVersion, api)
 	}
@@ -115,7 +122,9 @@ func (c *Checker) Check(now limiter.Now, r *Request) Verdict {
 	var given Credentials
 	if !signed {
 		var message Malformed
-		if given, refusal, message = credentials(r, &buf); refusal != Pass {
+		given, refusal, message = credentials(r, &buf)
+		t.readCredentials(r, given, refusal, message)
+		if refusal != Pass {
 			v := refuse(refusal, api)
 			if message != "" {
 				v.Message = string(message)
@@ -124,7 +133,7 @@ func (c *Checker) Check(now limiter.Now, r *Request) Verdict {
 		}
 	}
 	var last *Account
-	edited, spent := false, false
+	edited, spent := false, t != nil
 	for range accountTries {
 		var account *Account
 		var message string
@@ -135,8 +144,9 @@ func (c *Checker) Check(now limiter.Now, r *Request) Verdict {
 				retry = time.Second
 			}
 		} else {
-			account, refusal, retry = c.authenticate(&now, s, api.Org, r.Client, given)
+			account, refusal, retry = c.authenticate(&now, s, api.Org, r.Client, given, t)
 		}
+		t.authenticate(c, s, api, given, signed, account, refusal)
 		if refusal != Pass {
 			v := refuse(refusal, api)
 			v.Named = account
@@ -146,7 +156,7 @@ func (c *Checker) Check(now limiter.Now, r *Request) Verdict {
 			}
 			return v
 		}
-		v := c.admit(&now, s, api, version, account, r)
+		v := c.admit(&now, s, api, version, account, r, t)
 		if v.Reason != retryAccount {
 			return v
 		}
@@ -256,7 +266,7 @@ func credentials(r *Request, buf *CredentialBuffer) (Credentials, Reason, Malfor
 
 // authenticate returns the account that the credentials belong to, or why not and when
 // asking again makes sense; with BadCredentials the account that they name, if any.
-func (c *Checker) authenticate(now *limiter.Now, s *Settings, org string, client []byte, given Credentials) (*Account, Reason, time.Duration) {
+func (c *Checker) authenticate(now *limiter.Now, s *Settings, org string, client []byte, given Credentials, t *trace) (*Account, Reason, time.Duration) {
 	account, err := c.directory.Find(org, given.User)
 	if err == nil && s.VerifiedTTL > 0 && account.remembered.knows(given.Password, now.Mono) {
 		return account, Pass, 0 // Fast path: no hash, no lock.
@@ -271,7 +281,15 @@ func (c *Checker) authenticate(now *limiter.Now, s *Settings, org string, client
 	// A copy, because hashing leaks its arguments: without it the buffer that given
 	// lies in would be allocated for every request.
 	kept := Credentials{User: bytes.Clone(given.User), Password: bytes.Clone(given.Password)}
-	matches, err := s.Passwords.check(s.Failures, claim{now.Mono, bytes.Clone(client), org, kept, stored})
+	made := claim{now.Mono, bytes.Clone(client), org, kept, stored}
+	failures := s.Failures
+	if t != nil {
+		if wait := failures.wait(made); wait > 0 {
+			return nil, TooManyFailures, wait
+		}
+		failures = nil
+	}
+	matches, err := s.Passwords.check(failures, made)
 	*now = c.now()
 	var tooMany *waitError
 	switch {
@@ -281,6 +299,9 @@ func (c *Checker) authenticate(now *limiter.Now, s *Settings, org string, client
 		return nil, Busy, time.Second
 	case account == nil || !matches:
 		return account, BadCredentials, 0
+	}
+	if t != nil {
+		return account, Pass, 0
 	}
 	if s.Upgrade != nil && s.Passwords.outdated(stored) {
 		s.Upgrade(org, account.user, stored, kept.Password)
@@ -292,7 +313,7 @@ func (c *Checker) authenticate(now *limiter.Now, s *Settings, org string, client
 }
 
 // admit checks what the account may do and charges the request to its limits.
-func (c *Checker) admit(now *limiter.Now, s *Settings, api *API, version string, a *Account, r *Request) Verdict {
+func (c *Checker) admit(now *limiter.Now, s *Settings, api *API, version string, a *Account, r *Request, t *trace) Verdict {
 	v := Verdict{Account: a, Named: a, API: api, version: version, notices: a.notices}
 	g := a.grantOf(api, s.AllowEmptyRights)
 	switch {
@@ -314,9 +335,11 @@ func (c *Checker) admit(now *limiter.Now, s *Settings, api *API, version string,
 		}
 		if v.Reason == Pass {
 			ch.narrow(api)
+			ch.trace = t
 			c.charge(now, s, &ch, &v)
 		}
 	}
+	t.admit(c, s, now, a, g, r, &v)
 	if v.Reason != retryAccount && v.Message == "" {
 		v.Message = v.Reason.Message()
 	}

@@ -74,18 +74,12 @@ func (f *Failures) begin(c claim) (a attempt, wait time.Duration) {
 	if f == nil {
 		return attempt{}, 0
 	}
-	var h maphash.Hash
-	h.SetSeed(f.seed)
-	h.WriteString(c.org)
-	h.WriteByte(0) // no org and no name holds one
-	h.Write(c.User)
-	network, now := networkOf(c.client), c.at
-	a = attempt{failures: f, at: now, address: failureKey{network: network}, user: failureKey{network: network, user: max(1, h.Sum64())}}
-
+	a = f.attempt(c)
+	now := c.at
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if wait := max(f.look(now, a.address).until, f.look(now, a.user).until) - now; wait > 0 {
-		return attempt{}, time.Duration(wait)
+	if wait := f.waitLocked(a); wait > 0 {
+		return attempt{}, wait
 	}
 	// Passwords that are being looked at count as failed, so that asking for many at
 	// once gains nothing. For an address alone they do not: all users of an office may
@@ -98,6 +92,36 @@ func (f *Failures) begin(c claim) (a attempt, wait time.Duration) {
 	byAddress.pending++
 	f.keep(now, a.user).pending++
 	return a, 0
+}
+
+// wait returns how long an attempt would have to wait, and counts nothing.
+func (f *Failures) wait(c claim) time.Duration {
+	if f == nil {
+		return 0
+	}
+	a := f.attempt(c)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.waitLocked(a)
+}
+
+func (f *Failures) waitLocked(a attempt) time.Duration {
+	return time.Duration(max(0, max(f.look(a.at, a.address).until, f.look(a.at, a.user).until)-a.at))
+}
+
+func (f *Failures) attempt(c claim) attempt {
+	var h maphash.Hash
+	h.SetSeed(f.seed)
+	h.WriteString(c.org)
+	h.WriteByte(0) // no org and no name holds one
+	h.Write(c.User)
+	network := networkOf(c.client)
+	return attempt{
+		failures: f,
+		at:       c.at,
+		address:  failureKey{network: network},
+		user:     failureKey{network: network, user: max(1, h.Sum64())},
+	}
 }
 
 // look returns the count of a key as it stands.

@@ -53,7 +53,7 @@ func (c *Checker) Retry(now limiter.Now, h *Held) Verdict {
 	case err != nil:
 		return refuse(Unavailable, api)
 	}
-	v := c.admit(&now, s, api, h.version, account, &h.request)
+	v := c.admit(&now, s, api, h.version, account, &h.request, nil)
 	if v.Reason == retryAccount { // edited in this very moment
 		v = refuse(Busy, api)
 		v.Retry = time.Second

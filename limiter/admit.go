@@ -102,3 +102,19 @@ func refusedLocked(now Now, l Limits) Outcome {
 	}
 	return Admitted
 }
+
+// Peek returns what Admit would, as far as the state at this moment tells, and charges
+// nothing. A quota that would have to wait for its ledger counts as one that admits.
+func Peek(now Now, l Limits) Result {
+	r := Result{Rate: l.Rate.State(now), Quota: l.Quota.State(now)}
+	api := l.API.State(now)
+	switch {
+	case l.Rate != nil && r.Rate.Remaining == 0:
+		r.Outcome, r.Retry = OverRate, r.Rate.Retry
+	case l.Quota != nil && r.Quota.Remaining == 0:
+		r.Outcome, r.Retry = OverQuota, r.Quota.Retry
+	case l.API != nil && api.Remaining == 0:
+		r.Outcome, r.Retry = OverAPI, api.Retry
+	}
+	return r
+}
