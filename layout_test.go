@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestLayout keeps imports going one way: main → admin, check, store, config → auth →
-// limiter → standard library (ARCHITECTURE.md).
+// TestLayout keeps imports going one way: main → admin, check, store, command → config →
+// auth → limiter → standard library (ARCHITECTURE.md).
 func TestLayout(t *testing.T) {
 	packages := listPackages(t)
 
@@ -31,9 +31,13 @@ func TestLayout(t *testing.T) {
 	never("sidekey/check", "sidekey/store", "sidekey/admin", "sidekey/config")
 	never("sidekey/config", "sidekey/store", "sidekey/admin", "sidekey/check", "github.com/valyala/fasthttp")
 
-	for _, dep := range packages["sidekey/limiter"].Deps {
-		if !packages[dep].Standard {
-			t.Errorf("sidekey/limiter must depend on the standard library alone, not on %s", dep)
+	never("sidekey/command", "sidekey/store", "sidekey/admin", "sidekey/check", "github.com/valyala/fasthttp")
+
+	for _, alone := range []string{"sidekey/limiter", "sidekey/proxy"} {
+		for _, dep := range packages[alone].Deps {
+			if !packages[dep].Standard {
+				t.Errorf("%s must depend on the standard library alone, not on %s", alone, dep)
+			}
 		}
 	}
 
@@ -51,6 +55,9 @@ func TestLayout(t *testing.T) {
 	onlyIn("go.etcd.io/bbolt", "sidekey/store")
 	onlyIn("golang.org/x/crypto", "sidekey/auth")
 	onlyIn("github.com/BurntSushi/toml", "sidekey/config")
+	onlyIn("github.com/tg123/go-htpasswd", "sidekey/auth")
+	onlyIn("github.com/go-crypt/crypt", "sidekey/auth")
+	onlyIn("github.com/spf13/cobra", "sidekey/command")
 	onlyIn("sidekey/store", "sidekey")
 
 	// No file is written, no process started, no address looked up by what decides.

@@ -55,41 +55,35 @@ type server struct {
 	done     chan struct{}
 }
 
-// startProgram brings everything up, or leaves nothing running.
-func startProgram(path string, cfg config.Config, log *slog.Logger) (_ *program, err error) {
-	p := &program{path: path, log: log, config: cfg, loadedAt: time.Now(), failed: make(chan error, 2)}
-	defer func() {
-		if err != nil {
-			p.stop()
-		}
-	}()
+// openProgram opens the database and makes all that decides, without a listener. What it
+// returns is to be stopped, also with an error.
+func openProgram(path string, cfg config.Config, log *slog.Logger) (p *program, err error) {
+	p = &program{path: path, log: log, config: cfg, loadedAt: time.Now(), failed: make(chan error, 2)}
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
-		return nil, err
+		return p, err
 	}
 	if p.store, err = store.Open(filepath.Join(cfg.DataDir, "sidekey.db"), log); err != nil {
-		return nil, err
-	}
-	secret, created, err := admin.LoadSecret(cfg.SecretPath())
-	if err != nil {
-		return nil, fmt.Errorf("admin secret: %w", err)
-	}
-	if created {
-		log.Info("generated the admin secret", "file", cfg.SecretPath())
+		return p, err
 	}
 	p.upgrades = newUpgrades(p)
 	settings, err := p.makeSettings(cfg, nil, config.PasswordConfig{})
 	if err != nil {
-		return nil, err
+		return p, err
 	}
 	if err := p.loadPolicies(); err != nil {
-		return nil, err
+		return p, err
 	}
 	p.directory = auth.NewDirectory(p.store, p.compiler(cfg))
 	p.store.Notify(store.Notify{User: p.directory.Publish, Policy: p.publishPolicy})
 	p.checker = auth.NewChecker(p.directory, settings, func() limiter.Now { return limiter.At(time.Now()) })
 	p.check = check.NewHandler(p.checker, checkConfigOf(cfg), log)
+	return p, nil
+}
 
-	adminHandler := admin.NewHandler(admin.Config{
+// adminHandler answers the admin API to who knows the secret.
+func (p *program) adminHandler(secret string) *admin.Handler {
+	cfg := p.config
+	return admin.NewHandler(admin.Config{
 		Users:       p.store,
 		PolicyStore: p.store,
 		Policies:    p.policies,
@@ -102,8 +96,28 @@ func startProgram(path string, cfg config.Config, log *slog.Logger) (_ *program,
 		Reload:      p.reload,
 		Health:      p.health,
 		Version:     buildVersion(),
-		Log:         log,
+		Log:         p.log,
 	})
+}
+
+// startProgram brings everything up, or leaves nothing running.
+func startProgram(path string, cfg config.Config, log *slog.Logger) (_ *program, err error) {
+	p, err := openProgram(path, cfg, log)
+	defer func() {
+		if err != nil {
+			p.stop()
+		}
+	}()
+	if err != nil {
+		return nil, err
+	}
+	secret, created, err := admin.LoadSecret(cfg.SecretPath())
+	if err != nil {
+		return nil, fmt.Errorf("admin secret: %w", err)
+	}
+	if created {
+		log.Info("generated the admin secret", "file", cfg.SecretPath())
+	}
 	if err := p.listen("check", cfg.Check.Listen, check.NewServer(p.check, check.ServerConfig{
 		ReadTimeout:    cfg.Check.ReadTimeout,
 		WriteTimeout:   cfg.Check.WriteTimeout,
@@ -113,7 +127,7 @@ func startProgram(path string, cfg config.Config, log *slog.Logger) (_ *program,
 	})); err != nil {
 		return nil, err
 	}
-	if err := p.listen("admin", cfg.Admin.Listen, admin.NewServer(adminHandler)); err != nil {
+	if err := p.listen("admin", cfg.Admin.Listen, admin.NewServer(p.adminHandler(secret))); err != nil {
 		return nil, err
 	}
 	for _, s := range p.servers {
