@@ -279,7 +279,8 @@ func refused(status int, body []byte) error {
 		Gateway   string `json:"message"`
 	}
 	_ = json.Unmarshal(body, &answer)
-	message := cmp.Or(answer.Dashboard, answer.Gateway, fmt.Sprintf("the admin listener answered %d", status))
+	const wire = "Request malformed: " // the person did not write the request
+	message := strings.TrimPrefix(cmp.Or(answer.Dashboard, answer.Gateway, fmt.Sprintf("the admin listener answered %d", status)), wire)
 	if status == http.StatusUnauthorized {
 		message += ": this is not the secret of that admin listener"
 	}

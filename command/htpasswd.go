@@ -1,7 +1,7 @@
 package command
 
 import (
-	"bytes"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
@@ -9,35 +9,37 @@ import (
 	"sidekey/auth"
 )
 
-func readHtpasswd(_ *cobra.Command, text []byte) (*dump, error) { return parseHtpasswd(text), nil }
+func readHtpasswd(_ *cobra.Command, text []byte) (*dump, error) {
+	return parseHtpasswd(string(text)), nil
+}
 
 // parseHtpasswd reads an htpasswd file as Apache and NGINX do: NAME:HASH a line, what is
 // behind another colon is a comment, and so is a line that begins with #.
-func parseHtpasswd(text []byte) *dump {
+func parseHtpasswd(text string) *dump {
 	d := new(dump)
 	number := 0
-	for line := range bytes.Lines(bytes.TrimPrefix(text, []byte("\ufeff"))) {
+	for line := range strings.Lines(strings.TrimPrefix(text, "\ufeff")) {
 		number++
-		line = bytes.TrimRight(line, "\r\n")
-		if trimmed := bytes.TrimSpace(line); len(trimmed) == 0 || trimmed[0] == '#' {
+		line = strings.TrimRight(line, "\r\n")
+		if trimmed := strings.TrimSpace(line); trimmed == "" || trimmed[0] == '#' {
 			continue
 		}
-		name, rest, found := bytes.Cut(line, []byte(":"))
+		name, rest, found := strings.Cut(line, ":")
 		if !found {
 			d.refuse(number, "", "NAME:HASH is wanted, there is no colon")
 			continue
 		}
-		if !utf8.Valid(name) {
+		if !utf8.ValidString(name) {
 			d.refuse(number, "", "a name in UTF-8 is wanted: convert the file, as with iconv -f latin1 -t utf8")
 			continue
 		}
-		hash, _, _ := bytes.Cut(rest, []byte(":"))
-		if _, err := auth.HashKind(string(hash)); err != nil {
-			d.refuse(number, string(name), "%v", err)
+		hash, _, _ := strings.Cut(rest, ":")
+		if _, err := auth.HashKind(hash); err != nil {
+			d.refuse(number, name, "%v", err)
 			continue
 		}
 		d.users = append(d.users, incoming{
-			Import: auth.Import{Username: string(name), Hash: string(hash)},
+			Import: auth.Import{Username: name, Hash: hash},
 			line:   number,
 		})
 	}

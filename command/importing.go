@@ -28,6 +28,7 @@ type incoming struct {
 	auth.Import
 	line  int
 	plain bool // the session holds a password that is hashed on arrival
+	bad   bool // the admin API has refused it
 }
 
 // badLine is a line that cannot be imported.
@@ -198,7 +199,6 @@ func (i *importer) run(d *dump) error {
 			i.outcome.Passwords++
 		}
 	}
-	checked := i.outcome
 	if err := i.pass("checking", d.users, "1"); err != nil {
 		return err
 	}
@@ -207,14 +207,7 @@ func (i *importer) run(d *dump) error {
 	if i.dryRun || len(i.outcome.Refused) > 0 && !i.skipBad {
 		return nil
 	}
-	good := d.users
-	if len(i.outcome.Refused) > len(checked.Refused) {
-		bad := make(map[int]bool)
-		for _, b := range i.outcome.Refused {
-			bad[b.Line] = true
-		}
-		good = slices.DeleteFunc(good, func(u incoming) bool { return bad[u.line] })
-	}
+	good := slices.DeleteFunc(d.users, func(u incoming) bool { return u.bad })
 	valid, refused, warnings := i.outcome.Valid, i.outcome.Refused, i.outcome.Warnings
 	i.outcome.Written = true
 	err := i.pass("writing", good, "")
@@ -316,7 +309,8 @@ func (i *importer) sendBatch(batch []incoming, dryRun string) error {
 	o.Added += answer.Added
 	o.Changed += answer.Changed
 	for _, b := range answer.Refused {
-		u := batch[b.Line-1]
+		u := &batch[b.Line-1]
+		u.bad = true
 		o.Refused = append(o.Refused, badLine{u.line, u.Username, b.Message})
 	}
 	for _, b := range answer.Warnings {

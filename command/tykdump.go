@@ -89,16 +89,14 @@ func (d *tykDump) values(text []byte, offset int) {
 		case '[', ']':
 			// What a list holds is read one by one, so that each has its line.
 			if _, err := decoder.ReadToken(); err != nil {
-				d.unreadable(offset+int(decoder.InputOffset()), err)
+				d.unreadable(text, offset, decoder)
 				return
 			}
 			continue
 		}
 		value, err := decoder.ReadValue()
 		if err != nil {
-			if rest := text[decoder.InputOffset():]; len(bytes.TrimSpace(rest)) > 0 {
-				d.unreadable(offset+int(decoder.InputOffset()), err)
-			}
+			d.unreadable(text, offset, decoder)
 			return
 		}
 		at := offset + int(decoder.InputOffset()) - len(value)
@@ -106,8 +104,13 @@ func (d *tykDump) values(text []byte, offset int) {
 	}
 }
 
-func (d *tykDump) unreadable(offset int, _ error) {
-	d.refuse(d.lineAt(offset), "", "no valid JSON from here on")
+// unreadable notes where JSON ends that nothing but space should follow.
+func (d *tykDump) unreadable(text []byte, offset int, decoder *jsontext.Decoder) {
+	read := int(decoder.InputOffset())
+	rest := bytes.TrimLeft(text[read:], " \t\r\n")
+	if len(rest) > 0 || decoder.StackDepth() > 0 {
+		d.refuse(d.lineAt(offset+len(text)-len(rest)), "", "no valid JSON from here on")
+	}
 }
 
 // object reads a value of a JSON file: a session, the Dashboard's object of one, or an
