@@ -16,6 +16,7 @@ import (
 	"sidekey/auth"
 	"sidekey/command"
 	"sidekey/config"
+	"sidekey/store"
 )
 
 // openOffline opens the database for commands, and serves the admin API to this process
@@ -25,6 +26,9 @@ func openOffline(cfg config.Config, create bool, log *slog.Logger) (*command.Off
 		return nil, err
 	}
 	p, err := openProgram("", cfg, log)
+	if errors.Is(err, store.ErrInUse) {
+		err = fmt.Errorf("%w: without -offline, that process is asked", err)
+	}
 	if err != nil {
 		return nil, errors.Join(err, p.stop())
 	}

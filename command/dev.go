@@ -133,7 +133,7 @@ func devHelp(out io.Writer, r *Running, cfg config.Config, secretFile string, fr
 	fmt.Fprintf(out, "User %s with password %s may send 3 requests in 10 seconds.\n\n", devUser, devPassword)
 	ask(devUser+":"+devPassword, "200")
 	ask(devUser+":wrong", "401")
-	ask(devUser+":"+devPassword, "200, 200 and then 429: four times in 10 seconds")
+	ask(devUser+":"+devPassword, "typed three times: 200, 200, 429")
 	if front != nil {
 		fmt.Fprintf(out, "\nIn front of %s: http://%s\n", front.upstream.Redacted(), front.listener.Addr())
 	}

@@ -194,20 +194,20 @@ type importer struct {
 // file is in the outcome; an error is a failure of another kind.
 func (i *importer) run(d *dump) error {
 	i.outcome.Refused, i.outcome.Warnings = append([]badLine{}, d.bad...), []badLine{}
-	for n := range d.users {
-		if d.users[n].Hash == "" && !d.users[n].plain {
-			i.outcome.Passwords++
-		}
-	}
 	if err := i.pass("checking", d.users, "1"); err != nil {
 		return err
+	}
+	good := slices.DeleteFunc(d.users, func(u incoming) bool { return u.bad })
+	for _, u := range good {
+		if u.Hash == "" && !u.plain {
+			i.outcome.Passwords++
+		}
 	}
 	slices.SortFunc(i.outcome.Refused, byLine)
 	slices.SortFunc(i.outcome.Warnings, byLine)
 	if i.dryRun || len(i.outcome.Refused) > 0 && !i.skipBad {
 		return nil
 	}
-	good := slices.DeleteFunc(d.users, func(u incoming) bool { return u.bad })
 	valid, refused, warnings := i.outcome.Valid, i.outcome.Refused, i.outcome.Warnings
 	i.outcome.Written = true
 	err := i.pass("writing", good, "")
