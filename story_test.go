@@ -61,6 +61,7 @@ func TestStories(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			s := &script{binary: path, dir: env.WorkDir, check: freeAddr(t), admin: freeAddr(t)}
 			env.Values[scriptKey{}] = s
+			env.Setenv("SIDEKEY", path) // for exec, where a story types on a terminal
 			env.Defer(s.kill)
 			return s.fillIn()
 		},
