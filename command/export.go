@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"net/url"
+	"slices"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -65,8 +66,8 @@ func exportOf(p Program, name, short string, write writer) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			for why, n := range maps.All(leftOut) {
-				fmt.Fprintf(c.stderr, "sidekey: %d users were left out: %s\n", n, why)
+			for _, why := range slices.Sorted(maps.Keys(leftOut)) {
+				fmt.Fprintf(c.stderr, "sidekey: %d users were left out: %s\n", leftOut[why], why)
 			}
 			if len(leftOut) > 0 {
 				return exit(ExitFailed)

@@ -193,6 +193,13 @@ type importer struct {
 // run checks every user and writes those that are to be written. What is wrong with the
 // file is in the outcome; an error is a failure of another kind.
 func (i *importer) run(d *dump) error {
+	d.users = slices.DeleteFunc(d.users, func(u incoming) bool {
+		if u.size() <= mostBytes {
+			return false
+		}
+		d.refuse(u.line, u.Username, "a session of at most %d bytes is wanted", mostBytes)
+		return true
+	})
 	i.outcome.Refused, i.outcome.Warnings = append([]badLine{}, d.bad...), []badLine{}
 	if err := i.pass("checking", d.users, "1"); err != nil {
 		return err
@@ -267,11 +274,16 @@ func (i *importer) failure() error {
 	return i.failed
 }
 
+// size is the most bytes that the user takes in a request.
+func (u *incoming) size() int {
+	return 100 + 6*(len(u.Username)+len(u.OrgID)) + len(u.Hash) + len(u.Session)
+}
+
 // batchSize is how many of the users go into one request, at least one.
 func batchSize(users []incoming) int {
 	size, plain := 0, 0
 	for n, u := range users {
-		size += 100 + 6*(len(u.Username)+len(u.OrgID)) + len(u.Hash) + len(u.Session)
+		size += u.size()
 		if u.plain {
 			plain++
 		}

@@ -115,6 +115,26 @@ func TestParseTyk(t *testing.T) {
 	f("deep", strings.Repeat("[", 20000), "1 \"\": no valid JSON from here on\n")
 }
 
+// Requests stay below what the admin listener takes, and hold few passwords to be hashed.
+func TestBatchSize(t *testing.T) {
+	f := func(what string, want int, users ...incoming) {
+		t.Helper()
+		if got := batchSize(users); got != want {
+			t.Errorf("%s: %d users, want %d", what, got, want)
+		}
+	}
+	big := incoming{Import: auth.Import{Session: []byte(strings.Repeat(" ", mostBytes/2))}}
+	f("one", 1, incoming{})
+	f("all", 3, make([]incoming, 3)...)
+	f("two that are big", 1, big, big)
+	f("many", (mostBytes)/100, make([]incoming, 100_000)...)
+	plain := make([]incoming, 1000)
+	for i := range plain {
+		plain[i].plain = true
+	}
+	f("passwords", mostPlain, plain...)
+}
+
 // FuzzHtpasswd: whatever a file holds, a line becomes a user with a hash that can be
 // verified, or a bad line, and says its own number.
 func FuzzHtpasswd(f *testing.F) {

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -44,6 +46,7 @@ func readPassword(cmd *cobra.Command, isNew bool) (string, error) {
 }
 
 func ask(cmd *cobra.Command, terminal *os.File, prompt string) (string, error) {
+	defer restoreOnInterrupt(int(terminal.Fd()))()
 	fmt.Fprint(cmd.ErrOrStderr(), prompt)
 	defer fmt.Fprintln(cmd.ErrOrStderr())
 	text, err := term.ReadPassword(int(terminal.Fd()))
@@ -51,6 +54,30 @@ func ask(cmd *cobra.Command, terminal *os.File, prompt string) (string, error) {
 		err = errNoPassword
 	}
 	return string(text), err
+}
+
+// restoreOnInterrupt lets Ctrl-C end the program with a terminal that shows what is typed,
+// until the function that it returns is called.
+func restoreOnInterrupt(terminal int) (done func()) {
+	before, err := term.GetState(terminal)
+	if err != nil {
+		return func() {}
+	}
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
+	ended := make(chan struct{})
+	go func() {
+		select {
+		case <-interrupted:
+			term.Restore(terminal, before)
+			os.Exit(ExitFailed)
+		case <-ended:
+		}
+	}()
+	return func() {
+		signal.Stop(interrupted)
+		close(ended)
+	}
 }
 
 var errNoPassword = errors.New("a password is wanted; there is none")
