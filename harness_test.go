@@ -256,7 +256,7 @@ var ports atomic.Uint32
 
 // freeAddr returns a loopback address that nobody listens on, never one twice. Its
 // port is below those that the system takes for outgoing connections.
-func freeAddr(t *testing.T) string {
+func freeAddr(t testing.TB) string {
 	t.Helper()
 	const first, count = 10_000, 20_000
 	for range count {
@@ -271,7 +271,7 @@ func freeAddr(t *testing.T) string {
 	return ""
 }
 
-func writeFile(t *testing.T, dir, name, text string) (path string) {
+func writeFile(t testing.TB, dir, name, text string) (path string) {
 	t.Helper()
 	path = filepath.Join(dir, name)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

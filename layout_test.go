@@ -9,7 +9,7 @@ import (
 )
 
 // TestLayout keeps imports going one way: main → decisionlog, events → check → auth →
-// limiter → standard library, and main → admin, store, config → auth (ARCHITECTURE.md).
+// limiter → standard library, and main → admin, store, command → config → auth (ARCHITECTURE.md).
 func TestLayout(t *testing.T) {
 	packages := listPackages(t)
 
@@ -34,9 +34,13 @@ func TestLayout(t *testing.T) {
 	never("sidekey/vault", "sidekey/auth", "sidekey/store", "sidekey/admin", "sidekey/check", "sidekey/config", "github.com/valyala/fasthttp")
 	never("sidekey/config", "sidekey/store", "sidekey/admin", "sidekey/check", "github.com/valyala/fasthttp")
 
-	for _, dep := range packages["sidekey/limiter"].Deps {
-		if !packages[dep].Standard {
-			t.Errorf("sidekey/limiter must depend on the standard library alone, not on %s", dep)
+	never("sidekey/command", "sidekey/store", "sidekey/admin", "sidekey/check", "github.com/valyala/fasthttp")
+
+	for _, alone := range []string{"sidekey/limiter", "sidekey/proxy"} {
+		for _, dep := range packages[alone].Deps {
+			if !packages[dep].Standard {
+				t.Errorf("%s must depend on the standard library alone, not on %s", alone, dep)
+			}
 		}
 	}
 
@@ -54,6 +58,9 @@ func TestLayout(t *testing.T) {
 	onlyIn("go.etcd.io/bbolt", "sidekey/store")
 	onlyIn("golang.org/x/crypto", "sidekey/auth")
 	onlyIn("github.com/BurntSushi/toml", "sidekey/config")
+	onlyIn("github.com/tg123/go-htpasswd", "sidekey/auth")
+	onlyIn("github.com/go-crypt/crypt", "sidekey/auth")
+	onlyIn("github.com/spf13/cobra", "sidekey/command")
 	onlyIn("sidekey/store", "sidekey")
 	onlyIn("sidekey/vault", "sidekey")
 

@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -13,92 +12,25 @@ import (
 	"runtime/debug"
 	"syscall"
 
+	"sidekey/command"
 	"sidekey/config"
-)
-
-// Exit codes.
-const (
-	exitDone   = 0
-	exitFailed = 1 // failed or refused
-	exitUsage  = 2 // wrong usage or bad configuration
 )
 
 // version is set by the linker for a release.
 var version = ""
 
 func main() {
-	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+	root := command.New(command.Program{
+		Version: buildVersion(),
+		Serve:   serve,
+		Start:   startHere,
+		Offline: openOffline,
+	})
+	os.Exit(command.Run(root, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// command is one word behind the program's name.
-type command struct {
-	name, help string
-	run        func(args []string, stdout, stderr io.Writer) int
-}
-
-var commands = []command{
-	{"serve", "answer proxies and the admin API (the default)", serve},
-	{"check-config", "say what is wrong with a configuration", checkConfig},
-	{"version", "print the version", printVersion},
-}
-
-// run is main without its process: it returns the exit code.
-func run(args []string, stdout, stderr io.Writer) int {
-	name := "serve"
-	if len(args) > 0 && len(args[0]) > 0 && args[0][0] != '-' {
-		name, args = args[0], args[1:]
-	}
-	for _, c := range commands {
-		if c.name == name {
-			return c.run(args, stdout, stderr)
-		}
-	}
-	if name == "help" {
-		usage(stdout)
-		return exitDone
-	}
-	fmt.Fprintf(stderr, "sidekey: there is no command %q\n", name)
-	usage(stderr)
-	return exitUsage
-}
-
-func usage(w io.Writer) {
-	fmt.Fprintln(w, "usage: sidekey [command] [flags]")
-	for _, c := range commands {
-		fmt.Fprintf(w, "  %-14s %s\n", c.name, c.help)
-	}
-}
-
-// configFlag reads the flags that every command has. ok is false when the command
-// ends here with the exit code.
-func configFlag(name string, args []string, stderr io.Writer) (path string, code int, ok bool) {
-	flags := flag.NewFlagSet("sidekey "+name, flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.StringVar(&path, "config", "", "`file`; by default sidecar.toml in this folder where there is one, else the built-in defaults")
-	switch err := flags.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		return "", exitDone, false
-	case err != nil:
-		return "", exitUsage, false
-	case flags.NArg() > 0:
-		fmt.Fprintf(stderr, "sidekey %s: %q is one argument too many\n", name, flags.Arg(0))
-		return "", exitUsage, false
-	}
-	if path == "" {
-		if _, err := os.Stat(defaultConfigFile); err == nil {
-			path = defaultConfigFile
-		}
-	}
-	return path, exitDone, true
-}
-
-const defaultConfigFile = "sidecar.toml"
-
-func serve(args []string, _, stderr io.Writer) int {
-	path, code, ok := configFlag("serve", args, stderr)
-	if !ok {
-		return code
-	}
+// serve runs the program until a signal, and returns the exit code.
+func serve(path string, stderr io.Writer) int {
 	// Before anything is read, so that no signal is lost.
 	stop, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer cancel()
@@ -108,8 +40,10 @@ func serve(args []string, _, stderr io.Writer) int {
 
 	cfg, err := config.Load(path)
 	if err != nil {
-		printProblems(stderr, err)
-		return exitUsage
+		for _, line := range config.Lines(err) {
+			fmt.Fprintln(stderr, "sidekey:", line)
+		}
+		return command.ExitUsage
 	}
 	log := cfg.Log.Logger(stderr)
 	// A core file would hold passwords and the admin secret.
@@ -119,44 +53,16 @@ func serve(args []string, _, stderr io.Writer) int {
 	p, err := startProgram(path, cfg, log)
 	if err != nil {
 		fmt.Fprintln(stderr, "sidekey:", err)
-		return exitFailed
+		return command.ExitFailed
 	}
 	ended := p.wait(stop, hangup)
 	cancel() // a second signal ends the process at once
 	if err := errors.Join(ended, p.stop()); err != nil {
 		log.Error("stopped, but not cleanly", "error", err)
-		return exitFailed
+		return command.ExitFailed
 	}
 	log.Info("stopped")
-	return exitDone
-}
-
-func checkConfig(args []string, stdout, stderr io.Writer) int {
-	path, code, ok := configFlag("check-config", args, stderr)
-	if !ok {
-		return code
-	}
-	if _, err := config.Load(path); err != nil {
-		printProblems(stderr, err)
-		return exitUsage
-	}
-	if path == "" {
-		path = "the built-in configuration"
-	}
-	fmt.Fprintln(stdout, path, "is good")
-	return exitDone
-}
-
-// printProblems prints all that is wrong with a configuration, a line each.
-func printProblems(w io.Writer, err error) {
-	for _, line := range config.Lines(err) {
-		fmt.Fprintln(w, "sidekey:", line)
-	}
-}
-
-func printVersion(_ []string, stdout, _ io.Writer) int {
-	fmt.Fprintln(stdout, "sidekey", buildVersion())
-	return exitDone
+	return command.ExitDone
 }
 
 // buildVersion is the release's version, or what the module's build knows of itself.

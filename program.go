@@ -38,6 +38,7 @@ type program struct {
 	rejected error // why the file as it stands is not in force; nil: it is
 
 	store     *store.Store
+	key       *vault.Key // of the secrets of signed requests
 	secrets   *secrets
 	spent     *auth.SpentSignatures
 	spentPath string // where spent is handed over
@@ -69,60 +70,51 @@ type server struct {
 	done     chan struct{}
 }
 
-// startProgram brings everything up, or leaves nothing running.
-func startProgram(path string, cfg config.Config, log *slog.Logger) (_ *program, err error) {
-	p := &program{path: path, log: log, config: cfg, loadedAt: time.Now(), failed: make(chan error, 2)}
-	defer func() {
-		if err != nil {
-			p.stop()
-		}
-	}()
+// openProgram opens the database and makes all that decides, without a listener. What it
+// returns is to be stopped, also with an error.
+func openProgram(path string, cfg config.Config, log *slog.Logger) (p *program, err error) {
+	p = &program{path: path, log: log, config: cfg, loadedAt: time.Now(), failed: make(chan error, 2)}
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
-		return nil, err
+		return p, err
 	}
 	if err := p.startObservers(cfg); err != nil {
-		return nil, err
+		return p, err
 	}
 	if p.store, err = store.Open(filepath.Join(cfg.DataDir, "sidekey.db"), log); err != nil {
-		return nil, err
-	}
-	secrets, created, err := admin.LoadSecrets(cfg.SecretPath())
-	if err != nil {
-		return nil, fmt.Errorf("admin secret: %w", err)
-	}
-	if created {
-		log.Info("generated the admin secret", "file", cfg.SecretPath())
+		return p, err
 	}
 	key, created, err := vault.Load(cfg.KeyPath())
 	if err != nil {
-		return nil, fmt.Errorf("key of the secrets of signed requests: %w", err)
+		return p, fmt.Errorf("key of the secrets of signed requests: %w", err)
 	}
 	if created {
 		log.Info("generated the key that secrets of signed requests are sealed with: it belongs to the backups", "file", cfg.KeyPath())
 	}
-	p.secrets = newSecrets(key, log)
+	p.key, p.secrets = key, newSecrets(key, log)
 	p.spentPath = cfg.SpentPath()
 	if p.spent, err = loadSpent(p.spentPath, cfg.Check.HMACRemembered, created, log); err != nil {
-		return nil, fmt.Errorf("memory of used signatures: %w", err)
+		return p, fmt.Errorf("memory of used signatures: %w", err)
 	}
 	p.upgrades = newUpgrades(p)
 	settings, err := p.makeSettings(cfg, nil, config.Config{})
 	if err != nil {
-		return nil, err
+		return p, err
 	}
 	if err := p.loadPolicies(); err != nil {
-		return nil, err
+		return p, err
 	}
 	p.directory = auth.NewDirectory(p.store, p.compiler(cfg))
 	p.store.Notify(store.Notify{User: p.publishUser, Policy: p.publishPolicy})
 	p.checker = auth.NewChecker(p.directory, settings, func() limiter.Now { return limiter.At(time.Now()) })
 	p.check = check.NewHandler(p.checker, checkConfigOf(cfg), log)
 	p.check.SetObservers(p.decisions, p.monitor)
+	return p, nil
+}
 
-	if p.certificate, err = loadCertificate(cfg.Admin); err != nil {
-		return nil, err
-	}
-	p.admin = admin.NewHandler(admin.Config{
+// adminHandler answers the admin API to who knows one of the secrets.
+func (p *program) adminHandler(secrets []string) *admin.Handler {
+	cfg := p.config
+	return admin.NewHandler(admin.Config{
 		Users:        p.store,
 		PolicyStore:  p.store,
 		Policies:     p.policies,
@@ -132,15 +124,39 @@ func startProgram(path string, cfg config.Config, log *slog.Logger) (_ *program,
 		AdminSecrets: secrets,
 		WrongSecret:  200 * time.Millisecond,
 		TLS:          cfg.Admin.TLS(),
-		Secrets:      key,
+		Secrets:      p.key,
 		Hosts:        cfg.Admin.Hosts,
 		Org:          cfg.Admin.OrgID,
 		Reload:       p.reload,
 		Health:       p.health,
 		KeyEvents:    p.monitor,
 		Version:      buildVersion(),
-		Log:          log,
+		Log:          p.log,
 	})
+}
+
+// startProgram brings everything up, or leaves nothing running.
+func startProgram(path string, cfg config.Config, log *slog.Logger) (_ *program, err error) {
+	p, err := openProgram(path, cfg, log)
+	defer func() {
+		if err != nil {
+			p.stop()
+		}
+	}()
+	if err != nil {
+		return nil, err
+	}
+	secrets, created, err := admin.LoadSecrets(cfg.SecretPath())
+	if err != nil {
+		return nil, fmt.Errorf("admin secret: %w", err)
+	}
+	if created {
+		log.Info("generated the admin secret", "file", cfg.SecretPath())
+	}
+	if p.certificate, err = loadCertificate(cfg.Admin); err != nil {
+		return nil, err
+	}
+	p.admin = p.adminHandler(secrets)
 	if err := p.listen("check", cfg.Check.Listen, cfg.Check.SocketMode, nil, check.NewServer(p.check, check.ServerConfig{
 		ReadTimeout:    cfg.Check.ReadTimeout,
 		WriteTimeout:   cfg.Check.WriteTimeout,

@@ -121,7 +121,9 @@ func (p *program) reload() error {
 	turnLog()
 	p.events.SetConfig(eventsOf(cfg))
 	p.checker.SetSettings(settings)
-	p.admin.SetSecrets(keys.secrets)
+	if p.admin != nil {
+		p.admin.SetSecrets(keys.secrets)
+	}
 	if p.certificate != nil {
 		p.certificate.pair.Store(keys.pair)
 	}

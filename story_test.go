@@ -43,7 +43,7 @@ var updateStories = flag.Bool("update", false, "write what testdata/script and t
 //	crash                       SIGKILL
 //	signal NAME                 HUP or TERM, and go on
 //	log REGEXP                  wait until the log of the running program matches
-//	exits CODE ARG...           run sidekey; it must end with that code
+//	exits CODE ARG... [<FILE]   run sidekey; it must end with that code
 //	admin METHOD PATH [FILE]    ask the admin listener, with the secret
 //	ask [flags] DIALECT URI     ask the check listener as a proxy does
 //	until REGEXP COMMAND ARG... repeat admin or ask until the answer matches
@@ -72,6 +72,7 @@ func TestStories(t *testing.T) {
 			s.webhook = startWebhook()
 			env.Values[scriptKey{}] = s
 			env.Defer(s.webhook.Close)
+			env.Setenv("SIDEKEY", path) // for exec, where a story types on a terminal
 			env.Defer(s.kill)
 			return s.fillIn()
 		},
@@ -115,6 +116,7 @@ type script struct {
 	webhook *webhook // nil outside of TestStories
 
 	out, err io.Writer // of the command under way
+	secret   string    // SIDEKEY_ADMIN_SECRET, which the story sets with env
 }
 
 type scriptKey struct{}
@@ -122,7 +124,7 @@ type scriptKey struct{}
 func scriptCommand(run func(*script, []string) error) func(*testscript.TestScript, bool, []string) {
 	return func(ts *testscript.TestScript, neg bool, args []string) {
 		s := ts.Value(scriptKey{}).(*script)
-		s.out, s.err = ts.Stdout(), ts.Stderr()
+		s.out, s.err, s.secret = ts.Stdout(), ts.Stderr(), ts.Getenv("SIDEKEY_ADMIN_SECRET")
 		err := run(s, args)
 		switch {
 		case neg:
@@ -244,8 +246,18 @@ func (s *script) exits(args []string) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(s.binary, args[1:]...)
+	args = args[1:]
+	var input []byte
+	if file, found := strings.CutPrefix(args[len(args)-1], "<"); found {
+		args = args[:len(args)-1]
+		if input, err = os.ReadFile(filepath.Join(s.dir, file)); err != nil {
+			return err
+		}
+	}
+	cmd := exec.Command(s.binary, args...)
 	cmd.Dir, cmd.WaitDelay = s.dir, patience
+	cmd.Stdin = bytes.NewReader(input)
+	cmd.Env = append(os.Environ(), "SIDEKEY_ADMIN_SECRET="+s.secret)
 	var out, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &stderr
 	began := time.Now()
@@ -255,10 +267,10 @@ func (s *script) exits(args []string) error {
 	io.WriteString(s.out, s.words(out.String()))
 	io.WriteString(s.err, s.words(stderr.String()))
 	if got := cmd.ProcessState.ExitCode(); got != want {
-		return fmt.Errorf("sidekey %s: exit code %d, want %d", strings.Join(args[1:], " "), got, want)
+		return fmt.Errorf("sidekey %s: exit code %d, want %d", strings.Join(args, " "), got, want)
 	}
 	if took := time.Since(began); took > 2*time.Second {
-		return fmt.Errorf("sidekey %s took %v", strings.Join(args[1:], " "), took)
+		return fmt.Errorf("sidekey %s took %v", strings.Join(args, " "), took)
 	}
 	return nil
 }
@@ -553,6 +565,7 @@ var scriptWords = []struct {
 	{regexp.MustCompile(`"quota_renews":[1-9][0-9]*`), `"quota_renews":"RENEWS"`},
 	{generatedSecret, `"hmac_string":"GENERATED"`},
 	{regexp.MustCompile(`\(pid [0-9]+, says`), "(pid PID, says"},
+	{regexp.MustCompile(`(?m)^(created|quota renews)( +)2[0-9]{3}-.*`), "$1${2}DATE"},
 }
 
 func (s *script) words(text string) string {

@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -105,6 +106,11 @@ secret_file = "%[1]s/secret"
 	want("the-secret-of-today", "", 200, "first")
 	want("the-secret-of-today", "https://"+admin, 200, "first")
 	want("the-secret-of-today", "http://"+admin, 403, "first")
+	// The commands trust that certificate, whatever name it is for, and use the first secret.
+	list := exec.Command(path, "user", "list", "-config", config)
+	if out, err := list.CombinedOutput(); err != nil {
+		t.Errorf("sidekey user list: %v\n%s", err, out)
+	}
 	if answer, err := http.Get("http://" + admin + "/healthz"); err == nil {
 		answer.Body.Close()
 		t.Errorf("without TLS: %s", answer.Status)

@@ -30,6 +30,8 @@ type Users interface {
 	// nothing. A record with Generation 0 starts the quotas afresh. When Update
 	// returns nil the change is durable and acts on every check that starts then.
 	Update(org, user string, edit func(old *auth.Record) (*auth.Record, error)) (auth.Record, error)
+	// UpdateMany is Update for users that differ, in one step: all or none.
+	UpdateMany(names []auth.Name, edit func(i int, old *auth.Record) (*auth.Record, error)) error
 	// Names returns up to n names after one, in order.
 	Names(after auth.Name, n int) ([]auth.Name, error)
 }

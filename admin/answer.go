@@ -74,6 +74,8 @@ func (c *call) send(code int, body any, options ...json.Options) {
 	c.ctx.Response.AppendBodyString("\n")
 }
 
+const warningHeader = "X-Sidekey-Warning"
+
 // mostWarnings are sent with one answer; clients have room for so many headers.
 const mostWarnings = 20
 
@@ -86,6 +88,6 @@ func (c *call) warn(warnings []string) {
 	for _, w := range warnings {
 		quoted := strconv.QuoteToASCII(w)
 		text := bytes.ReplaceAll([]byte(quoted[1:len(quoted)-1]), []byte(`\"`), []byte(`"`))
-		c.ctx.Response.Header.AddBytesV("X-Sidekey-Warning", text)
+		c.ctx.Response.Header.AddBytesV(warningHeader, text)
 	}
 }

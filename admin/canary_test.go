@@ -71,17 +71,26 @@ func TestCanary(t *testing.T) {
 		`{"basic_auth_data":{"password":"%s"},"org_id":"` + "\\u0000" + `"}`,
 		`{"basic_auth_data":{"password":"%s"},"apply_policies":["nothing"]}`,
 		`{"basic_auth_data":{"password":"%s"},"hmac_enabled":5}`,
+		`{"username":"alice","hash":"%s"}`,
+		`{"username":"alice","hash":"$2y$10$%s"}`,
+		`{"username":"alice","hash":["%s"]}`,
+		`{"username":"alice","hash":"\ud800%s"}`,
+		`{"username":"alice","session":{"basic_auth_data":{"password":"%s"}}}`,
+		`{"username":"alice","password":"%s"}`,
+		`{"username":"alice","password":{"%s":1}}`,
 	}
 	l.ask("POST", "/tyk/policies", `{"id":"gold","org_id":"default"}`)
 	targets := []string{
 		"POST /api/apis/keys/basic/alice", "PUT /api/apis/keys/basic/alice", "POST /tyk/keys/alice", "PUT /tyk/keys/alice",
 		"POST /api/apis/keys/basic/alice?strict=1", "POST /tyk/keys/create", "POST /tyk/keys", "POST /tyk/keys/preview", "POST /api/keys", "POST /api/keys/alice",
 		"PUT /api/keys/defaultalice", "POST /api/keys/preview", "PUT /tyk/keys/policy/alice", "POST /tyk/policies", "PUT /tyk/policies/gold", "POST /api/portal/policies",
-		"POST /tyk/keys/%zz", "POST /tyk/nothing", "PATCH /tyk/keys/alice", "DELETE /tyk/keys/nobody", "GET /tyk/keys/alice",
+		"POST /tyk/keys/%zz", "POST /tyk/nothing", "PATCH /tyk/keys/alice", "PATCH /api/apis/keys/basic/alice",
+		"POST /api/import?user=alice", "POST /api/import?user=alice&skip_bad=1", "POST /api/import?dry_run=1", "POST /api/verify", "DELETE /tyk/keys/nobody", "GET /tyk/keys/alice",
 	}
 	reads := []string{
 		"/api/apis/keys/basic/alice", "/tyk/keys/alice", "/tyk/keys", "/api/apis/keys?p=-1", "/api/apis/rest/keys?p=-1", "/api/keys/detailed?p=-1", "/api/keys/detailed?q=canary",
 		"/api/keys/defaultalice", "/api/keys/alice?username=true", "/tyk/policies", "/api/portal/policies", "/hello", "/readyz", "/healthz",
+		"/api/users", "/api/users?raw=1", "/api/users?q=canary", "/api/apis/keys/basic/alice?raw=1",
 	}
 	for _, failure := range []error{nil, auth.ErrDamaged, auth.ErrStoreDown, auth.ErrOutcomeUnknown, fmt.Errorf("something else")} {
 		for _, body := range bodies {

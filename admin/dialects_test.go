@@ -11,6 +11,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"sidekey/auth"
+
+	"sidekey/admin/tyktest"
 )
 
 // dates are what differs from run to run in the answers about alice.
@@ -210,7 +212,7 @@ func TestDialects(t *testing.T) {
 	ask("GET", "/hello", "", 200, `{"status":"pass","version":"v0","description":"sidekey","details":{"store":{"status":"pass","componentType":"datastore",DATE}}}`)
 
 	for _, r := range routes {
-		if name := r.method + " " + r.pattern; !done[name] && (strings.HasPrefix(r.pattern, "/api") || strings.HasPrefix(r.pattern, "/tyk") || r.pattern == "/hello") {
+		if name := r.method + " " + r.pattern; !done[name] && !tyktest.Ours(r.method, r.pattern) && (strings.HasPrefix(r.pattern, "/api") || strings.HasPrefix(r.pattern, "/tyk") || r.pattern == "/hello") {
 			t.Errorf("%s was not asked with success", name)
 		}
 	}
@@ -278,13 +280,16 @@ func TestMethodsOfPaths(t *testing.T) {
 	f := func(target, allow string) {
 		t.Helper()
 		for _, method := range []string{"PATCH", "OPTIONS", "TRACE", "BREW", "get"} {
+			if strings.Contains(allow, method) {
+				continue
+			}
 			a := l.ask(method, target, "")
 			if a.status != 405 || !slices.Contains(a.header, "Allow: "+allow) {
 				t.Errorf("%s %s: %v, want 405 and Allow: %s", method, target, a, allow)
 			}
 		}
 	}
-	f("/api/apis/keys/basic/alice", "DELETE, GET, HEAD, POST, PUT")
+	f("/api/apis/keys/basic/alice", "DELETE, GET, HEAD, PATCH, POST, PUT")
 	f("/api/apis/keys", "GET, HEAD")
 	f("/api/keys", "POST")
 	f("/api/keys/preview", "DELETE, GET, HEAD, POST, PUT") // as the user "preview"

@@ -382,6 +382,33 @@ func (f *fakeUsers) update(n auth.Name, edit func(*auth.Record) (*auth.Record, e
 	return stored, err
 }
 
+// UpdateMany asks for every edit before it makes the first.
+func (f *fakeUsers) UpdateMany(names []auth.Name, edit func(int, *auth.Record) (*auth.Record, error)) error {
+	after := make([]*auth.Record, len(names))
+	for i, n := range names {
+		r, _, err := f.Load(n.Org, n.User)
+		old := &r
+		switch err {
+		case nil:
+		case auth.ErrNoUser:
+			old = nil
+		case auth.ErrDamaged:
+			old = &auth.Record{Org: n.Org, User: n.User, Damaged: true}
+		default:
+			return err
+		}
+		if after[i], err = edit(i, old); err != nil {
+			return err
+		}
+	}
+	for i, n := range names {
+		if _, err := f.Update(n.Org, n.User, func(*auth.Record) (*auth.Record, error) { return after[i], nil }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (f *fakeUsers) Names(after auth.Name, n int) ([]auth.Name, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

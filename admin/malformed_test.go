@@ -234,6 +234,9 @@ func TestOtherRequests(t *testing.T) {
 	}
 	for _, target := range []string{"/api/apis/keys/basic/alice", "/tyk/keys/alice", "/tyk/keys", "/api/apis/keys", "/api/keys/detailed", "/healthz"} {
 		for _, method := range []string{"PATCH", "OPTIONS", "TRACE", "PROPFIND", "get", "Get", "PUTT"} {
+			if method == "PATCH" && target == "/api/apis/keys/basic/alice" {
+				continue // see TestPatch
+			}
 			f(method, target, 405, "Method not supported")
 		}
 	}

@@ -27,6 +27,7 @@ func init() {
 		{"POST", "/api/apis/keys/basic/{username}", (*call).dashboardCreate},
 		{"PUT", "/api/apis/keys/basic/{username}", (*call).dashboardReplace},
 		{"GET", "/api/apis/keys/basic/{username}", (*call).dashboardGet},
+		{"PATCH", "/api/apis/keys/basic/{username}", (*call).dashboardPatch},
 		{"DELETE", "/api/apis/keys/basic/{username}", (*call).dashboardDelete},
 		{"GET", "/api/apis/keys", (*call).dashboardList},
 		{"GET", "/api/apis/{apiID}/keys", (*call).dashboardList},
@@ -48,6 +49,11 @@ func init() {
 		{"GET", "/api/portal/policies/{id}", (*call).dashboardPolicy},
 		{"PUT", "/api/portal/policies/{id}", (*call).dashboardPolicyReplace},
 		{"DELETE", "/api/portal/policies/{id}", (*call).dashboardPolicyDelete},
+
+		{"GET", "/api/apis", (*call).listAPIs},
+		{"GET", "/api/users", (*call).listUsers},
+		{"POST", "/api/import", (*call).importUsers},
+		{"POST", "/api/verify", (*call).verify},
 
 		{"POST", "/tyk/keys", (*call).gatewayGenerate},
 		{"POST", "/tyk/keys/create", (*call).gatewayGenerate},

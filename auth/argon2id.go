@@ -29,6 +29,7 @@ const (
 	mostArgonMemory = 256 << 10 // KiB
 	mostArgonPasses = 16
 	mostArgonLanes  = 16
+	mostArgonWork   = 512 << 10 // KiB, memory times passes: about a second
 )
 
 func (Argon2id) Kind() string     { return "argon2id" }
@@ -81,7 +82,7 @@ func parseArgon(stored string) (h argonHash, ok bool) {
 	}
 	if fmt.Sprintf("m=%d,t=%d,p=%d", memory, passes, lanes) != parts[3] ||
 		passes < 1 || passes > mostArgonPasses || lanes < 1 || lanes > mostArgonLanes ||
-		memory < 8*lanes || memory > mostArgonMemory {
+		memory < 8*lanes || memory > mostArgonMemory || memory*passes > mostArgonWork {
 		return h, false
 	}
 	h = argonHash{memory: memory, passes: passes, lanes: uint8(lanes)}

@@ -187,7 +187,7 @@ func valueAt(body jsontext.Value, pointer jsontext.Pointer) jsontext.Value {
 // isSecret reports whether the value of field must not be shown, however it is spelled.
 func isSecret(field string) bool {
 	field = strings.ToLower(field)
-	for _, word := range []string{"basic_auth", "password", "jwt_data", "secret", "hmac_string"} {
+	for _, word := range []string{"basic_auth", "password", "jwt_data", "secret", "hmac_string", "hash"} {
 		if strings.Contains(field, word) {
 			return true
 		}

@@ -67,14 +67,21 @@ func (cost Bcrypt) Current(stored string) bool {
 
 // hashOf returns what can read a stored hash: users keep the kind that they were
 // written with until they log in.
-func (p *Passwords) hashOf(stored string) Hash {
+func (p *Passwords) hashOf(stored string) matcher {
 	switch {
 	case strings.HasPrefix(stored, argonPrefix):
 		return Argon2id{}
 	case strings.HasPrefix(stored, "$2"):
 		return Bcrypt(bcrypt.DefaultCost)
+	case strings.HasPrefix(stored, "$"), strings.HasPrefix(stored, "{"):
+		return htpasswdHash{}
 	}
 	return p.hash
+}
+
+// matcher is the part of a [Hash] that reads.
+type matcher interface {
+	Matches(stored string, password []byte) bool
 }
 
 // outdated reports whether a hash should be made anew when its password is known.
@@ -140,6 +147,12 @@ func (p *Passwords) Kind() string { return p.hash.Kind() }
 
 // MaxPassword is how many bytes a new password may have.
 func (p *Passwords) MaxPassword() int { return p.hash.MaxPassword() }
+
+// Verify reports whether stored is the hash of a user's password, without a login: as
+// a login does, it takes as long where stored is "", and may be told [ErrBusy].
+func (p *Passwords) Verify(name Name, stored, password string) (bool, error) {
+	return p.check(nil, claim{org: name.Org, Credentials: Credentials{User: []byte(name.User), Password: []byte(password)}, stored: stored})
+}
 
 // claim is what somebody presents to be let in, and what it is compared with.
 type claim struct {

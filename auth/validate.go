@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"regexp"
@@ -309,9 +310,28 @@ func checkList(ps *Problems, field string, list []string, most int) {
 	}
 }
 
-// looksHashed matches a stored bcrypt hash. Taking one for a password would make
+// bcryptLike matches a bcrypt hash of any cost.
+var bcryptLike = regexp.MustCompile(`^\$2[abxy]?\$[0-9]{2}\$[./A-Za-z0-9]{53}$`)
+
+// looksHashed reports what may be a stored hash. Taking one for a password would make
 // everybody who has seen the database able to log in.
-var looksHashed = regexp.MustCompile(`^\$2[abxy]?\$[0-9]{2}\$[./A-Za-z0-9]{53}$`)
+func looksHashed(password string) bool {
+	_, err := HashKind(password)
+	return err == nil || bcryptLike.MatchString(password) || strings.HasPrefix(password, argonPrefix)
+}
+
+// CheckPassword refuses a new password that no login could present or that a hash, which
+// reads so many bytes at most, would cut.
+func CheckPassword(password string, most int) error {
+	var ps Problems
+	if password == "" {
+		return errors.New("a password of at least one byte is wanted")
+	}
+	if checkPassword(&ps, password, most); len(ps) > 0 {
+		return errors.New(ps[0].Want)
+	}
+	return nil
+}
 
 // checkPassword refuses a password that no login could present or that the hash
 // would cut. Its text never appears in the problem.
@@ -322,7 +342,7 @@ func checkPassword(ps *Problems, password string, most int) {
 		*ps = append(*ps, Problem{Field: field, Want: fmt.Sprintf("at most %d bytes are wanted, not %d: the hash reads no further", most, len(password))})
 	case strings.ContainsFunc(password, unicode.IsControl):
 		*ps = append(*ps, Problem{Field: field, Want: "a password without control characters is wanted (a line end at its end?): RFC 7617 allows none"})
-	case looksHashed.MatchString(password), strings.HasPrefix(password, argonPrefix):
+	case looksHashed(password):
 		*ps = append(*ps, Problem{Field: field, Want: "the password itself is wanted, not a hash of it"})
 	}
 }

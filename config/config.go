@@ -235,14 +235,19 @@ func defaultAPI() API {
 	}
 }
 
+// DefaultAPI returns an API for everything, with all other keys at their defaults.
+func DefaultAPI(id, name string) API {
+	everything := defaultAPI()
+	everything.ID, everything.Name = id, name
+	return everything
+}
+
 // APIList returns the APIs that the configuration means: one for everything where
 // none is written, and each with what it takes over from other keys filled in.
 func (c Config) APIList() []auth.API {
 	written := c.APIs
 	if len(written) == 0 {
-		everything := defaultAPI()
-		everything.ID, everything.Name = "default", "Default API"
-		written = []API{everything}
+		written = []API{DefaultAPI("default", "Default API")}
 	}
 	list := make([]auth.API, len(written))
 	for i, a := range written {

@@ -68,14 +68,8 @@ func (s *Store) Update(org, user string, edit func(old *auth.Record) (*auth.Reco
 	key := userKey(org, user)
 	err = s.change(operation{
 		apply: func(tx *bbolt.Tx) error {
-			old, err := readUser(tx, key)
-			before := &old
-			switch {
-			case errors.Is(err, auth.ErrNoUser):
-				before = nil
-			case errors.Is(err, auth.ErrDamaged):
-				before = &auth.Record{Org: org, User: user, Damaged: true}
-			case err != nil:
+			before, err := userBefore(tx, key, auth.Name{Org: org, User: user})
+			if err != nil {
 				return err
 			}
 			after, err := edit(before)
@@ -98,11 +92,16 @@ func (s *Store) Update(org, user string, edit func(old *auth.Record) (*auth.Reco
 }
 
 func putUser(tx *bbolt.Tx, key []byte, r auth.Record) (auth.Record, error) {
-	users := tx.Bucket(bucketUsers)
 	body, err := encodeUser(r)
 	if err != nil {
 		return auth.Record{}, err
 	}
+	return putBody(tx, key, r, body)
+}
+
+// putBody writes a record that is encoded already.
+func putBody(tx *bbolt.Tx, key []byte, r auth.Record, body []byte) (_ auth.Record, err error) {
+	users := tx.Bucket(bucketUsers)
 	if r.Generation == 0 {
 		if r.Generation, err = users.NextSequence(); err != nil {
 			return auth.Record{}, err

@@ -1,0 +1,39 @@
+package admin
+
+import (
+	"errors"
+
+	"github.com/valyala/fasthttp"
+
+	"sidekey/auth"
+)
+
+// verify says whether a password is a user's, and no more: neither whether there is such
+// a user nor whether it may log in. It uses nothing up and waits in the same queue as
+// logins do.
+func (c *call) verify() error {
+	given, unknown, err := auth.DecodeVerify(c.body())
+	if err != nil {
+		return err
+	}
+	if err := c.reportUnknown(unknown, "this request"); err != nil {
+		return err
+	}
+	name := auth.Name{Org: given.OrgID, User: given.Username}
+	if name.Org == "" {
+		name.Org = c.Org
+	}
+	if err := auth.CheckNames(name.Org, name.User); err != nil {
+		return err
+	}
+	r, _, err := c.Users.Load(name.Org, name.User)
+	if err != nil && !errors.Is(err, auth.ErrNoUser) {
+		return err
+	}
+	right, err := c.Settings().Passwords.Verify(name, r.Session.BasicAuth.Password, given.Password)
+	if err != nil {
+		return err
+	}
+	c.send(fasthttp.StatusOK, map[string]bool{"right": right})
+	return nil
+}

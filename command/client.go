@@ -1,0 +1,363 @@
+package command
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/spf13/cobra"
+
+	"sidekey/auth"
+	"sidekey/config"
+)
+
+// secretVariable holds the admin secret where it is not read from the file of the
+// configuration.
+const secretVariable = "SIDEKEY_ADMIN_SECRET"
+
+// longestAnswer bounds what is read of an answer: a part of a list is far shorter.
+const longestAnswer = 64 << 20
+
+// client speaks to an admin listener.
+type client struct {
+	base    string // http://HOST:PORT
+	host    string // of the Host header; "": as in base
+	secret  string
+	org     string // of a command that names none
+	http    *http.Client
+	offline *Offline // nil where it speaks to a running sidekey
+	stderr  io.Writer
+}
+
+// connectFlags adds the flags that say where the admin API is.
+func connectFlags(cmd *cobra.Command) {
+	flags := cmd.PersistentFlags()
+	flags.String("admin", "", "admin listener at another `URL`, with the secret in "+secretVariable)
+	flags.Bool("offline", false, "work on the database file, while no sidekey runs on it")
+}
+
+// orgFlag adds -org.
+func orgFlag(cmd *cobra.Command) {
+	cmd.Flags().String("org", "", "the user's `ORG`; by default admin.org_id")
+}
+
+// org returns -org, or the configured org.
+func (c *client) orgOf(cmd *cobra.Command) string {
+	org, err := cmd.Flags().GetString("org")
+	must(err)
+	return cmp.Or(org, c.org)
+}
+
+// withClient is a command's function that is given a client. create says whether the
+// command makes a database where there is none yet.
+func withClient(p Program, create bool, run func(cmd *cobra.Command, args []string, c *client) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		if _, err := wantsJSON(cmd); err != nil {
+			return err
+		}
+		c, err := connect(cmd, p, create)
+		if err != nil {
+			return err
+		}
+		return errors.Join(run(cmd, args, c), c.close())
+	}
+}
+
+func connect(cmd *cobra.Command, p Program, create bool) (*client, error) {
+	cfg, err := Config(cmd)
+	if err != nil {
+		return nil, err
+	}
+	flags := cmd.Flags()
+	at, err := flags.GetString("admin")
+	must(err)
+	offline, err := flags.GetBool("offline")
+	must(err)
+	c := &client{org: cfg.Admin.OrgID, stderr: cmd.ErrOrStderr()}
+	switch {
+	case offline && at != "":
+		return nil, usage("-admin and -offline exclude each other")
+	case offline:
+		return c, c.open(p, cfg, create)
+	case at != "":
+		return c, c.pointAt(at)
+	}
+	return c, c.configure(cfg)
+}
+
+// open works on the file.
+func (c *client) open(p Program, cfg config.Config, create bool) (err error) {
+	log := slog.New(slog.NewTextHandler(c.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	c.offline, err = p.Offline(cfg, create, log)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no database in data_dir = %q: is this the right -config?", cfg.DataDir)
+	}
+	if err != nil {
+		return err
+	}
+	c.base, c.secret = "http://localhost", c.offline.Secret
+	c.use(func(context.Context) (net.Conn, error) { return c.offline.Dial() })
+	return nil
+}
+
+// pointAt takes the listener that -admin names. The secret of the configuration is for
+// the configuration's own listener and goes nowhere else.
+func (c *client) pointAt(at string) error {
+	u, err := url.Parse(at)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.User != nil || u.RawQuery != "" {
+		return usage("-admin %q: http://HOST:PORT or https://HOST:PORT is wanted", at)
+	}
+	if c.secret = secretFromEnvironment(); c.secret == "" {
+		return usage("-admin wants the secret of that listener in %s", secretVariable)
+	}
+	c.base = u.Scheme + "://" + u.Host
+	c.use(nil)
+	return nil
+}
+
+// configure takes the listener of the configuration.
+func (c *client) configure(cfg config.Config) error {
+	if err := c.dialConfigured(cfg); err != nil {
+		return err
+	}
+	if c.secret = secretFromEnvironment(); c.secret != "" {
+		return nil
+	}
+	text, err := os.ReadFile(cfg.SecretPath())
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("there is no admin secret at %s: start sidekey once, give its -config, or set %s", cfg.SecretPath(), secretVariable)
+	case err != nil:
+		return fmt.Errorf("the admin secret cannot be read: %w: run this as the user that sidekey runs as, or set %s", err, secretVariable)
+	}
+	first, _, _ := strings.Cut(string(text), "\n") // a second one is there while clients change over
+	c.secret = strings.TrimRight(first, "\r")
+	return nil
+}
+
+func secretFromEnvironment() string { return strings.TrimRight(os.Getenv(secretVariable), "\r\n") }
+
+// dialConfigured makes the client dial the admin listener that is configured here.
+func (c *client) dialConfigured(cfg config.Config) error {
+	a, err := config.ParseAddress(cfg.Admin.Listen)
+	if err != nil {
+		return badConfig{err}
+	}
+	where := a.Where
+	if host, port, err := net.SplitHostPort(where); err == nil && a.Network != "unix" {
+		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+			where = net.JoinHostPort("localhost", port) // it listens on every address of this machine
+		}
+	}
+	// The name is for the listener's check of Host; what is dialled is what is configured.
+	c.base, c.host = "http://"+where, "localhost"
+	if a.Network == "unix" {
+		c.base = "http://localhost"
+	}
+	c.use(func(ctx context.Context) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, a.Network, where)
+	})
+	if cfg.Admin.TLS() {
+		return c.pin(cfg.Admin.TLSCert)
+	}
+	return nil
+}
+
+// pin speaks TLS, with a listener that shows the certificate in a file and no other. The
+// certificate's names do not matter: it is dialled as it is configured.
+func (c *client) pin(file string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("admin.tls_cert: %w", err)
+	}
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return badConfig{fmt.Errorf("admin.tls_cert = %q: a PEM file with a certificate is wanted", file)}
+	}
+	c.base = "https" + strings.TrimPrefix(c.base, "http")
+	c.http.Transport.(*http.Transport).TLSClientConfig = &tls.Config{
+		InsecureSkipVerify: true, // but for what follows, which is stricter
+		VerifyPeerCertificate: func(shown [][]byte, _ [][]*x509.Certificate) error {
+			if len(shown) == 0 || !bytes.Equal(shown[0], block.Bytes) {
+				return fmt.Errorf("the listener shows another certificate than %s", file)
+			}
+			return nil
+		},
+	}
+	return nil
+}
+
+// use makes the HTTP client; dial nil stands for the network. No proxy and no redirect is
+// followed: both would be given the secret.
+func (c *client) use(dial func(context.Context) (net.Conn, error)) {
+	transport := &http.Transport{MaxIdleConnsPerHost: importers}
+	if dial != nil {
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) }
+	}
+	c.http = &http.Client{
+		Transport:     transport,
+		Timeout:       5 * time.Minute,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+func (c *client) close() error {
+	c.http.CloseIdleConnections()
+	if c.offline != nil {
+		return c.offline.Close()
+	}
+	return nil
+}
+
+// refusal is an answer that is no success.
+type refusal struct {
+	status  int
+	message string
+}
+
+func (r refusal) Error() string { return r.message }
+
+// request is one request to the admin API.
+type request struct {
+	method, path string
+	query        url.Values
+	header       http.Header
+	body         any // as JSON; []byte as it stands; nil: none
+}
+
+// do sends a request and reads the answer into answer, unless it is nil. Warnings are
+// told to the person.
+func (c *client) do(r request, answer any) error {
+	body, err := c.send(r)
+	if err != nil || answer == nil {
+		return err
+	}
+	if err := json.Unmarshal(body, answer); err != nil {
+		return fmt.Errorf("%s %s: this is no answer of sidekey's admin API: is -admin right?", r.method, c.base)
+	}
+	return nil
+}
+
+func (c *client) send(r request) ([]byte, error) {
+	text, isText := r.body.([]byte)
+	if !isText && r.body != nil {
+		var err error
+		if text, err = json.Marshal(r.body); err != nil {
+			return nil, err
+		}
+	}
+	target := c.base + r.path
+	if len(r.query) > 0 {
+		target += "?" + r.query.Encode()
+	}
+	req, err := http.NewRequest(r.method, target, bytes.NewReader(text))
+	if err != nil {
+		return nil, err
+	}
+	if r.header != nil {
+		req.Header = r.header
+	}
+	req.Host = c.host
+	if c.secret != "" {
+		req.Header.Set("Authorization", c.secret)
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return nil, c.unreachable(err)
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(res.Body, longestAnswer))
+	if err != nil {
+		return nil, c.unreachable(err)
+	}
+	for _, warning := range res.Header["X-Sidekey-Warning"] {
+		fmt.Fprintln(c.stderr, "sidekey: warning:", warning)
+	}
+	if res.StatusCode != http.StatusOK {
+		return answer, refused(res.StatusCode, answer)
+	}
+	return answer, nil
+}
+
+func (c *client) unreachable(err error) error {
+	var failed *url.Error
+	if errors.As(err, &failed) {
+		err = failed.Err
+	}
+	return fmt.Errorf("no answer from the admin listener: %w\nIs sidekey running? Where it is not, -offline works on its file", err)
+}
+
+// refused reads the message of a refusal, in whichever form it came.
+func refused(status int, body []byte) error {
+	var answer struct {
+		Dashboard string `json:"Message"`
+		Gateway   string `json:"message"`
+	}
+	_ = json.Unmarshal(body, &answer)
+	const wire = "Request malformed: " // the person did not write the request
+	message := strings.TrimPrefix(cmp.Or(answer.Dashboard, answer.Gateway, fmt.Sprintf("the admin listener answered %d", status)), wire)
+	if status == http.StatusUnauthorized {
+		message += ": this is not the secret of that admin listener"
+	}
+	return refusal{status, message}
+}
+
+// isStatus reports whether an error is a refusal with that status.
+func isStatus(err error, status int) bool {
+	var r refusal
+	return errors.As(err, &r) && r.status == status
+}
+
+// userPath is the path of one user.
+func userPath(name string) string { return "/api/apis/keys/basic/" + url.PathEscape(name) }
+
+// listedUser is a user of GET /api/users.
+type listedUser struct {
+	OrgID    string       `json:"org_id"`
+	Username string       `json:"username"`
+	State    string       `json:"state"`
+	Session  auth.Session `json:"session"`
+}
+
+// eachUser calls f with every user that the query asks for.
+func (c *client) eachUser(query url.Values, f func(listedUser) error) error {
+	query.Set("limit", "1000")
+	for {
+		var part struct {
+			Users []listedUser `json:"users"`
+			Next  *struct {
+				OrgID    string `json:"org_id"`
+				Username string `json:"username"`
+			} `json:"next"`
+		}
+		if err := c.do(request{method: "GET", path: "/api/users", query: query}, &part); err != nil {
+			return err
+		}
+		for _, u := range part.Users {
+			if err := f(u); err != nil {
+				return err
+			}
+		}
+		if part.Next == nil {
+			return nil
+		}
+		query.Set("after_org", part.Next.OrgID)
+		query.Set("after", part.Next.Username)
+	}
+}

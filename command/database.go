@@ -1,0 +1,90 @@
+package command
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"sidekey/config"
+)
+
+// DatabaseCommand is a command about the database as a whole. The program brings it,
+// because it works on the file where commands about users ask the admin API.
+type DatabaseCommand struct {
+	Use   string // "backup FILE", "check-db [FILE]", "compact"
+	Short string
+	Run   func(DatabaseOptions) (DatabaseOutcome, error)
+}
+
+// DatabaseOptions are the flags and the argument of such a command.
+type DatabaseOptions struct {
+	Config  config.Config
+	File    string // "" where none is named
+	Admin   string // URL of another admin listener than the configured one
+	Secret  string // for the admin listener; "": the configured file's
+	Offline bool
+}
+
+// DatabaseOutcome is what such a command has done: as an object, and the same in words.
+type DatabaseOutcome struct {
+	Object any
+	Text   string
+	Failed bool // what was asked for is done, and the answer is bad
+}
+
+func databaseCommand(d DatabaseCommand) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   d.Use,
+		Short: d.Short,
+		Args:  fileArgument(d.Use),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if _, err := wantsJSON(cmd); err != nil {
+				return err
+			}
+			cfg, err := Config(cmd)
+			if err != nil {
+				return err
+			}
+			o := DatabaseOptions{Config: cfg, Secret: secretFromEnvironment()}
+			if len(args) > 0 {
+				o.File = args[0]
+			}
+			o.Admin, err = cmd.Flags().GetString("admin")
+			must(err)
+			o.Offline, err = cmd.Flags().GetBool("offline")
+			must(err)
+			switch {
+			case o.Offline && o.Admin != "":
+				return usage("-admin and -offline exclude each other")
+			case o.Admin != "" && o.Secret == "":
+				return usage("-admin wants the secret of that listener in %s", secretVariable)
+			}
+			outcome, err := d.Run(o)
+			if err != nil {
+				return err
+			}
+			if err := show(cmd, outcome.Object, func(t *table) { t.line(outcome.Text) }); err != nil || !outcome.Failed {
+				return err
+			}
+			return exit(ExitFailed)
+		},
+	}
+	connectFlags(cmd)
+	return cmd
+}
+
+// fileArgument wants the argument that stands in the command's line of use.
+func fileArgument(use string) cobra.PositionalArgs {
+	switch {
+	case strings.HasSuffix(use, " FILE"):
+		return exactly("the FILE")
+	case strings.HasSuffix(use, " [FILE]"):
+		return func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return exactly("the FILE")(cmd, args)
+		}
+	}
+	return exactly()
+}

@@ -1,0 +1,46 @@
+package command
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+)
+
+func TestDatabaseCommands(t *testing.T) {
+	var got DatabaseOptions
+	run := func(fail error, bad bool) func(DatabaseOptions) (DatabaseOutcome, error) {
+		return func(o DatabaseOptions) (DatabaseOutcome, error) {
+			got = o
+			return DatabaseOutcome{Object: map[string]int{"users": 3}, Text: "3 users", Failed: bad}, fail
+		}
+	}
+	f := func(line string, d DatabaseCommand, code int, out string) {
+		t.Helper()
+		got = DatabaseOptions{}
+		var said bytes.Buffer
+		root := New(Program{Database: []DatabaseCommand{d}})
+		if c := Run(root, strings.Fields(line), nil, &said, &said); c != code || said.String() != out {
+			t.Errorf("%s: exit code %d, want %d; said\n%s", line, c, code, said.String())
+		}
+	}
+	backup := DatabaseCommand{"backup FILE", "Write a copy", run(nil, false)}
+	check := DatabaseCommand{"check-db [FILE]", "Look", run(nil, true)}
+	t.Setenv(secretVariable, "")
+	f("backup to.db", backup, 0, "3 users\n")
+	if got.File != "to.db" || got.Config.Admin.OrgID != "default" {
+		t.Errorf("got %+v", got)
+	}
+	f("backup to.db -o json", backup, 0, `{"users":3}`+"\n")
+	f("backup", backup, 2, "sidekey: the FILE is wanted\nsidekey backup -h explains.\n")
+	f("backup a b", backup, 2, "sidekey: \"b\" is one argument too many\nsidekey backup -h explains.\n")
+	f("backup a -admin http://x", backup, 2, "sidekey: -admin wants the secret of that listener in SIDEKEY_ADMIN_SECRET\nsidekey backup -h explains.\n")
+	f("backup a -offline -admin http://x", backup, 2, "sidekey: -admin and -offline exclude each other\nsidekey backup -h explains.\n")
+	f("check-db", check, 1, "3 users\n")
+	f("check-db -offline x.db", check, 1, "3 users\n")
+	if !got.Offline || got.File != "x.db" {
+		t.Errorf("got %+v", got)
+	}
+	f("check-db a b", check, 2, "sidekey: \"b\" is one argument too many\nsidekey check-db -h explains.\n")
+	f("compact", DatabaseCommand{"compact", "Shrink", run(errors.New("in use"), false)}, 1, "sidekey: in use\n")
+}

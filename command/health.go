@@ -1,0 +1,43 @@
+package command
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// healthcheckCommand asks as a container's HEALTHCHECK does: on the machine itself, where
+// no secret is needed. One that can be read is shown for a listener that others can reach.
+func healthcheckCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "healthcheck",
+		Short: "Say whether the running sidekey may decide (exit code 0) or not (1)",
+		Args:  exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := Config(cmd)
+			if err != nil {
+				return err
+			}
+			c := &client{stderr: cmd.ErrOrStderr()}
+			if err := c.configure(cfg); c.http == nil {
+				return err
+			}
+			defer c.close()
+			c.http.Timeout = 5 * time.Second
+			var answer struct {
+				Status string `json:"status"`
+				Store  string `json:"store"`
+			}
+			err = c.do(request{method: "GET", path: "/readyz"}, &answer)
+			if isStatus(err, http.StatusServiceUnavailable) {
+				return errors.New("not ready: the store cannot be used")
+			}
+			if err != nil {
+				return err
+			}
+			return show(cmd, answer, func(t *table) { t.line(answer.Status) })
+		},
+	}
+}

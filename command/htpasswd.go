@@ -1,0 +1,47 @@
+package command
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"sidekey/auth"
+)
+
+func readHtpasswd(_ *cobra.Command, text []byte) (*dump, error) {
+	return parseHtpasswd(string(text)), nil
+}
+
+// parseHtpasswd reads an htpasswd file as Apache and NGINX do: NAME:HASH a line, what is
+// behind another colon is a comment, and so is a line that begins with #.
+func parseHtpasswd(text string) *dump {
+	d := new(dump)
+	number := 0
+	for line := range strings.Lines(strings.TrimPrefix(text, "\ufeff")) {
+		number++
+		line = strings.TrimRight(line, "\r\n")
+		if trimmed := strings.TrimSpace(line); trimmed == "" || trimmed[0] == '#' {
+			continue
+		}
+		name, rest, found := strings.Cut(line, ":")
+		if !found {
+			d.refuse(number, "", "NAME:HASH is wanted, there is no colon")
+			continue
+		}
+		if !utf8.ValidString(name) {
+			d.refuse(number, "", "a name in UTF-8 is wanted: convert the file, as with iconv -f latin1 -t utf8")
+			continue
+		}
+		hash, _, _ := strings.Cut(rest, ":")
+		if _, err := auth.HashKind(hash); err != nil {
+			d.refuse(number, name, "%v", err)
+			continue
+		}
+		d.users = append(d.users, incoming{
+			Import: auth.Import{Username: name, Hash: hash},
+			line:   number,
+		})
+	}
+	return d
+}

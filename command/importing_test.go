@@ -1,0 +1,68 @@
+package command
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"sidekey/auth"
+)
+
+// A session that no request could hold is a bad line like any other, and a listener that
+// fails half way is told with what was written before.
+func TestImporter(t *testing.T) {
+	var asked []string
+	fails := ""
+	listener := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		asked = append(asked, r.URL.RequestURI()+" "+string(body))
+		if r.URL.RequestURI() == fails {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			io.WriteString(w, `{"Status":"Error","Message":"The store is not available; nothing was written","Meta":null}`)
+			return
+		}
+		added := "1"
+		if r.URL.Query().Get("dry_run") == "1" {
+			added = "0"
+		}
+		io.WriteString(w, `{"valid":1,"added":`+added+`,"changed":0,"refused":[],"warnings":[]}`)
+	}))
+	defer listener.Close()
+	t.Setenv(secretVariable, "the-secret")
+	run := func(skip bool) (outcome, error) {
+		asked = nil
+		c := &client{stderr: io.Discard}
+		if err := c.pointAt(listener.URL); err != nil {
+			t.Fatal(err)
+		}
+		defer c.close()
+		d := &dump{users: []incoming{
+			{Import: auth.Import{OrgID: "default", Username: "alice", Hash: sha}, line: 1},
+			{Import: auth.Import{OrgID: "default", Username: "big", Session: []byte(`{"alias":"` + strings.Repeat("x", 1<<20) + `"}`)}, line: 2},
+		}}
+		i := importer{client: c, file: "f", skipBad: skip}
+		err := i.run(d)
+		return i.outcome, err
+	}
+	const line = ` {"org_id":"default","username":"alice","hash":"` + sha + `"}` + "\n"
+	check, write := "/api/import?dry_run=1"+line, "/api/import"+line
+
+	o, err := run(false)
+	compare(t, "asked", strings.Join(asked, ""), check)
+	if err != nil || len(o.Refused) != 1 || o.Refused[0] != (badLine{2, "big", "a session of at most 921600 bytes is wanted"}) || o.Written {
+		t.Errorf("%+v, %v", o, err)
+	}
+	o, err = run(true)
+	compare(t, "asked", strings.Join(asked, ""), check+write)
+	if err != nil || !o.Written || o.Added != 1 {
+		t.Errorf("%+v, %v", o, err)
+	}
+	fails = "/api/import"
+	_, err = run(true)
+	const want = "The store is not available; nothing was written\n0 users were added and 0 changed before; the same import again does the rest"
+	if err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+}

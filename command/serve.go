@@ -1,0 +1,55 @@
+package command
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func serveCommand(p Program) *cobra.Command {
+	return &cobra.Command{
+		Use:   "serve",
+		Short: "Answer proxies and the admin API (the default)",
+		Args:  exactly(),
+		RunE:  serve(p),
+	}
+}
+
+func serve(p Program) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, _ []string) error {
+		if code := p.Serve(ConfigFile(cmd), cmd.ErrOrStderr()); code != ExitDone {
+			return exit(code)
+		}
+		return nil
+	}
+}
+
+func checkConfigCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "check-config",
+		Short: "Say what is wrong with a configuration",
+		Args:  exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if _, err := Config(cmd); err != nil {
+				return err
+			}
+			path := ConfigFile(cmd)
+			if path == "" {
+				path = "the built-in configuration"
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), path, "is good")
+			return nil
+		},
+	}
+}
+
+func versionCommand(p Program) *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return show(cmd, map[string]string{"version": p.Version}, func(t *table) { t.line("sidekey " + p.Version) })
+		},
+	}
+}

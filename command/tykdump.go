@@ -1,0 +1,297 @@
+package command
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/spf13/cobra"
+
+	"sidekey/auth"
+)
+
+// readTyk reads a dump of Tyk's keys: see the command's help.
+func readTyk(cmd *cobra.Command, text []byte) (*dump, error) {
+	file, err := cmd.Flags().GetString("names")
+	must(err)
+	var names []string
+	if file != "" {
+		list, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		for name := range strings.Lines(string(list)) {
+			names = append(names, strings.TrimRight(name, "\r\n"))
+		}
+	}
+	return parseTyk(text, names), nil
+}
+
+// tykDump is a dump being read.
+type tykDump struct {
+	dump
+	text  []byte
+	names []string
+	owner map[string]map[string]string // by org, by key hash: the names; made when needed
+
+	seen, line int // bytes and lines that have been counted
+}
+
+func parseTyk(text []byte, names []string) *dump {
+	d := &tykDump{text: text, names: names, owner: make(map[string]map[string]string), line: 1}
+	switch first := bytes.TrimSpace(text); {
+	case len(first) == 0:
+	case first[0] == '{' || first[0] == '[':
+		d.values(text, 0)
+	default:
+		d.lines()
+	}
+	return &d.dump
+}
+
+// lineAt returns the line of a byte. Callers only go forward.
+func (d *tykDump) lineAt(offset int) int {
+	d.line += bytes.Count(d.text[d.seen:offset], []byte("\n"))
+	d.seen = offset
+	return d.line
+}
+
+// lines reads lines of a key and a session.
+func (d *tykDump) lines() {
+	number := 0
+	for line := range bytes.Lines(d.text) {
+		number++
+		line = bytes.TrimSpace(line)
+		if len(line) == 0 {
+			continue
+		}
+		key, value, _ := strings.Cut(string(line), " ")
+		if k, v, found := strings.Cut(string(line), "\t"); found && len(k) < len(key) {
+			key, value = k, v
+		}
+		if key[0] == '{' || key[0] == '"' {
+			key, value = "", string(line)
+		}
+		d.value(key, []byte(value), number)
+	}
+}
+
+// values reads JSON values one after another. offset is where text begins in the file.
+func (d *tykDump) values(text []byte, offset int) {
+	decoder := jsontext.NewDecoder(bytes.NewReader(text))
+	for {
+		switch decoder.PeekKind() {
+		case '[', ']':
+			// What a list holds is read one by one, so that each has its line.
+			if _, err := decoder.ReadToken(); err != nil {
+				d.unreadable(text, offset, decoder)
+				return
+			}
+			continue
+		}
+		value, err := decoder.ReadValue()
+		if err != nil {
+			d.unreadable(text, offset, decoder)
+			return
+		}
+		at := offset + int(decoder.InputOffset()) - len(value)
+		d.object("", value, at)
+	}
+}
+
+// unreadable notes where JSON ends that nothing but space should follow.
+func (d *tykDump) unreadable(text []byte, offset int, decoder *jsontext.Decoder) {
+	read := int(decoder.InputOffset())
+	rest := bytes.TrimLeft(text[read:], " \t\r\n")
+	if len(rest) > 0 || decoder.StackDepth() > 0 {
+		d.refuse(d.lineAt(offset+len(text)-len(rest)), "", "no valid JSON from here on")
+	}
+}
+
+// object reads a value of a JSON file: a session, the Dashboard's object of one, or an
+// object that holds others by their keys.
+func (d *tykDump) object(key string, value jsontext.Value, at int) {
+	if value.Kind() != '{' || key != "" || isSession(value) {
+		d.value(key, value, d.lineAt(at))
+		return
+	}
+	decoder := jsontext.NewDecoder(bytes.NewReader(value))
+	decoder.ReadToken() // value has been read before
+	for decoder.PeekKind() == '"' {
+		name, err := decoder.ReadToken()
+		if err != nil {
+			return
+		}
+		member := name.String()
+		inner, err := decoder.ReadValue()
+		if err != nil {
+			return
+		}
+		inside := at + int(decoder.InputOffset()) - len(inner)
+		if member == "keys" && inner.Kind() == '[' {
+			d.values(d.text[inside:inside+len(inner)], inside)
+			continue
+		}
+		if inner.Kind() != '{' && inner.Kind() != '"' {
+			continue // paging of a list
+		}
+		d.object(member, inner.Clone(), inside)
+	}
+}
+
+// isSession reports whether an object is a session, or the Dashboard's object of one.
+func isSession(value jsontext.Value) bool {
+	var o struct {
+		KeyID   jsontext.Value `json:"key_id"`
+		KeyHash jsontext.Value `json:"key_hash"`
+		Rate    jsontext.Value `json:"rate"`
+		Org     jsontext.Value `json:"org_id"`
+		Quota   jsontext.Value `json:"quota_max"`
+		Rights  jsontext.Value `json:"access_rights"`
+		Basic   jsontext.Value `json:"basic_auth_data"`
+	}
+	if json.Unmarshal(value, &o) != nil {
+		return false
+	}
+	return o.KeyID.Kind() == '"' || o.KeyHash.Kind() == '"' || o.Rate.Kind() == '0' || o.Org.Kind() == '"' || o.Quota.Kind() == '0' || o.Rights != nil || o.Basic != nil
+}
+
+// value reads one session under its key. Redis and the shell give it as a string, too.
+func (d *tykDump) value(key string, value jsontext.Value, line int) {
+	if value.Kind() == '"' {
+		var text string
+		if json.Unmarshal(value, &text) == nil {
+			value = jsontext.Value(text)
+		}
+	}
+	var members map[string]jsontext.Value
+	if value.Kind() != '{' || json.Unmarshal(value, &members) != nil {
+		d.refuse(line, "", "KEY and a session as a JSON object are wanted")
+		return
+	}
+	if data := members["data"]; data.Kind() == '{' {
+		for _, name := range []string{"key_id", "key_hash"} {
+			var text string
+			if key == "" && json.Unmarshal(members[name], &text) == nil {
+				key = text
+			}
+		}
+		members = nil
+		if json.Unmarshal(data, &members) != nil {
+			d.refuse(line, "", "a session as a JSON object is wanted")
+			return
+		}
+	}
+	d.session(key, members, line)
+}
+
+// session notes one user.
+func (d *tykDump) session(key string, members map[string]jsontext.Value, line int) {
+	var about struct {
+		Org   string
+		Alias string
+		Basic struct {
+			Password string `json:"password"`
+			HashType string `json:"hash_type"`
+			User     string `json:"user"`
+		}
+	}
+	for name, to := range map[string]any{"org_id": &about.Org, "alias": &about.Alias, "basic_auth_data": &about.Basic} {
+		if members[name] != nil && json.Unmarshal(members[name], to) != nil {
+			d.refuse(line, "", "%s: a value of another type is wanted", name)
+			return
+		}
+	}
+	user, err := d.user(key, about.Org, about.Basic.User, about.Alias)
+	if err != nil {
+		d.refuse(line, "", "%v", err)
+		return
+	}
+	u := incoming{line: line}
+	u.Username, u.OrgID = user, about.Org
+	switch _, err := auth.HashKind(about.Basic.Password); {
+	case about.Basic.Password == "":
+	case err == nil:
+		u.Hash = about.Basic.Password
+	case about.Basic.HashType == "":
+		u.plain = true // Tyk keeps some passwords so; this one is hashed on arrival
+	default:
+		d.refuse(line, user, "basic_auth_data: hash_type %q: %v", about.Basic.HashType, err)
+		return
+	}
+	delete(members, "basic_auth_data")
+	if u.plain {
+		members["basic_auth_data"], err = json.Marshal(map[string]string{"password": about.Basic.Password})
+	}
+	if err == nil {
+		u.Session, err = json.Marshal(members, json.Deterministic(true))
+	}
+	if err != nil {
+		d.refuse(line, user, "%v", err)
+		return
+	}
+	d.users = append(d.users, u)
+}
+
+var (
+	murmur64 = regexp.MustCompile(`^[0-9a-f]{16}$`)
+	murmur32 = regexp.MustCompile(`^[0-9a-f]{8}$`)
+)
+
+// user finds out whose a key is. own is the name that the session itself holds.
+func (d *tykDump) user(key, org, own, alias string) (string, error) {
+	key, isRedis := strings.CutPrefix(key, "apikey-")
+	if id, ok := userOfToken(key); ok {
+		return id, nil
+	}
+	switch {
+	case key == "" && own == "":
+		return "", fmt.Errorf("whose session this is cannot be told: put its key or the user's name in front")
+	case key == "":
+		return own, nil
+	case murmur64.MatchString(key):
+		for _, name := range []string{own, alias, d.owners(org)[key]} {
+			if name != "" && (auth.Name{Org: org, User: name}).KeyHash() == key {
+				return name, nil
+			}
+		}
+		return "", fmt.Errorf("whose key hash %s is cannot be told: list the names of your users in a file and add -names FILE", key)
+	case isRedis && murmur32.MatchString(key):
+		return "", fmt.Errorf("%s is a key hash of Tyk's old form, which says nothing about the user: put the user's name in its place", key)
+	}
+	if user, found := strings.CutPrefix(key, org); found && user != "" {
+		return user, nil
+	}
+	return key, nil
+}
+
+// userOfToken reads the user out of a token of Tyk: base64 of {"org":…,"id":…,"h":…}.
+func userOfToken(key string) (id string, ok bool) {
+	text, err := base64.StdEncoding.DecodeString(key)
+	if err != nil {
+		return "", false
+	}
+	var token struct {
+		ID string `json:"id"`
+		H  string `json:"h"`
+	}
+	return token.ID, json.Unmarshal(text, &token) == nil && token.ID != "" && token.H != ""
+}
+
+// owners maps the key hashes of the names that are known to these names.
+func (d *tykDump) owners(org string) map[string]string {
+	owners := d.owner[org]
+	if owners == nil {
+		owners = make(map[string]string, len(d.names))
+		for _, name := range d.names {
+			owners[auth.Name{Org: org, User: name}.KeyHash()] = name
+		}
+		d.owner[org] = owners
+	}
+	return owners
+}

@@ -1,0 +1,242 @@
+package command
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// members are members of a session, as they are sent.
+type members map[string]any
+
+// sessionFlags adds the flags that set members of a session. What is not named on the
+// command line is not in what they give: see sessionOf.
+func sessionFlags(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.String("alias", "", "`NAME` for people")
+	flags.Var(new(rateFlag), "rate", "requests per time, `N/DURATION`: 100/1m, 0.5/1s; none = no limit")
+	flags.Var(new(quotaFlag), "quota", "requests per period, `N/DURATION`: 1000/24h; N = for ever; none = no limit")
+	flags.Var(new(expiresFlag), "expires", "`TIME`: 2027-01-31T12:00:00Z, a duration from now as 720h, or never")
+	flags.StringArray("api", nil, "`ID[:VERSION,…]` of an API that is granted, and no others; repeatable; '' = all of the org")
+	flags.StringArray("policy", nil, "`ID` of a policy, and no others; repeatable; '' = none")
+	flags.StringArray("tag", nil, "`TAG`, and no others; repeatable; '' = none")
+	flags.StringArray("meta", nil, "`NAME=VALUE` of meta_data; repeatable; NAME alone removes it")
+	flags.Bool("inactive", false, "refuse the user; -inactive=false lets it in again")
+}
+
+// sessionOf returns the members that a command line names. rights are those that the
+// user has: those that -api does not name are taken away, and what is stored about the
+// others (URLs, limits) stays.
+func sessionOf(flags *pflag.FlagSet, rights []string) (members, error) {
+	s := make(members)
+	var problem error
+	flags.Visit(func(f *pflag.Flag) {
+		if err := s.set(flags, f, rights); err != nil && problem == nil {
+			problem = err
+		}
+	})
+	return s, problem
+}
+
+func (s members) set(flags *pflag.FlagSet, f *pflag.Flag, rights []string) error {
+	switch value := f.Value.(type) {
+	case *rateFlag:
+		s["rate"], s["per"] = value.rate, value.per
+	case *quotaFlag:
+		s["quota_max"], s["quota_renewal_rate"] = value.max, value.renewal
+	case *expiresFlag:
+		s["expires"] = value.at(time.Now())
+	}
+	switch f.Name {
+	case "alias":
+		s["alias"] = f.Value.String()
+	case "inactive":
+		s["is_inactive"] = f.Value.String() == "true"
+	case "policy":
+		s["apply_policies"] = listOf(flags, "policy")
+		s["apply_policy_id"] = nil // follows apply_policies
+	case "tag":
+		s["tags"] = listOf(flags, "tag")
+	case "api":
+		return s.setRights(listOf(flags, "api"), rights)
+	case "meta":
+		return s.setMeta(listOf(flags, "meta"))
+	}
+	return nil
+}
+
+// listOf returns the values of a repeatable flag; a single empty one stands for none.
+func listOf(flags *pflag.FlagSet, name string) []string {
+	list, err := flags.GetStringArray(name)
+	must(err)
+	if len(list) == 1 && list[0] == "" {
+		return []string{}
+	}
+	return list
+}
+
+func (s members) setRights(named, before []string) error {
+	rights := make(members)
+	for _, id := range before {
+		rights[id] = nil
+	}
+	for _, text := range named {
+		id, versions, limited := strings.Cut(text, ":")
+		if id == "" || limited && versions == "" {
+			return usage("-api %q: ID or ID:VERSION,… is wanted", text)
+		}
+		right := members{"api_id": id}
+		if limited {
+			right["versions"] = strings.Split(versions, ",")
+		}
+		rights[id] = right
+	}
+	s["access_rights"] = rights
+	return nil
+}
+
+func (s members) setMeta(entries []string) error {
+	meta := make(members)
+	for _, text := range entries {
+		name, value, has := strings.Cut(text, "=")
+		switch {
+		case name == "":
+			return usage("-meta %q: NAME=VALUE is wanted", text)
+		case has:
+			meta[name] = value
+		default:
+			meta[name] = nil
+		}
+	}
+	s["meta_data"] = meta
+	return nil
+}
+
+// rateFlag is requests per so many seconds.
+type rateFlag struct{ rate, per float64 }
+
+func (f *rateFlag) Set(text string) error {
+	if text == "none" {
+		*f = rateFlag{}
+		return nil
+	}
+	count, per, err := perDuration(text)
+	if err != nil || per == 0 {
+		return fmt.Errorf("N/DURATION is wanted, as 100/1m, or none")
+	}
+	*f = rateFlag{count, per.Seconds()}
+	return nil
+}
+
+func (f *rateFlag) String() string { return rateText(f.rate, f.per) }
+func (*rateFlag) Type() string     { return "N/DURATION" }
+
+// quotaFlag is requests per period of so many seconds, 0 for a period that never ends.
+type quotaFlag struct{ max, renewal int64 }
+
+func (f *quotaFlag) Set(text string) error {
+	if text == "none" {
+		*f = quotaFlag{max: -1}
+		return nil
+	}
+	count, period, err := perDuration(text)
+	seconds := int64(period / time.Second)
+	if err != nil || count != math.Trunc(count) || count > 1<<53 || time.Duration(seconds)*time.Second != period {
+		return fmt.Errorf("N/DURATION in whole numbers and seconds is wanted, as 1000/24h, or N, or none")
+	}
+	*f = quotaFlag{int64(count), seconds}
+	return nil
+}
+
+func (f *quotaFlag) String() string {
+	if *f == (quotaFlag{}) {
+		return ""
+	}
+	return quotaText(f.max, f.renewal)
+}
+func (*quotaFlag) Type() string { return "N/DURATION" }
+
+// perDuration reads N/DURATION, or N alone, with N above 0.
+func perDuration(text string) (count float64, per time.Duration, err error) {
+	number, duration, limited := strings.Cut(text, "/")
+	if count, err = strconv.ParseFloat(number, 64); err != nil || !(count > 0) || math.IsInf(count, 0) {
+		return 0, 0, strconv.ErrRange
+	}
+	if !limited {
+		return count, 0, nil
+	}
+	if per, err = time.ParseDuration(duration); err != nil || per <= 0 {
+		return 0, 0, strconv.ErrRange
+	}
+	return count, per, nil
+}
+
+// expiresFlag is a moment, a time from now, or never.
+type expiresFlag struct {
+	text  string
+	unix  int64
+	after time.Duration
+}
+
+func (f *expiresFlag) Set(text string) error {
+	*f = expiresFlag{text: text}
+	if text == "never" {
+		return nil
+	}
+	if moment, err := time.Parse(time.RFC3339, text); err == nil && moment.Unix() > 0 {
+		f.unix = moment.Unix()
+		return nil
+	}
+	var err error
+	if f.after, err = time.ParseDuration(text); err != nil || f.after <= 0 {
+		return fmt.Errorf("a time as 2027-01-31T12:00:00Z, a duration as 720h, or never is wanted")
+	}
+	return nil
+}
+
+// at returns the flag as expires: Unix seconds, 0 for never.
+func (f *expiresFlag) at(now time.Time) int64 {
+	if f.after > 0 {
+		return now.Add(f.after).Unix()
+	}
+	return f.unix
+}
+
+func (f *expiresFlag) String() string { return f.text }
+func (*expiresFlag) Type() string     { return "TIME" }
+
+// rateText writes a rate as the flag reads it.
+func rateText(rate, per float64) string {
+	if rate <= 0 || per <= 0 {
+		return ""
+	}
+	return strconv.FormatFloat(rate, 'f', -1, 64) + "/" + durationText(time.Duration(per*float64(time.Second)))
+}
+
+// quotaText writes a quota as the flag reads it.
+func quotaText(most, renewal int64) string {
+	switch {
+	case most <= 0:
+		return ""
+	case renewal <= 0:
+		return strconv.FormatInt(most, 10)
+	}
+	return strconv.FormatInt(most, 10) + "/" + durationText(time.Duration(renewal)*time.Second)
+}
+
+// durationText is a duration without the units that are zero.
+func durationText(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
