@@ -39,7 +39,12 @@ type command struct {
 var commands = []command{
 	{"serve", "answer proxies and the admin API (the default)", serve},
 	{"check-config", "say what is wrong with a configuration", checkConfig},
+	{"backup", "write a copy of the database to a file", databaseCommand("backup", 1, backup)},
+	{"restore", "put a backup in the place of the database, which is kept", databaseCommand("restore", 1, restore)},
+	{"check-db", "name every damaged record of the database, or of a backup", databaseCommand("check-db", 0, checkDatabase)},
+	{"compact", "give the room of deleted records back to the disk", databaseCommand("compact", 0, compact)},
 	{"version", "print the version", printVersion},
+	{verifyCommand, "", verifyDatabase},
 }
 
 // run is main without its process: it returns the exit code.
@@ -65,7 +70,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 func usage(w io.Writer) {
 	fmt.Fprintln(w, "usage: sidekey [command] [flags]")
 	for _, c := range commands {
-		fmt.Fprintf(w, "  %-14s %s\n", c.name, c.help)
+		if c.help != "" { // without: started by the program itself
+			fmt.Fprintf(w, "  %-14s %s\n", c.name, c.help)
+		}
 	}
 }
 

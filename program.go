@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -38,6 +37,7 @@ type program struct {
 	directory *auth.Directory
 	checker   *auth.Checker
 	check     *check.Handler
+	admin     *admin.Handler // nil before it is made
 
 	servers []*server
 	failed  chan error // a server that ended by itself
@@ -66,7 +66,7 @@ func startProgram(path string, cfg config.Config, log *slog.Logger) (_ *program,
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return nil, err
 	}
-	if p.store, err = store.Open(filepath.Join(cfg.DataDir, "sidekey.db"), log); err != nil {
+	if p.store, err = openVerified(databasePath(cfg), log); err != nil {
 		return nil, err
 	}
 	secret, created, err := admin.LoadSecret(cfg.SecretPath())
@@ -89,7 +89,7 @@ func startProgram(path string, cfg config.Config, log *slog.Logger) (_ *program,
 	p.checker = auth.NewChecker(p.directory, settings, func() limiter.Now { return limiter.At(time.Now()) })
 	p.check = check.NewHandler(p.checker, checkConfigOf(cfg), log)
 
-	adminHandler := admin.NewHandler(admin.Config{
+	p.admin = admin.NewHandler(admin.Config{
 		Users:       p.store,
 		PolicyStore: p.store,
 		Policies:    p.policies,
@@ -101,6 +101,7 @@ func startProgram(path string, cfg config.Config, log *slog.Logger) (_ *program,
 		Org:         cfg.Admin.OrgID,
 		Reload:      p.reload,
 		Health:      p.health,
+		Database:    p.database(),
 		Version:     buildVersion(),
 		Log:         log,
 	})
@@ -113,7 +114,7 @@ func startProgram(path string, cfg config.Config, log *slog.Logger) (_ *program,
 	})); err != nil {
 		return nil, err
 	}
-	if err := p.listen("admin", cfg.Admin.Listen, admin.NewServer(adminHandler)); err != nil {
+	if err := p.listen("admin", cfg.Admin.Listen, admin.NewServer(p.admin)); err != nil {
 		return nil, err
 	}
 	for _, s := range p.servers {
@@ -251,6 +252,9 @@ func (p *program) stop() error {
 	p.mu.Unlock()
 	deadline, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
+	if p.admin != nil {
+		p.admin.StopDownloads()
+	}
 	var problems []error
 	for _, s := range p.servers {
 		if err := s.stop(deadline); err != nil {

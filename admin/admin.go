@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"runtime/debug"
 	"time"
 
@@ -46,6 +47,7 @@ type Config struct {
 	Org         string   // of a request that names none
 	Reload      func() error
 	Health      func() Health
+	Database    Database
 	Version     string
 	Log         *slog.Logger
 }
@@ -53,12 +55,17 @@ type Config struct {
 // Handler answers the requests of the admin listener.
 type Handler struct {
 	Config
-	guard guard
+	guard     guard
+	downloads downloads
 }
 
 // NewHandler returns a handler.
 func NewHandler(c Config) *Handler {
-	return &Handler{Config: c, guard: newGuard(c.Secret, c.Hosts)}
+	return &Handler{
+		Config:    c,
+		guard:     newGuard(c.Secret, c.Hosts),
+		downloads: downloads{conns: make(map[net.Conn]struct{})},
+	}
 }
 
 // maxBody is the longest body that is read.

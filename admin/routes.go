@@ -65,6 +65,10 @@ func init() {
 		{"DELETE", "/tyk/policies/{id}", (*call).gatewayPolicyDelete},
 
 		{"GET", "/tyk/reload", (*call).gatewayReload},
+
+		{"GET", "/api/backup", (*call).backup},
+		{"GET", "/api/check-db", (*call).checkDatabase},
+		{"POST", "/api/compact", (*call).compact},
 	}
 }
 

@@ -3,8 +3,10 @@ package store
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"go.etcd.io/bbolt"
 )
@@ -37,6 +39,20 @@ func (s *Store) Backup() (_ *os.File, err error) {
 	}
 	_, err = temp.Seek(0, 0)
 	return temp, err
+}
+
+// BackupFile writes a copy of the database at path, which no process may have open.
+func BackupFile(path string, to io.Writer) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := lock(f, syscall.LOCK_SH); err != nil {
+		return fmt.Errorf("back up %s: %w", path, err)
+	}
+	_, err = io.Copy(to, f)
+	return err
 }
 
 // Check verifies a copy of the database as it stands at one moment, and notes the users

@@ -16,9 +16,9 @@ import (
 
 // Compaction is what [Store.Compact] did.
 type Compaction struct {
-	Before int64         `json:"before"`                   // bytes
-	After  int64         `json:"after"`                    // bytes
-	Pause  time.Duration `json:"pause_seconds,format:sec"` // for which writers had to wait
+	Before int64   `json:"before"`        // bytes
+	After  int64   `json:"after"`         // bytes
+	Pause  float64 `json:"pause_seconds"` // for which writers had to wait
 }
 
 // ErrCompacting says that another compaction is under way.
@@ -93,7 +93,7 @@ func (s *Store) Compact() (done Compaction, err error) {
 	if pauseErr := s.pause(func() {
 		began := time.Now()
 		err = c.finish()
-		done.Pause = time.Since(began)
+		done.Pause = time.Since(began).Seconds()
 	}); pauseErr != nil {
 		return done, pauseErr
 	}
@@ -101,7 +101,7 @@ func (s *Store) Compact() (done Compaction, err error) {
 		return done, err
 	}
 	done.After, err = size(s.path)
-	s.log.Info("compacted the database", "before", done.Before, "after", done.After, "pause", done.Pause)
+	s.log.Info("compacted the database", "before", done.Before, "after", done.After, "pause_seconds", done.Pause)
 	return done, err
 }
 
