@@ -135,7 +135,7 @@ func (c *compaction) begin() error {
 	if c.file, err = openFile(c.path); err != nil {
 		return err
 	}
-	c.file.db.NoSync = true // until all is there
+	c.file.db.NoSync, c.file.db.NoGrowSync = true, true // until all is there
 	for _, bucket := range summed {
 		var last []byte
 		for more := true; more; {
@@ -240,8 +240,8 @@ func (c *compaction) finish() error {
 	if err := c.update(func(tx *bbolt.Tx) error { return tx.Bucket(bucketUsers).SetSequence(generation) }); err != nil {
 		return err
 	}
-	c.file.db.NoSync = false
-	if err := c.file.db.Sync(); err != nil {
+	c.file.db.NoSync, c.file.db.NoGrowSync = false, false
+	if err := errors.Join(c.file.trim(), c.file.db.Sync()); err != nil {
 		return err
 	}
 	if err := os.Rename(c.path, s.path); err != nil {
@@ -260,6 +260,11 @@ func (c *compaction) finish() error {
 	c.file = nil
 	go closeFile(s, replaced) // waits for its readers
 	return nil
+}
+
+// trim cuts off the pages behind the end, which bbolt adds ahead of their use.
+func (f *file) trim() error {
+	return f.db.View(func(tx *bbolt.Tx) error { return f.os.Truncate(tx.Size()) })
 }
 
 // closeFile closes a file that was in use.

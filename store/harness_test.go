@@ -30,9 +30,11 @@ import (
 const childVariable = "SIDEKEY_STORE_CHILD"
 
 var children = map[string]func(args []string) int{
-	"write": writeUntilKilled,
-	"read":  readEverything,
-	"hold":  holdOpen,
+	"write":  writeUntilKilled,
+	"read":   readEverything,
+	"hold":   holdOpen,
+	"rot":    openRotten,
+	"damage": damageWhileRunning,
 }
 
 // childEnvironment is the environment of a child. With the race detector a process

@@ -209,7 +209,8 @@ func (p page) element(i int) (element, bool) {
 }
 
 // walk calls visit for the elements of all leaves of a tree. Its keys have to be in
-// order, and between low and high (nil: no bound).
+// order, begin with low and stay below high (nil: no bound). bbolt finds a page in its
+// parent by its first key: where the two differ, a write would leave the old page there.
 func (p *pageFile) walk(root uint64, low, high []byte, depth int, visit func(element)) {
 	page, err := p.read(root)
 	if err != nil {
@@ -231,7 +232,7 @@ func (p *pageFile) walkPage(page page, low, high []byte, depth int, visit func(e
 			p.problem("page %d: entry %d lies outside of it", page.id, i)
 			return
 		}
-		if i > 0 && bytes.Compare(e.key, last) <= 0 || low != nil && bytes.Compare(e.key, low) < 0 || high != nil && bytes.Compare(e.key, high) >= 0 {
+		if i > 0 && bytes.Compare(e.key, last) <= 0 || i == 0 && low != nil && !bytes.Equal(e.key, low) || high != nil && bytes.Compare(e.key, high) >= 0 {
 			p.problem("page %d: entry %d is not where it belongs", page.id, i)
 		}
 		last = e.key

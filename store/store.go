@@ -68,7 +68,8 @@ type Store struct {
 	sums  sums  // as the transaction under way leaves them
 	moved moved // what a compaction has to copy again
 
-	compacting sync.Mutex // held while a compaction is under way
+	compacting sync.Mutex  // held while a compaction is under way
+	suspect    atomic.Bool // bbolt has panicked on the file: it is verified before it is opened again
 
 	damagedMu sync.Mutex // protects damaged
 	damaged   map[string]bool
@@ -150,23 +151,41 @@ func (s *Store) Ready() error {
 
 // view runs f in a reading transaction. What f finds so broken that bbolt panics is
 // an error like any other.
-func (s *Store) view(f func(tx *bbolt.Tx) error) (err error) {
-	defer damaged(&err)
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+func (s *Store) view(f func(tx *bbolt.Tx) error) error {
 	for {
 		open := s.file.Load()
 		if open == nil {
 			return auth.ErrStoreDown
 		}
-		err := open.db.View(f)
-		if !errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
+		began, err := open.view(f)
+		switch {
+		case errors.Is(err, errPanicked) && !began:
+			// bbolt holds its locks now, and never gives them back.
+			if s.file.CompareAndSwap(open, nil) {
+				s.log.Error("the database cannot be read any more", "error", err)
+				letGo(open.os)
+				s.suspect.Store(true)
+				s.queue.signal()
+			}
+			return auth.ErrStoreDown
+		case !errors.Is(err, bolterrors.ErrDatabaseNotOpen):
 			return err
-		}
-		if s.file.Load() == open {
+		case s.file.Load() == open:
 			return auth.ErrStoreDown // closed for good
 		}
 		// Another file has come into its place meanwhile.
 	}
+}
+
+// view runs f in a reading transaction, if one began.
+func (f *file) view(read func(tx *bbolt.Tx) error) (began bool, err error) {
+	defer damaged(&err)
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	err = f.db.View(func(tx *bbolt.Tx) error {
+		began = true
+		return read(tx)
+	})
+	return began, err
 }
 
 // errPanicked marks an error that was a panic of bbolt.
@@ -196,6 +215,15 @@ func (s *Store) reopen(panicked bool) {
 	// Where a new file came into the place of the old one, its name has to be durable
 	// before it is written to.
 	err := syncDir(filepath.Dir(s.path))
+	if panicked {
+		s.suspect.Store(true)
+	}
+	if err == nil && s.suspect.Load() {
+		var report Report
+		if report, err = Verify(s.path); err == nil {
+			err = report.Usable()
+		}
+	}
 	var f *file
 	if err == nil {
 		f, err = openFile(s.path)
@@ -205,6 +233,7 @@ func (s *Store) reopen(panicked bool) {
 		time.AfterFunc(reopenEvery, s.queue.signal)
 		return
 	}
+	s.suspect.Store(false)
 	s.file.Store(f)
 }
 
