@@ -30,11 +30,13 @@ import (
 const childVariable = "SIDEKEY_STORE_CHILD"
 
 var children = map[string]func(args []string) int{
-	"write":  writeUntilKilled,
-	"read":   readEverything,
-	"hold":   holdOpen,
-	"rot":    openRotten,
-	"damage": damageWhileRunning,
+	"write":        writeUntilKilled,
+	"read":         readEverything,
+	"hold":         holdOpen,
+	"rot":          openRotten,
+	"compact":      compactUntilKilled,
+	"compact once": compactOnce,
+	"damage":       damageWhileRunning,
 }
 
 // childEnvironment is the environment of a child. With the race detector a process
