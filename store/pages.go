@@ -75,6 +75,7 @@ type pageFile struct {
 	file io.ReaderAt
 	meta meta
 	seen []bool // by page: it is in use, or free
+	leaf []byte // for the next page to be read into; nil: none is spare
 
 	problem func(format string, args ...any) // takes what is wrong with the file
 }
@@ -136,7 +137,10 @@ func (p *pageFile) read(id uint64) (page, error) {
 		return page{}, fmt.Errorf("page %d is referred to twice", id)
 	}
 	size := uint64(p.meta.pageSize)
-	data := make([]byte, size)
+	data := p.leaf
+	if p.leaf = nil; data == nil {
+		data = make([]byte, size)
+	}
 	if _, err := p.file.ReadAt(data, int64(id*size)); err != nil {
 		return page{}, fmt.Errorf("page %d: %w", id, err)
 	}
@@ -208,7 +212,8 @@ func (p page) element(i int) (element, bool) {
 	return e, ok
 }
 
-// walk calls visit for the elements of all leaves of a tree. Its keys have to be in
+// walk calls visit for the elements of all leaves of a tree, each valid until visit
+// returns. Its keys have to be in
 // order, begin with low and stay below high (nil: no bound). bbolt finds a page in its
 // parent by its first key: where the two differ, a write would leave the old page there.
 func (p *pageFile) walk(root uint64, low, high []byte, depth int, visit func(element)) {
@@ -218,6 +223,9 @@ func (p *pageFile) walk(root uint64, low, high []byte, depth int, visit func(ele
 		return
 	}
 	p.walkPage(page, low, high, depth, visit)
+	if page.kind == leafPage {
+		p.leaf = page.data[:p.meta.pageSize]
+	}
 }
 
 func (p *pageFile) walkPage(page page, low, high []byte, depth int, visit func(element)) {
