@@ -27,7 +27,7 @@ func databasePath(c config.Config) string { return filepath.Join(c.DataDir, "sid
 // openVerified opens the database, or says on one line why it must not be used. Users
 // whose records are damaged are named in the log and refused; nobody else is.
 func openVerified(path string, log *slog.Logger) (*store.Store, error) {
-	report, err := verifyInChild(path)
+	report, err := verifyInChild(path, verifyLimit(path))
 	if err != nil {
 		return nil, err
 	}
@@ -39,23 +39,27 @@ func openVerified(path string, log *slog.Logger) (*store.Store, error) {
 	return s, nil
 }
 
+// verifyLimit is how long a database may take to be verified: a slow disk reads 20 MB a
+// second.
+func verifyLimit(path string) time.Duration {
+	limit := 8 * time.Second
+	if info, err := os.Stat(path); err == nil {
+		limit += time.Duration(info.Size()/20) * time.Microsecond
+	}
+	return limit
+}
+
 // verifyInChild verifies a database in a process of its own: bbolt on a damaged file can
 // end the process in ways that nothing catches, or never come back. The memory that it
 // takes to go over a large file goes with it. A file that is not there is a good one.
-func verifyInChild(path string) (report store.Report, err error) {
-	info, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
+func verifyInChild(path string, limit time.Duration) (report store.Report, err error) {
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		return store.Report{}, nil
-	}
-	if err != nil {
-		return store.Report{}, err
 	}
 	self, err := os.Executable()
 	if err != nil {
 		return store.Report{}, fmt.Errorf("verify %s: %w", path, err)
 	}
-	// A slow disk reads 20 MB a second.
-	limit := 8*time.Second + time.Duration(info.Size()/20)*time.Microsecond
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	var out, problem bytes.Buffer
