@@ -91,15 +91,23 @@ func prepareRot(t *testing.T, dir string) {
 		}
 	})
 	fill("other", "other", func(int) {})
+	// And the same one write later: its newer meta is the other one.
+	save("file", "later")
+	s, err := Open(filepath.Join(dir, "later"), quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, record("default", "user-0003", "later"))
+	mustClose(t, s)
 }
 
-func readRot(dir string) (r rotten, err error) {
+func readRot(dir, name string) (r rotten, err error) {
 	read := func(name string) []byte {
 		b, e := os.ReadFile(filepath.Join(dir, name))
 		err = errors.Join(err, e)
 		return b
 	}
-	r = rotten{file: read("file"), older: [][]byte{read("older-0"), read("older-1")}, other: read("other")}
+	r = rotten{file: read(name), older: [][]byte{read("older-0"), read("older-1")}, other: read("other")}
 	if err == nil {
 		m, _ := decodeMeta(r.file)
 		n, _ := decodeMeta(r.file[rotPage:])
@@ -240,23 +248,25 @@ func firstKey(b []byte, n int) (string, bool) {
 // openRotten is the child: it makes and opens the mutants of a range.
 func openRotten(args []string) int {
 	dir, seed, first, last := args[0], mustInt(args[1]), mustInt(args[2]), mustInt(args[3])
-	r, err := readRot(dir)
-	if err != nil {
-		fmt.Println(err)
-		return 1
-	}
-	truth, err := everything(filepath.Join(dir, "file"))
-	if err != nil {
-		fmt.Println(err)
-		return 1
+	var files []rotten
+	var truths []contents
+	for _, name := range []string{"file", "later"} {
+		r, err := readRot(dir, name)
+		truth, openErr := everything(filepath.Join(dir, name))
+		if err := errors.Join(err, openErr); err != nil {
+			fmt.Println(err)
+			return 1
+		}
+		files, truths = append(files, r), append(truths, truth)
 	}
 	counts := make(map[string]int)
 	for n := first; n < last; n++ {
 		random := rand.New(rand.NewPCG(uint64(seed), uint64(n)))
-		mutation := mutations[n%len(mutations)]
+		mutation, which := mutations[n%len(mutations)], n/len(mutations)%len(files)
+		r := files[which]
 		fmt.Printf("mutant %d: %s\n", n, mutation.name)
 		timer := time.AfterFunc(10*time.Second, func() { panic("hangs") })
-		outcome, err := openMutant(filepath.Join(dir, "mutant"), mutation.change(r, bytes.Clone(r.file), random), truth)
+		outcome, err := openMutant(filepath.Join(dir, "mutant"), mutation.change(r, bytes.Clone(r.file), random), truths[which])
 		timer.Stop()
 		if err != nil {
 			fmt.Printf("WRONG: %v\n", err)
