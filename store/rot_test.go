@@ -44,7 +44,7 @@ type rotten struct {
 // prepareRot makes the files in dir, and returns them.
 func prepareRot(t *testing.T, dir string) {
 	t.Helper()
-	fill := func(name, text string, snapshot func(int)) {
+	fill := func(name, text string, extra int, snapshot func(int)) {
 		path := filepath.Join(dir, name)
 		s, err := Open(path, quiet)
 		if err != nil {
@@ -75,6 +75,9 @@ func prepareRot(t *testing.T, dir string) {
 			}
 			snapshot(round)
 		}
+		for range extra {
+			put(t, s, record("default", "user-0003", text))
+		}
 	}
 	save := func(from, to string) {
 		content, err := os.ReadFile(filepath.Join(dir, from))
@@ -85,12 +88,12 @@ func prepareRot(t *testing.T, dir string) {
 			t.Fatal(err)
 		}
 	}
-	fill("file", "text", func(round int) {
+	fill("file", "text", 0, func(round int) {
 		if round < 2 {
 			save("file", "older-"+strconv.Itoa(round))
 		}
 	})
-	fill("other", "other", func(int) {})
+	fill("other", "other", 10, func(int) {})
 	// And the same one write later: its newer meta is the other one.
 	save("file", "later")
 	s, err := Open(filepath.Join(dir, "later"), quiet)
