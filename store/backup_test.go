@@ -96,6 +96,7 @@ func comparePairs(t *testing.T, s *Store, atLeast, atMost []int64) {
 // Each of many backups while 64 writers work is clean and of one moment.
 func TestBackup(t *testing.T) {
 	s := mustOpen(t, newPath(t))
+	fillAndEmpty(t, s, 500) // more than a pipe or a socket holds
 	p := startPairs(t, s, 64)
 	defer p.end()
 	copied := newPath(t)
