@@ -92,7 +92,9 @@ func (s *Store) Compact() (done Compaction, err error) {
 	}
 	if pauseErr := s.pause(func() {
 		began := time.Now()
-		err = c.finish()
+		if err = c.finish(); err == nil {
+			done.After, err = size(s.path) // before the next write adds room ahead of its use
+		}
 		done.Pause = time.Since(began).Seconds()
 	}); pauseErr != nil {
 		return done, pauseErr
@@ -100,9 +102,8 @@ func (s *Store) Compact() (done Compaction, err error) {
 	if err != nil {
 		return done, err
 	}
-	done.After, err = size(s.path)
 	s.log.Info("compacted the database", "before", done.Before, "after", done.After, "pause_seconds", done.Pause)
-	return done, err
+	return done, nil
 }
 
 func size(path string) (int64, error) {
