@@ -62,7 +62,12 @@ func TestCompact(t *testing.T) {
 			t.Errorf("%d bytes, %d before", done.After, done.Before)
 		}
 		best = min(best, done.Pause)
-		comparePairs(t, s, before, allOf(1<<40, len(before)))
+		for w, acked := range before {
+			user := fmt.Sprintf("b-%02d", w)
+			if r, _, err := s.Load("default", user); acked > 0 && (err != nil || int64(number(r.Session.Alias)) < acked) {
+				t.Errorf("%s: acknowledged %d, there is %q, %v", user, acked, r.Session.Alias, err)
+			}
+		}
 	}
 	close(reading)
 	<-read
@@ -78,14 +83,6 @@ func TestCompact(t *testing.T) {
 	}
 	mustClose(t, s)
 	onlyDatabase(t, s.path)
-}
-
-func allOf(n int64, count int) []int64 {
-	all := make([]int64, count)
-	for i := range all {
-		all[i] = n
-	}
-	return all
 }
 
 func fillAndEmpty(t *testing.T, s *Store, users int) {
