@@ -34,6 +34,11 @@ fuzz: ## Run each fuzz target for FUZZTIME (1m)
 		done; \
 	done
 
+.PHONY: crash
+crash: ## Damaged files, backups and crashes, in full: about ten minutes
+	go test -timeout 20m -run 'TestRot$$' ./store -args -mutants 12000
+	go test -timeout 20m -run 'TestBackup$$' ./store -args -backups 200
+
 .PHONY: bench
 bench: ## Compare with a bare handler and with NGINX's own basic auth; import 1,000,000 users
 	go run ./bench

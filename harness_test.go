@@ -46,6 +46,9 @@ var binary = sync.OnceValues(func() (path string, err error) {
 var buildDir string
 
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == verifyCommand {
+		os.Exit(verifyAsTold(os.Args[2:]))
+	}
 	code := m.Run()
 	if buildDir != "" {
 		os.RemoveAll(buildDir)

@@ -20,11 +20,20 @@ import (
 var version = ""
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == verifyCommand { // started by the program itself
+		os.Exit(verifyDatabase(os.Args[2:], os.Stdout, os.Stderr))
+	}
 	root := command.New(command.Program{
 		Version: buildVersion(),
 		Serve:   serve,
 		Start:   startHere,
 		Offline: openOffline,
+		Database: []command.DatabaseCommand{
+			{Use: "backup FILE", Short: "write a copy of the database to a file", Run: backup},
+			{Use: "restore FILE", Short: "put a backup in the place of the database, which is kept", Run: restore},
+			{Use: "check-db [FILE]", Short: "name every damaged record of the database, or of a backup", Run: checkDatabase},
+			{Use: "compact", Short: "give the room of deleted records back to the disk", Run: compact},
+		},
 	})
 	os.Exit(command.Run(root, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

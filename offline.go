@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 
 	"github.com/valyala/fasthttp/fasthttputil"
 
@@ -22,7 +21,7 @@ import (
 // openOffline opens the database for commands, and serves the admin API to this process
 // alone: over memory, with a secret that is drawn for it.
 func openOffline(cfg config.Config, create bool, log *slog.Logger) (*command.Offline, error) {
-	if _, err := os.Stat(filepath.Join(cfg.DataDir, "sidekey.db")); errors.Is(err, fs.ErrNotExist) && !create {
+	if _, err := os.Stat(databasePath(cfg)); errors.Is(err, fs.ErrNotExist) && !create {
 		return nil, err
 	}
 	cfg.Log.Decisions, cfg.Events.WebhookURL = "none", "" // nobody is to hear of it

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -46,7 +45,7 @@ type program struct {
 	directory *auth.Directory
 	checker   *auth.Checker
 	check     *check.Handler
-	admin     *admin.Handler
+	admin     *admin.Handler // nil before it is made
 
 	certificate *certificate // of the admin listener; nil: no TLS
 
@@ -80,7 +79,7 @@ func openProgram(path string, cfg config.Config, log *slog.Logger) (p *program, 
 	if err := p.startObservers(cfg); err != nil {
 		return p, err
 	}
-	if p.store, err = store.Open(filepath.Join(cfg.DataDir, "sidekey.db"), log); err != nil {
+	if p.store, err = openVerified(databasePath(cfg), log); err != nil {
 		return p, err
 	}
 	key, created, err := vault.Load(cfg.KeyPath())
@@ -129,6 +128,7 @@ func (p *program) adminHandler(secrets []string) *admin.Handler {
 		Org:          cfg.Admin.OrgID,
 		Reload:       p.reload,
 		Health:       p.health,
+		Database:     p.database(),
 		KeyEvents:    p.monitor,
 		Version:      buildVersion(),
 		Log:          p.log,
@@ -331,6 +331,9 @@ func (p *program) stop() error {
 	p.mu.Unlock()
 	deadline, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
+	if p.admin != nil {
+		p.admin.StopDownloads()
+	}
 	var problems []error
 	if p.check != nil {
 		p.check.StopWaiting()

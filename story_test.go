@@ -370,6 +370,9 @@ func (s *script) answered([]string) error { return s.print(<-s.begun, nil) }
 func (s *script) askAdmin(args []string) (scriptAnswer, error) {
 	flags := flag.NewFlagSet("admin", flag.ContinueOnError)
 	indent := flags.Bool("i", false, "indent the body")
+	stranger := flags.Bool("without-secret", false, "do not show the secret")
+	var header string
+	flags.Func("H", "'NAME: VALUE'", func(line string) error { header += line + "\r\n"; return nil })
 	if err := flags.Parse(args); err != nil {
 		return scriptAnswer{}, err
 	}
@@ -381,7 +384,10 @@ func (s *script) askAdmin(args []string) (scriptAnswer, error) {
 			return scriptAnswer{}, err
 		}
 	}
-	a, err := s.http(args[0], args[1], body)
+	if !*stranger {
+		header += s.authorization()
+	}
+	a, err := s.httpAs(header, args[0], args[1], body)
 	if err == nil && *indent {
 		head, text, _ := strings.Cut(a.text, "\n\n")
 		var indented bytes.Buffer
@@ -393,10 +399,19 @@ func (s *script) askAdmin(args []string) (scriptAnswer, error) {
 	return a, err
 }
 
-func (s *script) http(method, path string, body []byte) (scriptAnswer, error) {
+// authorization is the header with the secret.
+func (s *script) authorization() string {
 	secret, _ := os.ReadFile(filepath.Join(s.dir, "data", "admin.secret"))
-	request := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: %s\r\nContent-Length: %d\r\n\r\n%s",
-		method, path, bytes.TrimSpace(secret), len(body), body)
+	return fmt.Sprintf("Authorization: %s\r\n", bytes.TrimSpace(secret))
+}
+
+func (s *script) http(method, path string, body []byte) (scriptAnswer, error) {
+	return s.httpAs(s.authorization(), method, path, body)
+}
+
+func (s *script) httpAs(header, method, path string, body []byte) (scriptAnswer, error) {
+	request := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%sContent-Length: %d\r\n\r\n%s",
+		method, path, header, len(body), body)
 	return s.exchange(s.admin, request)
 }
 

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -52,6 +53,7 @@ type Config struct {
 	Org          string        // of a request that names none
 	Reload       func() error
 	Health       func() Health
+	Database     Database
 	KeyEvents    KeyEvents // nil: nobody is told of what is written
 	Version      string
 	Log          *slog.Logger
@@ -68,12 +70,17 @@ type KeyEvents interface {
 // Handler answers the requests of the admin listener.
 type Handler struct {
 	Config
-	guard guard
+	guard     guard
+	downloads downloads
 }
 
 // NewHandler returns a handler.
 func NewHandler(c Config) *Handler {
-	h := &Handler{Config: c, guard: guard{hosts: c.Hosts, scheme: "http", wrong: c.WrongSecret}}
+	h := &Handler{
+		Config:    c,
+		guard:     guard{hosts: c.Hosts, scheme: "http", wrong: c.WrongSecret},
+		downloads: downloads{conns: make(map[net.Conn]struct{})},
+	}
 	if c.TLS {
 		h.guard.scheme = "https"
 	}

@@ -75,6 +75,10 @@ func init() {
 
 		{"GET", "/tyk/reload", (*call).gatewayReload},
 		{"GET", "/tyk/reload/group", (*call).gatewayReload}, // a group of one
+
+		{"GET", "/api/backup", (*call).backup},
+		{"GET", "/api/check-db", (*call).checkDatabase},
+		{"POST", "/api/compact", (*call).compact},
 	}
 }
 

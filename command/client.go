@@ -141,7 +141,7 @@ func (c *client) configure(cfg config.Config) error {
 	text, err := os.ReadFile(cfg.SecretPath())
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("there is no admin secret at %s: start sidekey once, give its -config, or set %s", cfg.SecretPath(), secretVariable)
+		return notRunning{fmt.Errorf("there is no admin secret at %s: start sidekey once, give its -config, or set %s", cfg.SecretPath(), secretVariable)}
 	case err != nil:
 		return fmt.Errorf("the admin secret cannot be read: %w: run this as the user that sidekey runs as, or set %s", err, secretVariable)
 	}
@@ -255,6 +255,44 @@ func (c *client) do(r request, answer any) error {
 }
 
 func (c *client) send(r request) ([]byte, error) {
+	res, err := c.ask(r)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(res.Body, longestAnswer))
+	if err != nil {
+		return nil, c.unreachable(err)
+	}
+	if res.StatusCode != http.StatusOK {
+		return answer, refused(res.StatusCode, answer)
+	}
+	return answer, nil
+}
+
+// copy sends a request and copies what it answers, however long that is and takes.
+func (c *client) copy(r request, to io.Writer) error {
+	c.http.Timeout = 0
+	res, err := c.ask(r)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		answer, err := io.ReadAll(io.LimitReader(res.Body, longestAnswer))
+		if err != nil {
+			return c.unreachable(err)
+		}
+		return refused(res.StatusCode, answer)
+	}
+	if _, err := io.Copy(to, res.Body); err != nil {
+		return c.unreachable(err)
+	}
+	return nil
+}
+
+// ask sends a request. Warnings in its answer are told to the person.
+func (c *client) ask(r request) (*http.Response, error) {
 	text, isText := r.body.([]byte)
 	if !isText && r.body != nil {
 		var err error
@@ -281,26 +319,26 @@ func (c *client) send(r request) ([]byte, error) {
 	if err != nil {
 		return nil, c.unreachable(err)
 	}
-	defer res.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(res.Body, longestAnswer))
-	if err != nil {
-		return nil, c.unreachable(err)
-	}
 	for _, warning := range res.Header["X-Sidekey-Warning"] {
 		fmt.Fprintln(c.stderr, "sidekey: warning:", warning)
 	}
-	if res.StatusCode != http.StatusOK {
-		return answer, refused(res.StatusCode, answer)
-	}
-	return answer, nil
+	return res, nil
 }
+
+// ErrNotRunning says that nobody listens where the admin listener should be.
+var ErrNotRunning = errors.New("sidekey does not run")
+
+// notRunning is an [ErrNotRunning] that says why.
+type notRunning struct{ error }
+
+func (notRunning) Is(target error) bool { return target == ErrNotRunning }
 
 func (c *client) unreachable(err error) error {
 	var failed *url.Error
 	if errors.As(err, &failed) {
 		err = failed.Err
 	}
-	return fmt.Errorf("no answer from the admin listener: %w\nIs sidekey running? Where it is not, -offline works on its file", err)
+	return notRunning{fmt.Errorf("no answer from the admin listener: %w\nIs sidekey running? Where it is not, -offline works on its file", err)}
 }
 
 // refused reads the message of a refusal, in whichever form it came.

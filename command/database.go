@@ -1,6 +1,8 @@
 package command
 
 import (
+	"errors"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -21,8 +23,10 @@ type DatabaseOptions struct {
 	Config  config.Config
 	File    string // "" where none is named
 	Admin   string // URL of another admin listener than the configured one
-	Secret  string // for the admin listener; "": the configured file's
 	Offline bool
+	// Ask sends a request without a body to the admin listener, and copies what it answers.
+	// Where nobody listens the error is [ErrNotRunning].
+	Ask func(method, path string, answer io.Writer) error
 }
 
 // DatabaseOutcome is what such a command has done: as an object, and the same in words.
@@ -45,7 +49,7 @@ func databaseCommand(d DatabaseCommand) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			o := DatabaseOptions{Config: cfg, Secret: secretFromEnvironment()}
+			o := DatabaseOptions{Config: cfg}
 			if len(args) > 0 {
 				o.File = args[0]
 			}
@@ -56,8 +60,19 @@ func databaseCommand(d DatabaseCommand) *cobra.Command {
 			switch {
 			case o.Offline && o.Admin != "":
 				return usage("-admin and -offline exclude each other")
-			case o.Admin != "" && o.Secret == "":
+			case o.Admin != "" && secretFromEnvironment() == "":
 				return usage("-admin wants the secret of that listener in %s", secretVariable)
+			}
+			o.Ask = func(method, path string, answer io.Writer) error {
+				c := &client{org: cfg.Admin.OrgID, stderr: cmd.ErrOrStderr()}
+				connect := func() error { return c.configure(cfg) }
+				if o.Admin != "" {
+					connect = func() error { return c.pointAt(o.Admin) }
+				}
+				if err := connect(); err != nil {
+					return err
+				}
+				return errors.Join(c.copy(request{method: method, path: path}, answer), c.close())
 			}
 			outcome, err := d.Run(o)
 			if err != nil {

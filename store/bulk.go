@@ -18,7 +18,7 @@ func (s *Store) UpdateMany(names []auth.Name, edit func(i int, old *auth.Record)
 		keys[i] = userKey(name.Org, name.User)
 	}
 	err := s.change(operation{
-		apply: func(tx *bbolt.Tx) error { return updateMany(tx, names, keys, edit) },
+		apply: func(tx *bbolt.Tx) error { return s.updateMany(tx, names, keys, edit) },
 		committed: func() {
 			for _, name := range names {
 				s.notify.User(name.Org, name.User)
@@ -36,7 +36,7 @@ func (s *Store) UpdateMany(names []auth.Name, edit func(i int, old *auth.Record)
 
 // updateMany makes every record before it writes the first: what an edit refuses must
 // leave the transaction, which it shares with others, as it was.
-func updateMany(tx *bbolt.Tx, names []auth.Name, keys [][]byte, edit func(int, *auth.Record) (*auth.Record, error)) error {
+func (s *Store) updateMany(tx *bbolt.Tx, names []auth.Name, keys [][]byte, edit func(int, *auth.Record) (*auth.Record, error)) error {
 	after := make([]*auth.Record, len(keys))
 	bodies := make([][]byte, len(keys))
 	for i, key := range keys {
@@ -57,9 +57,9 @@ func updateMany(tx *bbolt.Tx, names []auth.Name, keys [][]byte, edit func(int, *
 	for i, key := range keys {
 		var err error
 		if after[i] == nil {
-			err = deleteUser(tx, key)
+			err = s.deleteUser(tx, key)
 		} else {
-			_, err = putBody(tx, key, *after[i], bodies[i])
+			_, err = s.putBody(tx, key, *after[i], bodies[i])
 		}
 		if err != nil {
 			return err

@@ -6,8 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"syscall"
+	"time"
 
 	"go.etcd.io/bbolt"
 )
@@ -56,8 +56,11 @@ func initialise(path string) error {
 				return err
 			}
 		}
-		format := []byte(strconv.Itoa(formatVersion))
-		return tx.Bucket(bucketMeta).Put(keyFormat, seal(bucketMeta, keyFormat, format))
+		if err := putVersion(tx, formatVersion); err != nil {
+			return err
+		}
+		var none sums
+		return none.save(tx)
 	})
 	return errors.Join(err, db.Close())
 }
@@ -102,4 +105,34 @@ func checkFile(path string) error {
 		return refuse("its folder has mode %#o: others could replace the file; chmod 700 it", mode.Perm())
 	}
 	return nil
+}
+
+// lock takes a lock of the whole file as bbolt does (LOCK_SH or LOCK_EX), until the file
+// is closed. Where another process does not let go of it, that is [ErrInUse].
+func lock(f *os.File, how int) error {
+	for deadline := time.Now().Add(lockWait); ; time.Sleep(lockWait / 10) {
+		err := syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB)
+		switch {
+		case err == nil:
+			return nil
+		case !errors.Is(err, syscall.EWOULDBLOCK):
+			return err
+		case time.Now().After(deadline):
+			return fmt.Errorf("%w%s", ErrInUse, holder(f.Name()))
+		}
+	}
+}
+
+// removeLeftovers removes files that a process made and did not live to name or to
+// remove. Whoever holds the database is the only one who makes them.
+func removeLeftovers(path string) error {
+	var problems []error
+	for _, made := range []string{".compact-*", ".backup-*", ".restore-*"} {
+		names, err := filepath.Glob(path + made)
+		problems = append(problems, err)
+		for _, name := range names {
+			problems = append(problems, os.Remove(name))
+		}
+	}
+	return errors.Join(problems...)
 }

@@ -15,10 +15,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"go.etcd.io/bbolt"
-
-	"sidekey/auth"
 )
 
 func TestCreate(t *testing.T) {
@@ -277,48 +273,4 @@ func holdOpen(args []string) int {
 	fmt.Println("ready")
 	io.Copy(io.Discard, os.Stdin)
 	return 0
-}
-
-// A database of a later version is refused, and not touched.
-func TestNewerFormat(t *testing.T) {
-	path := newPath(t)
-	s := mustOpen(t, path)
-	put(t, s, record("default", "alice", "x"))
-	setFormat(t, s, seal(bucketMeta, keyFormat, []byte("2")))
-	mustClose(t, s)
-	before, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = Open(path, quiet)
-	want(t, "newer format", err, ErrNewer)
-	after, err := os.ReadFile(path)
-	if err != nil || string(after) != string(before) {
-		t.Errorf("the file was changed: %v", err)
-	}
-}
-
-func setFormat(t testing.TB, s *Store, value []byte) {
-	t.Helper()
-	raw(t, s, func(tx *bbolt.Tx) error { return tx.Bucket(bucketMeta).Put(keyFormat, value) })
-}
-
-func TestBadFormat(t *testing.T) {
-	f := func(value []byte, text string) {
-		t.Helper()
-		path := newPath(t)
-		s := mustOpen(t, path)
-		setFormat(t, s, value)
-		mustClose(t, s)
-		if s, err := Open(path, quiet); err == nil || !strings.Contains(err.Error(), text) {
-			t.Errorf("got %v, want %q in it", err, text)
-			if err == nil {
-				mustClose(t, s)
-			}
-		}
-	}
-	f(nil, auth.ErrDamaged.Error())
-	f([]byte("1"), auth.ErrDamaged.Error())
-	f(seal(bucketUsers, keyFormat, []byte("1")), auth.ErrDamaged.Error())
-	f(seal(bucketMeta, keyFormat, []byte("one")), `"one" is no number`)
 }

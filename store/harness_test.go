@@ -30,9 +30,13 @@ import (
 const childVariable = "SIDEKEY_STORE_CHILD"
 
 var children = map[string]func(args []string) int{
-	"write": writeUntilKilled,
-	"read":  readEverything,
-	"hold":  holdOpen,
+	"write":        writeUntilKilled,
+	"read":         readEverything,
+	"hold":         holdOpen,
+	"rot":          openRotten,
+	"compact":      compactUntilKilled,
+	"compact once": compactOnce,
+	"damage":       damageWhileRunning,
 }
 
 // childEnvironment is the environment of a child. With the race detector a process
@@ -75,6 +79,9 @@ func newRandom(t testing.TB) *rand.Rand {
 // patience is how long anything may take that normally takes milliseconds.
 const patience = 20 * time.Second
 
+// now is any moment.
+var now = time.Unix(1_700_000_000, 0)
+
 // quiet is a log that nobody reads.
 var quiet = slog.New(slog.DiscardHandler)
 
@@ -88,7 +95,7 @@ func newPath(t testing.TB) string {
 	return filepath.Join(dir, "sidekey.db")
 }
 
-// mustOpen opens a database until the test ends, and then has bbolt check it.
+// mustOpen opens a database until the test ends, and then has it verified, by bbolt as well.
 func mustOpen(t testing.TB, path string) *Store {
 	t.Helper()
 	s, err := Open(path, quiet)
@@ -112,6 +119,9 @@ func mustClose(t testing.TB, s *Store) {
 
 func checkPages(t testing.TB, path string) {
 	t.Helper()
+	if report, err := Verify(path); err != nil || report.Usable() != nil {
+		t.Errorf("Verify finds: %v, %q", err, report.Problems)
+	}
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: patience})
 	if err != nil {
 		t.Error(err)
@@ -171,14 +181,30 @@ func want(t testing.TB, what string, err, target error) {
 	}
 }
 
-// raw changes the file behind the store's back, without waiting for the disk.
+// raw changes the file behind the store's back, without waiting for the disk. Of what it
+// leaves there each record may be damaged, but none is missing.
 func raw(t testing.TB, s *Store, change func(tx *bbolt.Tx) error) {
 	t.Helper()
 	s.file.Load().db.NoSync = true
 	defer func() { s.file.Load().db.NoSync = false }()
-	if err := s.file.Load().db.Update(change); err != nil {
+	err := s.file.Load().db.Update(func(tx *bbolt.Tx) error {
+		if err := change(tx); err != nil {
+			return err
+		}
+		return countAll(tx)
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// countAll makes the sums fit what is there.
+func countAll(tx *bbolt.Tx) error {
+	var all sums
+	for _, bucket := range summed {
+		all.count(tx, bucket)
+	}
+	return all.save(tx)
 }
 
 // logBuffer keeps what is logged.

@@ -83,15 +83,14 @@ func (s *Store) UpdatePolicy(id string, edit func(old *auth.Policy, users auth.P
 			if err != nil {
 				return refused{err}
 			}
-			bucket, key := tx.Bucket(bucketPolicies), []byte(id)
 			if after == nil {
-				return bucket.Delete(key)
+				return s.delete(tx, bucketPolicies, []byte(id))
 			}
 			payload, err := auth.MarshalSession(after, json.OmitZeroStructFields(true))
 			if err != nil {
 				return err
 			}
-			return bucket.Put(key, seal(bucketPolicies, key, payload))
+			return s.put(tx, bucketPolicies, []byte(id), payload)
 		},
 		committed: func() { s.notify.Policy(id) },
 		last:      true,

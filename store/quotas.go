@@ -13,7 +13,7 @@ import (
 // share one commit.
 func (s *Store) Reserve(key limiter.QuotaKey, r limiter.Reservation, done func(error)) {
 	s.write(operation{
-		apply: func(tx *bbolt.Tx) error { return putQuota(tx, key, r) },
+		apply: func(tx *bbolt.Tx) error { return s.putQuota(tx, key, r) },
 		done:  done,
 	})
 }
@@ -28,7 +28,7 @@ func (s *Store) Settle(unused map[limiter.QuotaKey]limiter.Reservation) error {
 			var problems []error
 			for key, r := range unused {
 				// One that was ended meanwhile has nothing to give back.
-				if err := putQuota(tx, key, r); err != nil && !errors.Is(err, limiter.ErrStale) {
+				if err := s.putQuota(tx, key, r); err != nil && !errors.Is(err, limiter.ErrStale) {
 					problems = append(problems, err)
 				}
 			}
@@ -39,7 +39,7 @@ func (s *Store) Settle(unused map[limiter.QuotaKey]limiter.Reservation) error {
 
 // putQuota keeps r unless the user was written afresh or deleted since r's quota
 // was made.
-func putQuota(tx *bbolt.Tx, key limiter.QuotaKey, r limiter.Reservation) error {
+func (s *Store) putQuota(tx *bbolt.Tx, key limiter.QuotaKey, r limiter.Reservation) error {
 	user := userKey(key.Org, key.User)
 	value := tx.Bucket(bucketUsers).Get(user)
 	if value == nil {
@@ -56,8 +56,7 @@ func putQuota(tx *bbolt.Tx, key limiter.QuotaKey, r limiter.Reservation) error {
 	if generation != r.Generation {
 		return limiter.ErrStale
 	}
-	k := quotaKey(key)
-	return tx.Bucket(bucketQuotas).Put(k, seal(bucketQuotas, k, encodeQuota(r)))
+	return s.put(tx, bucketQuotas, quotaKey(key), encodeQuota(r))
 }
 
 var (

@@ -27,10 +27,6 @@ import (
 	"sidekey/auth"
 )
 
-// formatVersion is the version of the file's layout. A file with a higher one is
-// refused and not touched.
-const formatVersion = 1
-
 // lockWait is how long Open waits for another process to let go of the file.
 const lockWait = 500 * time.Millisecond
 
@@ -68,6 +64,13 @@ type Store struct {
 	notify  Notify
 	stopped chan struct{}
 
+	// Of the writer alone.
+	sums  sums  // as the transaction under way leaves them
+	moved moved // what a compaction has to copy again
+
+	compacting sync.Mutex  // held while a compaction is under way
+	suspect    atomic.Bool // bbolt has panicked on the file: it is verified before it is opened again
+
 	damagedMu sync.Mutex // protects damaged
 	damaged   map[string]bool
 }
@@ -102,6 +105,9 @@ func Open(path string, log *slog.Logger) (*Store, error) {
 	}
 	s.file.Store(f)
 	s.queue.init()
+	if err := removeLeftovers(path); err != nil {
+		s.log.Warn("cannot remove what a crash has left behind", "error", err)
+	}
 	if err := os.WriteFile(pidFile(path), []byte(strconv.Itoa(os.Getpid())), 0o600); err != nil {
 		s.log.Warn("cannot note who holds the database", "error", err)
 	}
@@ -125,6 +131,8 @@ func (s *Store) Notify(n Notify) { s.notify = n }
 func (s *Store) Close() error {
 	s.queue.close()
 	<-s.stopped
+	s.compacting.Lock() // one that is under way ends now
+	defer s.compacting.Unlock()
 	f := s.file.Swap(nil)
 	if f == nil {
 		return nil
@@ -143,17 +151,41 @@ func (s *Store) Ready() error {
 
 // view runs f in a reading transaction. What f finds so broken that bbolt panics is
 // an error like any other.
-func (s *Store) view(f func(tx *bbolt.Tx) error) (err error) {
-	open := s.file.Load()
-	if open == nil {
-		return auth.ErrStoreDown
+func (s *Store) view(f func(tx *bbolt.Tx) error) error {
+	for {
+		open := s.file.Load()
+		if open == nil {
+			return auth.ErrStoreDown
+		}
+		began, err := open.view(f)
+		switch {
+		case errors.Is(err, errPanicked) && !began:
+			// bbolt holds its locks now, and never gives them back.
+			if s.file.CompareAndSwap(open, nil) {
+				s.log.Error("the database cannot be read any more", "error", err)
+				letGo(open.os)
+				s.suspect.Store(true)
+				s.queue.signal()
+			}
+			return auth.ErrStoreDown
+		case !errors.Is(err, bolterrors.ErrDatabaseNotOpen):
+			return err
+		case s.file.Load() == open:
+			return auth.ErrStoreDown // closed for good
+		}
+		// Another file has come into its place meanwhile.
 	}
+}
+
+// view runs f in a reading transaction, if one began.
+func (f *file) view(read func(tx *bbolt.Tx) error) (began bool, err error) {
 	defer damaged(&err)
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	if err := open.db.View(f); !errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
-		return err
-	}
-	return auth.ErrStoreDown // closed since
+	err = f.db.View(func(tx *bbolt.Tx) error {
+		began = true
+		return read(tx)
+	})
+	return began, err
 }
 
 // errPanicked marks an error that was a panic of bbolt.
@@ -180,12 +212,28 @@ func (s *Store) reopen(panicked bool) {
 			s.log.Error("closing the database after a failed commit", "error", err)
 		}
 	}
-	f, err := openFile(s.path)
+	// Where a new file came into the place of the old one, its name has to be durable
+	// before it is written to.
+	err := syncDir(filepath.Dir(s.path))
+	if panicked {
+		s.suspect.Store(true)
+	}
+	if err == nil && s.suspect.Load() {
+		var report Report
+		if report, err = Verify(s.path); err == nil {
+			err = report.Usable()
+		}
+	}
+	var f *file
+	if err == nil {
+		f, err = openFile(s.path)
+	}
 	if err != nil {
 		s.log.Error("the database cannot be opened again", "error", err, "next_try", reopenEvery)
 		time.AfterFunc(reopenEvery, s.queue.signal)
 		return
 	}
+	s.suspect.Store(false)
 	s.file.Store(f)
 }
 
@@ -202,7 +250,7 @@ func openFile(path string) (_ *file, err error) {
 	f.db, err = bbolt.Open(path, 0o600, &bbolt.Options{
 		Timeout:         lockWait,
 		FreelistType:    bbolt.FreelistMapType,
-		InitialMmapSize: 64 << 20, // growing the map waits for readers
+		InitialMmapSize: mapSize(path),
 		OpenFile: func(path string, flag int, mode os.FileMode) (_ *os.File, err error) {
 			f.os, err = openExisting(path, flag, mode)
 			return f.os, err
@@ -214,11 +262,22 @@ func openFile(path string) (_ *file, err error) {
 	case err != nil:
 		return nil, err
 	}
-	if err := f.db.View(checkFormat); err != nil {
+	if err := bringUpToDate(f.db, migrations[:]); err != nil {
 		f.db.Close()
 		return nil, err
 	}
 	return f, nil
+}
+
+// mapSize is how much address space is reserved for a file: growing the map waits for
+// readers, and everybody waits for it. Space that is not used costs no memory.
+func mapSize(path string) int {
+	const least = 1 << 30
+	info, err := os.Stat(path)
+	if err != nil || strconv.IntSize < 64 {
+		return 64 << 20
+	}
+	return max(least, int(4*info.Size()))
 }
 
 // letGo gives up the lock that bbolt keeps when it panics. Closing the file alone does
@@ -246,27 +305,6 @@ func openExisting(path string, flag int, mode os.FileMode) (*os.File, error) {
 		return nil, err
 	}
 	return f, nil
-}
-
-func checkFormat(tx *bbolt.Tx) error {
-	meta := tx.Bucket(bucketMeta)
-	for _, name := range buckets {
-		if tx.Bucket(name) == nil {
-			return fmt.Errorf("this is no database of sidekey: it has no bucket %q", name)
-		}
-	}
-	payload, err := open(bucketMeta, keyFormat, meta.Get(keyFormat))
-	if err != nil {
-		return fmt.Errorf("format version: %w", err)
-	}
-	version, err := strconv.Atoi(string(payload))
-	if err != nil {
-		return fmt.Errorf("format version %q is no number", payload)
-	}
-	if version > formatVersion {
-		return fmt.Errorf("%w: its format is %d, this program reads up to %d", ErrNewer, version, formatVersion)
-	}
-	return nil
 }
 
 func pidFile(path string) string { return path + ".pid" }

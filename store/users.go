@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"strings"
 
 	"go.etcd.io/bbolt"
@@ -77,9 +78,9 @@ func (s *Store) Update(org, user string, edit func(old *auth.Record) (*auth.Reco
 			case err != nil:
 				return refused{err}
 			case after == nil:
-				return deleteUser(tx, key)
+				return s.deleteUser(tx, key)
 			}
-			stored, err = putUser(tx, key, *after)
+			stored, err = s.putUser(tx, key, *after)
 			return err
 		},
 		committed: func() { s.notify.User(org, user) },
@@ -91,47 +92,45 @@ func (s *Store) Update(org, user string, edit func(old *auth.Record) (*auth.Reco
 	return stored, nil
 }
 
-func putUser(tx *bbolt.Tx, key []byte, r auth.Record) (auth.Record, error) {
+func (s *Store) putUser(tx *bbolt.Tx, key []byte, r auth.Record) (auth.Record, error) {
 	body, err := encodeUser(r)
 	if err != nil {
 		return auth.Record{}, err
 	}
-	return putBody(tx, key, r, body)
+	return s.putBody(tx, key, r, body)
 }
 
 // putBody writes a record that is encoded already.
-func putBody(tx *bbolt.Tx, key []byte, r auth.Record, body []byte) (_ auth.Record, err error) {
-	users := tx.Bucket(bucketUsers)
+func (s *Store) putBody(tx *bbolt.Tx, key []byte, r auth.Record, body []byte) (_ auth.Record, err error) {
 	if r.Generation == 0 {
-		if r.Generation, err = users.NextSequence(); err != nil {
+		if r.Generation, err = tx.Bucket(bucketUsers).NextSequence(); err != nil {
 			return auth.Record{}, err
 		}
-		if err := deleteQuotas(tx, key); err != nil {
+		if err := s.deleteQuotas(tx, key); err != nil {
 			return auth.Record{}, err
 		}
 	}
-	return r, users.Put(key, seal(bucketUsers, key, userPayload(r.Generation, body)))
+	return r, s.put(tx, bucketUsers, key, userPayload(r.Generation, body))
 }
 
-func deleteUser(tx *bbolt.Tx, key []byte) error {
-	if err := deleteQuotas(tx, key); err != nil {
+func (s *Store) deleteUser(tx *bbolt.Tx, key []byte) error {
+	if err := s.deleteQuotas(tx, key); err != nil {
 		return err
 	}
-	return tx.Bucket(bucketUsers).Delete(key)
+	return s.delete(tx, bucketUsers, key)
 }
 
 // deleteQuotas removes the quotas of one user. Keys are gathered first: a cursor
 // must not be used after its bucket has changed.
-func deleteQuotas(tx *bbolt.Tx, user []byte) error {
+func (s *Store) deleteQuotas(tx *bbolt.Tx, user []byte) error {
 	prefix := append(bytes.Clone(user), separator...)
-	bucket := tx.Bucket(bucketQuotas)
 	var keys [][]byte
-	c := bucket.Cursor()
+	c := tx.Bucket(bucketQuotas).Cursor()
 	for key, _ := c.Seek(prefix); bytes.HasPrefix(key, prefix); key, _ = c.Next() {
 		keys = append(keys, bytes.Clone(key))
 	}
 	for _, key := range keys {
-		if err := bucket.Delete(key); err != nil {
+		if err := s.delete(tx, bucketQuotas, key); err != nil {
 			return err
 		}
 	}
@@ -184,6 +183,15 @@ func (s *Store) noteDamage(key []byte, err error) {
 	s.damaged[string(key)] = true
 	org, user, _ := strings.Cut(string(key), separator)
 	s.log.Error("a user's record is damaged: the user is refused until it is written anew", "org", org, "user", user, "error", err)
+}
+
+// NoteDamage takes over which users a report of this database names.
+func (s *Store) NoteDamage(r Report) {
+	for _, d := range r.Damaged {
+		if d.User != "" {
+			s.noteDamage(userKey(d.Org, d.User), fmt.Errorf("%w: %s", auth.ErrDamaged, d))
+		}
+	}
 }
 
 func (s *Store) forgetDamage(key []byte) {

@@ -224,7 +224,7 @@ func TestPolicyUsersOfMany(t *testing.T) {
 			if i%2 == 0 {
 				r.Session.ApplyPolicies = []string{"gold"}
 			}
-			if _, err := putUser(tx, userKey(r.Org, r.User), r); err != nil {
+			if _, err := s.putUser(tx, userKey(r.Org, r.User), r); err != nil {
 				return err
 			}
 		}

@@ -32,8 +32,9 @@ type refused struct{ error }
 // queue collects operations for the writer. Adding to it never blocks: each user of
 // it has at most one operation under way.
 type queue struct {
-	mu      sync.Mutex // protects waiting and closed
+	mu      sync.Mutex // protects waiting, pauses and closed
 	waiting []operation
+	pauses  []func() // each is run once, between two commits
 	closed  bool
 	wake    chan struct{} // holds one token while something is waiting
 }
@@ -65,8 +66,9 @@ func (q *queue) signal() {
 	}
 }
 
-// take waits for operations or for a signal. last is true when no more will come.
-func (q *queue) take() (batch []operation, last bool) {
+// take waits for operations, for pauses or for a signal. last is true when no more will
+// come.
+func (q *queue) take() (batch []operation, pauses []func(), last bool) {
 	<-q.wake
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -78,7 +80,24 @@ func (q *queue) take() (batch []operation, last bool) {
 	if len(q.waiting) > 0 {
 		q.signal()
 	}
-	return batch, q.closed && len(q.waiting) == 0
+	pauses, q.pauses = q.pauses, nil
+	return batch, pauses, q.closed && len(q.waiting) == 0
+}
+
+// pause runs f in the place of the writer: no commit is under way, and none begins
+// before f returns. It waits for the end of f.
+func (s *Store) pause(f func()) error {
+	done := make(chan struct{})
+	s.queue.mu.Lock()
+	if s.queue.closed {
+		s.queue.mu.Unlock()
+		return auth.ErrStoreDown
+	}
+	s.queue.pauses = append(s.queue.pauses, func() { defer close(done); f() })
+	s.queue.signal()
+	s.queue.mu.Unlock()
+	<-done
+	return nil
 }
 
 func (s *Store) write(op operation) {
@@ -106,12 +125,15 @@ func (s *Store) change(op operation) error {
 func (s *Store) writeLoop() {
 	defer close(s.stopped)
 	for {
-		batch, last := s.queue.take()
+		batch, pauses, last := s.queue.take()
 		if s.Ready() != nil {
 			s.reopen(false)
 		}
 		if len(batch) > 0 {
 			s.commit(batch)
+		}
+		for _, f := range pauses {
+			f()
 		}
 		if last {
 			return
@@ -147,6 +169,20 @@ func (s *Store) commit(batch []operation) {
 	}
 }
 
+// put stores payload in the place of what is there. Only the writer may call it, with its
+// transaction.
+func (s *Store) put(tx *bbolt.Tx, bucket, key, payload []byte) error {
+	s.moved.note(bucket, key)
+	return s.sums.put(tx, bucket, key, seal(bucket, key, payload))
+}
+
+// delete removes what is stored under key, if anything. Only the writer may call it, with
+// its transaction.
+func (s *Store) delete(tx *bbolt.Tx, bucket, key []byte) error {
+	s.moved.note(bucket, key)
+	return s.sums.delete(tx, bucket, key)
+}
+
 // update runs f in the writing transaction.
 func (s *Store) update(f func(tx *bbolt.Tx) error) (err error) {
 	open := s.file.Load()
@@ -155,5 +191,11 @@ func (s *Store) update(f func(tx *bbolt.Tx) error) (err error) {
 	}
 	defer damaged(&err)
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	return open.db.Update(f)
+	return open.db.Update(func(tx *bbolt.Tx) error {
+		s.sums.load(tx)
+		if err := f(tx); err != nil {
+			return err
+		}
+		return s.sums.save(tx)
+	})
 }
