@@ -63,9 +63,6 @@ func startProgram(path string, cfg config.Config, log *slog.Logger) (_ *program,
 			p.stop()
 		}
 	}()
-	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
-		return nil, err
-	}
 	if p.store, err = store.Open(filepath.Join(cfg.DataDir, "sidekey.db"), log); err != nil {
 		return nil, err
 	}
@@ -182,7 +179,7 @@ func (p *program) listen(name, where string, f *fasthttp.Server) error {
 	if err != nil {
 		return fmt.Errorf("%s.listen: %w", name, err)
 	}
-	p.servers = append(p.servers, &server{name: name, listener: l, fasthttp: f, done: make(chan struct{})})
+	p.servers = append(p.servers, &server{name: name, listener: patientListener{l, p.log}, fasthttp: f, done: make(chan struct{})})
 	return nil
 }
 

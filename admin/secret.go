@@ -52,15 +52,30 @@ func notInHeader(r rune) bool { return r < ' ' || r >= 0x7f }
 // published are secrets of the examples that Tyk's users copy.
 var published = []string{"352d20ee67be67f6340b4c0605b044b7", "12345678901234567890"}
 
+// generateSecret makes the file with a secret in it: it appears complete or not at all, and
+// survives a power cut.
 func generateSecret(path string) (string, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", err
 	}
-	secret := rand.Text()
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	temp, err := os.CreateTemp(dir, filepath.Base(path)+".new-*")
 	if err != nil {
 		return "", err
 	}
-	_, err = f.WriteString(secret + "\n")
-	return secret, errors.Join(err, f.Sync(), f.Close())
+	defer os.Remove(temp.Name())
+	secret := rand.Text()
+	_, err = temp.WriteString(secret + "\n")
+	if err := errors.Join(err, temp.Sync(), temp.Close()); err != nil {
+		return "", err
+	}
+	// Unlike a rename, a link never replaces a file.
+	if err := os.Link(temp.Name(), path); err != nil {
+		return "", err
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return "", err
+	}
+	return secret, errors.Join(d.Sync(), d.Close())
 }

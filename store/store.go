@@ -78,6 +78,8 @@ type Store struct {
 type file struct {
 	db *bbolt.DB
 	os *os.File
+
+	settled bool // by settle: may be written to
 }
 
 // Open opens the database, creating it where there is none. The file must belong to
@@ -92,6 +94,10 @@ func Open(path string, log *slog.Logger) (*Store, error) {
 	f, err := openFile(path)
 	if err != nil {
 		return nil, err
+	}
+	if err := f.settle(); err != nil {
+		f.db.Close()
+		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	s := &Store{
 		path:    path,
@@ -186,6 +192,10 @@ func (s *Store) reopen(panicked bool) {
 		time.AfterFunc(reopenEvery, s.queue.signal)
 		return
 	}
+	if err := f.settle(); err != nil {
+		s.log.Error("the database can be read, but not written", "error", err, "next_try", reopenEvery)
+		time.AfterFunc(reopenEvery, s.queue.signal)
+	}
 	s.file.Store(f)
 }
 
@@ -201,6 +211,7 @@ func openFile(path string) (_ *file, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	f.db, err = bbolt.Open(path, 0o600, &bbolt.Options{
 		Timeout:         lockWait,
+		NoSync:          broken("nosync"),
 		FreelistType:    bbolt.FreelistMapType,
 		InitialMmapSize: 64 << 20, // growing the map waits for readers
 		OpenFile: func(path string, flag int, mode os.FileMode) (_ *os.File, err error) {
@@ -219,6 +230,29 @@ func openFile(path string) (_ *file, err error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+// settle makes durable what reading the file has shown. The newest meta page may be in the
+// page cache alone: its writer was killed before the sync, or the sync failed, after which
+// the kernel takes the page for written. The next commit would free the pages of the state
+// before it, which then is the newest on disk, and a power cut would leave neither.
+func (f *file) settle() error {
+	if broken("nosettle") {
+		f.settled = true
+		return nil
+	}
+	metas := make([]byte, 2*f.db.Info().PageSize)
+	if _, err := f.os.ReadAt(metas, 0); err != nil {
+		return err
+	}
+	if _, err := f.os.WriteAt(metas, 0); err != nil {
+		return err
+	}
+	if err := f.os.Sync(); err != nil {
+		return err
+	}
+	f.settled = true
+	return nil
 }
 
 // letGo gives up the lock that bbolt keeps when it panics. Closing the file alone does
