@@ -55,7 +55,7 @@ func TestKillAtEveryCall(t *testing.T) {
 	dir := memoryDir(t)
 	v := newVictim(t, dir, "")
 	list := subjects()
-	var acks atomic.Int64
+	var j journal
 	var points int
 	at := make(map[string]int)
 	random := newRandom(t)
@@ -69,7 +69,7 @@ func TestKillAtEveryCall(t *testing.T) {
 				t.Fatalf("sidekey does not start:\n%s", v.output.tail(2000))
 			}
 		} else {
-			load(t, v, list, &acks, nil)
+			load(t, v, list, &j)
 		}
 		v.kill()
 		c := k.killed.Load()
@@ -82,18 +82,18 @@ func TestKillAtEveryCall(t *testing.T) {
 			t.Fatalf("after a kill at %v", c)
 		}
 	}
-	t.Logf("%d kill points (%v), %d writes acknowledged, 0 lost, 0 half-applied, in %v", points, at, acks.Load(), time.Since(started).Round(time.Second))
-	if acks.Load() < int64(points) {
-		t.Errorf("only %d writes were acknowledged between the kills", acks.Load())
+	t.Logf("%d kill points (%v), %d writes acknowledged, 0 lost, 0 half-applied, in %v", points, at, j.acks.Load(), time.Since(started).Round(time.Second))
+	if j.acks.Load() < int64(points) {
+		t.Errorf("only %d writes were acknowledged between the kills", j.acks.Load())
 	}
 }
 
 // load writes all subjects, and asks for those who log in, until the process has ended.
-func load(t testing.TB, v *victim, list []*subject, acks *atomic.Int64, noteAck func(*subject, int)) {
+func load(t testing.TB, v *victim, list []*subject, j *journal) {
 	var group sync.WaitGroup
 	for _, s := range list {
 		group.Go(func() {
-			if err := s.writeOn(v.admin(), acks, noteAck); err != nil {
+			if err := s.writeOn(v.admin(), j); err != nil {
 				t.Error(err)
 				v.cmd.Process.Kill()
 			}

@@ -1,6 +1,7 @@
 package crash
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -71,32 +72,88 @@ func (s *subject) write(c *connection, n int) (status int, text string, err erro
 	if s.login && n > 1 {
 		method = replace // which keeps the password
 	}
-	body := fmt.Sprintf(`{"alias": %q, "tags": [%q, "end"], %s "meta_data": {"n": %d}, "quota_max": %d, "quota_renewal_rate": 1000000}`, v, v, given, n, quotaMax)
+	body := fmt.Sprintf(`{"alias": %q, "tags": [%q, "end"], %s "meta_data": {"n": %d, "size": %q}, "quota_max": %d, "quota_renewal_rate": 1000000}`, v, v, given, n, strings.Repeat("x", 150*(n%9)), quotaMax)
 	return c.do(method, target, body)
 }
 
-// writeOn writes version after version until it fails, and returns why where that is
-// not because the process has ended.
-func (s *subject) writeOn(c *connection, acks *atomic.Int64, noteAck func(s *subject, n int)) error {
+// journal is told what the writers do: before they send a version, and when they know that
+// it is there. Either may be nil.
+type journal struct {
+	tried, acked func(s *subject, n int)
+	acks         atomic.Int64
+}
+
+func (j *journal) try(s *subject, n int) {
+	s.tried = n
+	if j.tried != nil {
+		j.tried(s, n)
+	}
+}
+
+func (j *journal) ack(s *subject, n int) {
+	s.acked, s.tried = n, n
+	j.acks.Add(1)
+	if j.acked != nil {
+		j.acked(s, n)
+	}
+}
+
+// writeOn writes version after version until the process has ended. A write whose outcome
+// is unknown is read again.
+func (s *subject) writeOn(c *connection, j *journal) error {
 	defer c.close()
-	for n := s.acked + 1; ; n++ {
-		s.tried = n
+	for {
+		n := s.acked + 1
+		j.try(s, n)
 		status, text, err := s.write(c, n)
-		if errors.Is(err, errNotSent) {
+		switch {
+		case errors.Is(err, errNotSent):
 			s.tried = n - 1
-		}
-		if err != nil {
 			return nil
-		}
-		if status != 200 {
+		case err != nil:
+			return nil
+		case status == 503 || status == 507:
+			if !strings.Contains(text, "may or may not") && !strings.Contains(text, "nothing was written") {
+				return fmt.Errorf("%s: version %d was answered %d without saying whether it was written: %s", s.name, n, status, text)
+			}
+			found, ok, err := s.get(c)
+			if err != nil {
+				return nil
+			}
+			if ok && s.matches(found, n) {
+				j.ack(s, n)
+			} else if ok && !s.matches(found, n-1) {
+				return fmt.Errorf("%s: after version %d there is %d", s.name, n, found)
+			}
+		case status != 200:
 			return fmt.Errorf("%s: version %d was answered %d %s", s.name, n, status, text)
-		}
-		s.acked = n
-		acks.Add(1)
-		if noteAck != nil {
-			noteAck(s, n)
+		default:
+			j.ack(s, n)
 		}
 	}
+}
+
+// get reads which version the program says there is. ok is false where it cannot say.
+func (s *subject) get(c *connection) (version int, ok bool, err error) {
+	target := "/tyk/keys/" + s.name
+	if s.policy {
+		target = "/tyk/policies/" + s.name
+	}
+	status, text, err := c.do("GET", target, "")
+	switch {
+	case err != nil:
+		return 0, false, err
+	case status == 404:
+		return 0, true, nil
+	case status != 200:
+		return 0, false, nil
+	}
+	var shown struct{ Alias, Name string }
+	if err := json.Unmarshal([]byte(text), &shown); err != nil {
+		return 0, false, err
+	}
+	version, err = strconv.Atoi(strings.TrimPrefix(shown.Alias+shown.Name, "v"))
+	return version, err == nil, err
 }
 
 // state is what a database holds of a subject.
@@ -142,9 +199,9 @@ func versionOf(alias string, tags []string, number int, all any) (state, error) 
 	return state{version: n, whole: true}, nil
 }
 
-// matches reports whether what was read is version n.
-func (s *subject) matches(st state, n int) bool {
-	return s.deleted(n) && st.version == 0 || !s.deleted(n) && st.version == n
+// matches reports whether the version that was found (0: nothing) is n.
+func (s *subject) matches(found, n int) bool {
+	return s.deleted(n) && found == 0 || !s.deleted(n) && found == n
 }
 
 // problem says what is wrong with a database that holds what acknowledged, and perhaps
@@ -158,7 +215,7 @@ func (s *subject) problem(db *store.Store, acked, tried int) (version int, err e
 		return 0, fmt.Errorf("%s is HALF APPLIED: %s", s.name, st.why)
 	}
 	for n := acked; n <= tried; n++ {
-		if s.matches(st, n) {
+		if s.matches(st.version, n) {
 			return n, nil
 		}
 	}
