@@ -153,9 +153,13 @@ func (p *program) loadPolicies() error {
 }
 
 // publishPolicy puts a policy in force as the store has it now. One that cannot be
-// read is as good as none: its users are refused.
+// read is as good as none: its users are refused. While the store is down the one that is
+// known stays: the store tells again when it is back.
 func (p *program) publishPolicy(id string) {
 	policy, err := p.store.Policy(id)
+	if errors.Is(err, auth.ErrStoreDown) {
+		return
+	}
 	if err != nil {
 		p.log.Error("a policy cannot be read: users that have it are refused", "policy", id, "error", err)
 		policy = nil

@@ -60,8 +60,9 @@ type supervision struct {
 type supervisor struct {
 	supervision
 	listener int
-	one      sync.Mutex // held from when a call may happen until allowed knows of it
-	done     chan struct{}
+	one      sync.Mutex    // held from when a call may happen until allowed knows of it
+	started  chan struct{} // closed when the process is known
+	done     chan struct{} // closed when it has ended
 }
 
 // filter is the seccomp program: supervised calls wait, all others happen.
@@ -106,8 +107,9 @@ func (s *supervisor) start(t testing.TB, cmd *exec.Cmd) error {
 	if err := <-ready; err != nil {
 		cannotRun(t, fmt.Sprintf("this system has no seccomp user notification: %v", err))
 	}
-	s.done = make(chan struct{})
+	s.started, s.done = make(chan struct{}), make(chan struct{})
 	go s.serve()
+	defer close(s.started)
 	return <-result
 }
 
@@ -189,6 +191,7 @@ func (s *supervisor) answer(got notification) {
 		reply(0)
 		return
 	}
+	<-s.started
 	var a answer
 	if s.decide != nil {
 		a = s.decide(c)

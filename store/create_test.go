@@ -322,3 +322,18 @@ func TestBadFormat(t *testing.T) {
 	f(seal(bucketUsers, keyFormat, []byte("1")), auth.ErrDamaged.Error())
 	f(seal(bucketMeta, keyFormat, []byte("one")), `"one" is no number`)
 }
+
+// A crash between the two names that a new database has for a moment leaves one that can
+// be opened.
+func TestCreateAfterCrashWithTwoNames(t *testing.T) {
+	path := newPath(t)
+	mustClose(t, mustOpen(t, path))
+	other := path + ".new-123"
+	if err := os.Link(path, other); err != nil {
+		t.Fatal(err)
+	}
+	put(t, mustOpen(t, path), record("default", "alice", "x"))
+	if _, err := os.Lstat(other); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the other name: %v", err)
+	}
+}

@@ -66,6 +66,7 @@ type Store struct {
 
 	queue   queue
 	notify  Notify
+	owed    []func() // news that nobody could read when they were told; the writer's alone
 	stopped chan struct{}
 
 	damagedMu sync.Mutex // protects damaged
@@ -117,7 +118,8 @@ func Open(path string, log *slog.Logger) (*Store, error) {
 
 // Notify is who is told of commits: after each, in its order, and before the write is
 // acknowledged, of everything that it has changed (or may have changed, where the
-// commit failed). The functions read what they want to know from the store.
+// commit failed). The functions read what they want to know from the store; where it is
+// down then, they are told again when it is back.
 type Notify struct {
 	User   func(org, user string)
 	Policy func(id string)
@@ -197,6 +199,11 @@ func (s *Store) reopen(panicked bool) {
 		time.AfterFunc(reopenEvery, s.queue.signal)
 	}
 	s.file.Store(f)
+	owed := s.owed
+	s.owed = nil
+	for _, tell := range owed {
+		tell()
+	}
 }
 
 func openFile(path string) (_ *file, err error) {

@@ -141,6 +141,9 @@ func (s *Store) commit(batch []operation) {
 		}
 		if op.committed != nil && (results[i] == nil || unknown) {
 			op.committed()
+			if s.Ready() != nil {
+				s.owed = append(s.owed, op.committed)
+			}
 		}
 	}
 	for i, op := range batch {
