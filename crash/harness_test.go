@@ -113,7 +113,7 @@ type victim struct {
 	supervise  supervision // of the next process
 	supervisor *supervisor // of this one
 	cmd        *exec.Cmd
-	exited     chan struct{} // closed when the process has ended
+	exited     chan struct{} // closed when the process has ended, and nobody asks about its calls
 	output     lockedBuffer
 	secret     string
 }
@@ -176,8 +176,8 @@ func (v *victim) launch() {
 	v.exited = make(chan struct{})
 	go func(cmd *exec.Cmd, exited chan struct{}) {
 		cmd.Wait()
-		close(exited)
 		s.stop()
+		close(exited)
 	}(v.cmd, v.exited)
 }
 

@@ -60,7 +60,7 @@ func TestKillAtEveryCall(t *testing.T) {
 	at := make(map[string]int)
 	random := newRandom(t)
 	started := time.Now()
-	for want := size(300, 10_000); points < want; {
+	for want := size(150, 10_000); points < want; {
 		var k killer
 		// From the first call of a process up to the middle of its load.
 		k.arm(v, 1+random.IntN(60))

@@ -160,7 +160,7 @@ func (r *recording) replay(t *testing.T, path string, list []*subject, stop func
 			p := position[e.subject]
 			p.tried = max(p.tried, e.version)
 		case strings.HasSuffix(e.call.name, "sync"):
-			c := cut{disk: d, choices: d.choices(random, mostPerCut), acks: acks, at: i}
+			c := cut{disk: d, choices: d.choices(random, size(60, 400)), acks: acks, at: i}
 			for _, s := range list {
 				c.list = append(c.list, *position[s])
 			}
@@ -179,9 +179,6 @@ func (r *recording) replay(t *testing.T, path string, list []*subject, stop func
 	}
 	return acks
 }
-
-// mostPerCut bounds the images of one cut.
-const mostPerCut = 250
 
 // check builds the images of a cut in a folder and opens each of them.
 func (c *cut) check(t *testing.T, dir string) (images int64) {

@@ -118,6 +118,7 @@ func TestQuotaOverKills(t *testing.T) {
 		}
 		var group sync.WaitGroup
 		for _, s := range list {
+			giveBack := s.admitted+s.lost >= s.max || random.IntN(10) == 0
 			group.Go(func() {
 				c := v.admin()
 				defer c.close()
@@ -126,7 +127,7 @@ func TestQuotaOverKills(t *testing.T) {
 					if s.create(c) != nil {
 						return
 					}
-				case s.admitted+s.lost >= s.max, random.IntN(10) == 0:
+				case giveBack:
 					target, method, body := "/tyk/keys/reset/"+s.name, "POST", ""
 					if resets.Add(1)%2 == 0 { // afresh
 						target, method = "/tyk/keys/"+s.name, "PUT"

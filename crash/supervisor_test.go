@@ -63,6 +63,7 @@ type supervisor struct {
 	one      sync.Mutex    // held from when a call may happen until allowed knows of it
 	started  chan struct{} // closed when the process is known
 	done     chan struct{} // closed when it has ended
+	ended    chan struct{} // closed when nobody asks any more
 }
 
 // filter is the seccomp program: supervised calls wait, all others happen.
@@ -107,7 +108,7 @@ func (s *supervisor) start(t testing.TB, cmd *exec.Cmd) error {
 	if err := <-ready; err != nil {
 		cannotRun(t, fmt.Sprintf("this system has no seccomp user notification: %v", err))
 	}
-	s.started, s.done = make(chan struct{}), make(chan struct{})
+	s.started, s.done, s.ended = make(chan struct{}), make(chan struct{}), make(chan struct{})
 	go s.serve()
 	defer close(s.started)
 	return <-result
@@ -131,6 +132,7 @@ func install() (listener int, err error) {
 // stop ends the supervision of a process that has ended.
 func (s *supervisor) stop() {
 	close(s.done)
+	<-s.ended
 }
 
 // notification and response are structs of the kernel's linux/seccomp.h.
@@ -151,6 +153,7 @@ type response struct {
 }
 
 func (s *supervisor) serve() {
+	defer close(s.ended)
 	defer unix.Close(s.listener)
 	var running sync.WaitGroup
 	defer running.Wait()

@@ -116,6 +116,11 @@ func TestDiskHangs(t *testing.T) {
 	}
 
 	gate := make(chan struct{})
+	release := sync.OnceFunc(func() {
+		hanging.Store(nil)
+		close(gate)
+	})
+	t.Cleanup(release)
 	hanging.Store(&gate)
 	small, stopSmall := askOn(v, "small")
 	defer stopSmall()
@@ -165,8 +170,7 @@ func TestDiskHangs(t *testing.T) {
 	default:
 	}
 
-	hanging.Store(nil)
-	close(gate)
+	release()
 	if err := <-write; err != nil {
 		t.Errorf("the write that waited: %v", err)
 	}
