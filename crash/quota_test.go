@@ -111,7 +111,7 @@ func TestQuotaOverKills(t *testing.T) {
 		k.arm(v, 3+random.IntN(150))
 		clean := round%10 == 9
 		if clean {
-			k.at = 0
+			k.at.Store(0)
 		}
 		if !v.start() && k.killed.Load() == nil {
 			t.Fatalf("sidekey does not start:\n%s", v.output.tail(2000))

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,8 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// supervised are the system calls that wait for a supervisor. openat is one only where
-// it opens for writing.
+// supervised are the system calls that wait for a supervisor, besides openat where it
+// opens for writing, and write where that is asked for.
 var supervised = []uint32{
 	unix.SYS_PWRITE64, unix.SYS_FDATASYNC, unix.SYS_FSYNC, unix.SYS_FTRUNCATE,
 	unix.SYS_LINKAT, unix.SYS_UNLINKAT, unix.SYS_RENAMEAT, unix.SYS_RENAMEAT2, unix.SYS_MKDIRAT,
@@ -51,6 +52,8 @@ type supervision struct {
 	allowed func(call)
 	// withData asks for call.data.
 	withData bool
+	// writes asks about write, too, which connections and logs are written with as well.
+	writes bool
 	// about says whether calls on a path are of interest; others just happen, as all do
 	// where it is nil.
 	about func(path string) bool
@@ -66,8 +69,8 @@ type supervisor struct {
 	ended    chan struct{} // closed when nobody asks any more
 }
 
-// filter is the seccomp program: supervised calls wait, all others happen.
-func filter() []unix.SockFilter {
+// filter is the seccomp program: these calls wait, all others happen.
+func filter(calls []uint32) []unix.SockFilter {
 	const (
 		load  = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
 		equal = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
@@ -77,8 +80,8 @@ func filter() []unix.SockFilter {
 		number, argument = 0, 16
 	)
 	f := []unix.SockFilter{{Code: load, K: number}}
-	for i, n := range supervised {
-		left := uint8(len(supervised) - i - 1)
+	for i, n := range calls {
+		left := uint8(len(calls) - i - 1)
 		f = append(f, unix.SockFilter{Code: equal, Jt: left + 4, K: n})
 	}
 	return append(f,
@@ -98,7 +101,11 @@ func (s *supervisor) start(t testing.TB, cmd *exec.Cmd) error {
 		// The filter is this thread's alone, and of what it starts. The thread ends with
 		// this function.
 		runtime.LockOSThread()
-		listener, err := install()
+		calls := supervised
+		if s.writes {
+			calls = append(slices.Clone(calls), unix.SYS_WRITE)
+		}
+		listener, err := install(filter(calls))
 		s.listener = listener
 		ready <- err
 		if err == nil {
@@ -114,11 +121,10 @@ func (s *supervisor) start(t testing.TB, cmd *exec.Cmd) error {
 	return <-result
 }
 
-func install() (listener int, err error) {
+func install(f []unix.SockFilter) (listener int, err error) {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return -1, err
 	}
-	f := filter()
 	program := unix.SockFprog{Len: uint16(len(f)), Filter: &f[0]}
 	fd, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER,
 		unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, uintptr(unsafe.Pointer(&program)))
@@ -232,6 +238,8 @@ func (s *supervisor) describe(n notification) (c call, ok bool) {
 		if s.withData {
 			c.data = memory(pid, n.args[1], int(n.args[2]))
 		}
+	case unix.SYS_WRITE:
+		c = call{name: "write", path: file(n.args[0])}
 	case unix.SYS_FDATASYNC:
 		c = call{name: "fdatasync", path: file(n.args[0])}
 	case unix.SYS_FSYNC:

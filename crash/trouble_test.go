@@ -289,7 +289,7 @@ func TestFullDisk(t *testing.T) {
 	defer c.close()
 	alias := strings.Repeat("x", 200)
 	var acked []string
-	refused := 0
+	refused, full := 0, false
 	create := func(name string) (status int, text string) {
 		status, text, err := c.do("POST", "/tyk/keys/"+name, fmt.Sprintf(`{"alias": %q, "meta_data": {"size": %q}}`, alias, strings.Repeat("y", 3000)))
 		must(t, err)
@@ -303,6 +303,7 @@ func TestFullDisk(t *testing.T) {
 			acked = append(acked, name)
 		case (status == 507 || status == 503) && (strings.Contains(text, "may or may not") || strings.Contains(text, "nothing was written")):
 			refused++
+			full = full || status == 507
 		default:
 			t.Fatalf("on a full disk a write is answered %d %s", status, text)
 		}
@@ -320,6 +321,9 @@ func TestFullDisk(t *testing.T) {
 				t.Errorf("%s: LOST: %s: %v", when, name, err)
 			}
 		}
+	}
+	if !full {
+		t.Error("no write was answered 507")
 	}
 	there("while the disk is full")
 	must(t, syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, "size=8m,mode=0700"))
