@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"sidekey/auth"
 	"sidekey/store"
@@ -117,12 +118,15 @@ func (s *subject) writeOn(c *connection, j *journal) error {
 				return fmt.Errorf("%s: version %d was answered %d without saying whether it was written: %s", s.name, n, status, text)
 			}
 			found, ok, err := s.get(c)
-			if err != nil {
-				return nil
+			for ; err == nil && !ok; found, ok, err = s.get(c) {
+				time.Sleep(time.Millisecond)
 			}
-			if ok && s.matches(found, n) {
+			switch {
+			case err != nil:
+				return nil
+			case s.matches(found, n):
 				j.ack(s, n)
-			} else if ok && !s.matches(found, n-1) {
+			case !s.matches(found, n-1):
 				return fmt.Errorf("%s: after version %d there is %d", s.name, n, found)
 			}
 		case status != 200:
