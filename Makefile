@@ -2,7 +2,7 @@ FUZZTIME ?= 1m
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build the static binary ./sidekey
@@ -35,9 +35,28 @@ fuzz: ## Run each fuzz target for FUZZTIME (1m)
 	done
 
 .PHONY: crash
-crash: ## Damaged files, backups and crashes, in full: about ten minutes
-	go test -timeout 20m -run 'TestRot$$' ./store -args -mutants 12000
-	go test -timeout 20m -run 'TestBackup$$' ./store -args -backups 200
+crash: crash-broken ## All of the crash tests: about an hour (docs/reliability.md)
+	go test -count=1 -timeout 3h -v ./crash -full
+	go test -count=1 -timeout 3h -v -run TestQuotaAnySchedule ./limiter -rapid.checks=1000000
+	go test -count=1 -timeout 20m -run 'TestRot$$' ./store -args -mutants 12000
+	go test -count=1 -timeout 20m -run 'TestBackup$$' ./store -args -backups 200
+
+# A fault of a broken build, and the test that has to notice it.
+FAULTS = nosync:TestPowerCut nosettle:TestPowerCut nodirsync:TestPowerCut ackfirst:TestKillAtEveryCall \
+	ackfirst:TestLinearizable quotalate:TestQuotaOverKills nochecksum:TestFlippedBit
+
+.PHONY: crash-broken
+crash-broken: ## Show that the crash tests fail where a promise is broken
+	@go vet -tags broken ./store ./limiter ./crash
+	@for fault in $(FAULTS); do \
+		name=$${fault%%:*} test=$${fault##*:}; \
+		out=$$(SIDEKEY_BROKEN=$$name go test -count=1 -timeout 10m -tags broken -run "^$$test\$$" ./crash 2>&1); \
+		if echo "$$out" | grep -q "^--- FAIL: $$test " && echo "$$out" | grep -Eq 'LOST|OVER|SERVED WRONG|no order of'; then \
+			echo "$$name: $$test fails, as it should"; \
+		else \
+			echo "$$name: $$test does not notice:"; echo "$$out"; exit 1; \
+		fi; \
+	done
 
 .PHONY: bench
 bench: ## Compare with a bare handler and with NGINX's own basic auth; import 1,000,000 users

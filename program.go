@@ -73,13 +73,11 @@ type server struct {
 // returns is to be stopped, also with an error.
 func openProgram(path string, cfg config.Config, log *slog.Logger) (p *program, err error) {
 	p = &program{path: path, log: log, config: cfg, loadedAt: time.Now(), failed: make(chan error, 2)}
-	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+	// First, because it makes data_dir, and makes its name durable.
+	if p.store, err = openVerified(databasePath(cfg), log); err != nil {
 		return p, err
 	}
 	if err := p.startObservers(cfg); err != nil {
-		return p, err
-	}
-	if p.store, err = openVerified(databasePath(cfg), log); err != nil {
 		return p, err
 	}
 	key, created, err := vault.Load(cfg.KeyPath())
@@ -215,9 +213,13 @@ func (p *program) publishUser(org, user string) {
 }
 
 // publishPolicy puts a policy in force as the store has it now. One that cannot be
-// read is as good as none: its users are refused.
+// read is as good as none: its users are refused. While the store is down the one that is
+// known stays: the store tells again when it is back.
 func (p *program) publishPolicy(id string) {
 	policy, err := p.store.Policy(id)
+	if errors.Is(err, auth.ErrStoreDown) {
+		return
+	}
 	if err != nil {
 		p.log.Error("a policy cannot be read: users that have it are refused", "policy", id, "error", err)
 		policy = nil
@@ -234,7 +236,7 @@ func (p *program) listen(name, where, socketMode string, cert *certificate, f *f
 	if cert != nil {
 		l = tls.NewListener(l, &tls.Config{GetCertificate: cert.get, MinVersion: tls.VersionTLS12})
 	}
-	p.servers = append(p.servers, &server{name: name, listener: l, fasthttp: f, done: make(chan struct{})})
+	p.servers = append(p.servers, &server{name: name, listener: patientListener{l, p.log}, fasthttp: f, done: make(chan struct{})})
 	return nil
 }
 

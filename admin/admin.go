@@ -13,6 +13,7 @@ import (
 	"net"
 	"runtime/debug"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -204,6 +205,9 @@ func (c *call) fail(err error) {
 		known = failed{fasthttp.StatusServiceUnavailable, "The store is not available; nothing was written"}
 	case errors.Is(err, auth.ErrBusy):
 		known = failed{fasthttp.StatusServiceUnavailable, "Too many passwords are being hashed; nothing was written"}
+	case errors.Is(err, auth.ErrOutcomeUnknown) && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)):
+		c.Log.Error("a write failed", "error", err)
+		known = failed{fasthttp.StatusInsufficientStorage, "The disk is full: the write may or may not have been done: read the user again"}
 	case errors.Is(err, auth.ErrOutcomeUnknown):
 		c.Log.Error("a write failed", "error", err)
 		known = failed{fasthttp.StatusServiceUnavailable, "The write failed and may or may not have been done: read the user again"}

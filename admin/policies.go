@@ -192,6 +192,10 @@ func (c *call) policies() []auth.Policy {
 }
 
 func (c *call) onePolicy(missing error) error {
+	// While the store is down nobody knows what a write of unknown outcome has done.
+	if err := c.Health().Store; err != nil {
+		return err
+	}
 	p := c.Policies.Get(c.params["id"])
 	if p == nil {
 		return missing

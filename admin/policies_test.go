@@ -131,3 +131,17 @@ func TestMalformedPolicies(t *testing.T) {
 		t.Errorf("another _id: %v", a)
 	}
 }
+
+// Whoever reads a policy again after a write of unknown outcome is not told what was known
+// before it.
+func TestPolicyWhileTheStoreIsDown(t *testing.T) {
+	var store error
+	l := start(t, func(c *Config) { c.Health = func() Health { return Health{Store: store} } })
+	l.ask("POST", "/tyk/policies", `{"id":"gold","org_id":"default"}`)
+	store = auth.ErrStoreDown
+	for _, id := range []string{"gold", "unknown"} {
+		if a := l.ask("GET", "/tyk/policies/"+id, ""); a.status != 503 {
+			t.Errorf("GET %s: %v", id, a)
+		}
+	}
+}

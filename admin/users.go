@@ -195,9 +195,8 @@ func (c *call) store(w *write, prepare func(old *auth.Record) error) (found, err
 	}
 	var kept []auth.KeptQuota
 	if w.keep {
-		if _, kept, err = c.Users.Load(w.name.Org, w.name.User); err != nil {
-			return found{}, err
-		}
+		// The write is done, whatever has become of the user since.
+		_, kept, _ = c.Users.Load(w.name.Org, w.name.User)
 	}
 	u := c.show(stored, kept)
 	u.Session.HMACString = generated

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/go-json-experiment/json"
@@ -64,6 +65,7 @@ func TestFailures(t *testing.T) {
 	}
 	f(auth.ErrStoreDown, 503, "The store is not available; nothing was written")
 	f(fmt.Errorf("%w: disk full", auth.ErrOutcomeUnknown), 503, "The write failed and may or may not have been done: read the user again")
+	f(fmt.Errorf("%w: %w", auth.ErrOutcomeUnknown, syscall.ENOSPC), 507, "The disk is full: the write may or may not have been done: read the user again")
 	f(auth.ErrBusy, 503, "Too many passwords are being hashed; nothing was written")
 	f(errors.New("of the inner kind"), 500, "internal error")
 	if !strings.Contains(l.log.String(), "of the inner kind") || !strings.Contains(l.log.String(), "disk full") {
@@ -71,6 +73,20 @@ func TestFailures(t *testing.T) {
 	}
 	if strings.Contains(l.said.String(), "of the inner kind") || strings.Contains(l.said.String(), "disk full") {
 		t.Error("an answer says what is for the log alone")
+	}
+}
+
+// A write that was done is answered so, also where the user is deleted before the answer.
+func TestDeletedBeforeTheAnswer(t *testing.T) {
+	l := start(t)
+	l.ask("POST", "/tyk/keys/alice", aUser)
+	publish := l.users.publish
+	l.users.publish = func(org, user string) {
+		publish(org, user)
+		l.users.update(auth.Name{Org: org, User: user}, func(*auth.Record) (*auth.Record, error) { return nil, nil })
+	}
+	if a := l.ask("PUT", "/tyk/keys/alice?suppress_reset=1", aUser); a.status != 200 {
+		t.Errorf("got %v", a)
 	}
 }
 

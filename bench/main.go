@@ -1,9 +1,9 @@
 // Bench measures sidekey side by side with what limits it: a fasthttp handler that
 // answers 200 with the same headers and decides nothing. Both run as processes of
 // their own, on loopback, asked by wrk in turns; only the ratios mean anything on
-// another machine.
+// another machine. Writes are compared with a bare bbolt.
 //
-//	go run ./bench [-runs N] [-time D] [-connections N] [-json FILE]
+//	go run ./bench [-runs N] [-time D] [-connections N] [-json FILE] [-writes]
 //
 // It needs wrk and, for the rows through NGINX, nginx.
 package main
@@ -27,6 +27,7 @@ type options struct {
 	connections int
 	json        string
 	users       int
+	writes      bool
 }
 
 func main() {
@@ -43,6 +44,7 @@ func main() {
 	flag.IntVar(&o.connections, "connections", 32, "connections of the load generator")
 	flag.StringVar(&o.json, "json", "", "also write the figures to `file`")
 	flag.IntVar(&o.users, "users", 100_000, "users stored")
+	flag.BoolVar(&o.writes, "writes", false, "measure acknowledged writes alone")
 	flag.Parse()
 
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -87,7 +89,7 @@ func median(values []float64) float64 {
 }
 
 func print(w io.Writer, rows []row) {
-	fmt.Fprintf(w, "%-44s %14s %14s %8s\n", "", "sidekey", "bare handler", "ratio")
+	fmt.Fprintf(w, "%-44s %14s %14s %8s\n", "", "sidekey", "bare", "ratio")
 	for _, r := range rows {
 		rival, ratio := "", ""
 		if len(r.Rival) > 0 {

@@ -35,6 +35,11 @@ func measure(ctx context.Context, o options) (rows []row, err error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
+	writes, err := measureWrites(o, dir)
+	if err != nil || o.writes {
+		return []row{writes}, err
+	}
+	rows = append(rows, writes)
 	if err := fill(filepath.Join(dir, "data"), o.users); err != nil {
 		return nil, err
 	}

@@ -177,7 +177,7 @@ func (q *Quota) askLocked(wall int64) answer {
 		return later
 	case q.used >= q.max:
 		return no
-	case q.used >= q.reserved:
+	case q.used >= q.reserved && !broken("quotalate"):
 		return later
 	}
 	return yes

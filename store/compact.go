@@ -257,6 +257,7 @@ func (c *compaction) finish() error {
 		time.AfterFunc(reopenEvery, s.queue.signal)
 		return err
 	}
+	c.file.settled = true // all of it has been synced
 	replaced := s.file.Swap(c.file)
 	c.file = nil
 	go closeFile(s, replaced) // waits for its readers

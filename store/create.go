@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -16,14 +17,17 @@ import (
 // appears under its name complete or not at all: a crash while bbolt writes its
 // first pages would leave a file that it cannot open.
 func create(path string) error {
-	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+	dir, temporary := filepath.Dir(path), filepath.Base(path)+".new-"
+	switch _, err := os.Lstat(path); {
+	case err == nil:
+		return removeUnfinished(dir, temporary)
+	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeDir(dir); err != nil {
 		return err
 	}
-	temp, err := os.CreateTemp(dir, filepath.Base(path)+".new-*")
+	temp, err := os.CreateTemp(dir, temporary+"*")
 	if err != nil {
 		return err
 	}
@@ -36,13 +40,50 @@ func create(path string) error {
 	}
 	// A link, unlike a rename, never replaces a file that another process has
 	// created and opened meanwhile.
-	if err := os.Link(temp.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
+	if err := os.Link(temp.Name(), path); err != nil {
+		if _, there := os.Lstat(path); there != nil {
+			return err
+		}
 	}
-	if err := os.Remove(temp.Name()); err != nil {
+	if err := removeUnfinished(dir, temporary); err != nil {
 		return err
 	}
 	return syncDir(dir)
+}
+
+// removeUnfinished removes what is left in dir of the making of a database that is there
+// now: by a crash, or by a process that made it at the same time and was second.
+func removeUnfinished(dir, prefix string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), prefix) {
+			continue
+		}
+		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// makeDir makes a folder, and those above it, so that their names survive a power cut.
+func makeDir(dir string) error {
+	if info, err := os.Stat(dir); err == nil && info.IsDir() {
+		return nil
+	}
+	parent := filepath.Dir(dir)
+	if parent != dir {
+		if err := makeDir(parent); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDir(parent)
 }
 
 func initialise(path string) error {
@@ -67,6 +108,9 @@ func initialise(path string) error {
 
 // syncDir makes the names in dir durable.
 func syncDir(dir string) error {
+	if broken("nodirsync") {
+		return nil
+	}
 	d, err := os.Open(dir)
 	if err != nil {
 		return err

@@ -274,3 +274,18 @@ func holdOpen(args []string) int {
 	io.Copy(io.Discard, os.Stdin)
 	return 0
 }
+
+// A crash between the two names that a new database has for a moment leaves one that can
+// be opened.
+func TestCreateAfterCrashWithTwoNames(t *testing.T) {
+	path := newPath(t)
+	mustClose(t, mustOpen(t, path))
+	other := path + ".new-123"
+	if err := os.Link(path, other); err != nil {
+		t.Fatal(err)
+	}
+	put(t, mustOpen(t, path), record("default", "alice", "x"))
+	if _, err := os.Lstat(other); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the other name: %v", err)
+	}
+}

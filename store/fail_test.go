@@ -363,3 +363,43 @@ func TestFullDisk(t *testing.T) {
 	checkPages(t, path)
 	t.Logf("%d writes acknowledged, then refused: %t", len(acknowledged), failed)
 }
+
+// What could not be read when it was told is told again when it can: nobody works on for
+// ever with what he knew before a write whose outcome was unknown.
+func TestNewsAreToldAgain(t *testing.T) {
+	path := newPath(t)
+	s := mustOpen(t, path)
+	var mu sync.Mutex
+	var told []error
+	s.Notify(Notify{User: func(string, string) {}, Policy: func(id string) {
+		_, err := s.Policy(id)
+		mu.Lock()
+		defer mu.Unlock()
+		told = append(told, err)
+	}})
+	breakFile(t, path)
+	must(t, os.Rename(path, path+".away"))
+	must(t, os.Mkdir(path, 0o700))
+	write := func() error {
+		return s.UpdatePolicy("gold", func(*auth.Policy, auth.PolicyUsers) (*auth.Policy, error) { return &auth.Policy{ID: "gold"}, nil })
+	}
+	want(t, "the write that fails", write(), auth.ErrOutcomeUnknown)
+	want(t, "a write while it is down", write(), auth.ErrStoreDown) // of which there are no news
+	must(t, os.Remove(path))
+	must(t, os.Rename(path+".away", path))
+	until(t, "the store is back", func() bool { return s.Ready() == nil })
+	until(t, "it is told again", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(told) == 2
+	})
+	want(t, "told while it was down", told[0], auth.ErrStoreDown)
+	want(t, "told afterwards", told[1], nil)
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -62,6 +62,7 @@ type Store struct {
 
 	queue   queue
 	notify  Notify
+	owed    []func() // news that nobody could read when they were told; the writer's alone
 	stopped chan struct{}
 
 	// Of the writer alone.
@@ -81,6 +82,8 @@ type Store struct {
 type file struct {
 	db *bbolt.DB
 	os *os.File
+
+	settled bool // by settle: may be written to
 }
 
 // Open opens the database, creating it where there is none. The file must belong to
@@ -95,6 +98,10 @@ func Open(path string, log *slog.Logger) (*Store, error) {
 	f, err := openFile(path)
 	if err != nil {
 		return nil, err
+	}
+	if err := f.settle(); err != nil {
+		f.db.Close()
+		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	s := &Store{
 		path:    path,
@@ -117,7 +124,8 @@ func Open(path string, log *slog.Logger) (*Store, error) {
 
 // Notify is who is told of commits: after each, in its order, and before the write is
 // acknowledged, of everything that it has changed (or may have changed, where the
-// commit failed). The functions read what they want to know from the store.
+// commit failed). The functions read what they want to know from the store; where it is
+// down then, they are told again when it is back.
 type Notify struct {
 	User   func(org, user string)
 	Policy func(id string)
@@ -234,7 +242,16 @@ func (s *Store) reopen(panicked bool) {
 		return
 	}
 	s.suspect.Store(false)
+	if err := f.settle(); err != nil {
+		s.log.Error("the database can be read, but not written", "error", err, "next_try", reopenEvery)
+		time.AfterFunc(reopenEvery, s.queue.signal)
+	}
 	s.file.Store(f)
+	owed := s.owed
+	s.owed = nil
+	for _, tell := range owed {
+		tell()
+	}
 }
 
 func openFile(path string) (_ *file, err error) {
@@ -249,6 +266,7 @@ func openFile(path string) (_ *file, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	f.db, err = bbolt.Open(path, 0o600, &bbolt.Options{
 		Timeout:         lockWait,
+		NoSync:          broken("nosync"),
 		FreelistType:    bbolt.FreelistMapType,
 		InitialMmapSize: mapSize(path),
 		OpenFile: func(path string, flag int, mode os.FileMode) (_ *os.File, err error) {
@@ -278,6 +296,29 @@ func mapSize(path string) int {
 		return 64 << 20
 	}
 	return max(least, int(4*info.Size()))
+}
+
+// settle makes durable what reading the file has shown. The newest meta page may be in the
+// page cache alone: its writer was killed before the sync, or the sync failed, after which
+// the kernel takes the page for written. The next commit would free the pages of the state
+// before it, which then is the newest on disk, and a power cut would leave neither.
+func (f *file) settle() error {
+	if broken("nosettle") {
+		f.settled = true
+		return nil
+	}
+	metas := make([]byte, 2*f.db.Info().PageSize)
+	if _, err := f.os.ReadAt(metas, 0); err != nil {
+		return err
+	}
+	if _, err := f.os.WriteAt(metas, 0); err != nil {
+		return err
+	}
+	if err := f.os.Sync(); err != nil {
+		return err
+	}
+	f.settled = true
+	return nil
 }
 
 // letGo gives up the lock that bbolt keeps when it panics. Closing the file alone does

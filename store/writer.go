@@ -126,7 +126,7 @@ func (s *Store) writeLoop() {
 	defer close(s.stopped)
 	for {
 		batch, pauses, last := s.queue.take()
-		if s.Ready() != nil {
+		if f := s.file.Load(); f == nil || !f.settled || s.Ready() != nil {
 			s.reopen(false)
 		}
 		if len(batch) > 0 {
@@ -144,6 +144,12 @@ func (s *Store) writeLoop() {
 // commit applies a batch, and acknowledges it once it is durable and published, in
 // this order: durable, then visible to every check, then answered.
 func (s *Store) commit(batch []operation) {
+	if broken("ackfirst") {
+		for i := range batch {
+			batch[i].done(nil)
+			batch[i].done = func(error) {}
+		}
+	}
 	results := make([]error, len(batch))
 	err := s.update(func(tx *bbolt.Tx) error {
 		for i, op := range batch {
@@ -151,17 +157,21 @@ func (s *Store) commit(batch []operation) {
 		}
 		return nil
 	})
-	if err != nil && !errors.Is(err, auth.ErrStoreDown) {
+	unknown := err != nil && !errors.Is(err, auth.ErrStoreDown)
+	if unknown {
 		s.log.Error("a commit failed: the database is opened again", "error", err)
 		s.reopen(errors.Is(err, errPanicked))
-		err = fmt.Errorf("%w: %v", auth.ErrOutcomeUnknown, err)
+		err = fmt.Errorf("%w: %w", auth.ErrOutcomeUnknown, err)
 	}
 	for i, op := range batch {
 		if err != nil {
 			results[i] = err
 		}
-		if op.committed != nil && (results[i] == nil || err != nil) {
+		if op.committed != nil && (results[i] == nil || unknown) {
 			op.committed()
+			if s.Ready() != nil {
+				s.owed = append(s.owed, op.committed)
+			}
 		}
 	}
 	for i, op := range batch {
@@ -183,10 +193,10 @@ func (s *Store) delete(tx *bbolt.Tx, bucket, key []byte) error {
 	return s.sums.delete(tx, bucket, key)
 }
 
-// update runs f in the writing transaction.
+// update runs f in the writing transaction. [auth.ErrStoreDown] says that f was not run.
 func (s *Store) update(f func(tx *bbolt.Tx) error) (err error) {
 	open := s.file.Load()
-	if open == nil {
+	if open == nil || !open.settled {
 		return auth.ErrStoreDown
 	}
 	defer damaged(&err)

@@ -32,6 +32,7 @@ var refusals = []int{
 	429, // too many wrong secrets at once
 	431, // a header that is too large
 	500, // what only a bug can cause, also where Tyk describes none
+	507, // the disk is full
 	503, // the store is not available, or too many passwords are being hashed
 }
 

@@ -1,0 +1,237 @@
+package crash
+
+import (
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"sidekey/store"
+)
+
+// event is one entry of a recording: a call that happened or failed, or what a writer did.
+type event struct {
+	call    call
+	failed  bool
+	subject *subject // of a writer
+	acked   bool     // its version is there; else it is about to be sent
+	version int
+}
+
+// recording is the stream of what a program did to its disk and told its clients.
+type recording struct {
+	mu     sync.Mutex
+	events []event
+}
+
+func (r *recording) add(e event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events = append(r.events, e)
+}
+
+// record runs the program under load, and kills it again and again; in other rounds a
+// sync fails.
+func record(t *testing.T, rounds int) (*recording, string, []*subject) {
+	random := newRandom(t)
+	v := newVictim(t, memoryDir(t), "")
+	r := &recording{}
+	list := subjects()
+	j := journal{
+		tried: func(s *subject, n int) { r.add(event{subject: s, version: n}) },
+		acked: func(s *subject, n int) {
+			// Not before the call that may have led to it is noted.
+			v.supervisor.one.Lock()
+			defer v.supervisor.one.Unlock()
+			r.add(event{subject: s, version: n, acked: true})
+		},
+	}
+	fails := 0
+	for round := range rounds {
+		var k killer
+		k.arm(v, 30+random.IntN(90))
+		failAt := int64(-1)
+		if round%2 == 1 {
+			failAt = 5 + random.Int64N(25)
+		}
+		kill := v.supervise.decide
+		var syncs atomic.Int64
+		v.supervise.decide = func(c call) answer {
+			if a := kill(c); a != 0 {
+				return a
+			}
+			if strings.HasSuffix(c.name, "sync") && strings.HasPrefix(c.path, v.database()) && syncs.Add(1) == failAt {
+				fails++
+				r.add(event{call: c, failed: true})
+				return syscall.EIO
+			}
+			return 0
+		}
+		v.supervise.allowed = func(c call) { r.add(event{call: c}) }
+		v.supervise.withData = true
+		if v.start() {
+			// What is there now is what whoever reads it again is told.
+			for _, s := range list {
+				if round > 0 {
+					n, ok, err := s.get(v.admin())
+					if err != nil {
+						break
+					}
+					if ok && s.matches(n, s.acked) {
+						j.ack(s, s.acked)
+					}
+				}
+			}
+			load(t, v, list, &j)
+		} else if k.killed.Load() == nil {
+			t.Fatalf("sidekey does not start:\n%s", v.output.tail(2000))
+		}
+		v.kill()
+		if !verify(t, v.database(), list) {
+			t.Fatalf("after a kill at %v", k.killed.Load())
+		}
+	}
+	t.Logf("recorded %d events over %d kills and %d failed syncs, %d writes acknowledged", len(r.events), rounds, fails, j.acks.Load())
+	return r, v.database(), list
+}
+
+// cut is one moment at which the power may go: the disk, and what the clients know.
+type cut struct {
+	disk    disk
+	choices []choice
+	list    []subject // as they were
+	acks    int64     // writes acknowledged so far
+	at      int
+}
+
+// After a power cut, at any moment and whatever the disk made of what was not synced, what
+// was acknowledged is there, and nothing is there by half.
+func TestPowerCut(t *testing.T) {
+	var images, acks, syncs int64
+	started := time.Now()
+	for images < int64(size(5_000, 120_000)) && !t.Failed() {
+		r, path, list := record(t, 10)
+		cuts := make(chan cut, 64)
+		var checked atomic.Int64
+		var group sync.WaitGroup
+		for range runtime.NumCPU() {
+			dir := memoryDir(t)
+			group.Go(func() {
+				for c := range cuts {
+					checked.Add(c.check(t, dir))
+				}
+			})
+		}
+		acks += r.replay(t, path, list, func(c cut) {
+			syncs++
+			cuts <- c
+		})
+		close(cuts)
+		group.Wait()
+		images += checked.Load()
+	}
+	t.Logf("%d different images at %d syncs, %d writes acknowledged, 0 lost, 0 served wrong, in %v", images, syncs, acks, time.Since(started).Round(time.Second))
+}
+
+// replay goes through a recording and stops before each sync: then there is most that may
+// be lost. It returns how many writes were acknowledged.
+func (r *recording) replay(t *testing.T, path string, list []*subject, stop func(cut)) (acks int64) {
+	random := newRandom(t)
+	d := disk{path: path}
+	position := make(map[*subject]*subject, len(list))
+	for _, s := range list {
+		position[s] = &subject{name: s.name, policy: s.policy, login: s.login}
+	}
+	for i, e := range r.events {
+		switch {
+		case e.subject != nil && e.acked:
+			p := position[e.subject]
+			p.acked, p.tried = e.version, max(p.tried, e.version)
+			acks++
+		case e.subject != nil:
+			p := position[e.subject]
+			p.tried = max(p.tried, e.version)
+		case strings.HasSuffix(e.call.name, "sync"):
+			c := cut{disk: d, choices: d.choices(random, size(60, 400)), acks: acks, at: i}
+			for _, s := range list {
+				c.list = append(c.list, *position[s])
+			}
+			stop(c)
+			switch {
+			case e.failed:
+				d.failSync()
+			case d.isSync(e.call):
+				d.sync()
+			default:
+				d.happen(e.call)
+			}
+		default:
+			d.happen(e.call)
+		}
+	}
+	return acks
+}
+
+// check builds the images of a cut in a folder and opens each of them.
+func (c *cut) check(t *testing.T, dir string) (images int64) {
+	seen := make(map[uint64]bool)
+	seed := maphash.MakeSeed()
+	names := []bool{true}
+	if c.disk.folder != present || c.disk.name != present {
+		names = []bool{false}
+		if c.disk.folder != absent && c.disk.name != absent {
+			names = []bool{true, false}
+		}
+	}
+	data := filepath.Join(dir, "data")
+	path := filepath.Join(data, "sidekey.db")
+	for _, named := range names {
+		for _, chosen := range c.choices {
+			if !named {
+				images++
+				if c.acks > 0 {
+					t.Errorf("a power cut at event %d: LOST: the database's name is not on the disk", c.at)
+				}
+				break // the content does not matter
+			}
+			content := c.disk.image(chosen)
+			hash := maphash.Bytes(seed, content.data) ^ uint64(content.size)
+			if seen[hash] {
+				continue
+			}
+			seen[hash] = true
+			images++
+			if err := errors.Join(os.RemoveAll(data), os.Mkdir(data, 0o700), os.WriteFile(path, content.data, 0o600), os.Truncate(path, content.size)); err != nil {
+				t.Error(err)
+				return images
+			}
+			if err := c.verify(path); err != nil {
+				t.Errorf("a power cut at event %d, of %d chunks not synced and %d in limbo are on the disk %x: %v", c.at, len(c.disk.pending), len(c.disk.limbo), chosen, err)
+				return images
+			}
+		}
+	}
+	return images
+}
+
+func (c *cut) verify(path string) error {
+	db, err := store.Open(path, quiet)
+	if err != nil {
+		return fmt.Errorf("LOST: the database cannot be opened: %w", err)
+	}
+	defer db.Close()
+	for i := range c.list {
+		if _, err := c.list[i].problem(db, c.list[i].acked, c.list[i].tried); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,5 @@
+//go:build !broken
+
+package crash
+
+const buildTags = ""
