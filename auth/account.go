@@ -193,7 +193,7 @@ func (c *Compiler) bucket(a *Account, scope string, limit limitSpec, kept []Kept
 	}
 	switch {
 	case before.quota != nil && limit.quotaMax > 0:
-		before.quota.SetLimit(limit.quotaMax, limit.renewal)
+		b.edition = before.quota.SetLimit(limit.quotaMax, limit.renewal)
 		b.quota = before.quota
 	default:
 		key := limiter.QuotaKey{Org: a.org, User: a.user, Scope: scope}

@@ -52,6 +52,7 @@ type Verdict struct {
 	Reached []float64 // triggers of the quota that this request reached, in percent; not to be changed
 
 	version string   // of API
+	edited  bool     // with retryAccount: by an edit that keeps the quota
 	notices *notices // of whose limits refused; see [Verdict.News]
 }
 
@@ -162,7 +163,7 @@ func (c *Checker) decide(now limiter.Now, r *Request, t *trace) Verdict {
 		}
 		// The user was edited while this request was under way. The new account is
 		// there as soon as the writer that ended the old one has published it.
-		edited = edited || last != nil && account != last
+		edited = edited || v.edited || last != nil && account != last
 		last = account
 		time.Sleep(time.Millisecond)
 		now = c.now()
@@ -326,7 +327,7 @@ func (c *Checker) admit(now *limiter.Now, s *Settings, api *API, version string,
 	default:
 		v.notices = g.limits.notices
 		ch := charges{
-			limits:   limiter.Limits{Rate: g.limits.rate, Quota: g.limits.quota, API: api.limit},
+			limits:   limiter.Limits{Rate: g.limits.rate, Quota: g.limits.quota, API: api.limit, Edition: g.limits.edition},
 			throttle: g.limits.throttle,
 		}
 		ch.shadow.rate, ch.shadow.quota = g.limits.shadow, g.limits.shadow

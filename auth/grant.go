@@ -28,6 +28,7 @@ type endpoint struct {
 type bucket struct {
 	rate     *limiter.Window
 	quota    *limiter.Quota
+	edition  uint64 // of quota
 	throttle Throttle
 	shadow   bool // its limits refuse nobody
 	notices  *notices

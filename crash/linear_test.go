@@ -171,10 +171,8 @@ func drawOperation(random *rand.Rand) operation {
 		// Below 100 nothing is reserved ahead: a crash burns nothing but what was asked for.
 		op.max = []int64{5, 30, 99}[random.IntN(3)]
 	}
-	// What keeps the quota keeps the password: a check during an edit that changes both
-	// may be judged by the password before it and the quota after it.
 	if op.kind == "replace" && random.IntN(2) == 0 {
-		op.keep, op.password = true, ""
+		op.keep, op.password = true, []string{"", "right", "other"}[random.IntN(3)]
 	}
 	return op
 }

@@ -7,6 +7,8 @@ type Limits struct {
 	Rate  *Window // of the user
 	Quota *Quota  // of the user
 	API   *Window // of all users of the API together
+
+	Edition uint64 // of Quota, that the caller knows; see [Quota.SetLimit]
 }
 
 // Outcome says whether a request was admitted and, if not, which limit refused.
@@ -19,6 +21,7 @@ const (
 	OverAPI              // Limits.API is used up
 	NeedsLedger          // a reservation must be made durable first: [Quota.Wait], then try again
 	QuotaIsStale         // the quota was ended by an edit: look the user up again
+	QuotaEdited          // the quota has another edition: look the user up again
 )
 
 // Result is an Outcome with the state of the user's limits right after it.
@@ -81,6 +84,9 @@ func Admit(now Now, l Limits) Result {
 // refusedLocked asks every limit. A quota that must wait for its ledger is the last
 // to be heard: nothing is reserved for a request that another limit refuses.
 func refusedLocked(now Now, l Limits) Outcome {
+	if l.Quota != nil && !l.Quota.closed && l.Quota.edition != l.Edition {
+		return QuotaEdited
+	}
 	if l.Rate != nil && !l.Rate.admitsLocked(now.Mono) {
 		return OverRate
 	}

@@ -43,22 +43,22 @@ func TestAdmitOrder(t *testing.T) {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
-	f("all are used up", Limits{full, fullQuota, fullAPI}, OverRate, true)
-	f("rate and quota", Limits{full, fullQuota, freeAPI}, OverRate, true)
-	f("rate and a quota that has ended", Limits{full, closed, fullAPI}, OverRate, true)
-	f("rate and a quota that must wait", Limits{full, untouched, fullAPI}, OverRate, true)
-	f("rate alone", Limits{full, freeQuota, freeAPI}, OverRate, true)
-	f("quota and API", Limits{free, fullQuota, fullAPI}, OverQuota, true)
-	f("quota alone", Limits{free, fullQuota, freeAPI}, OverQuota, true)
-	f("a quota that has ended, and API", Limits{free, closed, fullAPI}, QuotaIsStale, false)
-	f("API", Limits{free, freeQuota, fullAPI}, OverAPI, true)
+	f("all are used up", Limits{Rate: full, Quota: fullQuota, API: fullAPI}, OverRate, true)
+	f("rate and quota", Limits{Rate: full, Quota: fullQuota, API: freeAPI}, OverRate, true)
+	f("rate and a quota that has ended", Limits{Rate: full, Quota: closed, API: fullAPI}, OverRate, true)
+	f("rate and a quota that must wait", Limits{Rate: full, Quota: untouched, API: fullAPI}, OverRate, true)
+	f("rate alone", Limits{Rate: full, Quota: freeQuota, API: freeAPI}, OverRate, true)
+	f("quota and API", Limits{Rate: free, Quota: fullQuota, API: fullAPI}, OverQuota, true)
+	f("quota alone", Limits{Rate: free, Quota: fullQuota, API: freeAPI}, OverQuota, true)
+	f("a quota that has ended, and API", Limits{Rate: free, Quota: closed, API: fullAPI}, QuotaIsStale, false)
+	f("API", Limits{Rate: free, Quota: freeQuota, API: fullAPI}, OverAPI, true)
 	// Nothing is reserved for a request that the API refuses.
-	f("API and a quota that must wait", Limits{free, untouched, fullAPI}, OverAPI, true)
-	f("a quota that must wait", Limits{free, untouched, freeAPI}, NeedsLedger, false)
+	f("API and a quota that must wait", Limits{Rate: free, Quota: untouched, API: fullAPI}, OverAPI, true)
+	f("a quota that must wait", Limits{Rate: free, Quota: untouched, API: freeAPI}, NeedsLedger, false)
 	f("only an API", Limits{API: fullAPI}, OverAPI, true)
 	f("only a quota", Limits{Quota: fullQuota}, OverQuota, true)
 	f("no limits", Limits{}, Admitted, false)
-	if r := ask(Limits{free, freeQuota, freeAPI}, still(seconds(2))); r.Outcome != Admitted || r.Retry != 0 {
+	if r := ask(Limits{Rate: free, Quota: freeQuota, API: freeAPI}, still(seconds(2))); r.Outcome != Admitted || r.Retry != 0 {
 		t.Errorf("none is used up: %+v", r)
 	}
 }
@@ -73,7 +73,7 @@ func TestAdmitRefusedUsesNothing(t *testing.T) {
 				if rate < n && quota < n && api < n {
 					continue
 				}
-				l := Limits{usedWindow(n, rate), usedQuota(n, int64(quota)), usedWindow(n, api)}
+				l := Limits{Rate: usedWindow(n, rate), Quota: usedQuota(n, int64(quota)), API: usedWindow(n, api)}
 				asked := l.Quota.ledger.(*ledger).asked()
 				before := states(l)
 				for range 100 {
@@ -90,7 +90,7 @@ func TestAdmitRefusedUsesNothing(t *testing.T) {
 			}
 		}
 	}
-	l := Limits{usedWindow(n, 1), NewQuota(ann, n, 0, Reservation{}, &ledger{}), usedWindow(n, 1)}
+	l := Limits{Rate: usedWindow(n, 1), Quota: NewQuota(ann, n, 0, Reservation{}, &ledger{}), API: usedWindow(n, 1)}
 	before := states(l)
 	for range 100 {
 		if r := Admit(seconds(2), l); r.Outcome != NeedsLedger {
@@ -109,7 +109,7 @@ func states(l Limits) []any {
 
 // The result is the state right after the request, not before it.
 func TestAdmitResult(t *testing.T) {
-	l := Limits{usedWindow(5, 1), usedQuota(4, 1), usedWindow(3, 1)}
+	l := Limits{Rate: usedWindow(5, 1), Quota: usedQuota(4, 1), API: usedWindow(3, 1)}
 	r := ask(l, still(seconds(2)))
 	if r.Rate.Remaining != 3 || r.Quota.Remaining != 2 || l.API.State(seconds(2)).Remaining != 1 {
 		t.Errorf("%+v", r)
@@ -138,7 +138,7 @@ func TestAdmitConcurrent(t *testing.T) {
 		all := make([]*user, users)
 		for i := range all {
 			key := QuotaKey{User: name, Scope: string(rune('a' + i))}
-			all[i] = &user{limits: Limits{NewWindow(float64(rate), 1e6), NewQuota(key, quota, 0, Reservation{}, l), apiLimit}}
+			all[i] = &user{limits: Limits{Rate: NewWindow(float64(rate), 1e6), Quota: NewQuota(key, quota, 0, Reservation{}, l), API: apiLimit}}
 		}
 		var refused [QuotaIsStale + 1]atomic.Int64
 		var group sync.WaitGroup

@@ -33,7 +33,7 @@ func TestAllocAdmit(t *testing.T) {
 		return w
 	}
 	f("no limits", Limits{}, Admitted)
-	f("all limits", Limits{window(), quota(0), NewWindow(100_000, 10)}, Admitted)
+	f("all limits", Limits{Rate: window(), Quota: quota(0), API: NewWindow(100_000, 10)}, Admitted)
 	f("over the rate", Limits{Rate: usedWindow(1, 1), Quota: quota(0), API: window()}, OverRate)
 	f("over the quota", Limits{Rate: window(), Quota: quota(1_000_000), API: window()}, OverQuota)
 	f("over the API's rate", Limits{Rate: window(), Quota: quota(0), API: usedWindow(1, 1)}, OverAPI)

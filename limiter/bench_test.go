@@ -25,7 +25,7 @@ func BenchmarkAdmit(b *testing.B) {
 	f("rate of 1000000", Limits{Rate: NewWindow(1e6, 1e-6)})
 	f("refused by the rate", Limits{Rate: usedWindow(100, 100)})
 	f("quota", Limits{Quota: quota})
-	f("all", Limits{NewWindow(4096, 1e-6), quota, NewWindow(1e6, 1e-6)})
+	f("all", Limits{Rate: NewWindow(4096, 1e-6), Quota: quota, API: NewWindow(1e6, 1e-6)})
 }
 
 // One user from all sides: the price of the lock.

@@ -103,6 +103,11 @@ func (l *ledger) asked() int {
 // up in the end.
 func ask(l Limits, clock func() Now) (r Result) {
 	for range 10_000 {
+		if l.Quota != nil {
+			l.Quota.mu.Lock()
+			l.Edition = l.Quota.edition
+			l.Quota.mu.Unlock()
+		}
 		r = Admit(clock(), l)
 		if r.Outcome != NeedsLedger || !l.Quota.Wait(clock(), time.Minute) {
 			return r

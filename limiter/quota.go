@@ -50,6 +50,7 @@ type Quota struct {
 	ledger     Ledger
 
 	mu       sync.Mutex // protects everything below
+	edition  uint64     // raised by SetLimit
 	max      int64
 	renewal  int64 // ns; 0 = never renews
 	start    int64 // of the period on disk; 0 = none
@@ -98,11 +99,15 @@ func NewQuota(key QuotaKey, limit, renewal int64, kept Reservation, ledger Ledge
 	}
 }
 
-// SetLimit changes maximum and renewal and keeps the period and what was used in it.
-func (q *Quota) SetLimit(limit, renewal int64) {
+// SetLimit changes maximum and renewal and keeps the period and what was used in it. It
+// returns the edition of the quota that holds them: who asks for another one (see
+// [Limits]) has been overtaken by an edit, and must not be judged half by it.
+func (q *Quota) SetLimit(limit, renewal int64) (edition uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.max, q.renewal = limit, Nanoseconds(float64(renewal))
+	q.edition++
+	return q.edition
 }
 
 // Close ends the quota: it admits nobody from now on, and who waits is told so.

@@ -224,7 +224,7 @@ func TestQuotaSetLimitBelowReserved(t *testing.T) {
 	q.start, q.used, q.reserved = 1, 3, 50
 	q.SetLimit(5, 0)
 	for i, want := range []Outcome{Admitted, Admitted, OverQuota, OverQuota} {
-		if r := Admit(seconds(9), Limits{Quota: q}); r.Outcome != want {
+		if r := Admit(seconds(9), Limits{Quota: q, Edition: q.edition}); r.Outcome != want {
 			t.Errorf("request %d: %+v", i, r)
 		}
 	}
@@ -503,4 +503,26 @@ func TestQuotaCrashAfterRefusedWaiters(t *testing.T) {
 			t.Errorf("%d of %d are lost", lost, limit)
 		}
 	})
+}
+
+// Who knows another edition of a quota has been overtaken by an edit, and is judged by
+// nothing of it.
+func TestQuotaEdition(t *testing.T) {
+	q := NewQuota(QuotaKey{}, 5, 60, Reservation{Start: 1, Reserved: 0}, nil)
+	before := Limits{Quota: q}
+	edition := q.SetLimit(2, 60)
+	full := NewWindow(1, 60)
+	Admit(Now{Wall: 2}, Limits{Rate: full})
+	for _, l := range []Limits{before, {Rate: full, Quota: q}, {Quota: q, Edition: edition + 1}} {
+		if got := Admit(Now{Wall: 2}, l).Outcome; got != QuotaEdited {
+			t.Errorf("%+v: %v", l, got)
+		}
+	}
+	if got := Admit(Now{Wall: 2}, Limits{Quota: q, Edition: edition}); got.Outcome != NeedsLedger {
+		t.Errorf("%+v", got)
+	}
+	q.Close()
+	if got := Admit(Now{Wall: 2}, before).Outcome; got != QuotaIsStale {
+		t.Errorf("ended: %v", got)
+	}
 }

@@ -140,6 +140,9 @@ func (w *world) try(q *Quota) Outcome {
 	if w.apiFull {
 		limits.API = w.full
 	}
+	if q != nil {
+		limits.Edition = q.edition
+	}
 	outcome := Admit(w.now(), limits).Outcome
 	if outcome != NeedsLedger {
 		w.answered(q, outcome)
