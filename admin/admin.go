@@ -55,7 +55,8 @@ type Config struct {
 	Reload       func() error
 	Health       func() Health
 	Database     Database
-	KeyEvents    KeyEvents // nil: nobody is told of what is written
+	Explain      func(auth.Question) (any, error) // an error is about the question
+	KeyEvents    KeyEvents                        // nil: nobody is told of what is written
 	Version      string
 	Log          *slog.Logger
 }

@@ -54,6 +54,7 @@ func init() {
 		{"GET", "/api/users", (*call).listUsers},
 		{"POST", "/api/import", (*call).importUsers},
 		{"POST", "/api/verify", (*call).verify},
+		{"POST", "/api/explain", (*call).explain},
 
 		{"POST", "/tyk/keys", (*call).gatewayGenerate},
 		{"POST", "/tyk/keys/create", (*call).gatewayGenerate},

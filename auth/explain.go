@@ -339,3 +339,26 @@ func urlsText(record Record, e Effective, api string) string {
 	}
 	return clip(strings.Join(list, ", "))
 }
+
+// Question asks what would become of a request.
+type Question struct {
+	User     string            `json:"user"` // "": no credentials, but for what Headers hold
+	Password string            `json:"password"`
+	Org      string            `json:"org"` // "": whichever the API has
+	API      string            `json:"api"` // named outright; "": found by host and path
+	Method   string            `json:"method"`
+	Host     string            `json:"host"`
+	Path     string            `json:"path"`    // with query
+	Dialect  string            `json:"dialect"` // "": "nginx"
+	Headers  map[string]string `json:"headers"` // as the proxy sends them; one with "" is one that it leaves out
+
+	unknown
+}
+
+// DecodeQuestion reads one. Its errors hold nothing of the password.
+func DecodeQuestion(body []byte) (q Question, unknownFields []string, err error) {
+	if err := decode(body, &q); err != nil {
+		return Question{}, nil, err
+	}
+	return q, takeUnknown(&q), nil
+}
