@@ -127,6 +127,7 @@ func (p *program) adminHandler(secrets []string) *admin.Handler {
 		Reload:       p.reload,
 		Health:       p.health,
 		Database:     p.database(),
+		Metrics:      p.writeMetrics,
 		Explain:      func(q auth.Question) (any, error) { return p.check.Explain(q) },
 		KeyEvents:    p.monitor,
 		Version:      buildVersion(),

@@ -9,6 +9,7 @@ package admin
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"runtime/debug"
@@ -55,6 +56,7 @@ type Config struct {
 	Reload       func() error
 	Health       func() Health
 	Database     Database
+	Metrics      func(io.Writer)
 	Explain      func(auth.Question) (any, error) // an error is about the question
 	KeyEvents    KeyEvents                        // nil: nobody is told of what is written
 	Version      string

@@ -42,7 +42,7 @@ func (g *guard) setSecrets(secrets []string) {
 }
 
 // openOnLoopback are the pages that need no secret from a caller on this machine.
-var openOnLoopback = []string{"/healthz", "/readyz", "/hello"}
+var openOnLoopback = []string{"/healthz", "/readyz", "/hello", "/metrics"}
 
 func (g *guard) check(ctx *fasthttp.RequestCtx, d dialect) error {
 	header := &ctx.Request.Header

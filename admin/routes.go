@@ -21,6 +21,7 @@ var routes []route
 func init() {
 	routes = []route{
 		{"GET", "/healthz", (*call).healthz},
+		{"GET", "/metrics", (*call).metrics},
 		{"GET", "/readyz", (*call).readyz},
 		{"GET", "/hello", (*call).hello},
 

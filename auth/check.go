@@ -46,7 +46,10 @@ type Verdict struct {
 	Retry   time.Duration // when asking again makes sense; 0 = not said
 	At      limiter.Now   // the moment that Rate and Quota are of
 
-	Shadow   Reason   // what would have refused the request, were it not in shadow; Pass: nothing
+	Shadow Reason // what would have refused the request, were it not in shadow; Pass: nothing
+	// Remembered says that the password was not hashed, because it had been right before.
+	Remembered bool
+
 	Throttle Throttle // how a request that is over its rate may be held: see [Checker.Hold]
 
 	Reached []float64 // triggers of the quota that this request reached, in percent; not to be changed
@@ -136,6 +139,7 @@ func (c *Checker) decide(now limiter.Now, r *Request, t *trace) Verdict {
 	var last *Account
 	edited, spent := false, t != nil
 	for range accountTries {
+		asked := now.Mono
 		var account *Account
 		var message string
 		var retry time.Duration
@@ -157,7 +161,9 @@ func (c *Checker) decide(now limiter.Now, r *Request, t *trace) Verdict {
 			}
 			return v
 		}
+		remembered := !signed && now.Mono == asked // hashing takes time
 		v := c.admit(&now, s, api, version, account, r, t)
+		v.Remembered = remembered
 		if v.Reason != retryAccount {
 			return v
 		}

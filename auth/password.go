@@ -93,7 +93,10 @@ type Passwords struct {
 	hash  Hash
 	decoy string // hash of a password that nobody knows
 
-	turns    *turns        // to compute a hash
+	turns    *turns // to compute a hash
+	right    atomic.Uint64
+	wrong    atomic.Uint64
+	refused  atomic.Uint64
 	patience time.Duration // longest that one waits for a turn
 
 	flightKey [32]byte
@@ -126,6 +129,18 @@ func NewPasswords(hash Hash, concurrent int, patience time.Duration) (*Passwords
 	var err error
 	p.decoy, err = hash.Make([]byte(rand.Text()))
 	return p, err
+}
+
+// PasswordCounts are the hashes of logins so far, and the logins that wait for one.
+type PasswordCounts struct {
+	Right, Wrong uint64
+	Refused      uint64 // for want of room
+	Waiting      int
+}
+
+// Counts returns what became of the logins so far.
+func (p *Passwords) Counts() PasswordCounts {
+	return PasswordCounts{Right: p.right.Load(), Wrong: p.wrong.Load(), Refused: p.refused.Load(), Waiting: p.turns.length()}
 }
 
 // Make hashes a new password. It waits for a slot as a login does, but without
@@ -202,9 +217,12 @@ func (p *Passwords) attempt(failures *Failures, c claim) (matches bool, err erro
 	matches, err = p.compare(a.weight, c.stored, c.Password)
 	switch {
 	case err != nil:
+		p.refused.Add(1)
 	case matches:
+		p.right.Add(1)
 		outcome = attempt.succeeded
 	default:
+		p.wrong.Add(1)
 		outcome = attempt.failed
 	}
 	return matches, err

@@ -108,3 +108,10 @@ func (t *turns) remove(i int) *waiter {
 	t.waiting = slices.Delete(t.waiting, i, i+1)
 	return w
 }
+
+// length returns how many wait.
+func (t *turns) length() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.waiting)
+}

@@ -13,6 +13,7 @@ import (
 // never falls back to another's.
 type dialect struct {
 	name string
+	kind int // in a tally
 
 	// read makes a question of what the request says; rest is the path behind the
 	// dialect's name and the API's. missing is the name of the proxy setting that is

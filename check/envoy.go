@@ -7,6 +7,7 @@ import "sidekey/auth"
 // alone.
 var envoy = dialect{
 	name:                 "envoy",
+	kind:                 0,
 	read:                 readEnvoy,
 	status:               asIntended,
 	removesAuthorization: true,

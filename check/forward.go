@@ -8,6 +8,7 @@ import "sidekey/auth"
 // the client's query on, so a query means nothing here.
 var forward = dialect{
 	name:   "forward",
+	kind:   2,
 	read:   readForward,
 	status: asIntended,
 }

@@ -36,6 +36,7 @@ type Handler struct {
 	log     *slog.Logger
 	notices notices
 	waiting waiting
+	counts  counts
 
 	observers atomic.Pointer[[]Observer] // nil: nobody observes
 }
@@ -78,6 +79,7 @@ func (h *Handler) Handle(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	h.write(&ctx.Response, d, &verdict)
+	h.counts.add(ctx.ConnID(), d, &verdict, time.Since(ctx.Time()))
 	h.observe(ctx.Time(), &ctx.Request.Header, d, q, verdict)
 }
 
@@ -89,6 +91,7 @@ func (h *Handler) refuse(ctx *fasthttp.RequestCtx, d *dialect, reason auth.Reaso
 		answered = &forward
 	}
 	h.write(&ctx.Response, answered, &verdict)
+	h.counts.add(ctx.ConnID(), d, &verdict, time.Since(ctx.Time()))
 	h.observe(ctx.Time(), &ctx.Request.Header, d, auth.Request{}, verdict)
 }
 

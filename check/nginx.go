@@ -14,6 +14,7 @@ import (
 // the shipped configuration maps back.
 var nginx = dialect{
 	name:   "nginx",
+	kind:   1,
 	read:   readNGINX,
 	status: statusNGINX,
 }

@@ -181,6 +181,7 @@ func (h *held) endLocked(v auth.Verdict) {
 	h.response.CopyTo(&response.Header)
 	response.SkipBody = h.noBody
 	h.handler.write(response, h.dialect, &v)
+	h.handler.counts.add(0, h.dialect, &v, time.Since(h.came))
 	h.handler.observe(h.came, h.header, h.dialect, h.question.Request(), v)
 	stopping := h.leave()
 	last := h.close || stopping

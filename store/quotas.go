@@ -12,6 +12,7 @@ import (
 // Reserve implements [limiter.Ledger]. Reservations that wait at the same time
 // share one commit.
 func (s *Store) Reserve(key limiter.QuotaKey, r limiter.Reservation, done func(error)) {
+	s.done.reservations.Add(1)
 	s.write(operation{
 		apply: func(tx *bbolt.Tx) error { return s.putQuota(tx, key, r) },
 		done:  done,

@@ -69,6 +69,8 @@ type Store struct {
 	sums  sums  // as the transaction under way leaves them
 	moved moved // what a compaction has to copy again
 
+	done doneCounts
+
 	compacting sync.Mutex  // held while a compaction is under way
 	suspect    atomic.Bool // bbolt has panicked on the file: it is verified before it is opened again
 

@@ -185,8 +185,10 @@ func (s *Store) noteDamage(key []byte, err error) {
 	s.log.Error("a user's record is damaged: the user is refused until it is written anew", "org", org, "user", user, "error", err)
 }
 
-// NoteDamage takes over which users a report of this database names.
+// NoteDamage takes over what a report of this database says: which users are damaged, and
+// how many there are.
 func (s *Store) NoteDamage(r Report) {
+	s.done.users.CompareAndSwap(0, uint64(r.Users)) // until a commit tells
 	for _, d := range r.Damaged {
 		if d.User != "" {
 			s.noteDamage(userKey(d.Org, d.User), fmt.Errorf("%w: %s", auth.ErrDamaged, d))

@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -151,12 +152,21 @@ func (s *Store) commit(batch []operation) {
 		}
 	}
 	results := make([]error, len(batch))
+	began := time.Now()
 	err := s.update(func(tx *bbolt.Tx) error {
 		for i, op := range batch {
 			results[i] = op.apply(tx)
 		}
 		return nil
 	})
+	s.done.nanos.Add(uint64(time.Since(began)))
+	s.done.commits.Add(1)
+	s.done.writes.Add(uint64(len(batch)))
+	if err != nil {
+		s.done.failures.Add(1)
+	} else {
+		s.done.users.Store(s.sums.buckets[0].count)
+	}
 	unknown := err != nil && !errors.Is(err, auth.ErrStoreDown)
 	if unknown {
 		s.log.Error("a commit failed: the database is opened again", "error", err)
