@@ -59,6 +59,8 @@ func (p *program) records(after auth.Name, n int) ([]auth.Record, error) {
 	for _, name := range names {
 		r, _, err := p.store.Load(name.Org, name.User)
 		switch {
+		case errors.Is(err, auth.ErrNoUser):
+			continue
 		case errors.Is(err, auth.ErrDamaged):
 			r = auth.Record{Org: name.Org, User: name.User, Damaged: true}
 		case err != nil:

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -59,6 +60,8 @@ type program struct {
 
 	upgrades   *upgrades
 	stopReaper func() // waits for its end; nil before it runs
+	stopCensus func() // the same
+	counted    atomic.Pointer[auth.Census]
 }
 
 // server is one listener being served.
@@ -173,6 +176,7 @@ func startProgram(path string, cfg config.Config, log *slog.Logger) (_ *program,
 		go p.serve(s)
 	}
 	p.stopReaper = p.startReaper(cfg.Lifecycle)
+	p.stopCensus = inBackground(p.runCensus)
 	if path != "" {
 		if p.watcher, err = watch(path); err != nil {
 			log.Warn("changes of the configuration file are not noticed; SIGHUP still reloads it", "error", err)
@@ -185,9 +189,15 @@ func startProgram(path string, cfg config.Config, log *slog.Logger) (_ *program,
 // returns is called.
 func (p *program) startReaper(c config.LifecycleConfig) (stop func()) {
 	reaper := auth.Reaper{Users: p.store, Policies: p.policies, Every: c.Every, PerSecond: c.RemovalsPerSecond, Log: p.log}
+	return inBackground(reaper.Run)
+}
+
+// inBackground runs f until the function that it returns is called, which waits for its
+// end.
+func inBackground(f func(context.Context)) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var group sync.WaitGroup
-	group.Go(func() { reaper.Run(ctx) })
+	group.Go(func() { f(ctx) })
 	return func() {
 		cancel()
 		group.Wait()
@@ -349,6 +359,9 @@ func (p *program) stop() error {
 	}
 	if p.stopReaper != nil {
 		p.stopReaper()
+	}
+	if p.stopCensus != nil {
+		p.stopCensus()
 	}
 	if p.upgrades != nil {
 		p.upgrades.stop()

@@ -120,6 +120,7 @@ func (p *program) reload() error {
 	p.config, p.loadedAt = cfg, time.Now()
 	turnLog()
 	p.events.SetConfig(eventsOf(cfg))
+	p.setDecoys(settings.Passwords)
 	p.checker.SetSettings(settings)
 	if p.admin != nil {
 		p.admin.SetSecrets(keys.secrets)

@@ -93,6 +93,8 @@ type Passwords struct {
 	hash  Hash
 	decoy string // hash of a password that nobody knows
 
+	decoys atomic.Pointer[decoys] // nil: decoy
+
 	turns    *turns // to compute a hash
 	right    atomic.Uint64
 	wrong    atomic.Uint64
@@ -214,7 +216,12 @@ func (p *Passwords) attempt(failures *Failures, c claim) (matches bool, err erro
 	}
 	outcome := attempt.undecided
 	defer func() { outcome(a) }()
-	matches, err = p.compare(a.weight, c.stored, c.Password)
+	stored := c.stored
+	if stored == "" {
+		stored = p.decoyFor(c.org, c.User)
+	}
+	matches, err = p.compare(a.weight, stored, c.Password)
+	matches = matches && c.stored != ""
 	switch {
 	case err != nil:
 		p.refused.Add(1)
@@ -233,12 +240,7 @@ func (p *Passwords) compare(weight int, stored string, password []byte) (bool, e
 		return false, ErrBusy
 	}
 	defer p.turns.leave()
-	exists := stored != ""
-	if !exists {
-		stored = p.decoy
-	}
-	matches := p.hashOf(stored).Matches(stored, password)
-	return matches && exists, nil
+	return p.hashOf(stored).Matches(stored, password), nil
 }
 
 func (p *Passwords) flightName(c claim) (name [32]byte) {

@@ -5,6 +5,7 @@ package vault
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -22,6 +23,7 @@ import (
 type Key struct {
 	id   string // says which key it is, and nothing about it
 	aead cipher.AEAD
+	raw  [KeySize]byte
 }
 
 // KeySize is the size of a key in bytes.
@@ -58,7 +60,15 @@ func New(raw [KeySize]byte) *Key {
 		panic("BUG: GCM refuses AES: " + err.Error())
 	}
 	sum := sha256.Sum256(append([]byte("sidekey key id\x00"), raw[:]...))
-	return &Key{id: hex.EncodeToString(sum[:4]), aead: aead}
+	return &Key{id: hex.EncodeToString(sum[:4]), aead: aead, raw: raw}
+}
+
+// Derive returns a key for another purpose, from which neither this one nor that of a
+// third purpose can be told.
+func (k *Key) Derive(purpose string) []byte {
+	mac := hmac.New(sha256.New, k.raw[:])
+	mac.Write([]byte("sidekey purpose\x00" + purpose))
+	return mac.Sum(nil)
 }
 
 // version begins what is sealed. What follows is the key's id, and nonce, ciphertext and
