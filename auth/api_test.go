@@ -192,6 +192,25 @@ func TestAPIsAmbiguousPath(t *testing.T) {
 	f(two, "http://a.org/orders", AmbiguousPath, "")
 	f(two, "", AmbiguousPath, "")
 	f(two, "/"+strings.Repeat("x", maxPath), AmbiguousPath, "")
+	// Readers that decode before they look for the end.
+	f(two, "/orders%3f/../x", AmbiguousPath, "")
+	f(two, "/orders%3fx", AmbiguousPath, "")
+	f(two, "/orders%23", AmbiguousPath, "")
+	f(two, "/orders%3Fx/y", AmbiguousPath, "")
+	f(two, "/orders;x%3fy", AmbiguousPath, "")
+	f(two, "/orders/what%3f", Pass, "orders")
+	f(two, "/what%3f/orders", Pass, "root")
+	f(two, "/what%23", Pass, "root")
+	// Readers for whom .. leaves an empty segment: /orders for them, /x for others.
+	f(two, "/x//../../orders//../x", AmbiguousPath, "")
+	f(two, "/x//../y", AmbiguousPath, "")
+	f(two, "/x/../y/", Pass, "root")
+	// Readers that resolve dots before they decode.
+	f(two, "/x/../orders/%2e%2e/x", AmbiguousPath, "")
+	f(two, "/x/%2e/y", AmbiguousPath, "")
+	f(two, "/x/.%2e/y", AmbiguousPath, "")
+	f(two, "/x/..%3f/y", AmbiguousPath, "")
+	f(two, "/x/./y;z", AmbiguousPath, "")
 	// Nobody's path stays nobody's.
 	orders := mustAPIs(t, api("orders", "/orders"))
 	f(orders, "/x", UnknownAPI, "")
