@@ -107,6 +107,28 @@ func TestAPIsFind(t *testing.T) {
 	f("example.com", "/orders", "any-orders")
 }
 
+// The longest wildcard is the closest, in whatever order they stand.
+func TestAPIsClosestWildcard(t *testing.T) {
+	long, short := api("long", "/", "*.api.example.com", "*.x.org"), api("short", "/", "*.org", "*.example.com", "*.com")
+	own := api("own", "/", "a.api.example.com")
+	for _, list := range [][]API{{long, short, own}, {own, short, long}, {short, own, long}} {
+		apis := mustAPIs(t, list...)
+		for host, want := range map[string]string{
+			"a.api.example.com": "own", "b.api.example.com": "long", "a.b.api.example.com": "long", "api.example.com": "short",
+			"a.com": "short", "a.x.org": "long", "x.org": "short", "y.org": "short",
+		} {
+			if got, _ := apis.find([]byte(host), []byte("/")); got == nil || got.ID != want {
+				t.Errorf("%s: %v, want %s", host, got, want)
+			}
+		}
+	}
+	// All paths of the closer wildcard are one API's: the other's do not matter there.
+	apis := mustAPIs(t, api("long", "/", "*.api.example.com"), api("short", "/orders", "*.example.com"))
+	if _, depends := apis.find([]byte("a.api.example.com"), []byte("/orders")); depends {
+		t.Error("the path matters where one API has them all")
+	}
+}
+
 func TestAPIsFindNothing(t *testing.T) {
 	apis := mustAPIs(t, api("orders", "/orders", "shop.example.com"), api("below", "/x", "*.example.com"))
 	f := func(host, path string, wantDepends bool) {
