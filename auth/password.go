@@ -202,7 +202,7 @@ func (p *Passwords) compare(weight int, stored string, password []byte) (bool, e
 		return false, ErrBusy
 	}
 	defer p.turns.leave()
-	exists := stored != ""
+	exists := usable(stored)
 	if !exists {
 		stored = p.decoy
 	}
