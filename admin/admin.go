@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -75,6 +76,11 @@ func (h *Handler) SetSecrets(secrets []string) { h.guard.setSecrets(secrets) }
 // maxBody is the longest body that is read.
 const maxBody = 1 << 20
 
+// MaxConnections is how many connections are meant to be open at once. Whoever listens
+// closes those beyond: fasthttp would answer them, one after the other, before it accepts
+// the next, and wait for each that does not read.
+const MaxConnections = 1024
+
 // NewServer returns the server of the admin listener.
 func NewServer(h *Handler) *fasthttp.Server {
 	return &fasthttp.Server{
@@ -84,7 +90,7 @@ func NewServer(h *Handler) *fasthttp.Server {
 		ReadTimeout:                  10 * time.Second,
 		WriteTimeout:                 30 * time.Second,
 		IdleTimeout:                  2 * time.Minute,
-		Concurrency:                  1024,
+		Concurrency:                  math.MaxInt32, // the listener bounds them
 		ReadBufferSize:               32 << 10,
 		MaxRequestBodySize:           maxBody,
 		DisablePreParseMultipartForm: true,
