@@ -51,6 +51,9 @@ var updateStories = flag.Bool("update", false, "write what testdata/script and t
 //	answered                    print the answer to what was begun
 //	newer FILE                  make a database one that a later version has written
 //
+// What a story's program has said is searched for its passwords, hashes and secret at the
+// end: see leaks.
+//
 // An answer is printed as status, sorted headers and body. What differs from run to
 // run is a word in it: see scriptWords.
 func TestStories(t *testing.T) {
@@ -64,7 +67,12 @@ func TestStories(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			s := &script{binary: path, dir: env.WorkDir, check: freeAddr(t), admin: freeAddr(t)}
 			env.Values[scriptKey{}] = s
-			env.Defer(s.kill)
+			env.Defer(func() {
+				s.kill()
+				if err := s.leaks.find(s.dir); err != nil {
+					env.T().Fatal(err)
+				}
+			})
 			return s.fillIn()
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -95,6 +103,8 @@ type script struct {
 	ended   chan error
 
 	begun chan scriptAnswer
+
+	leaks leaks
 
 	out, err io.Writer // of the command under way
 }
@@ -168,6 +178,7 @@ func (s *script) quit([]string) error {
 	select {
 	case err := <-s.ended:
 		s.running = nil
+		io.WriteString(&s.leaks.said, s.logged.String())
 		io.WriteString(s.err, s.logged.String())
 		if err != nil {
 			return fmt.Errorf("after SIGTERM: %w", err)
@@ -190,6 +201,7 @@ func (s *script) kill() {
 	s.running.Process.Kill()
 	<-s.ended
 	s.running = nil
+	io.WriteString(&s.leaks.said, s.logged.String())
 }
 
 func (s *script) signal(args []string) error {
@@ -236,6 +248,9 @@ func (s *script) exits(args []string) error {
 	cmd.Run()
 	io.WriteString(s.out, s.words(out.String()))
 	io.WriteString(s.err, s.words(stderr.String()))
+	if args[1] != "export" { // which is asked for hashes
+		io.WriteString(&s.leaks.said, out.String()+stderr.String())
+	}
 	if got := cmd.ProcessState.ExitCode(); got != want {
 		return fmt.Errorf("sidekey %s: exit code %d, want %d", strings.Join(args[1:], " "), got, want)
 	}
@@ -350,6 +365,7 @@ func (s *script) askAdmin(args []string) (scriptAnswer, error) {
 		if body, err = os.ReadFile(filepath.Join(s.dir, args[2])); err != nil {
 			return scriptAnswer{}, err
 		}
+		s.leaks.presentBody(body)
 	}
 	a, err := s.http(args[0], args[1], body)
 	if err == nil && *indent {
@@ -396,6 +412,9 @@ func (s *script) checkRequest(args []string) (string, error) {
 		return "", fmt.Errorf("ask [flags] DIALECT URI, not %q", args)
 	}
 	dialect, uri := flags.Arg(0), flags.Arg(1)
+	if name, password, found := strings.Cut(*user, ":"); found {
+		s.leaks.present(name, password)
+	}
 	switch {
 	case *user != "":
 		header = append(header, "Authorization: Basic "+base64.StdEncoding.EncodeToString([]byte(*user)))
@@ -452,6 +471,7 @@ func (s *script) read(c net.Conn, request string) (scriptAnswer, error) {
 	if err != nil {
 		return scriptAnswer{}, err
 	}
+	s.leaks.said.Write(raw)
 	head, body, _ := strings.Cut(string(raw), "\r\n\r\n")
 	lines := strings.Split(head, "\r\n")
 	var status int
