@@ -1,4 +1,6 @@
 FUZZTIME ?= 1m
+SAMPLES ?= 5000
+COST ?= 10
 
 .PHONY: help
 help: ## Show this list
@@ -37,3 +39,7 @@ fuzz: ## Run each fuzz target for FUZZTIME (1m)
 .PHONY: bench
 bench: ## Compare with a bare handler and with NGINX's own basic auth
 	go run ./bench
+
+.PHONY: timing
+timing: ## What the time of a refusal tells: SAMPLES (5000) of each class, bcrypt COST (10)
+	go run ./bench/timing -samples $(SAMPLES) -cost $(COST)
