@@ -43,3 +43,7 @@ bench: ## Compare with a bare handler and with NGINX's own basic auth
 .PHONY: timing
 timing: ## What the time of a refusal tells: SAMPLES (5000) of each class, bcrypt COST (10)
 	go run ./bench/timing -samples $(SAMPLES) -cost $(COST)
+
+.PHONY: soak
+soak: ## Ten million checks of many users on few connections: nobody is taken for another
+	go test -run TestT07PipelinedUsers -timeout 1h ./check -soak 10000000

@@ -247,6 +247,11 @@ func sample(ctx context.Context, o options, addr string, users []user) (map[clas
 	}
 	first := ""
 	for i := range o.samples {
+		// The same for all classes, so that chance does not favour one.
+		leaders, after := i%(o.leaders+1), time.Duration(0)
+		if leaders > 0 {
+			after = time.Millisecond + time.Duration(rand.Int64N(int64(60*time.Millisecond)))
+		}
 		for _, next := range rand.Perm(len(classes)) {
 			if ctx.Err() != nil {
 				return taken, ctx.Err()
@@ -256,14 +261,10 @@ func sample(ctx context.Context, o options, addr string, users []user) (map[clas
 			if list := byClass[c]; len(list) > 0 {
 				u = list[rand.IntN(len(list))]
 			}
-			leaders, wrong := rand.IntN(o.leaders+1), fmt.Sprintf("wrong %d", rand.Uint64())
+			wrong := fmt.Sprintf("wrong %d", rand.Uint64())
 			var group sync.WaitGroup
 			for range leaders {
 				group.Go(func() { ask(addr, u.name, wrong, 0) })
-			}
-			after := time.Duration(0)
-			if leaders > 0 {
-				after = time.Millisecond + time.Duration(rand.Int64N(int64(60*time.Millisecond)))
 			}
 			a, err := ask(addr, u.name, wrong, after)
 			group.Wait()
