@@ -185,23 +185,31 @@ func checkRights(ps *Problems, rights map[string]Right, org string, rules Rules)
 			checkLimit(ps, field+".limit", right.Limit.Rate, right.Limit.Per, right.Limit.ThrottleInterval)
 			*ps = append(*ps, right.Limit.Smoothing.check(field+".limit.smoothing")...)
 		}
+		steps := 0
 		for i, u := range right.AllowedURLs {
 			at := fmt.Sprintf("%s.allowed_urls[%d]", field, i)
-			if _, err := compilePattern(u.URL); err != nil {
+			p, err := compilePattern(u.URL)
+			if err != nil {
 				ps.add(at+".url", u.URL, "%v", err)
 			}
+			steps += p.steps
 			checkMethods(ps, at+".methods", u.Methods)
 		}
 		for i, e := range right.Endpoints {
 			at := fmt.Sprintf("%s.endpoints[%d]", field, i)
-			if _, err := compilePattern(e.Path); err != nil {
+			p, err := compilePattern(e.Path)
+			if err != nil {
 				ps.add(at+".path", e.Path, "%v", err)
 			}
+			steps += p.steps
 			for j, m := range e.Methods {
 				at := fmt.Sprintf("%s.methods[%d]", at, j)
 				checkMethods(ps, at+".name", []string{m.Name})
 				checkLimit(ps, at+".limit", m.Limit.Rate, m.Limit.Per, 0)
 			}
+		}
+		if steps > maxRightSteps {
+			*ps = append(*ps, Problem{Field: field, Want: fmt.Sprintf("patterns of at most %d steps in all are wanted, not %d", maxRightSteps, steps)})
 		}
 	}
 }
