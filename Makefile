@@ -21,11 +21,12 @@ test: ## Install what the tests need, and run all of them
 	go test -run Alloc ./... # not built with -race, which allocates itself
 
 .PHONY: check
-check: ## Formatting, vet, staticcheck and the checksums of modules
+check: ## Formatting, vet, staticcheck, checksums of modules, known vulnerabilities
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt wants to change: $$unformatted"; exit 1; }
 	go vet ./...
 	go tool staticcheck ./...
 	go mod verify
+	@.ci/vulncheck
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME (1m)
