@@ -52,7 +52,7 @@ var updateStories = flag.Bool("update", false, "write what testdata/script and t
 //	newer FILE                  make a database one that a later version has written
 //
 // What a story's program has said is searched for its passwords, hashes and secret at the
-// end: see leaks.
+// end (T-75): see leaks.
 //
 // An answer is printed as status, sorted headers and body. What differs from run to
 // run is a word in it: see scriptWords.

@@ -75,7 +75,7 @@ func TestT42AbsurdCost(t *testing.T) {
 	}
 }
 
-// FuzzUsable: whatever is stored, comparing with it neither panics nor takes long, and it
+// FuzzUsable, T-42: whatever is stored, comparing with it neither panics nor takes long, and it
 // is never right by itself.
 func FuzzUsable(f *testing.F) {
 	made, err := bcrypt.GenerateFromPassword([]byte("pw"), bcrypt.MinCost)

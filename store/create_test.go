@@ -45,7 +45,7 @@ func TestCreate(t *testing.T) {
 	}
 }
 
-// What a crash during the first start may leave behind does not matter.
+// What a crash during the first start may leave behind does not matter (T-95).
 func TestCreateAfterCrash(t *testing.T) {
 	path := newPath(t)
 	for _, name := range []string{"sidekey.db.new-123", "sidekey.db.new-456"} {
@@ -222,7 +222,7 @@ func TestCreateRace(t *testing.T) {
 }
 
 // A second process is told within a second who has the file. Once the first is gone,
-// however it went, the second gets it.
+// however it went, the second gets it (T-90).
 func TestTwoProcesses(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)
