@@ -113,7 +113,8 @@ func (h *Handler) Handle(ctx *fasthttp.RequestCtx) {
 	header := &ctx.Response.Header
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Content-Type-Options", "nosniff")
-	if err := h.guard.check(ctx, c.dialect); err != nil {
+	var err error
+	if c.trusted, err = h.guard.check(ctx, c.dialect); err != nil {
 		c.fail(err)
 		return
 	}
@@ -152,6 +153,7 @@ type call struct {
 	ctx     *fasthttp.RequestCtx
 	dialect dialect
 	params  map[string]string // of the path, decoded
+	trusted bool              // has shown the secret
 }
 
 func (c *call) query(name string) string { return string(c.ctx.QueryArgs().Peek(name)) }
