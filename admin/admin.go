@@ -86,6 +86,7 @@ func NewServer(h *Handler) *fasthttp.Server {
 	return &fasthttp.Server{
 		Handler:                      h.Handle,
 		ErrorHandler:                 h.unreadable,
+		HeaderReceived:               h.received,
 		Logger:                       logger{h.Log},
 		ReadTimeout:                  10 * time.Second,
 		WriteTimeout:                 30 * time.Second,
@@ -132,12 +133,30 @@ func (h *Handler) Handle(ctx *fasthttp.RequestCtx) {
 	}
 }
 
+// strangersBody is the longest body that is read of who does not show the secret: bodies
+// are read before anything is answered, and strangers could fill the memory with them.
+const strangersBody = 4 << 10
+
+// received bounds the body of a request by its header.
+func (h *Handler) received(header *fasthttp.RequestHeader) fasthttp.RequestConfig {
+	if h.guard.knowsSecret(header) {
+		return fasthttp.RequestConfig{}
+	}
+	return fasthttp.RequestConfig{MaxRequestBodySize: strangersBody}
+}
+
 // unreadable answers what is no HTTP request, or too large a one.
 func (h *Handler) unreadable(ctx *fasthttp.RequestCtx, err error) {
 	c := &call{Handler: h, ctx: ctx, dialect: dialectOf(ctx.Request.Header.RequestURI())}
 	var small *fasthttp.ErrSmallBuffer
 	switch {
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
+		if len(ctx.Request.Header.Host()) > 0 { // else the header is gone: the body came in chunks
+			if _, err := h.guard.check(ctx, c.dialect); err != nil {
+				c.fail(err)
+				return
+			}
+		}
 		c.fail(failure(fasthttp.StatusRequestEntityTooLarge, "Request malformed: body: at most %d bytes are wanted", maxBody))
 	case errors.As(err, &small):
 		c.fail(failure(fasthttp.StatusRequestHeaderFieldsTooLarge, "Request malformed: the header is too large"))
