@@ -221,6 +221,9 @@ func TestAPIsAmbiguousPath(t *testing.T) {
 	f(two, "/orders%3Fx/y", AmbiguousPath, "")
 	f(two, "/orders;x%3fy", AmbiguousPath, "")
 	f(two, "/orders/what%3f", Pass, "orders")
+	f(two, "/orders/what%3f/x;y", Pass, "orders")
+	f(two, "/orders/a%23b", Pass, "orders")
+	f(two, "/orders/a%23b/c;d", Pass, "orders")
 	f(two, "/what%3f/orders", Pass, "root")
 	f(two, "/what%23", Pass, "root")
 	// Readers for whom .. leaves an empty segment: /orders for them, /x for others.

@@ -95,7 +95,9 @@ func otherReadings(raw, normal []byte) (readings [][]byte, ok bool) {
 		}
 		dot := string(name) == "." || string(name) == ".."
 		dots = dots || dot
-		special = special || end >= 0 || len(segment) == 0 && more || dot && segment[0] == '%' || dot && len(name) < len(segment)
+		escaped := dot && len(name) < len(segment)
+		empty := len(segment) == 0 && more
+		special = special || end >= 0 || escaped || empty
 	}
 	if dots && special {
 		return nil, false
@@ -114,10 +116,7 @@ func sameReading(raw, normal []byte) bool {
 }
 
 // plainPath returns a path in normal form without its parameters.
-func plainPath(normal []byte) []byte {
-	plain, _ := normalPath(nil, withoutParameters(normal))
-	return plain
-}
+func plainPath(normal []byte) []byte { return unresolved(nil, withoutParameters(normal)) }
 
 // unresolved writes path to dst as normalPath would, but for its dot segments, which
 // stay. The escapes are valid: normalPath has read them.

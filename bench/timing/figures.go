@@ -16,6 +16,48 @@ func median(values []float64) float64 {
 	return slices.Sorted(slices.Values(values))[len(values)/2]
 }
 
+// bins are how many times a classifier tells apart.
+const bins = 20
+
+// learned returns the area under the curve of a classifier that has learned from every
+// other value which times are those of a and which of b, and is asked about the rest. It
+// finds what no order does: times that are now shorter, now longer than the others.
+func learned(a, b []float64) float64 {
+	var train, rest [2][]float64
+	for i, values := range [2][]float64{a, b} {
+		for j, v := range values {
+			if j%2 == 0 {
+				train[i] = append(train[i], v)
+			} else {
+				rest[i] = append(rest[i], v)
+			}
+		}
+	}
+	sorted := slices.Sorted(slices.Values(slices.Concat(train[0], train[1])))
+	var edges []float64
+	for i := 1; i < bins && len(sorted) > 0; i++ {
+		edges = append(edges, sorted[i*len(sorted)/bins])
+	}
+	bin := func(v float64) int {
+		i, _ := slices.BinarySearch(edges, v)
+		return i
+	}
+	var counts [2][bins]float64
+	for i := range train {
+		for _, v := range train[i] {
+			counts[i][bin(v)] += 1 / float64(len(train[i]))
+		}
+	}
+	var scores [2][]float64
+	for i := range rest {
+		for _, v := range rest[i] {
+			few := 1 / float64(len(sorted)) // what a bin without any counts as
+			scores[i] = append(scores[i], (counts[0][bin(v)]+few)/(counts[1][bin(v)]+few))
+		}
+	}
+	return auc(scores[0], scores[1])
+}
+
 // auc returns the chance that one of a takes longer than one of b, ties counted half: the
 // area under the curve of a classifier that knows the time alone (Mann and Whitney's U).
 func auc(a, b []float64) float64 {
@@ -51,9 +93,9 @@ func auc(a, b []float64) float64 {
 
 func print(w io.Writer, o options, taken map[class]*times) {
 	fmt.Fprintf(w, "stored as %s, configured bcrypt cost %d\n", o.kinds, o.cost)
-	fmt.Fprintf(w, "%-44s %8s %11s %7s %7s\n", "", "samples", "median ms", "ratio", "AUC")
+	fmt.Fprintf(w, "%-44s %8s %11s %7s %7s %7s\n", "", "samples", "median ms", "ratio", "AUC", "learned")
 	line := func(name string, values, against []float64) {
-		fmt.Fprintf(w, "%-44s %8d %11.3f %7.3f %7.3f\n", name, len(values), median(values), median(values)/max(median(against), 1e-9), auc(values, against))
+		fmt.Fprintf(w, "%-44s %8d %11.3f %7.3f %7.3f %7.3f\n", name, len(values), median(values), median(values)/max(median(against), 1e-9), auc(values, against), learned(values, against))
 	}
 	against := taken[unknown]
 	var exist []float64

@@ -9,8 +9,10 @@
 // CVE-2026-88010. Guessing is not slowed down meanwhile (bruteforce.enabled = false): that
 // would be measured instead.
 //
-// Printed is each class's median, its ratio to that of users who do not exist, and the
-// area under the curve of the best classifier that knows one time alone: 0.5 is guessing.
+// Printed is each class's median, its ratio to that of users who do not exist, and the area
+// under the curve of two classifiers that know one time alone, where 0.5 is guessing: one
+// that takes longer times for those of users, and one that has learned from half of the
+// samples which times are whose.
 // What must be near 1 and 0.5 is the line of any user that exists: users of one class may
 // well have another mixture of stored hashes than all together. Who logs in gets the
 // configured kind, so remembered users have no other.
