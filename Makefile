@@ -1,4 +1,6 @@
 FUZZTIME ?= 1m
+SAMPLES ?= 5000
+COST ?= 10
 
 .PHONY: help
 help: ## Show this list
@@ -19,11 +21,12 @@ test: ## Install what the tests need, and run all of them
 	go test -run Alloc ./... # not built with -race, which allocates itself
 
 .PHONY: check
-check: ## Formatting, vet, staticcheck and the checksums of modules
+check: ## Formatting, vet, staticcheck, checksums of modules, known vulnerabilities
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt wants to change: $$unformatted"; exit 1; }
 	go vet ./...
 	go tool staticcheck ./...
 	go mod verify
+	@.ci/vulncheck
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME (1m)
@@ -62,3 +65,11 @@ crash-broken: ## Show that the crash tests fail where a promise is broken
 bench: ## Compare with a bare handler and with NGINX's own basic auth; import 1,000,000 users
 	go run ./bench
 	go test -run '^$$' -bench Import -benchtime 1x -timeout 30m .
+
+.PHONY: timing
+timing: ## What the time of a refusal tells: SAMPLES (5000) of each class, bcrypt COST (10)
+	go run ./bench/timing -samples $(SAMPLES) -cost $(COST)
+
+.PHONY: soak
+soak: ## Ten million checks of many users on few connections: nobody is taken for another
+	go test -run TestT07PipelinedUsers -timeout 1h ./check -soak 10000000

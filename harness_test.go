@@ -79,7 +79,8 @@ type sidekey struct {
 
 // startSidekey runs the program with config, in which the words DATA, CHECK and ADMIN
 // stand for a fresh folder and free addresses, and returns when it is ready.
-func startSidekey(t *testing.T, config string) *sidekey {
+// files is how many files it may have open, where it is not many.
+func startSidekey(t *testing.T, config string, files ...string) *sidekey {
 	t.Helper()
 	path, err := binary()
 	if err != nil {
@@ -92,7 +93,11 @@ func startSidekey(t *testing.T, config string) *sidekey {
 	config = strings.NewReplacer(`"DATA"`, fmt.Sprintf("%q", s.DataDir), "CHECK", s.CheckAddr, "ADMIN", admin).Replace(config)
 	file := writeFile(t, dir, "sidecar.toml", config)
 
-	s.process = start(t, path, "serve", "-config", file)
+	if args := []string{"serve", "-config", file}; len(files) == 0 {
+		s.process = start(t, path, args...)
+	} else {
+		s.process = start(t, "sh", append([]string{"-c", "ulimit -n " + files[0] + ` && exec "$0" "$@"`, path}, args...)...)
+	}
 	s.process.await("GET /readyz answers 200", func() bool {
 		answer, err := http.Get(s.AdminURL + "/readyz")
 		if err != nil {

@@ -160,16 +160,16 @@ func startProgram(path string, cfg config.Config, log *slog.Logger) (_ *program,
 		return nil, err
 	}
 	p.admin = p.adminHandler(secrets)
-	if err := p.listen("check", cfg.Check.Listen, cfg.Check.SocketMode, nil, check.NewServer(p.check, check.ServerConfig{
+	if err := p.listen("check", cfg.Check.Listen, cfg.Check.SocketMode, 0, nil, check.NewServer(p.check, check.ServerConfig{
 		ReadTimeout:    cfg.Check.ReadTimeout,
 		WriteTimeout:   cfg.Check.WriteTimeout,
 		IdleTimeout:    cfg.Check.IdleTimeout,
-		MaxConnections: cfg.Check.MaxConnections,
+		MaxConnections: roomFor(cfg.Check.MaxConnections, log),
 		MaxHeaderBytes: cfg.Check.MaxHeaderBytes,
 	})); err != nil {
 		return nil, err
 	}
-	if err := p.listen("admin", cfg.Admin.Listen, cfg.Admin.SocketMode, p.certificate, admin.NewServer(p.admin)); err != nil {
+	if err := p.listen("admin", cfg.Admin.Listen, cfg.Admin.SocketMode, admin.MaxConnections, p.certificate, admin.NewServer(p.admin)); err != nil {
 		return nil, err
 	}
 	for _, s := range p.servers {
@@ -240,15 +240,16 @@ func (p *program) publishPolicy(id string) {
 }
 
 // listen opens a listener, so that a wrong address is known before anything is served.
-func (p *program) listen(name, where, socketMode string, cert *certificate, f *fasthttp.Server) error {
+func (p *program) listen(name, where, socketMode string, most int64, cert *certificate, f *fasthttp.Server) error {
 	l, err := openListener(where, socketMode)
 	if err != nil {
 		return fmt.Errorf("%s.listen = %q: %w", name, where, err)
 	}
+	l = &listener{Listener: l, name: name, most: most, log: p.log}
 	if cert != nil {
 		l = tls.NewListener(l, &tls.Config{GetCertificate: cert.get, MinVersion: tls.VersionTLS12})
 	}
-	p.servers = append(p.servers, &server{name: name, listener: patientListener{l, p.log}, fasthttp: f, done: make(chan struct{})})
+	p.servers = append(p.servers, &server{name: name, listener: l, fasthttp: f, done: make(chan struct{})})
 	return nil
 }
 

@@ -57,6 +57,9 @@ var updateStories = flag.Bool("update", false, "write what testdata/script and t
 //	received N                  wait for N events, all there are, and print them
 //	asked N                     wait for N requests to the receiver, and print how they came
 //
+// What a story's program has said is searched for its passwords, hashes and secret at the
+// end (T-75): see leaks.
+//
 // An answer is printed as status, sorted headers and body. What differs from run to
 // run is a word in it: see scriptWords.
 func TestStories(t *testing.T) {
@@ -73,7 +76,12 @@ func TestStories(t *testing.T) {
 			env.Values[scriptKey{}] = s
 			env.Defer(s.webhook.Close)
 			env.Setenv("SIDEKEY", path) // for exec, where a story types on a terminal
-			env.Defer(s.kill)
+			env.Defer(func() {
+				s.kill()
+				if err := s.leaks.find(s.dir); err != nil {
+					env.T().Fatal(err)
+				}
+			})
 			return s.fillIn()
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -114,6 +122,8 @@ type script struct {
 	generated string // the last hmac_string that an answer has shown
 
 	webhook *webhook // nil outside of TestStories
+
+	leaks leaks
 
 	out, err io.Writer // of the command under way
 	secret   string    // SIDEKEY_ADMIN_SECRET, which the story sets with env
@@ -188,6 +198,7 @@ func (s *script) quit([]string) error {
 	select {
 	case err := <-s.ended:
 		s.running = nil
+		io.WriteString(&s.leaks.said, s.logged.String())
 		io.WriteString(s.err, s.logged.String())
 		if err != nil {
 			return fmt.Errorf("after SIGTERM: %w", err)
@@ -210,6 +221,7 @@ func (s *script) kill() {
 	s.running.Process.Kill()
 	<-s.ended
 	s.running = nil
+	io.WriteString(&s.leaks.said, s.logged.String())
 }
 
 func (s *script) signal(args []string) error {
@@ -266,6 +278,9 @@ func (s *script) exits(args []string) error {
 	cmd.Run()
 	io.WriteString(s.out, s.words(out.String()))
 	io.WriteString(s.err, s.words(stderr.String()))
+	if args[0] != "export" && args[0] != "hash-password" { // which are asked for hashes
+		io.WriteString(&s.leaks.said, out.String()+stderr.String())
+	}
 	if got := cmd.ProcessState.ExitCode(); got != want {
 		return fmt.Errorf("sidekey %s: exit code %d, want %d", strings.Join(args, " "), got, want)
 	}
@@ -383,6 +398,7 @@ func (s *script) askAdmin(args []string) (scriptAnswer, error) {
 		if body, err = os.ReadFile(filepath.Join(s.dir, args[2])); err != nil {
 			return scriptAnswer{}, err
 		}
+		s.leaks.presentBody(body)
 	}
 	if !*stranger {
 		header += s.authorization()
@@ -446,6 +462,9 @@ func (s *script) checkRequest(args []string) (string, error) {
 		return "", fmt.Errorf("ask [flags] DIALECT URI, not %q", args)
 	}
 	dialect, uri := flags.Arg(0), flags.Arg(1)
+	if name, password, found := strings.Cut(*user, ":"); found {
+		s.leaks.present(name, password)
+	}
 	switch {
 	case *user != "":
 		header = append(header, "Authorization: Basic "+base64.StdEncoding.EncodeToString([]byte(*user)))
@@ -512,6 +531,7 @@ func (s *script) read(c net.Conn, request string) (scriptAnswer, error) {
 	if err != nil {
 		return scriptAnswer{}, err
 	}
+	s.leaks.said.Write(raw)
 	head, body, _ := strings.Cut(string(raw), "\r\n\r\n")
 	lines := strings.Split(head, "\r\n")
 	var status int

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"runtime/debug"
 	"strings"
@@ -98,16 +99,22 @@ func (h *Handler) SetSecrets(secrets []string) { h.guard.setSecrets(secrets) }
 // maxBody is the longest body that is read.
 const maxBody = 1 << 20
 
+// MaxConnections is how many connections are meant to be open at once. Whoever listens
+// closes those beyond: fasthttp would answer them, one after the other, before it accepts
+// the next, and wait for each that does not read.
+const MaxConnections = 1024
+
 // NewServer returns the server of the admin listener.
 func NewServer(h *Handler) *fasthttp.Server {
 	return &fasthttp.Server{
 		Handler:                      h.Handle,
 		ErrorHandler:                 h.unreadable,
+		HeaderReceived:               h.received,
 		Logger:                       logger{h.Log},
 		ReadTimeout:                  10 * time.Second,
 		WriteTimeout:                 30 * time.Second,
 		IdleTimeout:                  2 * time.Minute,
-		Concurrency:                  1024,
+		Concurrency:                  math.MaxInt32, // the listener bounds them
 		ReadBufferSize:               32 << 10,
 		MaxRequestBodySize:           maxBody,
 		DisablePreParseMultipartForm: true,
@@ -130,7 +137,8 @@ func (h *Handler) Handle(ctx *fasthttp.RequestCtx) {
 	header := &ctx.Response.Header
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Content-Type-Options", "nosniff")
-	if err := h.guard.check(ctx, c.dialect); err != nil {
+	var err error
+	if c.trusted, err = h.guard.check(ctx, c.dialect); err != nil {
 		c.fail(err)
 		return
 	}
@@ -148,12 +156,30 @@ func (h *Handler) Handle(ctx *fasthttp.RequestCtx) {
 	}
 }
 
+// strangersBody is the longest body that is read of who does not show the secret: bodies
+// are read before anything is answered, and strangers could fill the memory with them.
+const strangersBody = 4 << 10
+
+// received bounds the body of a request by its header.
+func (h *Handler) received(header *fasthttp.RequestHeader) fasthttp.RequestConfig {
+	if h.guard.knowsSecret(header) {
+		return fasthttp.RequestConfig{}
+	}
+	return fasthttp.RequestConfig{MaxRequestBodySize: strangersBody}
+}
+
 // unreadable answers what is no HTTP request, or too large a one.
 func (h *Handler) unreadable(ctx *fasthttp.RequestCtx, err error) {
 	c := &call{Handler: h, ctx: ctx, dialect: dialectOf(ctx.Request.Header.RequestURI())}
 	var small *fasthttp.ErrSmallBuffer
 	switch {
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
+		if len(ctx.Request.Header.Host()) > 0 { // else the header is gone: the body came in chunks
+			if _, err := h.guard.check(ctx, c.dialect); err != nil {
+				c.fail(err)
+				return
+			}
+		}
 		c.fail(failure(fasthttp.StatusRequestEntityTooLarge, "Request malformed: body: at most %d bytes are wanted", maxBody))
 	case errors.As(err, &small):
 		c.fail(failure(fasthttp.StatusRequestHeaderFieldsTooLarge, "Request malformed: the header is too large"))
@@ -169,6 +195,7 @@ type call struct {
 	ctx     *fasthttp.RequestCtx
 	dialect dialect
 	params  map[string]string // of the path, decoded
+	trusted bool              // has shown the secret
 }
 
 func (c *call) query(name string) string { return string(c.ctx.QueryArgs().Peek(name)) }

@@ -41,41 +41,44 @@ func (g *guard) setSecrets(secrets []string) {
 	g.secrets.Store(&digests)
 }
 
-// openOnLoopback are the pages that need no secret from a caller on this machine.
+// openOnLoopback are the pages that need no secret from a caller on this machine. Without it
+// they do not say what stands in the configuration, or who is a user.
 var openOnLoopback = []string{"/healthz", "/readyz", "/hello", "/metrics"}
 
-func (g *guard) check(ctx *fasthttp.RequestCtx, d dialect) error {
+// check refuses who may not talk to the listener. trusted reports who has shown the secret,
+// as everybody has but those who ask for an open page without one.
+func (g *guard) check(ctx *fasthttp.RequestCtx, d dialect) (trusted bool, err error) {
 	header := &ctx.Request.Header
 	target := string(header.RequestURI())
 	if !strings.HasPrefix(target, "/") {
-		return failure(fasthttp.StatusBadRequest, "Request malformed: a path is wanted as the request's target")
+		return false, failure(fasthttp.StatusBadRequest, "Request malformed: a path is wanted as the request's target")
 	}
 	host := string(header.Host())
 	if !g.allows(host) {
-		return failure(fasthttp.StatusForbidden, "Host is not a loopback name and not one of admin.hosts")
+		return false, failure(fasthttp.StatusForbidden, "Host is not a loopback name and not one of admin.hosts")
 	}
 	if origins := header.PeekAll("Origin"); len(origins) > 1 || len(origins) == 1 && !strings.EqualFold(string(origins[0]), g.scheme+"://"+host) {
-		return failure(fasthttp.StatusForbidden, "Origin is another site")
+		return false, failure(fasthttp.StatusForbidden, "Origin is another site")
 	}
 	for _, site := range header.PeekAll("Sec-Fetch-Site") {
 		if s := string(site); s != "same-origin" && s != "none" {
-			return failure(fasthttp.StatusForbidden, "Sec-Fetch-Site is another site")
+			return false, failure(fasthttp.StatusForbidden, "Sec-Fetch-Site is another site")
 		}
 	}
 	path, _, _ := strings.Cut(target, "?")
-	if slices.Contains(openOnLoopback, strings.TrimSuffix(path, "/")) && fromThisMachine(ctx.RemoteAddr()) {
-		return nil
+	if slices.Contains(openOnLoopback, strings.TrimSuffix(path, "/")) && fromThisMachine(ctx.RemoteAddr()) && !g.showsSecret(header) {
+		return false, nil
 	}
 	if !g.knowsSecret(header) {
 		if !g.holdBack() {
-			return failure(fasthttp.StatusTooManyRequests, "Too many wrong secrets")
+			return false, failure(fasthttp.StatusTooManyRequests, "Too many wrong secrets")
 		}
 		if d == gateway {
-			return failure(fasthttp.StatusForbidden, "Attempted administrative access with invalid or missing key!")
+			return false, failure(fasthttp.StatusForbidden, "Attempted administrative access with invalid or missing key!")
 		}
-		return failure(fasthttp.StatusUnauthorized, "Not authorised")
+		return false, failure(fasthttp.StatusUnauthorized, "Not authorised")
 	}
-	return nil
+	return true, nil
 }
 
 // allows reports whether a Host header names this listener: a loopback address or
@@ -116,12 +119,20 @@ func (g *guard) holdBack() bool {
 	return true
 }
 
+// secretHeaders are where a secret may stand.
+var secretHeaders = []string{"Authorization", "X-Tyk-Authorization"}
+
+// showsSecret reports whether a secret is given at all, right or wrong.
+func (g *guard) showsSecret(header *fasthttp.RequestHeader) bool {
+	return slices.ContainsFunc(secretHeaders, func(name string) bool { return len(header.Peek(name)) > 0 })
+}
+
 // knowsSecret compares digests, so that neither the time nor the length of a wrong
 // secret tells anything about the right one.
 func (g *guard) knowsSecret(header *fasthttp.RequestHeader) bool {
 	var given []byte
 	count := 0
-	for _, name := range []string{"Authorization", "X-Tyk-Authorization"} {
+	for _, name := range secretHeaders {
 		for _, value := range header.PeekAll(name) {
 			given = value
 			count++

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"errors"
 	"net"
 	"strings"
 	"sync/atomic"
@@ -296,6 +297,28 @@ func TestOpenPages(t *testing.T) {
 			t.Errorf("%s without a secret: %v", target, a)
 		}
 		peer = before
+	}
+}
+
+// Without the secret an open page says that something is wrong, and not what; and a wrong
+// one opens nothing.
+func TestT75OpenPagesTellStrangersLittle(t *testing.T) {
+	health := Health{Reload: errors.New("hook.url = \"https://user:hush@example.com\": wrong"), Damaged: []string{"default/alice"}}
+	l := start(t, func(c *Config) { c.Health = func() Health { return health } })
+	stranger, friend := l.askAs("GET", "/readyz", ""), l.ask("GET", "/readyz", "")
+	if stranger.status != 200 || strings.Contains(stranger.body, "hush") || strings.Contains(stranger.body, "alice") || !strings.Contains(stranger.body, `"config":"the file is not in force"`) {
+		t.Errorf("a stranger: %v", stranger)
+	}
+	if friend.status != 200 || !strings.Contains(friend.body, "hush") || !strings.Contains(friend.body, "default/alice") {
+		t.Errorf("with the secret: %v", friend)
+	}
+	for _, header := range []string{"Authorization: x", "X-Tyk-Authorization: x"} {
+		if a := l.askAs("GET", "/readyz", "", header); a.status != 401 {
+			t.Errorf("%s: %v", header, a)
+		}
+	}
+	if a := l.askAs("GET", "/readyz", "", "Authorization:"); a.body != stranger.body {
+		t.Errorf("an empty secret: %v", a)
 	}
 }
 

@@ -102,8 +102,15 @@ func start(t *testing.T, change ...func(*Config)) *listener {
 		Org:          "default",
 		Reload:       func() error { return nil },
 		Health:       func() Health { return Health{Loaded: time.Unix(1, 0)} },
-		Version:      "v0",
-		Log:          slog.New(slog.NewTextHandler(&l.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Database: Database{
+			Backup:  func() (*os.File, error) { return os.CreateTemp(t.TempDir(), "backup") },
+			Check:   func() (any, error) { return struct{}{}, nil },
+			Compact: func() (any, error) { return struct{}{}, nil },
+		},
+		Metrics: func(w io.Writer) { io.WriteString(w, "up 1\n") },
+		Explain: func(auth.Question) (any, error) { return struct{}{}, nil },
+		Version: "v0",
+		Log:     slog.New(slog.NewTextHandler(&l.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, f := range change {
 		f(&config)

@@ -36,17 +36,21 @@ type readiness struct {
 func (c *call) readyz() error {
 	h := c.Health()
 	answer := readiness{
-		Status:  "ready",
-		Store:   "ok",
-		Damaged: h.Damaged,
-		Sealed:  h.Sealed,
-		Config:  "ok",
-		Loaded:  h.Loaded.UTC().Format(time.RFC3339),
-		Active:  c.Directory.Active(),
+		Status: "ready",
+		Store:  "ok",
+		Config: "ok",
+		Loaded: h.Loaded.UTC().Format(time.RFC3339),
+		Active: c.Directory.Active(),
+	}
+	if c.trusted {
+		answer.Damaged, answer.Sealed = h.Damaged, h.Sealed
 	}
 	code := fasthttp.StatusOK
 	if h.Reload != nil {
-		answer.Config = "the file is not in force: " + h.Reload.Error()
+		answer.Config = "the file is not in force"
+		if c.trusted {
+			answer.Config += ": " + h.Reload.Error()
+		}
 	}
 	if !h.ready() {
 		answer.Status, answer.Store = "not ready", h.Store.Error()

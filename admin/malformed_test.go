@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 const aUser = `{"alias":"as it was","basic_auth_data":{"password":"pw"}}`
@@ -281,5 +282,25 @@ func TestOtherRequests(t *testing.T) {
 	}
 	if after := l.users.state(); after != before {
 		t.Errorf("something was changed:\n%s\nwas\n%s", after, before)
+	}
+}
+
+// T-72: the body of who does not show the secret is not waited for.
+func TestT72StrangersBody(t *testing.T) {
+	l := start(t)
+	for _, size := range []string{"Content-Length: 1048576", "Content-Length: 5000", "Content-Length: 9223372036854775807"} {
+		for _, header := range []string{"Authorization: wrong", "X: y", "Authorization: " + secret[1:]} {
+			began := time.Now()
+			a := parseAnswer(t, l.send("POST /api/apis/keys/basic/bob HTTP/1.1\r\nHost: localhost\r\n"+header+"\r\n"+size+"\r\n\r\n{"))
+			a.want(t, size+" with "+header, 401, dashboardError("Not authorised"))
+			if took := time.Since(began); took > 5*time.Second {
+				t.Errorf("%s with %s: answered after %v", size, header, took)
+			}
+		}
+	}
+	parseAnswer(t, l.send("POST /tyk/keys/bob HTTP/1.1\r\nHost: evil.com\r\nContent-Length: 1000000\r\n\r\n{")).want(t, "another host", 403, gatewayError("Host is not a loopback name and not one of admin.hosts"))
+	parseAnswer(t, l.send("POST /readyz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n{")).want(t, "an open page", 413, gatewayError("Request malformed: body: at most 1048576 bytes are wanted"))
+	if n := l.users.count(); n != 0 {
+		t.Errorf("%d users were made", n)
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 )
 
+// T-72: a secret that is short, published, or readable by others is refused; one that is
+// not there is made.
 func TestLoadSecrets(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "new", "admin.secret")

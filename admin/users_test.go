@@ -150,7 +150,7 @@ func TestHealth(t *testing.T) {
 	l := start(t, func(c *Config) { c.Health = func() Health { return health } })
 	f := func(target string, status int, texts ...string) {
 		t.Helper()
-		a := l.askAs("GET", target, "")
+		a := l.ask("GET", target, "")
 		for _, text := range texts {
 			if a.status != status || !strings.Contains(a.body, text) {
 				t.Errorf("%s: %v, want %d with %s", target, a, status, text)

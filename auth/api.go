@@ -155,9 +155,9 @@ func (a *APIs) names(org string) string {
 }
 
 // find returns the API for a host and a path in normal form (nil: the path is
-// ambiguous). A host of its own beats a wildcard, which beats any host; among those
-// the longest listen path wins. depends is true where another path on the same host
-// could have led to another answer.
+// ambiguous). A host of its own beats a wildcard, a longer wildcard a shorter one, and any
+// of them no host at all; among those the longest listen path wins. depends is true where
+// another path on the same host could have led to another answer.
 func (a *APIs) find(host, path []byte) (api *API, depends bool) {
 	var buf [maxName]byte
 	name, ok := normalHost(buf[:0], host)
@@ -195,8 +195,8 @@ func under(path []byte, prefix string) bool {
 	return len(path) == len(prefix) || path[len(prefix)] == '/'
 }
 
-// matchHost returns how closely the API's hosts name a host: 2 exactly, 1 by
-// wildcard, 0 any, -1 not.
+// matchHost returns how closely the API's hosts name a host: the length of what follows
+// the * by wildcard, more than that exactly, 0 any, -1 not.
 func (a *API) matchHost(host []byte) int {
 	if len(a.Hosts) == 0 {
 		return 0
@@ -205,9 +205,9 @@ func (a *API) matchHost(host []byte) int {
 	for _, h := range a.Hosts {
 		switch {
 		case h == string(host):
-			return 2
+			return maxName + 1
 		case strings.HasPrefix(h, "*.") && len(host) > len(h)-1 && bytes.HasSuffix(host, []byte(h[1:])):
-			match = 1
+			match = max(match, len(h)-1)
 		}
 	}
 	return match

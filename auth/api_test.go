@@ -107,6 +107,28 @@ func TestAPIsFind(t *testing.T) {
 	f("example.com", "/orders", "any-orders")
 }
 
+// The longest wildcard is the closest, in whatever order they stand.
+func TestAPIsClosestWildcard(t *testing.T) {
+	long, short := api("long", "/", "*.api.example.com", "*.x.org"), api("short", "/", "*.org", "*.example.com", "*.com")
+	own := api("own", "/", "a.api.example.com")
+	for _, list := range [][]API{{long, short, own}, {own, short, long}, {short, own, long}} {
+		apis := mustAPIs(t, list...)
+		for host, want := range map[string]string{
+			"a.api.example.com": "own", "b.api.example.com": "long", "a.b.api.example.com": "long", "api.example.com": "short",
+			"a.com": "short", "a.x.org": "long", "x.org": "short", "y.org": "short",
+		} {
+			if got, _ := apis.find([]byte(host), []byte("/")); got == nil || got.ID != want {
+				t.Errorf("%s: %v, want %s", host, got, want)
+			}
+		}
+	}
+	// All paths of the closer wildcard are one API's: the other's do not matter there.
+	apis := mustAPIs(t, api("long", "/", "*.api.example.com"), api("short", "/orders", "*.example.com"))
+	if _, depends := apis.find([]byte("a.api.example.com"), []byte("/orders")); depends {
+		t.Error("the path matters where one API has them all")
+	}
+}
+
 func TestAPIsFindNothing(t *testing.T) {
 	apis := mustAPIs(t, api("orders", "/orders", "shop.example.com"), api("below", "/x", "*.example.com"))
 	f := func(host, path string, wantDepends bool) {
@@ -192,6 +214,28 @@ func TestAPIsAmbiguousPath(t *testing.T) {
 	f(two, "http://a.org/orders", AmbiguousPath, "")
 	f(two, "", AmbiguousPath, "")
 	f(two, "/"+strings.Repeat("x", maxPath), AmbiguousPath, "")
+	// Readers that decode before they look for the end.
+	f(two, "/orders%3f/../x", AmbiguousPath, "")
+	f(two, "/orders%3fx", AmbiguousPath, "")
+	f(two, "/orders%23", AmbiguousPath, "")
+	f(two, "/orders%3Fx/y", AmbiguousPath, "")
+	f(two, "/orders;x%3fy", AmbiguousPath, "")
+	f(two, "/orders/what%3f", Pass, "orders")
+	f(two, "/orders/what%3f/x;y", Pass, "orders")
+	f(two, "/orders/a%23b", Pass, "orders")
+	f(two, "/orders/a%23b/c;d", Pass, "orders")
+	f(two, "/what%3f/orders", Pass, "root")
+	f(two, "/what%23", Pass, "root")
+	// Readers for whom .. leaves an empty segment: /orders for them, /x for others.
+	f(two, "/x//../../orders//../x", AmbiguousPath, "")
+	f(two, "/x//../y", AmbiguousPath, "")
+	f(two, "/x/../y/", Pass, "root")
+	// Readers that resolve dots before they decode.
+	f(two, "/x/../orders/%2e%2e/x", AmbiguousPath, "")
+	f(two, "/x/%2e/y", AmbiguousPath, "")
+	f(two, "/x/.%2e/y", AmbiguousPath, "")
+	f(two, "/x/..%3f/y", AmbiguousPath, "")
+	f(two, "/x/./y;z", AmbiguousPath, "")
 	// Nobody's path stays nobody's.
 	orders := mustAPIs(t, api("orders", "/orders"))
 	f(orders, "/x", UnknownAPI, "")

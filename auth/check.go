@@ -217,24 +217,19 @@ func findAPI(apis *APIs, r *Request) (*API, Reason) {
 	return api, Pass
 }
 
-// sameForAll reports whether readers that leave dot segments in the path, and readers
-// that drop parameters from it (/orders;x=1), would see it at the same API. Proxies hand
-// the client's path on as it is, so the application behind may be one of them.
+// sameForAll reports whether all readers of the path see it at the same API.
 func (a *APIs) sameForAll(api *API, host, uri, normal []byte) bool {
 	raw := withoutQuery(uri)
 	if sameReading(raw, normal) {
 		return true
 	}
-	var buf [512]byte
-	dotted, _ := a.find(host, unresolved(buf[:0], raw))
-	plain, _ := normalPath(buf[:0], withoutParameters(normal))
-	other, _ := a.find(host, plain)
-	return dotted == api && other == api
-}
-
-// sameReading is the fast path of sameForAll: there is nothing to read differently.
-func sameReading(raw, normal []byte) bool {
-	return bytes.Equal(raw, normal) && bytes.IndexByte(raw, ';') < 0
+	readings, ok := otherReadings(raw, normal)
+	for _, reading := range readings {
+		if other, _ := a.find(host, reading); other != api {
+			return false
+		}
+	}
+	return ok
 }
 
 // version returns the API version that r asks for, and whether there is such a one.
@@ -389,20 +384,19 @@ func (g *grant) narrow(api *API, r *Request, ch *charges) Reason {
 	return Pass
 }
 
-// sameForAll reports whether other readers of the path (see APIs.sameForAll) would see
-// it at an allowed URL and the same endpoint too.
+// sameForAll reports whether all readers of the path see it at an allowed URL and at the
+// same endpoint.
 func (g *grant) sameForAll(api *API, r *Request, normal []byte) bool {
 	raw := withoutQuery(r.URI)
 	if sameReading(raw, normal) {
 		return true
 	}
-	dotted := unresolved(nil, raw)
-	plain, _ := normalPath(nil, withoutParameters(normal))
 	want := g.endpoint(normal, r.Method, api)
-	for _, reading := range [...][]byte{dotted, plain} {
+	readings, ok := otherReadings(raw, normal)
+	for _, reading := range readings {
 		if !under(reading, api.ListenPath) || !g.allowsURL(reading, r.Method, api) || g.endpoint(reading, r.Method, api) != want {
 			return false
 		}
 	}
-	return true
+	return ok
 }

@@ -209,7 +209,7 @@ func TestT13CanonicalBase64(t *testing.T) {
 	}
 }
 
-// FuzzParseBasic compares with net/http's reading of the same header, where that is
+// FuzzParseBasic, T-12, compares with net/http's reading of the same header, where that is
 // right. It is not: it skips line ends, accepts trailing bits that are not zero, control
 // characters, broken UTF-8, empty names and empty passwords. What is accepted here it
 // must read alike; what it accepts and is refused here must be one of those.

@@ -350,7 +350,7 @@ func TestDecodeSessionKeepsForOthers(t *testing.T) {
 	}
 }
 
-func mustEncode(t testing.TB, s Session) []byte {
+func mustEncode(t testing.TB, s any) []byte {
 	t.Helper()
 	text, err := json.Marshal(s, json.Deterministic(true))
 	if err != nil {
@@ -359,7 +359,7 @@ func mustEncode(t testing.TB, s Session) []byte {
 	return text
 }
 
-// FuzzDecodeSession looks for panics, and for sessions that are another one when they
+// FuzzDecodeSession, T-80, looks for panics, and for sessions that are another one when they
 // are stored and read again.
 func FuzzDecodeSession(f *testing.F) {
 	for _, seed := range []string{

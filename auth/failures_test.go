@@ -146,6 +146,30 @@ func TestT50FailuresBounded(t *testing.T) {
 	}
 }
 
+// T-52: who guesses at a name that nobody has is told the same, with the same delays, as
+// who guesses at one that somebody has.
+func TestT52UnknownNamesCount(t *testing.T) {
+	w := newWorld(t, api("orders", "/"))
+	w.set(func(s *Settings) { s.Failures = NewFailures(testLimits) })
+	w.put("default", "ann", "pw", nil)
+	w.put("default", "off", "pw", func(s *Session) { s.IsInactive = true })
+	for i := range 200 {
+		var first Verdict
+		for j, user := range []string{"ann", "off", "nobody"} {
+			r := request(user, fmt.Sprint("guess", i))
+			r.Client = []byte(fmt.Sprintf("192.0.2.%d", j+1))
+			v := w.check(r)
+			if j == 0 {
+				first = v
+			}
+			if v.Reason != first.Reason || v.Retry != first.Retry || v.Message != first.Message {
+				t.Fatalf("guess %d at %s: %v after %v, at ann: %v after %v", i, user, v.Reason, v.Retry, first.Reason, first.Retry)
+			}
+		}
+		w.clock.pass(300 * time.Millisecond)
+	}
+}
+
 // T-51: 100,000 failures elsewhere, and neither who is remembered nor who logs in from
 // another address is refused.
 func TestT51NoLockout(t *testing.T) {

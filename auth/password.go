@@ -216,12 +216,12 @@ func (p *Passwords) attempt(failures *Failures, c claim) (matches bool, err erro
 	}
 	outcome := attempt.undecided
 	defer func() { outcome(a) }()
-	stored := c.stored
-	if stored == "" {
+	stored, exists := c.stored, usable(c.stored)
+	if !exists {
 		stored = p.decoyFor(c.org, c.User)
 	}
 	matches, err = p.compare(a.weight, stored, c.Password)
-	matches = matches && c.stored != ""
+	matches = matches && exists
 	switch {
 	case err != nil:
 		p.refused.Add(1)

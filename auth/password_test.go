@@ -222,7 +222,7 @@ func TestPasswordsOfEveryKind(t *testing.T) {
 }
 
 // So many are hashed at once, so many wait, and one more is told so at once. Who waits
-// too long is told so too.
+// too long is told so too (T-44).
 func TestPasswordsBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const concurrent, queue, patience = 2, 32, 3 * time.Second

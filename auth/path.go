@@ -71,6 +71,53 @@ func withoutQuery(uri []byte) []byte {
 	return path
 }
 
+// otherReadings returns what other readers make of raw, which normalPath reads as normal:
+// those that leave dot segments where they are, those that drop parameters (/orders;x=1),
+// and those that decode before they look for the query (/orders%3fx). Proxies hand the
+// client's path on as it is, so the application behind may be one of them.
+//
+// ok is false where there are more readings than can be listed: where dot segments stand
+// beside any of these, beside an empty segment, which some count as one to leave
+// (/a//../b), or in escapes, which some resolve too late.
+func otherReadings(raw, normal []byte) (readings [][]byte, ok bool) {
+	dots, special := false, false
+	rest := raw[1:]
+	for more := true; more; {
+		var segment []byte
+		segment, rest, more = bytes.Cut(rest, []byte{'/'})
+		name := segment
+		if bytes.IndexByte(segment, '%') >= 0 {
+			name = unresolved(nil, segment)
+		}
+		end := bytes.IndexAny(name, "?#;")
+		if end >= 0 {
+			name = name[:end]
+		}
+		dot := string(name) == "." || string(name) == ".."
+		dots = dots || dot
+		escaped := dot && len(name) < len(segment)
+		empty := len(segment) == 0 && more
+		special = special || end >= 0 || escaped || empty
+	}
+	if dots && special {
+		return nil, false
+	}
+	readings = [][]byte{unresolved(nil, raw), plainPath(normal)}
+	if end := bytes.IndexAny(normal, "?#"); end >= 0 {
+		cut := bytes.Clone(normal[:end]) // what is returned does not lie in the caller's buffer
+		readings = append(readings, cut, plainPath(cut))
+	}
+	return readings, true
+}
+
+// sameReading is the fast path of otherReadings: there is nothing to read differently.
+func sameReading(raw, normal []byte) bool {
+	return bytes.Equal(raw, normal) && bytes.IndexByte(raw, ';') < 0
+}
+
+// plainPath returns a path in normal form without its parameters.
+func plainPath(normal []byte) []byte { return unresolved(nil, withoutParameters(normal)) }
+
 // unresolved writes path to dst as normalPath would, but for its dot segments, which
 // stay. The escapes are valid: normalPath has read them.
 func unresolved(dst, path []byte) []byte {

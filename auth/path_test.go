@@ -200,7 +200,7 @@ func TestNormalPathAmbiguous(t *testing.T) {
 	f("/" + strings.Repeat("../", maxPath/3+1))
 }
 
-// What the other ways of reading a path make of it: see APIs.sameForAll.
+// What the other ways of reading a path make of it: see otherReadings.
 func TestPathReadings(t *testing.T) {
 	f := func(uri, wantDotted, wantPlain string) {
 		t.Helper()

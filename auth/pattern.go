@@ -3,6 +3,7 @@ package auth
 import (
 	"fmt"
 	"regexp"
+	"regexp/syntax"
 	"strings"
 )
 
@@ -14,10 +15,34 @@ import (
 type pattern struct {
 	literal string         // the path itself, where the pattern holds nothing special
 	re      *regexp.Regexp // nil for a literal
+	steps   int            // of re
 }
 
 // maxPattern bounds a pattern: its compiled form is many times as large.
 const maxPattern = 1024
+
+// maxSteps bounds what a pattern compiles to. Matching takes time by its steps and by the
+// length of the path, which the client chooses: 90 times .{0,1000} would take a minute.
+const (
+	maxSteps      = 1000
+	maxRightSteps = 20_000 // of all patterns of one right
+)
+
+// stepsOf returns about how many instructions a regular expression compiles to, without
+// compiling it: that alone would take memory by their number.
+func stepsOf(re *syntax.Regexp) int {
+	steps := 1
+	if re.Op == syntax.OpLiteral {
+		steps = len(re.Rune)
+	}
+	for _, part := range re.Sub {
+		steps += stepsOf(part)
+	}
+	if re.Op == syntax.OpRepeat {
+		steps *= max(re.Min+1, re.Max)
+	}
+	return steps
+}
 
 // segmentName finds {name}, and what is to be left alone because of the backslash before
 // it: a class of characters (\p{Greek}) or an escaped brace.
@@ -55,15 +80,20 @@ func compilePattern(text string) (pattern, error) {
 	}
 	expression := expand(text)
 	// By itself first: /a)|(?:/b would break out of the anchors.
-	if _, err := regexp.Compile(expression); err != nil {
+	parsed, err := syntax.Parse(expression, syntax.Perl)
+	if err != nil {
 		return pattern{}, fmt.Errorf("a regular expression (RE2) is wanted: %w", err)
+	}
+	steps := stepsOf(parsed)
+	if steps > maxSteps {
+		return pattern{}, fmt.Errorf("a regular expression of at most %d steps is wanted, not %d: repeat less", maxSteps, steps)
 	}
 	anchor := `^`
 	if !slash {
 		anchor = `^/?`
 	}
 	re, err := regexp.Compile(anchor + `(?:` + expression + `)$`)
-	return pattern{re: re}, err
+	return pattern{re: re, steps: steps}, err
 }
 
 // matches reports whether a path in normal form, which lies under the listen path,

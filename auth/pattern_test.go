@@ -3,6 +3,7 @@ package auth
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 // Patterns are anchored at both ends and compared with the path as it is, without the
@@ -131,5 +132,56 @@ func TestMethods(t *testing.T) {
 		if got := c.list.include([]byte(c.method)); got != c.want {
 			t.Errorf("%q include %q: %v, want %v", c.list, c.method, got, c.want)
 		}
+	}
+}
+
+// What would take long to match, or much memory to compile, is refused before it is
+// compiled.
+func TestPatternSteps(t *testing.T) {
+	f := func(text string, want bool) {
+		t.Helper()
+		p, err := compilePattern(text)
+		switch {
+		case (err == nil) != want:
+			t.Errorf("%.60q: %v", text, err)
+		case err != nil && !strings.Contains(err.Error(), "a regular expression of at most 1000 steps is wanted, not "):
+			t.Errorf("%.60q: %v", text, err)
+		}
+		if err != nil {
+			return
+		}
+		path := []byte("/" + strings.Repeat("ac", maxPath/2-1))
+		began := time.Now()
+		p.matches(path, "/")
+		if took := time.Since(began); took > 2*time.Second {
+			t.Errorf("%.60q takes %v", text, took)
+		}
+	}
+	f("/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", true)
+	f("/x{1,255}/[a-z]{0,99}.*", true)
+	f("/(a|ac|aca|c|ca)*b", true)
+	f("/.*a.*c.*a.*c.*b", true)
+	f("/.{0,490}", true)
+	f("/.{0,1000}", false)
+	f("/[^/]+(.{1000})", false)
+	f("/(a{31}){32}", false)
+	f("/"+strings.Repeat("(.{0,1000})", 90), false)
+	f("/"+strings.Repeat("(a{1000})", 90), false)
+
+	// All patterns of a right count.
+	right := Right{}
+	for range 40 {
+		right.AllowedURLs = append(right.AllowedURLs, AllowedURL{URL: "/.{0,400}x", Methods: []string{"GET"}})
+	}
+	rules := Rules{APIs: mustAPIs(t, api("orders", "/")), Policies: NewPolicies(nil), AllowEmptyRights: true}
+	s := Session{OrgID: "default", AccessRights: map[string]Right{"orders": right}}
+	const wanted = "access_rights.orders: patterns of at most 20000 steps in all are wanted, not "
+	if _, err := s.Validate(rules, 0); err == nil || !strings.HasPrefix(err.Error(), wanted) {
+		t.Errorf("40 patterns: %v", err)
+	}
+	right.AllowedURLs = right.AllowedURLs[:10]
+	s.AccessRights["orders"] = right
+	if _, err := s.Validate(rules, 0); err != nil {
+		t.Errorf("10 patterns: %v", err)
 	}
 }

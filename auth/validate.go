@@ -60,22 +60,35 @@ func checkText(ps *Problems, field, text string, most int) {
 	}
 	if i := strings.IndexFunc(text, misleading); i >= 0 {
 		r, _ := utf8.DecodeRuneInString(text[i:])
-		ps.add(field, text, "text without the control character %U is wanted", r)
+		kind := "invisible"
+		if turnsText(r) {
+			kind = "control"
+		}
+		ps.add(field, text, "text without the %s character %U is wanted", kind, r)
 	}
 }
 
-// misleading reports control characters, line separators and those invisible
-// characters that change how the text around them is read.
+// misleading reports what a reader of a name, a log line or a page does not see, or what
+// changes how the text around it is read: two names that differ in it alone look the same.
 func misleading(r rune) bool {
-	switch {
-	case unicode.IsControl(r):
-		return true
-	case r == '\u061c', r == '\u200e', r == '\u200f', r == '\ufeff':
-		return true
-	case r >= '\u2028' && r <= '\u202e', r >= '\u2066' && r <= '\u2069':
-		return true
+	if r < 0x7f {
+		return r < ' '
 	}
-	return false
+	return turnsText(r) || invisible(r)
+}
+
+// turnsText reports control characters, ends of lines and those that turn the direction of
+// the text behind them (Trojan Source, CVE-2021-42574).
+func turnsText(r rune) bool {
+	return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Bidi_Control, r)
+}
+
+// invisible reports characters that are drawn as nothing: zero-width space and joiners,
+// soft hyphen, fillers, tags, variation selectors. Arabic number signs are drawn, though
+// Unicode counts them as format characters.
+func invisible(r rune) bool {
+	return unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) &&
+		!unicode.Is(unicode.Prepended_Concatenation_Mark, r)
 }
 
 // Rules is what a session is checked against besides itself.
@@ -199,23 +212,31 @@ func checkRights(ps *Problems, rights map[string]Right, org string, rules Rules)
 			checkLimit(ps, field+".limit", right.Limit.Rate, right.Limit.Per, right.Limit.ThrottleInterval)
 			*ps = append(*ps, right.Limit.Smoothing.check(field+".limit.smoothing")...)
 		}
+		steps := 0
 		for i, u := range right.AllowedURLs {
 			at := fmt.Sprintf("%s.allowed_urls[%d]", field, i)
-			if _, err := compilePattern(u.URL); err != nil {
+			p, err := compilePattern(u.URL)
+			if err != nil {
 				ps.add(at+".url", u.URL, "%v", err)
 			}
+			steps += p.steps
 			checkMethods(ps, at+".methods", u.Methods)
 		}
 		for i, e := range right.Endpoints {
 			at := fmt.Sprintf("%s.endpoints[%d]", field, i)
-			if _, err := compilePattern(e.Path); err != nil {
+			p, err := compilePattern(e.Path)
+			if err != nil {
 				ps.add(at+".path", e.Path, "%v", err)
 			}
+			steps += p.steps
 			for j, m := range e.Methods {
 				at := fmt.Sprintf("%s.methods[%d]", at, j)
 				checkMethods(ps, at+".name", []string{m.Name})
 				checkLimit(ps, at+".limit", m.Limit.Rate, m.Limit.Per, 0)
 			}
+		}
+		if steps > maxRightSteps {
+			*ps = append(*ps, Problem{Field: field, Want: fmt.Sprintf("patterns of at most %d steps in all are wanted, not %d", maxRightSteps, steps)})
 		}
 	}
 }

@@ -1,10 +1,13 @@
 package auth
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // testRules know two APIs and some policies of the org "default", and one of each of
@@ -73,7 +76,7 @@ func TestValidateBad(t *testing.T) {
 	f(`{"alias":"\u007f"}`, `alias = "\x7f": text without the control character U+007F is wanted`)
 	f(`{"alias":"\u0085"}`, `alias = "\u0085": text without the control character U+0085 is wanted`)
 	f(`{"alias":"a\u202eb"}`, `alias = "a\u202eb": text without the control character U+202E is wanted`)
-	f(`{"alias":"\ufeff"}`, `alias = "\ufeff": text without the control character U+FEFF is wanted`)
+	f(`{"alias":"\ufeff"}`, `alias = "\ufeff": text without the invisible character U+FEFF is wanted`)
 	f(`{"alias":"a\u2028b"}`, `alias = "a\u2028b": text without the control character U+2028 is wanted`)
 	f(`{"alias":"`+strings.Repeat("a", 1025)+`"}`, `alias = "`+strings.Repeat("a", 79)+`…: at most 1024 bytes are wanted, not 1025`)
 	f(`{"tags":["a","b\n"]}`, `tags[1] = "b\n": text without the control character U+000A is wanted`)
@@ -201,7 +204,7 @@ func TestValidateGood(t *testing.T) {
 	f(`{"basic_auth_data":{"password":"` + strings.Repeat("p", 72) + `"}}`)
 	f(`{"basic_auth_data":{"password":" pass:wörd 密码 "}}`)
 	f(`{"basic_auth_data":{"password":"$2a$10$short"}}`)
-	f(`{"alias":"Ann \u00e4 密码 🔑 \u200d","tags":["a b","ä"]}`)
+	f(`{"alias":"Ann \u00e4 密码 🔑","tags":["a b","ä"]}`)
 	f(`{"alias":"` + strings.Repeat("a", 1024) + `","tags":["` + strings.Repeat("a", 255) + `"]}`)
 	f(`{"meta_data":{"dev":"x","other":"a\r\nb","list":[1,2]}}`) // only what goes into a header has to fit one
 	f(`{"access_rights":{"orders":{"versions":["v1"],"allowed_urls":[{"url":"/a/{id}/*","methods":["get","M-SEARCH"]}],"limit":{"rate":1,"per":1}},"shop":{}}}`)
@@ -262,6 +265,57 @@ func TestT81Homographs(t *testing.T) {
 			if v.Reason == Pass && v.Account.User() != name {
 				t.Errorf("%q became %q", name, v.Account.User())
 			}
+		}
+	}
+}
+
+// T-81, T-83: what nobody sees, and what turns the text around it, is refused by name where
+// it would be stored, alone and in the middle of a word; what is drawn is not.
+func TestT81InvisibleText(t *testing.T) {
+	refused := func(kind string, from, to rune) {
+		t.Helper()
+		for r := from; r <= to; r++ {
+			text := "ad" + string(r) + "min"
+			want := fmt.Sprintf("text without the %s character %U is wanted", kind, r)
+			if err := CheckNames("default", text); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("a name with %U: %v", r, err)
+			}
+			if err := CheckNames(text, "admin"); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("an org with %U: %v", r, err)
+			}
+			for field, s := range map[string]Session{
+				"alias": {Alias: text}, "tags[0]": {Tags: []string{text}}, "meta_data": {MetaData: map[string]jsontext.Value{text: jsontext.Value("1")}},
+			} {
+				_, err := s.Validate(Rules{APIs: mustAPIs(t, api("orders", "/")), Policies: NewPolicies(nil), AllowEmptyRights: true}, 0)
+				if err == nil || !strings.HasPrefix(err.Error(), field) || !strings.Contains(err.Error(), want) {
+					t.Errorf("%s with %U: %v", field, r, err)
+				}
+				if err != nil && strings.ContainsRune(err.Error(), r) {
+					t.Errorf("the error shows %U as it is", r)
+				}
+			}
+		}
+	}
+	refused("control", 0x00, 0x1f)
+	refused("control", 0x7f, 0x9f)
+	refused("control", 0x202a, 0x202e) // embeddings and overrides of the direction
+	refused("control", 0x2066, 0x2069) // isolates
+	refused("control", 0x2028, 0x2029)
+	refused("control", 0x200e, 0x200f)
+	refused("control", 0x061c, 0x061c)
+	refused("invisible", 0x200b, 0x200d) // zero-width space, non-joiner and joiner
+	refused("invisible", 0x2060, 0x2064)
+	refused("invisible", 0x00ad, 0x00ad) // soft hyphen
+	refused("invisible", 0x034f, 0x034f) // grapheme joiner
+	refused("invisible", 0x180e, 0x180e)
+	refused("invisible", 0x3164, 0x3164) // Hangul filler
+	refused("invisible", 0xfeff, 0xfeff)
+	refused("invisible", 0xfe00, 0xfe0f) // variation selectors
+	refused("invisible", 0xe0001, 0xe0001)
+	refused("invisible", 0xe0020, 0xe007f) // tags
+	for _, text := range []string{"Ann Müller", "密码", "علي", "अनु", "a\u0308nn", "\u0600", "🙂", "ſ", "Å", "a\u00a0x", "日本 語"} {
+		if err := CheckNames("default", text); err != nil {
+			t.Errorf("%q: %v", text, err)
 		}
 	}
 }

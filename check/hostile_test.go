@@ -528,3 +528,27 @@ func TestTooManyConnections(t *testing.T) {
 		}
 	}
 }
+
+// However many there are: fasthttp's own bound, which it answers with 503, is never met.
+func TestManyTooManyConnections(t *testing.T) {
+	l := start(t, func(o *options) { o.server.MaxConnections = 1 })
+	l.add("alice", auth.Session{})
+	first := l.client()
+	defer first.close()
+	if a := first.ask(request("envoy", "GET", "/", login("alice"))); a.status != 200 {
+		t.Fatal(a)
+	}
+	var crowd []*client
+	for range 2000 {
+		crowd = append(crowd, l.client()) // each has its place before it says anything
+	}
+	for i, c := range crowd {
+		if a := c.ask(request("envoy", "GET", "/", login("alice"))); a.status != 403 || a.body != `{"error": "Request not understood"}` {
+			t.Fatalf("connection %d: %v", i, a)
+		}
+		c.close()
+	}
+	if a := first.ask(request("envoy", "GET", "/", login("alice"))); a.status != 200 {
+		t.Errorf("who was there first: %v", a)
+	}
+}

@@ -2,6 +2,7 @@ package check
 
 import (
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -30,7 +31,7 @@ func NewServer(h *Handler, c ServerConfig) *fasthttp.Server {
 		ReadTimeout:                  c.ReadTimeout,
 		WriteTimeout:                 c.WriteTimeout,
 		IdleTimeout:                  c.IdleTimeout,
-		Concurrency:                  2*c.MaxConnections + 1000, // the gate comes first
+		Concurrency:                  math.MaxInt32, // the gate bounds them, and files; beyond, fasthttp would answer 503
 		ReadBufferSize:               c.MaxHeaderBytes,
 		WriteBufferSize:              4096,
 		MaxRequestBodySize:           maxBody,

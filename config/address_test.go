@@ -1,6 +1,8 @@
 package config
 
 import (
+	"net"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -81,4 +83,34 @@ func TestAddressMeets(t *testing.T) {
 	f("unix:/run/a", "127.0.0.1:80", false)
 	// Each gets a free port of its own.
 	f("127.0.0.1:0", "127.0.0.1:0", false)
+}
+
+// FuzzParseAddress: what is taken can be listened on as it was written, and says rightly
+// whether others reach it.
+func FuzzParseAddress(f *testing.F) {
+	for _, seed := range []string{"127.0.0.1:80", ":0", "[::1]:80", "localhost:1", "unix:/run/x", "unix:x", "0.0.0.0:65536", "[::ffff:127.0.0.1]:1", "a_b:1", "[fe80::1%eth0]:1", "127.0.0.1:+1"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		a, err := ParseAddress(text)
+		if err != nil {
+			return
+		}
+		switch a.Network {
+		case "tcp":
+			host, _, err := net.SplitHostPort(a.Where)
+			if err != nil {
+				t.Fatalf("%q: %v", text, err)
+			}
+			if ip := net.ParseIP(host); ip != nil && ip.IsLoopback() != a.isLoopback() || host == "" && a.isLoopback() {
+				t.Fatalf("%q: loopback: %v", text, a.isLoopback())
+			}
+		case "unix":
+			if !filepath.IsAbs(a.Where) || len(a.Where) > maxSocketPath {
+				t.Fatalf("%q: %q", text, a.Where)
+			}
+		default:
+			t.Fatalf("%q: %q", text, a.Network)
+		}
+	})
 }

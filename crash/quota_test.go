@@ -144,11 +144,12 @@ func TestQuotaOverKills(t *testing.T) {
 				connections.Wait()
 			})
 		}
+		process := v.cmd.Process // not the next round's
 		timer := time.AfterFunc(time.Duration(30+random.IntN(150))*time.Millisecond, func() {
 			if clean {
-				v.cmd.Process.Signal(syscall.SIGTERM)
+				process.Signal(syscall.SIGTERM)
 			} else {
-				v.cmd.Process.Kill()
+				process.Kill()
 			}
 		})
 		group.Wait()

@@ -95,7 +95,7 @@ func wholeDatabase(t *testing.T, users int) []byte {
 }
 
 // A file that was cut off anywhere is an error or still good; it never ends the
-// program otherwise and never gives a wrong record.
+// program otherwise and never gives a wrong record (T-94).
 func TestTruncatedFile(t *testing.T) {
 	content := wholeDatabase(t, 60)
 	const page = 4096

@@ -141,12 +141,28 @@ func checkFile(path string) error {
 			return refuse("has %d names (hard links): one is wanted", stat.Nlink)
 		}
 	}
-	dir, err := os.Stat(filepath.Dir(path))
+	return nil
+}
+
+// checkFolder refuses a folder in which others could put a file, ours or one in its place:
+// the sticky bit would keep them from the second, but not from the first.
+func checkFolder(path string) error {
+	dir := filepath.Dir(path)
+	info, err := os.Stat(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // create makes it
+	}
 	if err != nil {
 		return err
 	}
-	if mode := dir.Mode(); mode.Perm()&0o022 != 0 && mode&os.ModeSticky == 0 {
-		return refuse("its folder has mode %#o: others could replace the file; chmod 700 it", mode.Perm())
+	if !info.IsDir() {
+		return fmt.Errorf("%s: a folder is wanted: %s is not a directory", path, dir)
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != os.Geteuid() && stat.Uid != 0 {
+		return fmt.Errorf("%s: its folder belongs to user %d, who could replace the file: this process runs as %d", path, stat.Uid, os.Geteuid())
+	}
+	if mode := info.Mode().Perm(); mode&0o022 != 0 {
+		return fmt.Errorf("%s: its folder has mode %#o: others could replace the file; chmod 700 it", path, mode)
 	}
 	return nil
 }

@@ -41,7 +41,7 @@ func TestCreate(t *testing.T) {
 	}
 }
 
-// What a crash during the first start may leave behind does not matter.
+// What a crash during the first start may leave behind does not matter (T-95).
 func TestCreateAfterCrash(t *testing.T) {
 	path := newPath(t)
 	for _, name := range []string{"sidekey.db.new-123", "sidekey.db.new-456"} {
@@ -76,6 +76,7 @@ func TestFileChecks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			path := newPath(t)
 			prepare(t, path)
+			before := names(t, filepath.Dir(path))
 			result := make(chan error, 1)
 			go func() { // a FIFO would hold up whoever opens it
 				s, err := Open(path, quiet)
@@ -91,6 +92,9 @@ func TestFileChecks(t *testing.T) {
 				}
 			case <-time.After(patience):
 				t.Errorf("Open hangs")
+			}
+			if after := names(t, filepath.Dir(path)); after != before {
+				t.Errorf("the folder holds %s, and held %s", after, before)
 			}
 		})
 	}
@@ -133,11 +137,18 @@ func TestFileChecks(t *testing.T) {
 	f("new file in a folder that others can write to", "chmod 700", func(t *testing.T, path string) {
 		must(t, os.Chmod(filepath.Dir(path), 0o777))
 	})
+	f("folder with the sticky bit", "chmod 700", func(t *testing.T, path string) {
+		must(t, os.Chmod(filepath.Dir(path), 0o777|fs.ModeSticky))
+	})
 	f("folder that is a file", "not a directory", func(t *testing.T, path string) {
 		must(t, os.Remove(filepath.Dir(path)))
 		must(t, os.WriteFile(filepath.Dir(path), nil, 0o600))
 	})
 	if os.Geteuid() == 0 {
+		f("other owner of the folder", "its folder belongs to user 65534", func(t *testing.T, path string) {
+			database(t, path)
+			must(t, os.Chown(filepath.Dir(path), 65534, -1))
+		})
 		f("other owner", "belongs to user 65534", func(t *testing.T, path string) {
 			database(t, path)
 			must(t, os.Chown(path, 65534, -1))
@@ -150,10 +161,6 @@ func TestFileChecks(t *testing.T) {
 		must(t, os.WriteFile(path, []byte(strings.Repeat("this is no database\n", 10_000)), 0o600))
 	})
 
-	// In a folder with the sticky bit nobody else can replace the file.
-	path := newPath(t)
-	must(t, os.Chmod(filepath.Dir(path), 0o777|fs.ModeSticky))
-	database(t, path)
 }
 
 // What is not ours is not written to.
@@ -211,7 +218,7 @@ func TestCreateRace(t *testing.T) {
 }
 
 // A second process is told within a second who has the file. Once the first is gone,
-// however it went, the second gets it.
+// however it went, the second gets it (T-90).
 func TestTwoProcesses(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)
@@ -288,4 +295,14 @@ func TestCreateAfterCrashWithTwoNames(t *testing.T) {
 	if _, err := os.Lstat(other); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the other name: %v", err)
 	}
+}
+
+// names lists what is in a folder.
+func names(t *testing.T, dir string) string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, syscall.ENOTDIR) {
+		t.Fatal(err)
+	}
+	return fmt.Sprint(entries)
 }

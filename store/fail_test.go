@@ -52,7 +52,7 @@ func breakFile(t *testing.T, path string) {
 }
 
 // A commit that fails is answered as what it is, to everybody in it; news are told,
-// because it may have happened; and without a restart all is well again.
+// because it may have happened; and without a restart all is well again (T-92, T-97).
 func TestFailedCommit(t *testing.T) {
 	path := newPath(t)
 	log := &logBuffer{}
@@ -211,7 +211,7 @@ func TestReopenLater(t *testing.T) {
 }
 
 // A database that is gone when it has to be opened again is not silently replaced by
-// an empty one.
+// an empty one (T-96).
 func TestReopenWithoutFile(t *testing.T) {
 	path := newPath(t)
 	s, err := Open(path, quiet)

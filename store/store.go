@@ -89,8 +89,15 @@ type file struct {
 }
 
 // Open opens the database, creating it where there is none. The file must belong to
-// the user of this process and to nobody else.
+// the user of this process and to nobody else, in a folder
+// that nobody else can write to.
 func Open(path string, log *slog.Logger) (*Store, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("create %s: %w", path, err)
+	}
+	if err := checkFolder(path); err != nil {
+		return nil, err
+	}
 	if err := create(path); err != nil {
 		return nil, fmt.Errorf("create %s: %w", path, err)
 	}

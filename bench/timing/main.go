@@ -1,0 +1,289 @@
+// Timing looks for what the time of a refusal tells about a user: it asks the real program
+// with wrong passwords, of users that exist and of users that do not, and says how well the
+// two can be told apart.
+//
+//	go run ./bench/timing [-samples N] [-cost N] [-kinds LIST] [-leaders N]
+//
+// Samples of all classes are taken in turns, in random order. While some are taken, others
+// ("leaders") present the same name and password a moment earlier, as in Traefik's
+// CVE-2026-88010. Guessing is not slowed down meanwhile (bruteforce.enabled = false): that
+// would be measured instead.
+//
+// Printed is each class's median, its ratio to that of users who do not exist, and the area
+// under the curve of two classifiers that know one time alone, where 0.5 is guessing: one
+// that takes longer times for those of users, and one that has learned from half of the
+// samples which times are whose.
+// What must be near 1 and 0.5 is the line of any user that exists: users of one class may
+// well have another mixture of stored hashes than all together. Who logs in gets the
+// configured kind, so remembered users have no other.
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/base64"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"sidekey/auth"
+	"sidekey/store"
+)
+
+type options struct {
+	samples int    // of each class
+	cost    int    // of bcrypt, configured
+	kinds   string // of the stored hashes
+	leaders int    // at most, at once
+}
+
+func main() {
+	var o options
+	flag.IntVar(&o.samples, "samples", 5000, "samples of each class")
+	flag.IntVar(&o.cost, "cost", 10, "configured bcrypt cost")
+	flag.StringVar(&o.kinds, "kinds", "10,12,argon2id", "what users' passwords are stored as: bcrypt costs, argon2id")
+	flag.IntVar(&o.leaders, "leaders", 4, "most requests with the same name and password at once")
+	flag.Parse()
+
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	if err := run(ctx, o); err != nil {
+		fmt.Fprintln(os.Stderr, "timing:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options) error {
+	dir, err := os.MkdirTemp("", "sidekey-timing-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	users, err := fill(filepath.Join(dir, "data"), strings.Split(o.kinds, ","))
+	if err != nil {
+		return err
+	}
+	addr, stop, err := serve(ctx, dir, o.cost)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	for _, user := range users {
+		if user.remembered {
+			if status, err := ask(addr, user.name, password, 0); err != nil || status.code != http.StatusOK {
+				return fmt.Errorf("login of %s: %v, %w", user.name, status, err)
+			}
+		}
+	}
+	taken, err := sample(ctx, o, addr, users)
+	print(os.Stdout, o, taken)
+	return err
+}
+
+const password = "correct horse battery staple"
+
+// class is what the samples of are compared.
+type class string
+
+const (
+	unknown    class = "unknown user"
+	known      class = "wrong password"
+	inactive   class = "inactive user, wrong password"
+	remembered class = "remembered user, wrong password"
+)
+
+var classes = []class{unknown, known, inactive, remembered}
+
+type user struct {
+	name, kind string
+	class      class
+	remembered bool
+}
+
+// usersOfAKind is how many users of each class have their password stored in each way.
+const usersOfAKind = 20
+
+// fill makes a database with users of every class and kind.
+func fill(dir string, kinds []string) (users []user, err error) {
+	s, err := store.Open(filepath.Join(dir, "sidekey.db"), slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	for _, kind := range kinds {
+		hash, err := makeHash(kind)
+		if err != nil {
+			return nil, fmt.Errorf("kind %q: %w", kind, err)
+		}
+		for _, class := range []class{known, inactive, remembered} {
+			for i := range usersOfAKind {
+				u := user{fmt.Sprintf("%s-%s-%d", kind, strings.Fields(string(class))[0], i), kind, class, class == remembered}
+				session := auth.Session{OrgID: "default", IsInactive: class == inactive, BasicAuth: auth.BasicAuth{Password: hash}}
+				_, err := s.Update("default", u.name, func(*auth.Record) (*auth.Record, error) {
+					return &auth.Record{Org: "default", User: u.name, Session: session}, nil
+				})
+				if err != nil {
+					return nil, err
+				}
+				users = append(users, u)
+			}
+		}
+	}
+	return users, nil
+}
+
+func makeHash(kind string) (string, error) {
+	if kind == "argon2id" {
+		return auth.Argon2id{}.Make([]byte(password))
+	}
+	var cost int
+	if _, err := fmt.Sscan(kind, &cost); err != nil {
+		return "", errors.New("a bcrypt cost or argon2id is wanted")
+	}
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), cost)
+	return string(hash), err
+}
+
+// serve builds and runs sidekey until stop is called.
+func serve(ctx context.Context, dir string, cost int) (addr string, stop func(), err error) {
+	binary := filepath.Join(dir, "sidekey")
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", binary, "sidekey")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		return "", nil, err
+	}
+	addr = filepath.Join(dir, "check.sock")
+	config := fmt.Sprintf("data_dir = %q\n[check]\nlisten = %q\n[admin]\nlisten = %q\n[log]\nlevel = \"warn\"\n[passwords]\nbcrypt_cost = %d\nverified_ttl = \"24h\"\nmax_wait = \"1m\"\n[bruteforce]\nenabled = false\n",
+		filepath.Join(dir, "data"), "unix:"+addr, "unix:"+filepath.Join(dir, "admin.sock"), cost)
+	file := filepath.Join(dir, "sidecar.toml")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		return "", nil, err
+	}
+	cmd := exec.CommandContext(ctx, binary, "serve", "-config", file)
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		return "", nil, err
+	}
+	stop = func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		cmd.Wait()
+	}
+	for range 500 {
+		if c, err := net.Dial("unix", addr); err == nil {
+			c.Close()
+			return addr, stop, nil
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	stop()
+	return "", nil, errors.New("sidekey does not listen")
+}
+
+// answer is what came back, whole.
+type answer struct {
+	code int
+	text string
+	took time.Duration
+}
+
+func (a answer) String() string { return a.text }
+
+// ask presents a password on a connection of its own, after a while, and times the answer.
+func ask(addr, name, password string, after time.Duration) (a answer, err error) {
+	c, err := net.Dial("unix", addr)
+	if err != nil {
+		return a, err
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(after + 2*time.Minute))
+	time.Sleep(after)
+	request := "GET /auth/nginx HTTP/1.1\r\nHost: example.com\r\nX-Original-Method: GET\r\nX-Original-URI: /\r\nX-Forwarded-For: 192.0.2.1\r\n" +
+		"Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(name+":"+password)) + "\r\nConnection: close\r\n\r\n"
+	in := bufio.NewReader(c)
+	began := time.Now()
+	if _, err := io.WriteString(c, request); err != nil {
+		return a, err
+	}
+	if _, err := in.Peek(1); err != nil {
+		return a, err
+	}
+	a.took = time.Since(began)
+	text, err := io.ReadAll(in)
+	a.text = string(text)
+	fmt.Sscanf(a.text, "HTTP/1.1 %d ", &a.code)
+	return a, err
+}
+
+// times are samples of one class, by the number of leaders and by the kind of hash.
+type times struct {
+	all       []float64 // milliseconds
+	byLeaders map[int][]float64
+	byKind    map[string][]float64
+}
+
+// sample takes all samples. One that is answered otherwise than the first is an error: the
+// bytes of a refusal must not tell what its time does not.
+func sample(ctx context.Context, o options, addr string, users []user) (map[class]*times, error) {
+	taken := make(map[class]*times)
+	byClass := make(map[class][]user)
+	for _, c := range classes {
+		taken[c] = &times{byLeaders: make(map[int][]float64), byKind: make(map[string][]float64)}
+	}
+	for _, u := range users {
+		byClass[u.class] = append(byClass[u.class], u)
+	}
+	first := ""
+	for i := range o.samples {
+		// The same for all classes, so that chance does not favour one.
+		leaders, after := i%(o.leaders+1), time.Duration(0)
+		if leaders > 0 {
+			after = time.Millisecond + time.Duration(rand.Int64N(int64(60*time.Millisecond)))
+		}
+		for _, next := range rand.Perm(len(classes)) {
+			if ctx.Err() != nil {
+				return taken, ctx.Err()
+			}
+			c := classes[next]
+			u := user{name: fmt.Sprintf("nobody-%d-%d", i, rand.Uint32()), kind: "none"}
+			if list := byClass[c]; len(list) > 0 {
+				u = list[rand.IntN(len(list))]
+			}
+			wrong := fmt.Sprintf("wrong %d", rand.Uint64())
+			var group sync.WaitGroup
+			for range leaders {
+				group.Go(func() { ask(addr, u.name, wrong, 0) })
+			}
+			a, err := ask(addr, u.name, wrong, after)
+			group.Wait()
+			if err != nil {
+				return taken, err
+			}
+			if first == "" {
+				first = a.text
+			}
+			if a.text != first {
+				return taken, fmt.Errorf("%s: answered\n%s\nand the first was answered\n%s", c, a.text, first)
+			}
+			ms := float64(a.took) / float64(time.Millisecond)
+			taken[c].all = append(taken[c].all, ms)
+			taken[c].byLeaders[leaders] = append(taken[c].byLeaders[leaders], ms)
+			taken[c].byKind[u.kind] = append(taken[c].byKind[u.kind], ms)
+		}
+	}
+	return taken, nil
+}

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// The shipped unit says nothing that systemd does not understand, and gives the program
+// no right that it does not use: an exposure of at most 2.0, where 10 is everything.
+func TestSystemdUnit(t *testing.T) {
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Skip("systemd-analyze is not installed")
+	}
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	unit := mustReadFile(t, "examples/sidekey.service")
+	const program = "ExecStart=/usr/local/bin/sidekey "
+	if !strings.Contains(unit, program) {
+		t.Fatalf("no line begins with %q", program)
+	}
+	file := writeFile(t, t.TempDir(), "sidekey.service", strings.Replace(unit, program, "ExecStart="+path+" ", 1))
+	for _, args := range [][]string{
+		{"verify", "--man=no", file},
+		{"security", "--offline=true", "--no-pager", "--threshold=20", file},
+	} {
+		text, err := exec.Command(analyze, args...).CombinedOutput()
+		if err != nil || args[0] == "verify" && len(text) > 0 {
+			t.Errorf("systemd-analyze %s: %v\n%s", args[0], err, text)
+		}
+	}
+}
