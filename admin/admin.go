@@ -1,5 +1,5 @@
-// Package admin is the listener for people and tools: users, health, and later the
-// web page. It speaks two dialects of one API, the Tyk Dashboard's (/api) and the
+// Package admin is the listener for people and tools: users, health and
+// the web page. It speaks two dialects of one API, the Tyk Dashboard's (/api) and the
 // Tyk Gateway's (/tyk), over the same operations.
 //
 // It is meant for loopback, but a browser on the same machine will talk to it in the
@@ -49,6 +49,7 @@ type Config struct {
 	Org         string                // of a request that names none
 	Reload      func() error
 	Health      func() Health
+	Decisions   func() map[string]uint64 // made since the start, by name of their reason; nil: none are counted
 	Version     string
 	Log         *slog.Logger
 }

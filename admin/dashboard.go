@@ -49,6 +49,9 @@ func (c *call) dashboardGet() error {
 	if err != nil {
 		return err
 	}
+	if c.query("raw") == "1" {
+		return c.dashboardAnswer(c.fetchStored(name))
+	}
 	return c.dashboardAnswer(c.fetch(name, dashboardMissing))
 }
 
@@ -115,6 +118,9 @@ func (c *call) dashboardGetKey() error {
 	name, err := c.keyName(dashboardMissing)
 	if err != nil {
 		return err
+	}
+	if c.query("raw") == "1" {
+		return c.dashboardAnswer(c.fetchStored(name))
 	}
 	return c.dashboardAnswer(c.fetch(name, dashboardMissing))
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"sidekey/admin/tyktest"
 	"sidekey/auth"
 )
 
@@ -210,7 +211,7 @@ func TestDialects(t *testing.T) {
 	ask("GET", "/hello", "", 200, `{"status":"pass","version":"v0","description":"sidekey","details":{"store":{"status":"pass","componentType":"datastore",DATE}}}`)
 
 	for _, r := range routes {
-		if name := r.method + " " + r.pattern; !done[name] && (strings.HasPrefix(r.pattern, "/api") || strings.HasPrefix(r.pattern, "/tyk") || r.pattern == "/hello") {
+		if name := r.method + " " + r.pattern; !done[name] && !tyktest.Ours(r.method, r.pattern) && (strings.HasPrefix(r.pattern, "/api") || strings.HasPrefix(r.pattern, "/tyk") || r.pattern == "/hello") {
 			t.Errorf("%s was not asked with success", name)
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"sidekey/admin/web"
 )
 
 // guard decides who may talk to the admin listener at all.
@@ -44,6 +46,14 @@ func (g *guard) setSecrets(secrets []string) {
 // openOnLoopback are the pages that need no secret from a caller on this machine.
 var openOnLoopback = []string{"/healthz", "/readyz", "/hello"}
 
+// isOpen reports whether a path needs no secret from a caller on this machine. The files
+// of the web page hold nothing that is not in the source: what it shows, it asks for with
+// the secret that is typed into it.
+func isOpen(path string) bool {
+	_, ofPage := web.Files[path]
+	return ofPage || slices.Contains(openOnLoopback, strings.TrimSuffix(path, "/"))
+}
+
 func (g *guard) check(ctx *fasthttp.RequestCtx, d dialect) error {
 	header := &ctx.Request.Header
 	target := string(header.RequestURI())
@@ -63,7 +73,7 @@ func (g *guard) check(ctx *fasthttp.RequestCtx, d dialect) error {
 		}
 	}
 	path, _, _ := strings.Cut(target, "?")
-	if slices.Contains(openOnLoopback, strings.TrimSuffix(path, "/")) && fromThisMachine(ctx.RemoteAddr()) {
+	if isOpen(path) && fromThisMachine(ctx.RemoteAddr()) {
 		return nil
 	}
 	if !g.knowsSecret(header) {

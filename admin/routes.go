@@ -7,6 +7,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/valyala/fasthttp"
+
+	"sidekey/admin/web"
 )
 
 // route is one request that is answered. A {name} in the pattern stands for one
@@ -49,6 +51,12 @@ func init() {
 		{"PUT", "/api/portal/policies/{id}", (*call).dashboardPolicyReplace},
 		{"DELETE", "/api/portal/policies/{id}", (*call).dashboardPolicyDelete},
 
+		{"GET", "/api/apis", (*call).listAPIs},
+		{"GET", "/api/users", (*call).listUsers},
+		{"GET", "/api/users/search", (*call).searchUsers},
+		{"GET", "/api/users/{username}/limits", (*call).userLimits},
+		{"GET", "/api/decisions", (*call).decisions},
+
 		{"POST", "/tyk/keys", (*call).gatewayGenerate},
 		{"POST", "/tyk/keys/create", (*call).gatewayGenerate},
 		{"POST", "/tyk/keys/preview", (*call).gatewayPreview},
@@ -69,6 +77,9 @@ func init() {
 
 		{"GET", "/tyk/reload", (*call).gatewayReload},
 		{"GET", "/tyk/reload/group", (*call).gatewayReload}, // a group of one
+	}
+	for path, file := range web.Files {
+		routes = append(routes, route{"GET", path, func(c *call) error { return c.sendPage(file) }})
 	}
 }
 
@@ -108,7 +119,7 @@ func match(method string, target []byte) (found *route, params map[string]string
 }
 
 func (r *route) match(segments []string) (params map[string]string, ok bool, err error) {
-	pattern := strings.Split(r.pattern, "/")
+	pattern := strings.Split(strings.TrimSuffix(r.pattern, "/"), "/")
 	if len(pattern) != len(segments) {
 		return nil, false, nil
 	}

@@ -102,9 +102,13 @@ func (c *call) create(w *write) (found, error) {
 	if err := c.hashPassword(&w.session); err != nil {
 		return found{}, err
 	}
+	onlyNew := string(c.ctx.Request.Header.Peek("If-None-Match")) == "*" // RFC 9110, 13.1.2
 	return c.store(w, func(old *auth.Record) error {
-		if old == nil {
+		switch {
+		case old == nil:
 			c.expireByPolicy(&w.session)
+		case onlyNew:
+			return failure(fasthttp.StatusPreconditionFailed, "User %q exists in org_id %q", w.name.User, w.name.Org)
 		}
 		return nil
 	})
@@ -244,14 +248,20 @@ func (c *call) reset(name auth.Name, missing error) error {
 // show makes a record what people see: with its policies applied and the live state of
 // its quota, without the password.
 func (c *call) show(r auth.Record, kept []auth.KeptQuota) found {
+	u := c.shown(r, kept)
+	if u.blocked != "" {
+		c.warn([]string{"inactive: " + u.blocked})
+	}
+	return u
+}
+
+// shown is show without its warning.
+func (c *call) shown(r auth.Record, kept []auth.KeptQuota) found {
 	s := &r.Session
 	quotas := c.Directory.Quotas(r, kept, c.now())
 	s.BasicAuth.Password = ""
 	e := c.Directory.Effective(s)
 	e.Show(s, quotas)
-	if e.Why != "" {
-		c.warn([]string{"inactive: " + e.Why})
-	}
 	if s.QuotaRenews == 0 && s.QuotaRenewalRate > 0 {
 		// No period has begun. Tyk shows what its end would be had it begun at the write.
 		written, _ := strconv.ParseInt(s.LastUpdated, 10, 64)

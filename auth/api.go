@@ -114,6 +114,9 @@ func challenge(realm string) []byte {
 	return []byte(`Basic realm="` + escaped + `", charset="UTF-8"`)
 }
 
+// All returns every API, longest listen path first. The caller must not change them.
+func (a *APIs) All() []*API { return a.all }
+
 // ByID returns the API with that id, or nil.
 func (a *APIs) ByID(id string) *API {
 	if a == nil {

@@ -15,11 +15,22 @@ type differences struct {
 	rare    []string
 }
 
+// ours are requests that Tyk does not have, for the web page and for commands. What they
+// refuse, they refuse as the Dashboard does.
+var ours = []string{
+	"GET /api/apis",
+	"GET /api/users",
+	"GET /api/users/search",
+	"GET /api/users/{username}/limits",
+	"GET /api/decisions",
+}
+
 var refusals = []int{
 	400, // what cannot be stored as it reads; Tyk describes 403 or 500 for some of it, and stores the rest
 	404, // a policy to be replaced or deleted that there is not; Tyk describes none
 	405, // a method that the path does not have
 	409, // a policy that users have or that stands in the configuration file, a damaged record
+	412, // a user that exists, where If-None-Match: * asks for a new one
 	413, // a body over 1 MiB
 	429, // too many wrong secrets at once
 	431, // a header that is too large

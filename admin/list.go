@@ -1,0 +1,157 @@
+package admin
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+
+	"sidekey/auth"
+)
+
+// GET /api/users lists users in order of org and name, a part at a time: ?limit= of
+// them (100, at most 1000) after the one that ?after_org= and ?after= name. ?q= and
+// ?org_id= narrow it down as in /api/keys/detailed. However many users there are, one
+// answer stays short.
+
+// listedUser is one user of a list.
+type listedUser struct {
+	OrgID    string       `json:"org_id"`
+	Username string       `json:"username"`
+	KeyHash  string       `json:"key_hash"`
+	State    string       `json:"state"` // active, expired, damaged, or why it is inactive
+	Session  auth.Session `json:"session"`
+}
+
+// place is where the next part of a list begins.
+type place struct {
+	OrgID    string `json:"org_id"`
+	Username string `json:"username"`
+}
+
+const (
+	usualPart = 100
+	mostPart  = 1000
+	mostNames = 10_000 // that are looked at for one answer
+)
+
+func (c *call) listUsers() error {
+	limit, err := c.limit()
+	if err != nil {
+		return err
+	}
+	answer := struct {
+		Users []listedUser `json:"users"`
+		Next  *place       `json:"next"` // null: that was all
+	}{Users: make([]listedUser, 0, limit)}
+	org, text, raw := c.query("org_id"), strings.ToLower(c.query("q")), c.query("raw") == "1"
+	last := auth.Name{Org: c.query("after_org"), User: c.query("after")}
+	for looked := 0; ; {
+		names, err := c.Users.Names(last, perRead)
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			if len(answer.Users) == limit || looked == mostNames {
+				answer.Next = &place{last.Org, last.User}
+				c.send(fasthttp.StatusOK, answer)
+				return nil
+			}
+			last = name
+			looked++
+			if org != "" && name.Org != org || text != "" && !c.matches(name, text) {
+				continue
+			}
+			u, there, err := c.listed(name, raw)
+			if err != nil {
+				return err
+			}
+			if there {
+				answer.Users = append(answer.Users, u)
+			}
+		}
+		if len(names) < perRead {
+			c.send(fasthttp.StatusOK, answer)
+			return nil
+		}
+	}
+}
+
+func (c *call) limit() (int, error) {
+	text := c.query("limit")
+	if text == "" {
+		return usualPart, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > mostPart {
+		return 0, failure(fasthttp.StatusBadRequest, "Request malformed: limit = %q: a whole number from 1 to %d is wanted", text, mostPart)
+	}
+	return n, nil
+}
+
+// listed is a user as lists show it: as it stands in the store where raw, else with its
+// policies applied. there is false for one that is gone meanwhile.
+func (c *call) listed(name auth.Name, raw bool) (_ listedUser, there bool, err error) {
+	r, kept, err := c.Users.Load(name.Org, name.User)
+	listed := listedUser{OrgID: name.Org, Username: name.User, KeyHash: name.KeyHash()}
+	switch {
+	case errors.Is(err, auth.ErrNoUser):
+		return listedUser{}, false, nil
+	case errors.Is(err, auth.ErrDamaged):
+		listed.State = "damaged"
+		listed.Session.OrgID = name.Org
+		return listed, true, nil
+	case err != nil:
+		return listedUser{}, false, err
+	}
+	u := c.shown(r, kept)
+	listed.State, listed.Session = u.state(), u.Session
+	if raw {
+		listed.Session = withoutSecrets(r.Session)
+	}
+	return listed, true, nil
+}
+
+// fetchStored reads a user as it stands in the store, without policies applied, the state
+// of quotas and the password.
+func (c *call) fetchStored(name auth.Name) (found, error) {
+	r, _, err := c.Users.Load(name.Org, name.User)
+	if errors.Is(err, auth.ErrNoUser) {
+		return found{}, dashboardMissing
+	}
+	r.Session = withoutSecrets(r.Session)
+	return found{Record: r}, err
+}
+
+// withoutSecrets is a stored session as it may be shown.
+func withoutSecrets(s auth.Session) auth.Session {
+	s.BasicAuth.Password, s.HMACString = "", ""
+	return s
+}
+
+// listedAPI is one API as the configuration has it.
+type listedAPI struct {
+	ID         string   `json:"id"`
+	Name       string   `json:"name"`
+	OrgID      string   `json:"org_id"`
+	Hosts      []string `json:"hosts"`
+	ListenPath string   `json:"listen_path"`
+	Versions   []string `json:"versions"`
+	Active     bool     `json:"active"`
+	Rate       float64  `json:"rate"` // of all users together, per Per seconds
+	Per        float64  `json:"per"`
+}
+
+func (c *call) listAPIs() error {
+	list := make([]listedAPI, 0)
+	for _, a := range c.Settings().APIs.All() {
+		list = append(list, listedAPI{a.ID, a.Name, a.Org, orNone(a.Hosts), a.ListenPath, orNone(a.Versions), a.Active, a.Rate, a.Per})
+	}
+	slices.SortFunc(list, func(a, b listedAPI) int { return strings.Compare(a.ID, b.ID) })
+	c.send(fasthttp.StatusOK, map[string][]listedAPI{"apis": list})
+	return nil
+}
+
+func orNone(list []string) []string { return append([]string{}, list...) }
