@@ -67,7 +67,7 @@ func startBrowser(t *testing.T, s *sidekey, answers map[string]http.HandlerFunc)
 		chromedp.ExecPath(path),
 		chromedp.NoSandbox, // tests may run as root
 		chromedp.UserDataDir(t.TempDir()),
-		chromedp.WindowSize(1200, 900),
+		chromedp.WindowSize(1200, 960),
 		chromedp.Flag("lang", "en"),
 		chromedp.Env("TZ=UTC"),
 	)
@@ -76,9 +76,6 @@ func startBrowser(t *testing.T, s *sidekey, answers map[string]http.HandlerFunc)
 	ctx, endTab := chromedp.NewContext(allocator)
 	b := &browser{t: t, ctx: ctx, url: server.URL + "/"}
 	t.Cleanup(func() {
-		if t.Failed() {
-			b.screenshot(filepath.Join(os.TempDir(), "sidekey-page-failed.png"))
-		}
 		if err := chromedp.Cancel(ctx); err != nil {
 			t.Errorf("the browser did not end: %v", err)
 		}
@@ -107,6 +104,9 @@ func (b *browser) heard(event any) {
 		}
 		b.wrong = append(b.wrong, text)
 	case *log.EventEntryAdded:
+		if e.Entry.Level == log.EntryLevelVerbose {
+			return // advice
+		}
 		if e.Entry.Source == log.EntrySourceNetwork && b.expected > 0 {
 			b.expected--
 			return
@@ -125,6 +125,7 @@ func (b *browser) do(actions ...chromedp.Action[chromedp.Void]) {
 		err := chromedp.Do(ctx, action)
 		cancel()
 		if err != nil {
+			b.failed()
 			b.t.Fatalf("action %d: %v\n%s", i, err, b.text("body"))
 		}
 	}
@@ -163,6 +164,7 @@ func eval[T any](b *browser, script string) T {
 	defer cancel()
 	value, err := chromedp.Run(ctx, chromedp.Evaluate[T](script))
 	if err != nil {
+		b.failed()
 		b.t.Fatalf("%s: %v", script, err)
 	}
 	return value
@@ -192,6 +194,7 @@ func (b *browser) await(expression string) {
 			return
 		}
 	}
+	b.failed()
 	b.t.Fatalf("never true: %s\n%s", expression, b.text("body"))
 }
 
@@ -237,15 +240,6 @@ func (b *browser) press(text string) {
 	b.do(chromedp.Click(chromedp.Search(fmt.Sprintf(`//*[self::button or self::a][normalize-space(.)=%s][not(ancestor-or-self::*[@hidden])]`, quote(text)))))
 }
 
-// login opens the page and enters the secret.
-func (b *browser) login(secret string) {
-	b.t.Helper()
-	b.do(chromedp.Navigate(b.url), chromedp.WaitVisible(chromedp.CSS("#secret")))
-	b.enter("#secret", secret)
-	b.do(chromedp.KeyEvent(kb.Enter))
-	b.awaitText("main h1", "Users")
-}
-
 // screenshot writes what the tab shows.
 func (b *browser) screenshot(file string) {
 	b.t.Helper()
@@ -262,10 +256,24 @@ func (b *browser) screenshot(file string) {
 	b.t.Logf("screenshot: %s", file)
 }
 
+// failed leaves a screenshot of what has failed.
+func (b *browser) failed() {
+	b.t.Helper()
+	b.screenshot(filepath.Join(os.TempDir(), "sidekey-page-failed.png"))
+}
+
+// drawn lets the browser draw what has been asked for.
+func (b *browser) drawn() {
+	b.t.Helper()
+	eval[bool](b, `window.drawn = false; requestAnimationFrame(() => requestAnimationFrame(() => { window.drawn = true })); true`)
+	b.await("window.drawn")
+}
+
 // look writes a screenshot for people where they want one.
 func (b *browser) look(name string) {
 	b.t.Helper()
 	if *screenshots != "" {
+		b.drawn()
 		b.screenshot(filepath.Join(*screenshots, name+".png"))
 	}
 }

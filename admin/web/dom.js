@@ -83,7 +83,11 @@ export function count(n) {
   return number.format(n);
 }
 
-// span is a number of seconds as people say it.
+// per is "per" and a number of seconds as people say it.
+export function per(seconds) {
+  return "per " + span(seconds).replace(/^1 /, "");
+}
+
 export function span(seconds) {
   for (const [unit, size] of [["day", 86400], ["hour", 3600], ["minute", 60]]) {
     if (seconds >= size && seconds % size === 0) return `${count(seconds / size)} ${unit}${seconds === size ? "" : "s"}`;

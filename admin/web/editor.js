@@ -5,22 +5,22 @@ import { clearProblems, showProblems, writeAll } from "./fields.js";
 import { edited, pretty, RawObject } from "./json.js";
 
 // editor makes one. text is the object as it is stored; fields(raw) makes the fields;
-// save(raw, keep) writes it and throws what the server refuses. keep offers not to
-// start quota and rate afresh.
+// save(raw, keep) writes it and throws what the server refuses; without a submit it is
+// only shown. keep offers not to start quota and rate afresh.
 export function editor({ text, fields, submit, keep, save, signal }) {
   const message = el("p", { class: "message bad", role: "alert", hidden: true });
-  const body = el("div", { class: "fields-of-form" });
+  const body = el("fieldset", { class: "fields-of-form", disabled: !submit });
   const keepBox = el("input", { type: "checkbox", checked: true, id: newID("keep") });
   const asForm = button("Form", () => turn(false), "tab");
   const asJSON = button("JSON", () => turn(true), "tab");
-  const send = el("button", { class: "primary" }, submit);
+  const send = el("button", { class: "primary" }, submit ?? "");
   const form = el(
     "form",
     { class: "editor", novalidate: true, submit: submitted },
     el("div", { class: "tabs", role: "group", "aria-label": "How to edit" }, asForm, asJSON),
     body,
     message,
-    el("div", { class: "savebar" }, send, keep ? el("label", { class: "tick", for: keepBox.id }, keepBox, " Keep used quota and rate") : null),
+    el("div", { class: "savebar", hidden: !submit }, send, keep ? el("label", { class: "tick", for: keepBox.id }, keepBox, " Keep used quota and rate") : null),
   );
 
   let raw = new RawObject(text); // as it would be saved

@@ -27,11 +27,11 @@ export async function explainView({ main, params: [org, user], signal }) {
   const send = el("button", { class: "primary" }, "Explain");
   main.append(
     el("h1", {}, "Explain"),
-    el("p", { class: "hint" }, "Would this request pass? It is decided as a real one is, and uses nothing up. Without a password, that check is left out."),
+    el("p", { class: "hint" }, "Would this request pass? It is decided as a real one is, and uses nothing up."),
     el(
       "form",
       { class: "explain", submit: explain, novalidate: true },
-      el("div", { class: "fields" }, Object.entries(controls).map(([name, control]) => labelled(labels[name], control, { path: name }))),
+      el("div", { class: "fields group" }, Object.entries(controls).map(([name, control]) => labelled(labels[name], control, { path: name }))),
       el("div", { class: "actions" }, send),
     ),
     result,

@@ -48,7 +48,7 @@ export function within(name, fields, node = fields[0].node) {
 
 // writeAll writes fields, and returns whether one was changed.
 export function writeAll(fields, target) {
-  return fields.map((field) => field.write?.(target)).some(Boolean);
+  return fields.map((field) => field.write(target)).some(Boolean);
 }
 
 function textInput(value, props = {}) {
@@ -224,7 +224,10 @@ export class FieldProblem extends Error {
 
 // group puts fields under a heading.
 export function group(title, fields, hint) {
-  return el("fieldset", { class: "group" }, el("legend", {}, title), hint ? el("p", { class: "hint" }, hint) : null, el("div", { class: "fields" }, fields.map((field) => field.node ?? field)));
+  return {
+    node: el("fieldset", { class: "group" }, el("legend", {}, title), hint ? el("p", { class: "hint" }, hint) : null, el("div", { class: "fields" }, fields.map((field) => field.node))),
+    write: (target) => writeAll(fields, target),
+  };
 }
 
 // clearProblems takes all messages off a form.

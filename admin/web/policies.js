@@ -1,7 +1,7 @@
 // Policies: bundles of limits and rights that many users share.
 
 import { ask, get } from "./api.js";
-import { button, confirmed, count, el, span, stored, table } from "./dom.js";
+import { button, confirmed, count, el, per, stored, table } from "./dom.js";
 import { editor } from "./editor.js";
 import { checkField, group, listField, numberField, objectField, secondsField, textField, within } from "./fields.js";
 import { RawObject } from "./json.js";
@@ -36,7 +36,7 @@ export async function policiesView({ main, signal }) {
       el("a", { href: link(policy.id) }, stored(policy.name || policy.id), policy.name ? el("small", {}, " ", stored(policy.id)) : null),
       el("span", {}, stateOf(policy), ofFile(policy) ? el("span", { class: "badge" }, "file") : null),
       rateText(policy),
-      policy.quota_max > 0 ? `${count(policy.quota_max)}${policy.quota_renewal_rate > 0 ? ` per ${span(policy.quota_renewal_rate)}` : ""}` : "",
+      policy.quota_max > 0 ? `${count(policy.quota_max)}${policy.quota_renewal_rate > 0 ? ` ${per(policy.quota_renewal_rate)}` : ""}` : "",
       el("span", {}, Object.keys(policy.access_rights ?? {}).map((id) => [stored(id, "label"), " "])),
       parts.filter((part) => policy.partitions[part]).join(", ") || "all of it",
       el("span", {}, (policy.tags ?? []).map((tag) => [stored(tag, "label"), " "])),
@@ -65,7 +65,7 @@ export async function policyView({ main, params: [id], signal }) {
   const path = `/api/portal/policies/${encodeURIComponent(id)}`;
   const [{ text }, { apis }] = await Promise.all([ask("GET", path, { signal }), get("/api/apis", { signal })]);
   const policy = JSON.parse(text);
-  main.append(el("div", { class: "head" }, el("h1", {}, stored(policy.name || id)), stateOf(policy), button("Delete", remove, "danger")));
+  main.append(el("div", { class: "head" }, el("h1", {}, stored(policy.name || id)), stateOf(policy), ofFile(policy) ? null : button("Delete", remove, "danger")));
   main.append(el("p", { class: "facts" }, "id ", el("code", {}, stored(id)), " · org ", el("code", {}, stored(policy.org_id))));
   if (ofFile(policy)) {
     main.append(el("p", { class: "message" }, "This policy stands in the configuration file, and is changed there."));
@@ -74,7 +74,7 @@ export async function policyView({ main, params: [id], signal }) {
     editor({
       text,
       fields: (raw) => policyFields(raw, apis.filter((api) => api.org_id === policy.org_id), false),
-      submit: "Save",
+      submit: ofFile(policy) ? null : "Save",
       signal,
       async save(raw) {
         const answer = await ask("PUT", path, { body: raw.toString() });
@@ -120,12 +120,9 @@ function policyFields(raw, apis, isNew) {
       checkField(raw, "is_inactive", "Inactive: users who have it are refused"),
       secondsField(raw, "key_expires_in", "New users expire", [[0, "never"], [86400, "after a day"], [604800, "after a week"], [2592000, "after 30 days"], [31536000, "after a year"]]),
     ]),
-    group("Rate", [numberField(raw, "rate", "Requests", { hint: "0: no limit." }), numberField(raw, "per", "per seconds")]),
+    group("Rate", [numberField(raw, "rate", "Requests", { hint: "0: no limit." }), numberField(raw, "per", "per this many seconds")]),
     group("Quota", [numberField(raw, "quota_max", "Requests", { hint: "-1: no limit." }), secondsField(raw, "quota_renewal_rate", "Renews", periods)]),
-    {
-      node: group("What is taken from it", boxes, "None ticked: all of it."),
-      write: within("partitions", boxes).write,
-    },
+    within("partitions", boxes, group("What is taken from it", boxes, "None ticked: all of it.").node),
     group("Labels", [listField(raw, "tags", "Tags", { hint: "With commas between them. They take the place of the user's." })]),
     rightsField(raw, apis, "No rights: this policy grants nothing by itself."),
     objectField(raw, "meta_data", "Metadata", { hint: "Added to the user's; where both have a name, this one counts." }),

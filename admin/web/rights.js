@@ -192,10 +192,10 @@ function allowedURLs(right, path) {
 function ownLimit(right, path) {
   const limit = right.object("limit");
   const fields = [
-    numberField(limit, "rate", "Rate, requests", { path: `${path}.limit.rate` }),
-    numberField(limit, "per", "per seconds", { path: `${path}.limit.per` }),
-    numberField(limit, "quota_max", "Quota, requests", { path: `${path}.limit.quota_max` }),
-    secondsField(limit, "quota_renewal_rate", "Quota renews", periods, { path: `${path}.limit.quota_renewal_rate` }),
+    numberField(limit, "rate", "Rate: requests", { path: `${path}.limit.rate` }),
+    numberField(limit, "per", "per this many seconds", { path: `${path}.limit.per` }),
+    numberField(limit, "quota_max", "Quota: requests", { path: `${path}.limit.quota_max` }),
+    secondsField(limit, "quota_renewal_rate", "Renews", periods, { path: `${path}.limit.quota_renewal_rate` }),
   ];
   const has = right.get("limit") != null;
   return {

@@ -1,7 +1,7 @@
 // One user: what is left of the limits, and everything that can be set.
 
 import { ask, get, Refused, token } from "./api.js";
-import { button, confirmed, count, date, el, inAWhile, span, stored } from "./dom.js";
+import { button, confirmed, count, date, el, inAWhile, per, span, stored } from "./dom.js";
 import { editor } from "./editor.js";
 import { checkField, chosenField, group, labelled, listField, numberField, objectField, secondsField, textField, timeField, within, writeAll } from "./fields.js";
 import { RawObject } from "./json.js";
@@ -118,7 +118,7 @@ function inForce(s) {
   const apis = Object.values(s.access_rights ?? {});
   const facts = [
     ["Rate", rateText(s) || "no limit"],
-    ["Quota", s.quota_max > 0 ? `${count(s.quota_max)} per ${s.quota_renewal_rate > 0 ? span(s.quota_renewal_rate) : "life"}` : "no limit"],
+    ["Quota", s.quota_max > 0 ? `${count(s.quota_max)} ${s.quota_renewal_rate > 0 ? per(s.quota_renewal_rate) : "in all"}` : "no limit"],
     ["APIs", apis.length > 0 ? apis.map((right, i) => [i > 0 ? ", " : "", stored(right.api_name || right.api_id)]).flat() : "all"],
     ["Tags", (s.tags ?? []).map((tag) => [stored(tag, "label"), " "]).flat()],
   ];
@@ -169,7 +169,7 @@ function metersOf({ scope, rate, quota }) {
   const of = scopeText(scope);
   const meters = [];
   if (rate.limit > 0) {
-    meters.push(meter(`Rate${of}`, rate.remaining, rate.limit, `per ${span(rate.per)}`));
+    meters.push(meter(`Rate${of}`, rate.remaining, rate.limit, per(rate.per)));
   }
   if (quota.limit > 0) {
     const left = quota.renews - Date.now() / 1000;
@@ -220,17 +220,14 @@ function sessionFields(raw, { apis, policies }, isNew) {
     ]),
     group("Rate", [
       numberField(raw, "rate", "Requests", { hint: "0: no limit." }),
-      numberField(raw, "per", "per seconds"),
+      numberField(raw, "per", "per this many seconds"),
     ]),
     group("Quota", [
       numberField(raw, "quota_max", "Requests", { hint: "-1: no limit." }),
       secondsField(raw, "quota_renewal_rate", "Renews", periods),
     ]),
     group("Policies", [
-      chosenField(raw, "apply_policies", "Policies", ofOrg(policies).map((p) => [p.id, p.name ? `${p.name} (${p.id})` : p.id]), {
-        prompt: "add a policy …",
-        hint: "Limits and rights of a policy take the place of those here.",
-      }),
+      policiesField(raw, ofOrg(policies)),
       listField(raw, "tags", "Tags", { hint: "With commas between them. Tags of a policy take their place." }),
     ]),
     group("Signed requests", [
@@ -240,6 +237,22 @@ function sessionFields(raw, { apis, policies }, isNew) {
     objectField(raw, "meta_data", "Metadata", { hint: "Names that check.meta_headers lists go to the service behind the proxy." }),
     more(raw),
   ];
+}
+
+// The older member apply_policy_id would bring the last policy that is taken away back.
+function policiesField(raw, policies) {
+  const field = chosenField(raw, "apply_policies", "Policies", policies.map((p) => [p.id, p.name ? `${p.name} (${p.id})` : p.id]), {
+    prompt: "add a policy …",
+    hint: "Limits and rights of a policy take the place of those here.",
+  });
+  return {
+    node: field.node,
+    write(target) {
+      const changed = field.write(target);
+      if (changed) target.delete("apply_policy_id");
+      return changed;
+    },
+  };
 }
 
 // more holds what few users need.

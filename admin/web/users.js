@@ -1,7 +1,7 @@
 // The list of users: found as somebody types, a page at a time.
 
 import { ask } from "./api.js";
-import { button, count, date, el, span, stored, table } from "./dom.js";
+import { button, count, date, el, per, stored, table } from "./dom.js";
 
 const pageSize = 25;
 
@@ -123,7 +123,7 @@ function labels(list) {
 }
 
 export function rateText(limit) {
-  return limit.rate > 0 && limit.per > 0 ? `${count(limit.rate)} per ${span(limit.per)}` : "";
+  return limit.rate > 0 && limit.per > 0 ? `${count(limit.rate)} ${per(limit.per)}` : "";
 }
 
 export function stateBadge(state) {
