@@ -726,7 +726,7 @@ func pageKeyboard(t *testing.T, b *browser, s *sidekey) {
 	b.do(chromedp.KeyEvent(kb.Enter))
 	b.awaitText("main h1", "Users")
 	b.awaitText("#users", "user00")
-	b.do(chromedp.KeyEvent("/"))
+	b.do(inPage(`document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "/", bubbles: true }))`))
 	if got := b.focused(); got != "Search" {
 		t.Errorf("after /: the focus is on %q", got)
 	}
@@ -736,12 +736,12 @@ func pageKeyboard(t *testing.T, b *browser, s *sidekey) {
 	b.do(chromedp.KeyEvent(kb.Enter))
 	b.awaitText("main h1", "user42")
 	b.awaitText(".limits", "left")
-	for _, want := range []string{"Delete", "Reset quota and rate", "Form", "JSON", "Password", "Show", "Generate", "Alias"} {
+	for _, want := range []string{"Delete", "explain", "Reset quota and rate", "Form", "JSON", "Password", "Show", "Generate", "Alias"} {
 		tab(want)
 	}
 	b.do(chromedp.KeyEvent("by hand"), chromedp.KeyEvent(kb.Enter))
 	b.awaitText("#notice", "Saved.")
-	wantStored(t, s, "user42", map[string]string{"alias": `"Person 42by hand"`})
+	wantStored(t, s, "user42", map[string]string{"alias": `"by hand"`})
 	if unnamed := eval[string](b, `[...document.querySelectorAll("button, input, select, textarea, a")].filter((e) => !(e.labels?.length || e.getAttribute("aria-label") || e.innerText.trim())).map((e) => e.outerHTML).join("\n")`); unnamed != "" {
 		t.Errorf("controls without a name: %s", unnamed)
 	}

@@ -109,8 +109,8 @@ function start() {
   watchDecisions();
   if (started) return;
   started = true;
-  window.addEventListener("hashchange", async () => {
-    await show();
+  window.addEventListener("hashchange", () => {
+    show();
     main.focus({ preventScroll: true });
     window.scrollTo(0, 0);
   });
@@ -124,7 +124,7 @@ document.getElementById("forget").addEventListener("click", () => {
 });
 
 document.addEventListener("keydown", (event) => {
-  const typing = event.target.closest("input, textarea, select, dialog");
+  const typing = event.target.closest?.("input, textarea, select, dialog");
   if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
     const search = document.querySelector('input[type="search"]');
     if (search) {

@@ -66,7 +66,7 @@ export async function userView({ main, params: [org, user], signal }) {
 
   main.append(
     el("div", { class: "head" }, el("h1", {}, stored(user)), stateBadge(stateOf(shown.data, effective.warnings)), button("Delete", remove, "danger")),
-    el("p", { class: "facts" }, "org ", el("code", {}, stored(org)), " · key id ", el("code", {}, stored(shown.key_id)), " · hash ", el("code", {}, shown.key_hash), written(shown.data)),
+    el("p", { class: "facts" }, "org ", el("code", {}, stored(org)), " · key id ", el("code", {}, stored(shown.key_id)), " · hash ", el("code", {}, shown.key_hash), written(shown.data), " · ", el("a", { href: `#/explain/${encodeURIComponent(org)}/${encodeURIComponent(user)}` }, "explain")),
     el("section", { class: "live", "aria-label": "What is left" }, liveCard(key, signal)),
   );
   if (shown.data.apply_policies?.length > 0) main.append(inForce(shown.data));
