@@ -32,9 +32,9 @@ export async function policiesView({ main, signal }) {
     return;
   }
   main.append(
-    table("Policies", ["Policy", "State", "Rate", "Quota", "APIs", "Takes part with", "Tags"], policies.map((policy) => [
+    table("Policies", ["Policy", "State", "Rate", "Quota", "APIs", "Taken from it", "Tags"], policies.map((policy) => [
       el("a", { href: link(policy.id) }, stored(policy.name || policy.id), policy.name ? el("small", {}, " ", stored(policy.id)) : null),
-      el("span", {}, stateOf(policy), ofFile(policy) ? el("span", { class: "badge" }, "file") : null),
+      el("span", {}, stateOf(policy), ofFile(policy) ? [" ", el("span", { class: "badge" }, "file")] : null),
       rateText(policy),
       policy.quota_max > 0 ? `${count(policy.quota_max)}${policy.quota_renewal_rate > 0 ? ` ${per(policy.quota_renewal_rate)}` : ""}` : "",
       el("span", {}, Object.keys(policy.access_rights ?? {}).map((id) => [stored(id, "label"), " "])),
