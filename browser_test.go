@@ -41,13 +41,16 @@ type browser struct {
 	wrong    []string // complaints
 }
 
-// startBrowser opens a tab until the test ends. answers are given in the place of the
-// program's, by path.
-func startBrowser(t *testing.T, s *sidekey, answers map[string]http.HandlerFunc) *browser {
+// startBrowser opens a tab until the test ends. instead answers a request in the place of
+// the program, or returns false.
+func startBrowser(t *testing.T, s *sidekey, instead func(http.ResponseWriter, *http.Request) bool) *browser {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
 	if err != nil {
-		t.Skip("chromium is missing: .ci/tools installs it where it may")
+		if os.Getenv("CI") == "true" {
+			t.Fatal("chromium is not installed")
+		}
+		t.Skip("chromium is not installed")
 	}
 	target, err := url.Parse(s.AdminURL)
 	if err != nil {
@@ -55,11 +58,9 @@ func startBrowser(t *testing.T, s *sidekey, answers map[string]http.HandlerFunc)
 	}
 	through := httputil.NewSingleHostReverseProxy(target)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if answer := answers[r.URL.Path]; answer != nil {
-			answer(w, r)
-			return
+		if !instead(w, r) {
+			through.ServeHTTP(w, r)
 		}
-		through.ServeHTTP(w, r)
 	}))
 	t.Cleanup(server.Close)
 
@@ -207,7 +208,7 @@ func (b *browser) awaitText(selector, text string) {
 // open shows a view of the page and waits for its heading.
 func (b *browser) open(view, heading string) {
 	b.t.Helper()
-	b.do(inPage(`document.querySelector("h1")?.remove(); location.hash === `+quote(view)+` ? dispatchEvent(new Event("hashchange")) : location.hash = `+quote(view)))
+	b.do(inPage(`document.querySelector("h1")?.remove(); location.hash === ` + quote(view) + ` ? dispatchEvent(new Event("hashchange")) : location.hash = ` + quote(view)))
 	b.awaitText("main h1", heading)
 }
 

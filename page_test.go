@@ -42,34 +42,8 @@ access_rights = { rest = {} }
 // program. What it writes is looked up over the API.
 func TestPage(t *testing.T) {
 	s := startSidekey(t, pageConfig)
-	var answered atomic.Int64
-	var explained atomic.Value
-	explained.Store("")
-	b := startBrowser(t, s, map[string]http.HandlerFunc{
-		// Two seconds a question, so that the picture is always the same.
-		"/api/decisions": func(w http.ResponseWriter, r *http.Request) {
-			if r.Header.Get("Authorization") != s.Secret {
-				w.WriteHeader(http.StatusUnauthorized)
-				io.WriteString(w, `{"Status":"Error","Message":"Not authorised","Meta":null}`)
-				return
-			}
-			n := answered.Add(1)
-			fmt.Fprintf(w, `{"at": %d, "decisions": {"pass": %d, "bad_credentials": %d, "rate": %d, "busy": 0, "a_later_reason": %d}}`,
-				1_800_000_000_000+2000*n, 1000+80*n, 6*n, 10*n, 4*n)
-		},
-		"/api/explain": func(w http.ResponseWriter, r *http.Request) {
-			body, _ := io.ReadAll(r.Body)
-			if !strings.Contains(string(body), "alice") {
-				w.WriteHeader(http.StatusNotFound)
-				io.WriteString(w, `{"Status":"Error","Message":"Not found","Meta":null}`)
-				return
-			}
-			explained.Store(string(body))
-			io.WriteString(w, `{"passed": false, "reason": "rate", "status": 429, "message": "Rate Limit Exceeded", "steps": [
-				{"check": "bad_credentials", "passed": true, "value": "the password is right"},
-				{"check": "rate", "passed": false, "value": "2 of 2 per 10s <b>", "hint": "1.5 s until the next"}]}`)
-		},
-	})
+	var fake fakeAnswers
+	b := startBrowser(t, s, func(w http.ResponseWriter, r *http.Request) bool { return fake.answer(w, r, s.Secret) })
 	for i := range 60 {
 		s.putUser(fmt.Sprintf("user%02d", i), fmt.Sprintf(`{"rate":%d,"per":60,"alias":"Person %d","tags":["edge","team-%d"]}`, i+1, i, i%5))
 	}
@@ -89,7 +63,7 @@ func TestPage(t *testing.T) {
 		{"names", pageNames},
 		{"inert", pageInert},
 		{"apis", pageAPIs},
-		{"explain", func(t *testing.T, b *browser, s *sidekey) { pageExplain(t, b, &explained) }},
+		{"explain", func(t *testing.T, b *browser, _ *sidekey) { pageExplain(t, b, &fake) }},
 		{"decisions", pageDecisions},
 		{"keyboard", pageKeyboard},
 		{"phone", pagePhone},
@@ -109,6 +83,46 @@ func TestPage(t *testing.T) {
 			return // what follows builds on it
 		}
 	}
+}
+
+// fakeAnswers are given in the place of the program's where a test could not have them
+// otherwise, or not in a moment.
+type fakeAnswers struct {
+	asked     atomic.Int64 // for decisions
+	searched  atomic.Int64 // for somebody among many
+	explained atomic.Value // the body
+}
+
+func (f *fakeAnswers) answer(w http.ResponseWriter, r *http.Request, secret string) bool {
+	switch {
+	case r.Header.Get("Authorization") != secret:
+		return false
+	case r.URL.Path == "/api/decisions":
+		// Two seconds from one answer to the next, so that the picture is always the same.
+		n := f.asked.Add(1)
+		fmt.Fprintf(w, `{"at": %d, "decisions": {"pass": %d, "bad_credentials": %d, "rate": %d, "busy": 0, "a_later_reason": %d}}`,
+			1_800_000_000_000+2000*n, 1000+80*n, 6*n, 10*n, 4*n)
+	case r.URL.Path == "/api/users/search" && r.FormValue("q") == "needle":
+		if f.searched.Add(1) == 10 {
+			io.WriteString(w, `{"users":[{"org_id":"default","username":"needle in the hay","key_hash":"","state":"active","session":{}}],"next":null,"looked_at":10000}`)
+		} else {
+			io.WriteString(w, `{"users":[],"next":"x","looked_at":10000}`)
+		}
+	case r.URL.Path == "/api/explain":
+		body, _ := io.ReadAll(r.Body)
+		if !strings.Contains(string(body), "alice") {
+			w.WriteHeader(http.StatusNotFound)
+			io.WriteString(w, `{"Status":"Error","Message":"Not found","Meta":null}`)
+			return true
+		}
+		f.explained.Store(string(body))
+		io.WriteString(w, `{"passed": false, "reason": "rate", "status": 429, "message": "Rate Limit Exceeded", "steps": [
+			{"check": "bad_credentials", "passed": true, "value": "the password is right"},
+			{"check": "rate", "passed": false, "value": "2 of 2 per 10s <b>", "hint": "1.5 s until the next"}]}`)
+	default:
+		return false
+	}
+	return true
 }
 
 // The secret is asked for, checked, and kept in the tab alone.
@@ -164,6 +178,11 @@ func pageList(t *testing.T, b *browser, s *sidekey) {
 	shows("1 user", "user07")
 	b.enter("#search", "team-3")
 	shows("12 users", "user03 user08 user13 user18 user23 user28 user33 user38 user43 user48 user53 user58")
+	// Among many, it is not gone on searching unasked.
+	b.enter("#search", "needle")
+	b.awaitText("#search-status", "0 users among the 30,000 looked at so far")
+	b.press("Search on")
+	shows("1 user", "needle in the hay")
 	b.enter("#search", "nobody")
 	b.awaitText("#users", "Nobody is found.")
 	b.enter("#search", "user05")
@@ -666,7 +685,7 @@ func pageAPIs(t *testing.T, b *browser, s *sidekey) {
 	b.look("apis")
 }
 
-func pageExplain(t *testing.T, b *browser, explained *atomic.Value) {
+func pageExplain(t *testing.T, b *browser, fake *fakeAnswers) {
 	b.open("#/explain", "Explain")
 	b.refusals(1)
 	b.click(".explain .primary")
@@ -681,7 +700,7 @@ func pageExplain(t *testing.T, b *browser, explained *atomic.Value) {
 	b.awaitText("main table", "2 of 2 per 10s <b>")
 	b.awaitText("main table", "✗ refused")
 	want := `{"user":"alice","password":"test123","org":"","api":"orders","method":"GET","host":"","path":"/orders/7","dialect":"envoy","headers":{"X-Api-Version":"v2"}}`
-	if got := explained.Load(); got != want {
+	if got := fake.explained.Load(); got != want {
 		t.Errorf("asked %s, want %s", got, want)
 	}
 	b.look("explain")

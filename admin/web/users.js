@@ -17,7 +17,7 @@ export async function usersView({ main, signal }) {
   const results = el("div", { id: "users" });
   const previous = button("← Previous", () => turn(-1));
   const next = button("Next →", () => turn(1));
-  const further = button("Search on", () => load({ goOn: true }));
+  const further = button("Search on", () => (searching ? stop() : load({ goOn: true })));
   main.append(
     el("div", { class: "head" }, el("h1", {}, "Users"), el("a", { class: "button primary", href: "#/users/new" }, "New user")),
     el("div", { class: "field search" }, el("label", { for: "search" }, "Search"), search, status),
@@ -47,9 +47,16 @@ export async function usersView({ main, signal }) {
   let users = [];
   let following = null; // where the next page begins
   let looked = 0;
+  let searching = false; // until there is a page, or nobody is left to look at
+
+  function stop() {
+    running.abort();
+    searching = false;
+    draw();
+  }
 
   // load fills a page. Names that begin with the text come at once; for what is further
-  // inside, some answers are waited for, and then only when told to.
+  // inside, some answers are waited for, and all only when told to.
   async function load({ goOn = false }) {
     running.abort();
     running = new AbortController();
@@ -59,16 +66,19 @@ export async function usersView({ main, signal }) {
       looked = 0;
       following = state.places.at(-1);
     }
-    further.hidden = true;
+    searching = goOn;
+    further.hidden = !goOn;
+    further.textContent = "Stop";
     status.textContent = "searching …";
     try {
-      for (let answers = 0; answers < 3; answers++) {
+      for (let answers = 0; goOn || answers < 3; answers++) {
         const query = new URLSearchParams({ q: state.text, limit: String(pageSize - users.length), after: following ?? "" });
         const answer = JSON.parse((await ask("GET", `/api/users/search?${query}`, { signal: mine.signal })).text);
         users.push(...answer.users);
         looked += answer.looked_at;
         following = answer.next;
         if (users.length >= pageSize || following === null) break;
+        status.textContent = `searching … ${count(looked)} looked at`;
       }
     } catch (error) {
       if (error.name === "AbortError") return;
@@ -76,10 +86,12 @@ export async function usersView({ main, signal }) {
       results.replaceChildren(el("p", { class: "message bad", role: "alert" }, error.message));
       return;
     }
+    searching = false;
     draw();
   }
 
   function draw() {
+    further.textContent = "Search on";
     const full = users.length >= pageSize;
     previous.hidden = state.places.length < 2;
     next.hidden = following === null || !full;
