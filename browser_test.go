@@ -230,15 +230,29 @@ func (b *browser) choose(selector, value string) {
 	b.do(inPage(fmt.Sprintf(`(() => { const s = document.querySelector(%s); s.value = %s; if (s.value !== %[2]s) throw "no such option"; s.dispatchEvent(new Event("change")) })()`, quote(selector), quote(value))))
 }
 
-// click clicks on an element; press on the button with that text.
+// click clicks on an element, once it is in the middle of the window: the bar at its
+// bottom could be above it.
 func (b *browser) click(selector string) {
 	b.t.Helper()
-	b.do(chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
+	b.clickOn(fmt.Sprintf(`document.querySelector(%s)`, quote(selector)))
 }
 
+// press clicks on the button or link with that text.
 func (b *browser) press(text string) {
 	b.t.Helper()
-	b.do(chromedp.Click(chromedp.Search(fmt.Sprintf(`//*[self::button or self::a][normalize-space(.)=%s][not(ancestor-or-self::*[@hidden])]`, quote(text)))))
+	b.clickOn(fmt.Sprintf(`[...document.querySelectorAll("button, a")].find((e) => e.innerText.trim() === %s && e.checkVisibility())`, quote(text)))
+}
+
+func (b *browser) clickOn(element string) {
+	b.t.Helper()
+	b.await(element)
+	at := eval[struct{ X, Y float64 }](b, fmt.Sprintf(`(() => {
+		const e = %s;
+		e.scrollIntoView({ block: "center", behavior: "instant" });
+		const box = e.getBoundingClientRect();
+		return { X: box.x + box.width / 2, Y: box.y + box.height / 2 };
+	})()`, element))
+	b.do(chromedp.MouseClickXY(at.X, at.Y))
 }
 
 // screenshot writes what the tab shows.

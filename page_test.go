@@ -471,7 +471,7 @@ func pageJSON(t *testing.T, b *browser, s *sidekey) {
 
 // What is left of rate and quota is followed, and given back.
 func pageLimits(t *testing.T, b *browser, s *sidekey) {
-	s.putUser("erin", `{"rate":5,"per":3600,"quota_max":20,"quota_renewal_rate":86400,"basic_auth_data":{"password":"pw"},
+	s.putUser("erin", `{"alias":"Erin at the edge","rate":5,"per":3600,"quota_max":20,"quota_renewal_rate":86400,"basic_auth_data":{"password":"pw"},
 		"access_rights":{"rest":{},"orders":{"limit":{"rate":3,"per":3600},"endpoints":[{"path":"/x","methods":[{"name":"GET","limit":{"rate":9,"per":60}}]}]}}}`)
 	b.open("#/users/default/erin", "erin")
 	b.awaitText(".limits", "period of 1 day, not begun")
@@ -491,7 +491,9 @@ func pageLimits(t *testing.T, b *browser, s *sidekey) {
 	if now := eval[string](b, `document.querySelector("[role=meter]").getAttribute("aria-valuenow")`); now != "1" {
 		t.Errorf("a screen reader is told that %s are left", now)
 	}
+	b.size(1000, 620)
 	b.look("user")
+	b.size(1200, 900)
 	b.press("Reset quota and rate")
 	b.awaitText("#notice", "Quota and rate were given back.")
 	b.awaitText(".limits", "5 of 5 left")
@@ -577,6 +579,9 @@ func pageDelete(t *testing.T, b *browser, s *sidekey) {
 	b.awaitText("dialog", "Delete the user user59?")
 	b.look("delete")
 	b.press("Cancel")
+	b.await(`!document.querySelector("dialog")`)
+	b.press("Delete")
+	b.do(chromedp.KeyEvent(kb.Enter)) // is no yes
 	b.await(`!document.querySelector("dialog")`)
 	wantStored(t, s, "user59", map[string]string{"rate": "60"})
 	b.press("Delete")

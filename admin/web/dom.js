@@ -58,19 +58,23 @@ export function table(caption, columns, rows) {
   return el("table", {}, el("caption", { class: "hidden" }, caption), el("thead", {}, head), el("tbody", {}, body));
 }
 
-// confirmed asks before what cannot be taken back.
-export function confirmed(question, yes) {
+// confirmed asks before what cannot be taken back; yes is what the button says that does
+// it.
+export function confirmed(yes, ...question) {
   return new Promise((resolve) => {
     const close = (answer) => {
       dialog.close();
       dialog.remove();
       resolve(answer);
     };
+    const text = el("p", { id: newID("question") }, question);
+    const cancel = button("Cancel", () => close(false));
+    cancel.autofocus = true;
     const dialog = el(
       "dialog",
-      { "aria-label": question, cancel: () => close(false) },
-      el("p", {}, question),
-      el("div", { class: "actions" }, button(yes, () => close(true), "danger"), button("Cancel", () => close(false))),
+      { "aria-labelledby": text.id, cancel: () => close(false) },
+      text,
+      el("div", { class: "actions" }, button(yes, () => close(true), "danger"), cancel),
     );
     document.body.append(dialog);
     dialog.showModal();

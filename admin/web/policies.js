@@ -84,7 +84,7 @@ export async function policyView({ main, params: [id], signal }) {
   );
 
   async function remove() {
-    if (!(await confirmed(`Delete the policy ${id}?`, "Delete"))) return;
+    if (!(await confirmed("Delete", "Delete the policy ", stored(id), "?"))) return;
     try {
       await ask("DELETE", path);
     } catch (error) {
@@ -92,7 +92,7 @@ export async function policyView({ main, params: [id], signal }) {
         notice("bad", error.message);
         return;
       }
-      if (!(await confirmed(`${error.message.replace(/: change them first.*/, "")}. Delete it all the same?`, "Delete, and refuse them"))) return;
+      if (!(await confirmed("Delete, and refuse them", error.message.replace(/: change them first.*/, ""), ". Delete it all the same?"))) return;
       try {
         await ask("DELETE", `${path}?force=1`);
       } catch (error) {

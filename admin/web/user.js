@@ -91,7 +91,7 @@ export async function userView({ main, params: [org, user], signal }) {
   );
 
   async function remove() {
-    if (!(await confirmed(`Delete the user ${user}? The quota is forgotten as well.`, "Delete"))) return;
+    if (!(await confirmed("Delete", "Delete the user ", stored(user), "? The quota is forgotten as well."))) return;
     try {
       await ask("DELETE", `/api/keys/${key}`);
     } catch (error) {
