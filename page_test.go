@@ -57,6 +57,7 @@ func TestPage(t *testing.T) {
 		{"problems", pageProblems},
 		{"edit", pageEdit},
 		{"json", pageJSON},
+		{"texts", pageTexts},
 		{"limits", pageLimits},
 		{"policies", pagePolicies},
 		{"delete", pageDelete},
@@ -469,6 +470,33 @@ func pageJSON(t *testing.T, b *browser, s *sidekey) {
 	}
 }
 
+// Members of an object keep their texts, whatever is in them.
+func pageTexts(t *testing.T, b *browser, s *sidekey) {
+	b.do(chromedp.Evaluate[chromedp.Void](`import("/page/json.js").then((module) => { window.json = module })`, chromedp.EvalAwaitPromise))
+	texts := []string{
+		`0`, `-0`, `1.50`, `1E400`, `9007199254740993`, `true`, `null`, `""`, `"\\"`, `"\""`, `"}"`, `"],{\"x\":"`, `"\u0061\/"`,
+		`[ ]`, `{ }`, `[1 , {"a":[ "]" ]}]`, `{"a":{"b":"}"} , "c":[[[]]]}`, `"🔑"`, strings.Repeat("[", 500) + strings.Repeat("]", 500),
+	}
+	for _, text := range texts {
+		for _, form := range []string{`{"before":1,"m":%s,"after":2}`, " { \"before\" : 1 ,\n\t\"m\" : %s ,\r\n\"after\":2 } ", `{"before":1,"after":2,"m":%s}`} {
+			got := eval[string](b, fmt.Sprintf(`(() => { const raw = new json.RawObject(%s); raw.set("before", 3); return raw.text("m") + "|" + raw.toString() })()`, quote(fmt.Sprintf(form, text))))
+			if want := text + `|{"before":3,`; !strings.HasPrefix(got, want) || !strings.Contains(got, `"m":`+text) || !json.Valid([]byte(strings.TrimPrefix(got, text+"|"))) {
+				t.Errorf("%s has become %s", text, got)
+			}
+		}
+		// Shown and not touched, or touched beside it.
+		object := `{"m":` + text + `,"n":1}`
+		if got := eval[string](b, fmt.Sprintf(`json.edited(%s, json.pretty(%[1]s).replace('"n": 1', '"n": 2'))`, quote(object))); got != `{"m":`+text+`,"n":2}` {
+			t.Errorf("%s has become %s when something else was edited", object, got)
+		}
+	}
+	for _, text := range []string{``, `null`, `[]`, `"x"`, `{`, `{"a":1,"a":2}`, `{"a":1} x`, `{"a":01}`, `{a:1}`} {
+		if !eval[bool](b, fmt.Sprintf(`(() => { try { new json.RawObject(%s); return false } catch { return true } })()`, quote(text))) {
+			t.Errorf("%s is taken for an object", text)
+		}
+	}
+}
+
 // What is left of rate and quota is followed, and given back.
 func pageLimits(t *testing.T, b *browser, s *sidekey) {
 	s.putUser("erin", `{"alias":"Erin at the edge","rate":5,"per":3600,"quota_max":20,"quota_renewal_rate":86400,"basic_auth_data":{"password":"pw"},
@@ -533,6 +561,7 @@ func pagePolicies(t *testing.T, b *browser, s *sidekey) {
 	b.choose(`[data-path="apply_policies"] select`, "gold")
 	b.press("Save")
 	b.awaitText("#notice", "Saved.")
+	b.awaitText(".limits", "100 of 100 left")
 	b.click(".inforce summary")
 	b.awaitText(".inforce", "100 per minute")
 	b.awaitText(".inforce", "5,000 per hour")

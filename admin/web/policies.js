@@ -4,7 +4,6 @@ import { ask, get } from "./api.js";
 import { button, confirmed, count, el, per, stored, table } from "./dom.js";
 import { editor } from "./editor.js";
 import { checkField, group, listField, numberField, objectField, secondsField, textField, within } from "./fields.js";
-import { RawObject } from "./json.js";
 import { go, notice } from "./notice.js";
 import { periods, rightsField } from "./rights.js";
 import { rateText } from "./users.js";

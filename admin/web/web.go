@@ -1,6 +1,5 @@
 // Package web holds the files of the web page: plain HTML, CSS and JavaScript as
-// browsers read them, in the binary. They hold no data; see app.js for how they come by
-// it.
+// browsers read them, in the binary. They hold no data: api.js asks for it.
 package web
 
 import (
