@@ -255,6 +255,14 @@ func (b *browser) clickOn(element string) {
 	b.do(chromedp.MouseClickXY(at.X, at.Y))
 }
 
+// clearSearch shows the whole list of users again.
+func (b *browser) clearSearch() {
+	b.t.Helper()
+	b.enter("#search", " ")
+	b.do(chromedp.KeyEvent(kb.Backspace))
+	b.awaitText("#search-status", "25 users, and more")
+}
+
 // screenshot writes what the tab shows.
 func (b *browser) screenshot(file string) {
 	b.t.Helper()

@@ -193,8 +193,7 @@ func pageList(t *testing.T, b *browser, s *sidekey) {
 	b.do(chromedp.NavigateBack())
 	b.awaitText("main h1", "Users")
 	shows("1 user", "user05") // as it was left
-	b.enter("#search", " ")
-	b.do(chromedp.KeyEvent(kb.Backspace))
+	b.clearSearch()
 	shows("25 users", names(0, 24))
 }
 
@@ -708,8 +707,7 @@ func pageInert(t *testing.T, b *browser, s *sidekey) {
 	b.open("#/policies/of/evil", attack)
 	inert("the policy", "Metadata")
 	b.open("#/users", "Users")
-	b.enter("#search", " ")
-	b.do(chromedp.KeyEvent(kb.Backspace))
+	b.clearSearch()
 }
 
 func pageAPIs(t *testing.T, b *browser, s *sidekey) {
@@ -800,8 +798,7 @@ func pageKeyboard(t *testing.T, b *browser, s *sidekey) {
 	}
 	b.do(inPage(`document.querySelector("#search") ?? (location.hash = "#/users")`))
 	b.awaitText("main h1", "Users")
-	b.enter("#search", " ")
-	b.do(chromedp.KeyEvent(kb.Backspace))
+	b.clearSearch()
 }
 
 // On a phone nothing is cut off, and the dark theme is one.
