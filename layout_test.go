@@ -66,6 +66,7 @@ func TestLayout(t *testing.T) {
 
 	// For tests alone.
 	onlyIn("github.com/getkin/kin-openapi", "sidekey/admin/tyktest")
+	onlyIn("github.com/chromedp")
 	never("sidekey", "sidekey/admin/tyktest")
 
 	// No file is written, no process started, no address looked up by what decides.

@@ -85,3 +85,13 @@ func truth(b bool) float64 {
 	}
 	return 0
 }
+
+// decisionTotals are all decisions so far by their reason.
+func (p *program) decisionTotals() map[string]uint64 {
+	totals := make(map[string]uint64)
+	all, _, _ := p.check.Decisions()
+	for _, d := range all {
+		totals[d.Reason] += d.N
+	}
+	return totals
+}

@@ -131,6 +131,7 @@ func (p *program) adminHandler(secrets []string) *admin.Handler {
 		Health:       p.health,
 		Database:     p.database(),
 		Metrics:      p.writeMetrics,
+		Decisions:    p.decisionTotals,
 		Explain:      func(q auth.Question) (any, error) { return p.check.Explain(q) },
 		KeyEvents:    p.monitor,
 		Version:      buildVersion(),

@@ -1,5 +1,5 @@
-// Package admin is the listener for people and tools: users, health, and later the
-// web page. It speaks two dialects of one API, the Tyk Dashboard's (/api) and the
+// Package admin is the listener for people and tools: users, health and
+// the web page. It speaks two dialects of one API, the Tyk Dashboard's (/api) and the
 // Tyk Gateway's (/tyk), over the same operations.
 //
 // It is meant for loopback, but a browser on the same machine will talk to it in the
@@ -58,6 +58,7 @@ type Config struct {
 	Health       func() Health
 	Database     Database
 	Metrics      func(io.Writer)
+	Decisions    func() map[string]uint64         // made since the start, by name of their reason
 	Explain      func(auth.Question) (any, error) // an error is about the question
 	KeyEvents    KeyEvents                        // nil: nobody is told of what is written
 	Version      string

@@ -90,7 +90,7 @@ func TestCanary(t *testing.T) {
 	reads := []string{
 		"/api/apis/keys/basic/alice", "/tyk/keys/alice", "/tyk/keys", "/api/apis/keys?p=-1", "/api/apis/rest/keys?p=-1", "/api/keys/detailed?p=-1", "/api/keys/detailed?q=canary",
 		"/api/keys/defaultalice", "/api/keys/alice?username=true", "/tyk/policies", "/api/portal/policies", "/hello", "/readyz", "/healthz",
-		"/api/users", "/api/users?raw=1", "/api/users?q=canary", "/api/apis/keys/basic/alice?raw=1",
+		"/api/users", "/api/users?raw=1", "/api/users?q=canary", "/api/apis/keys/basic/alice?raw=1", "/api/keys/defaultalice?raw=1", "/api/users/search?q=canary", "/api/users/alice/limits", "/api/apis", "/api/decisions", "/",
 	}
 	for _, failure := range []error{nil, auth.ErrDamaged, auth.ErrStoreDown, auth.ErrOutcomeUnknown, fmt.Errorf("something else")} {
 		for _, body := range bodies {

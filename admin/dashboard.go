@@ -119,6 +119,9 @@ func (c *call) dashboardGetKey() error {
 	if err != nil {
 		return err
 	}
+	if c.query("raw") == "1" {
+		return c.dashboardAnswer(c.fetchStored(name))
+	}
 	return c.dashboardAnswer(c.fetch(name, dashboardMissing))
 }
 

@@ -10,9 +10,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"sidekey/auth"
-
 	"sidekey/admin/tyktest"
+	"sidekey/auth"
 )
 
 // dates are what differs from run to run in the answers about alice.

@@ -26,7 +26,7 @@ func FuzzMatch(f *testing.F) {
 		}
 		path, _, _ := strings.Cut(target, "?")
 		segments := strings.Split(strings.TrimSuffix(path, "/"), "/")
-		for i, part := range strings.Split(found.pattern, "/") {
+		for i, part := range strings.Split(strings.TrimSuffix(found.pattern, "/"), "/") {
 			name, isParam := strings.CutPrefix(part, "{")
 			if !isParam {
 				if segments[i] != part {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"sidekey/admin/web"
 )
 
 // guard decides who may talk to the admin listener at all.
@@ -45,6 +47,14 @@ func (g *guard) setSecrets(secrets []string) {
 // they do not say what stands in the configuration, or who is a user.
 var openOnLoopback = []string{"/healthz", "/readyz", "/hello", "/metrics"}
 
+// isOpen reports whether a path needs no secret from a caller on this machine. The files
+// of the web page hold nothing that is not in the source: what it shows, it asks for with
+// the secret that is typed into it.
+func isOpen(path string) bool {
+	_, ofPage := web.Files[path]
+	return ofPage || slices.Contains(openOnLoopback, strings.TrimSuffix(path, "/"))
+}
+
 // check refuses who may not talk to the listener. trusted reports who has shown the secret,
 // as everybody has but those who ask for an open page without one.
 func (g *guard) check(ctx *fasthttp.RequestCtx, d dialect) (trusted bool, err error) {
@@ -66,7 +76,7 @@ func (g *guard) check(ctx *fasthttp.RequestCtx, d dialect) (trusted bool, err er
 		}
 	}
 	path, _, _ := strings.Cut(target, "?")
-	if slices.Contains(openOnLoopback, strings.TrimSuffix(path, "/")) && fromThisMachine(ctx.RemoteAddr()) && !g.showsSecret(header) {
+	if isOpen(path) && fromThisMachine(ctx.RemoteAddr()) && !g.showsSecret(header) {
 		return false, nil
 	}
 	if !g.knowsSecret(header) {

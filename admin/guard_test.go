@@ -219,7 +219,7 @@ func TestSecret(t *testing.T) {
 		t.Helper()
 		ask("/api/apis/keys"+query, header...).want(t, strings.Join(header, ", "), 401, dashboardError("Not authorised"))
 		ask("/tyk/keys"+query, header...).want(t, strings.Join(header, ", "), 403, gatewayError("Attempted administrative access with invalid or missing key!"))
-		ask("/"+query, header...).want(t, strings.Join(header, ", "), 401, gatewayError("Not authorised"))
+		ask("/nothing"+query, header...).want(t, strings.Join(header, ", "), 401, gatewayError("Not authorised"))
 		// What is there is not told to strangers either.
 		ask("/api/nothing"+query, header...).want(t, strings.Join(header, ", "), 401, dashboardError("Not authorised"))
 		l.askAs("POST", "/api/apis/keys/basic/alice"+query, user, header...).want(t, strings.Join(header, ", "), 401, dashboardError("Not authorised"))
@@ -264,7 +264,7 @@ func TestSecret(t *testing.T) {
 	a.want(t, "10 MB", 431, gatewayError("Request malformed: the header is too large"))
 }
 
-// Three pages need no secret from this machine, and from no other.
+// Health and the files of the web page need no secret from this machine, and from no other.
 func TestOpenPages(t *testing.T) {
 	l := start(t)
 	f := func(address net.Addr, target string, status int) {
@@ -279,7 +279,7 @@ func TestOpenPages(t *testing.T) {
 	local4, local6 := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}, &net.TCPAddr{IP: net.IPv6loopback}
 	remote4, remote6 := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)}, &net.TCPAddr{IP: net.ParseIP("2001:db8::1")}
 	socket := &net.UnixAddr{Name: "@", Net: "unix"}
-	for _, target := range []string{"/healthz", "/readyz", "/hello", "/healthz?x=1", "/readyz/"} {
+	for _, target := range []string{"/healthz", "/readyz", "/hello", "/healthz?x=1", "/readyz/", "/", "/?x=1", "/page/app.js"} {
 		f(local4, target, 200)
 		f(local6, target, 200)
 		f(socket, target, 200)
@@ -290,7 +290,7 @@ func TestOpenPages(t *testing.T) {
 		f(remote4, target, refused)
 		f(remote6, target, refused)
 	}
-	for _, target := range []string{"/tyk/keys", "/healthz/../tyk/keys", "/tyk/keys?/healthz", "//healthz", "/tyk/../healthz", "/HEALTHZ", "/healthz%00", "/tyk/keys;/healthz", "/hello/../api/apis/keys"} {
+	for _, target := range []string{"/tyk/keys", "/healthz/../tyk/keys", "/tyk/keys?/healthz", "//healthz", "/tyk/../healthz", "/HEALTHZ", "/healthz%00", "/tyk/keys;/healthz", "/hello/../api/apis/keys", "/page/../api/apis", "/page/app.js/../../api/apis", "/api/decisions", "/page/nothing.js", "/page"} {
 		before := peer
 		peer = local4
 		if a := l.askAs("GET", target, ""); a.status/100 == 2 {

@@ -7,6 +7,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/valyala/fasthttp"
+
+	"sidekey/admin/web"
 )
 
 // route is one request that is answered. A {name} in the pattern stands for one
@@ -56,6 +58,9 @@ func init() {
 		{"POST", "/api/import", (*call).importUsers},
 		{"POST", "/api/verify", (*call).verify},
 		{"POST", "/api/explain", (*call).explain},
+		{"GET", "/api/users/search", (*call).searchUsers},
+		{"GET", "/api/users/{username}/limits", (*call).userLimits},
+		{"GET", "/api/decisions", (*call).decisions},
 
 		{"POST", "/tyk/keys", (*call).gatewayGenerate},
 		{"POST", "/tyk/keys/create", (*call).gatewayGenerate},
@@ -81,6 +86,9 @@ func init() {
 		{"GET", "/api/backup", (*call).backup},
 		{"GET", "/api/check-db", (*call).checkDatabase},
 		{"POST", "/api/compact", (*call).compact},
+	}
+	for path, file := range web.Files {
+		routes = append(routes, route{"GET", path, func(c *call) error { return c.sendPage(file) }})
 	}
 }
 
@@ -120,7 +128,7 @@ func match(method string, target []byte) (found *route, params map[string]string
 }
 
 func (r *route) match(segments []string) (params map[string]string, ok bool, err error) {
-	pattern := strings.Split(r.pattern, "/")
+	pattern := strings.Split(strings.TrimSuffix(r.pattern, "/"), "/")
 	if len(pattern) != len(segments) {
 		return nil, false, nil
 	}

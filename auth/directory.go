@@ -105,17 +105,23 @@ func (d *Directory) Live(org, user string) *Account {
 // Quotas returns the live state of a user's quotas by their scope, whether the user is
 // active or not. r and kept are what the store holds.
 func (d *Directory) Quotas(r Record, kept []KeptQuota, now limiter.Now) map[string]limiter.QuotaState {
+	a := d.state(r, kept)
+	states := make(map[string]limiter.QuotaState, len(a.buckets))
+	for scope, b := range a.buckets {
+		states[scope] = b.quota.State(now)
+	}
+	return states
+}
+
+// state returns the account of a user as it is, or as it would be were the user active.
+func (d *Directory) state(r Record, kept []KeptQuota) *Account {
 	a := d.Live(r.Org, r.User)
 	if a == nil || a.generation != r.Generation || !a.current() {
 		compiler := *d.compiler.Load()
 		compiler.Ledger = nil // nothing will be charged
 		a = compiler.Compile(r, kept, nil)
 	}
-	states := make(map[string]limiter.QuotaState, len(a.buckets))
-	for scope, b := range a.buckets {
-		states[scope] = b.quota.State(now)
-	}
-	return states
+	return a
 }
 
 // Effective returns a session with its policies applied.

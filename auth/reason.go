@@ -54,6 +54,15 @@ var reasons = [reasonCount]struct {
 	Unavailable:          {"unavailable", 503, "Not ready"},
 }
 
+// Reasons returns all reasons in their order.
+func Reasons() []Reason {
+	all := make([]Reason, reasonCount)
+	for i := range all {
+		all[i] = Reason(i)
+	}
+	return all
+}
+
 // String returns the reason's name in logs, metrics and answers.
 func (r Reason) String() string { return reasons[r].name }
 

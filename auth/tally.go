@@ -31,12 +31,3 @@ func (t *Tally) Count(kind int, reason Reason) (n uint64) {
 	}
 	return n
 }
-
-// Reasons are all that a decision can have.
-func Reasons() []Reason {
-	list := make([]Reason, reasonCount)
-	for i := range list {
-		list[i] = Reason(i)
-	}
-	return list
-}

@@ -20,14 +20,14 @@ type differences struct {
 }
 
 // ours are the requests under Tyk's prefixes that Tyk does not have, in their own form.
-var ours = regexp.MustCompile(`^(GET /api/(apis|users|backup|check-db|decisions)|POST /api/(import|verify|explain|compact)|PATCH /api/apis/keys/basic/[^/]+)$`)
+var ours = regexp.MustCompile(`^(GET /api/(apis|users|users/search|users/[^/]+/limits|backup|check-db|decisions)|POST /api/(import|verify|explain|compact)|PATCH /api/apis/keys/basic/[^/]+)$`)
 
 var refusals = []int{
 	400, // what cannot be stored as it reads; Tyk describes 403 or 500 for some of it, and stores the rest
 	404, // a policy to be replaced or deleted that there is not; Tyk describes none
 	405, // a method that the path does not have
-	412, // an If-None-Match of ours
 	409, // a policy that users have or that stands in the configuration file, a damaged record
+	412, // a user that exists, where If-None-Match: * asks for a new one
 	413, // a body over 1 MiB
 	429, // too many wrong secrets at once
 	431, // a header that is too large
