@@ -1,4 +1,5 @@
 FUZZTIME ?= 1m
+VERSION ?= $(shell git describe --tags --always --dirty)
 
 .PHONY: help
 help: ## Show this list
@@ -11,6 +12,10 @@ build: ## Build the static binary ./sidekey
 .PHONY: run
 run: build ## Build, and serve with sidecar.toml until interrupted
 	./sidekey serve -config sidecar.toml
+
+.PHONY: release
+release: ## Build dist/ for all platforms, twice and compared, with checksums and an SBOM
+	go run ./release -again -version "$(VERSION)" -to dist
 
 .PHONY: test
 test: ## Install what the tests need, and run all of them
