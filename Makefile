@@ -1,6 +1,7 @@
 FUZZTIME ?= 1m
 SAMPLES ?= 5000
 COST ?= 10
+VERSION ?= $(shell git describe --tags --always --dirty)
 
 .PHONY: help
 help: ## Show this list
@@ -13,6 +14,10 @@ build: ## Build the static binary ./sidekey
 .PHONY: run
 run: build ## Build, and serve with sidecar.toml until interrupted
 	./sidekey serve -config sidecar.toml
+
+.PHONY: release
+release: ## Build dist/ for all platforms, twice and compared, with checksums and an SBOM
+	go run ./release -again -version "$(VERSION)" -to dist
 
 .PHONY: test
 test: ## Install what the tests need, and run all of them

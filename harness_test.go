@@ -171,6 +171,7 @@ type process struct {
 	t      *testing.T
 	name   string
 	cmd    *exec.Cmd
+	ends   syscall.Signal // on what it ends well
 	output lockedBuffer
 	done   chan struct{} // closed when it has ended
 	err    error         // how, once done is closed
@@ -179,7 +180,7 @@ type process struct {
 // start runs a program until the test ends. Its output is shown when the test fails.
 func start(t *testing.T, path string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, name: filepath.Base(path), cmd: exec.Command(path, args...), done: make(chan struct{})}
+	p := &process{t: t, name: filepath.Base(path), cmd: exec.Command(path, args...), ends: syscall.SIGTERM, done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = &p.output, &p.output
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -190,7 +191,7 @@ func start(t *testing.T, path string, args ...string) *process {
 	}()
 	t.Cleanup(func() {
 		if err := p.stop(); err != nil {
-			t.Errorf("%s after SIGTERM: %v", p.name, err)
+			t.Errorf("%s after %v: %v", p.name, p.ends, err)
 		}
 		if t.Failed() {
 			t.Logf("output of %s:\n%s", p.name, p.output.String())
@@ -199,10 +200,9 @@ func start(t *testing.T, path string, args ...string) *process {
 	return p
 }
 
-// stop ends the process with SIGTERM, where it has not ended before, and returns how
-// it ended.
+// stop ends the process, where it has not ended before, and returns how it ended.
 func (p *process) stop() error {
-	p.cmd.Process.Signal(syscall.SIGTERM) // an error means that it has ended
+	p.cmd.Process.Signal(p.ends) // an error means that it has ended
 	select {
 	case <-p.done:
 		return p.err

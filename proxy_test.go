@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -22,14 +23,17 @@ type proxy struct {
 	name    string
 	find    func() string // the program; "" = not here
 	example string        // its configuration
+	beside  []string      // further files of it, which stay as they are
 	ask     string        // the text in it that ends with the path that sidekey is asked on
 
 	// places says what in the example becomes which address.
 	places func(client, application, check string) map[string]string
 	args   func(dir, file string) []string
+
+	ends syscall.Signal // on what it ends with exit code 0; 0 = SIGTERM
 }
 
-var proxies = []proxy{nginx, envoy}
+var proxies = []proxy{nginx, envoy, caddy, haproxy}
 
 // start runs the proxy and returns where clients reach it. edits are further changes
 // of the example, what stands there to what is wanted.
@@ -57,7 +61,17 @@ func (p proxy) start(t *testing.T, application, check string, edits ...map[strin
 	}
 	dir := t.TempDir()
 	file := writeFile(t, dir, filepath.Base(p.example), config)
+	for _, name := range p.beside {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, dir, filepath.Base(name), string(text))
+	}
+	t.Setenv("XDG_CONFIG_HOME", dir) // where Caddy writes
+	t.Setenv("XDG_DATA_HOME", dir)
 	process := start(t, path, p.args(dir, file)...)
+	process.ends = cmp.Or(p.ends, syscall.SIGTERM)
 	t.Cleanup(func() {
 		if log, err := os.ReadFile(filepath.Join(dir, "error.log")); err == nil && t.Failed() {
 			t.Logf("error.log of %s:\n%s", p.name, log)
@@ -137,11 +151,14 @@ type step struct {
 	body   string
 
 	status  int
-	nginx   int               // status through NGINX, where it is another
+	but     through           // statuses through single proxies, where they are others
 	refusal string            // message of the error; of no interest where the proxy refuses by itself
 	answer  map[string]string // headers at the client: a value, "*" = any one value, "" = none
 	app     map[string]string // headers at the application, by folded name; "" = none, or without value
 }
+
+// through are statuses by the names of proxies.
+type through map[string]int
 
 var stories = []story{
 	{
@@ -172,7 +189,7 @@ var stories = []story{
 				"x-auth-user": "right-password", "x-auth-org": "default", "x-auth-alias": "Zoë", "x-auth-tags": "gold,eu",
 				"x-auth-policies": "", "x-developer-id": "d-7",
 			},
-			answer: map[string]string{"X-Ratelimit-Limit": "-1", "X-Ratelimit-Remaining": "0", "Retry-After": ""},
+			answer: map[string]string{"X-Ratelimit-Limit": "-1", "X-Ratelimit-Remaining": "0", "Ratelimit": "", "Ratelimit-Policy": "", "Retry-After": ""},
 		}},
 	},
 	{
@@ -248,10 +265,10 @@ var stories = []story{
 	{
 		name: "malformed Authorization",
 		steps: []step{
-			{header: []string{"Authorization: Basic %%%"}, status: 400, nginx: 401, refusal: "Attempted access with malformed header, auth data not encoded correctly"},
-			{header: []string{"Authorization: Basic"}, status: 400, nginx: 401, refusal: "Attempted access with malformed header, header not in basic auth format"},
-			{header: []string{"Authorization: Basic bm9jb2xvbg=="}, status: 400, nginx: 401, refusal: "Attempted access with malformed header, values not in basic auth format"},
-			{header: []string{"Authorization: Bearer abc"}, status: 400, nginx: 401, refusal: "Attempted access with malformed header, header not in basic auth format"},
+			{header: []string{"Authorization: Basic %%%"}, status: 400, but: through{"nginx": 401}, refusal: "Attempted access with malformed header, auth data not encoded correctly"},
+			{header: []string{"Authorization: Basic"}, status: 400, but: through{"nginx": 401}, refusal: "Attempted access with malformed header, header not in basic auth format"},
+			{header: []string{"Authorization: Basic bm9jb2xvbg=="}, status: 400, but: through{"nginx": 401}, refusal: "Attempted access with malformed header, values not in basic auth format"},
+			{header: []string{"Authorization: Bearer abc"}, status: 400, but: through{"nginx": 401}, refusal: "Attempted access with malformed header, header not in basic auth format"},
 		},
 	},
 	{
@@ -280,7 +297,7 @@ var stories = []story{
 				app:    map[string]string{"x-auth-alias": ""},
 			},
 			{
-				as: "pw", status: 400, nginx: 200,
+				as: "pw", status: 200, but: through{"envoy": 400},
 				header: []string{"X_Auth_User: root", "X-Auth_Alias: root"},
 				app:    map[string]string{"x-auth-alias": ""},
 			},
@@ -290,8 +307,8 @@ var stories = []story{
 		name: "hop-by-hop headers", user: []string{grants("orders")},
 		steps: []step{
 			{as: "pw", header: []string{"Connection: x-auth-user, x-auth-org"}, status: 200, app: map[string]string{"x-auth-org": "default"}},
-			{as: "pw", header: []string{"Connection: x-forwarded-for, x-original-uri, x-original-method"}, status: 400, nginx: 200},
-			{as: "pw", header: []string{"Connection: authorization"}, status: 401, nginx: 200},
+			{as: "pw", header: []string{"Connection: x-forwarded-for, x-original-uri, x-original-method"}, status: 200, but: through{"envoy": 400}},
+			{as: "pw", header: []string{"Connection: authorization"}, status: 401, but: through{"nginx": 200, "haproxy": 200}},
 		},
 	},
 	{
@@ -318,7 +335,7 @@ var stories = []story{
 			{signs: "secret-of-the-story", target: "/signed/1?x=2", status: 401, refusal: "User not authorised"}, // a replay
 			{signs: "another-secret", target: "/signed/2", status: 401, refusal: "User not authorised"},
 			{signs: "secret-of-the-story", target: "/signed/3", method: "POST", body: "x=1", status: 200},
-			{signs: "secret-of-the-story", target: "/orders/1", status: 400, nginx: 401, refusal: "Attempted access with malformed header, header not in basic auth format"},
+			{signs: "secret-of-the-story", target: "/orders/1", status: 400, but: through{"nginx": 401}, refusal: "Attempted access with malformed header, header not in basic auth format"},
 			{as: "pw", target: "/signed/4", status: 401, refusal: "User not authorised"},
 		},
 	},
@@ -395,8 +412,8 @@ func (w step) tell(t *testing.T, p proxy, addr, user string, application *upstre
 			target: strings.ToLower(m.method) + " " + m.target, host: "localhost", header: m.header,
 		}.authorization())
 	}
-	if p.name == "nginx" && w.nginx != 0 {
-		w.status = w.nginx
+	if status, is := w.but[p.name]; is {
+		w.status = status
 	}
 	got, ok := send(t, addr, m)
 	if !ok || got.status != w.status {
@@ -534,7 +551,7 @@ func TestProxyWithoutSidekey(t *testing.T) {
 	for _, p := range proxies {
 		t.Run(p.name, func(t *testing.T) {
 			s := startSidekey(t, storyConfig)
-			s.putUser("ann", session("pw", grants("orders")))
+			s.putUser("ann", session("pw", grants("orders"), `"quota_max": 10, "quota_renewal_rate": 3600`))
 			application := startUpstream(t)
 			addr := p.start(t, application.Addr, s.CheckAddr)
 			tell := func(when string, step step) {
@@ -555,7 +572,12 @@ func TestProxyWithoutSidekey(t *testing.T) {
 			})
 			tell("hanging", step{as: "pw", status: 503})
 			s.process.cmd.Process.Signal(syscall.SIGCONT)
-			tell("running again", step{as: "pw", status: 200})
+			again, _ := send(t, addr, get("/orders/1", basic("ann", "pw")))
+			application.take()
+			// A proxy that asks a second time has a second request counted.
+			if left, err := strconv.Atoi(again.header.Get("X-RateLimit-Remaining")); again.status != 200 || err != nil || left < 7 {
+				t.Errorf("running again, after three requests of ten: %v", again)
+			}
 			s.stop()
 			tell("stopped", step{as: "pw", status: 503})
 			tell("stopped, no credentials", step{status: 503})

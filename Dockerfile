@@ -1,0 +1,25 @@
+# sidekey alone: no shell, no libc, no root.
+#
+#     docker build --build-arg VERSION=$(git describe --tags --always) -t sidekey .
+
+FROM golang:1.26 AS build
+ARG VERSION=devel
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN go mod download
+COPY . .
+RUN CGO_ENABLED=0 GOFLAGS= go build -trimpath -buildvcs=false \
+      -ldflags "-s -w -buildid= -X main.version=$VERSION" -o /sidekey .
+RUN mkdir -m 0700 /data
+
+FROM scratch
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
+COPY --from=build /sidekey /sidekey
+COPY --from=build --chown=65532:65532 /data /data
+USER 65532:65532
+WORKDIR /
+VOLUME /data
+# The listeners are on loopback: give the proxy the same network name space, as in
+# examples/docker-compose.yaml, or mount a configuration that listens elsewhere.
+HEALTHCHECK --interval=10s --timeout=6s --start-period=60s CMD ["/sidekey", "healthcheck"]
+ENTRYPOINT ["/sidekey"]

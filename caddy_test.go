@@ -1,0 +1,25 @@
+package main
+
+import (
+	"net"
+	"os/exec"
+)
+
+// caddy runs examples/Caddyfile.
+var caddy = proxy{
+	name:    "caddy",
+	find:    func() string { path, _ := exec.LookPath("caddy"); return path },
+	example: "examples/Caddyfile",
+	ask:     "rewrite /auth/forward?",
+	places: func(client, application, check string) map[string]string {
+		host, port, _ := net.SplitHostPort(client)
+		return map[string]string{
+			"\n:8000 {":      "\n:" + port + " {\n\tbind " + host,
+			"127.0.0.1:8080": application,
+			"127.0.0.1:9191": check,
+		}
+	},
+	args: func(_, file string) []string {
+		return []string{"run", "--config", file, "--adapter", "caddyfile"}
+	},
+}

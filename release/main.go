@@ -1,0 +1,158 @@
+// Release builds what is given away: static binaries for each platform, the list of what
+// they are made of, and checksums.
+//
+//	go run ./release -version v1.2.3 -to dist
+//
+// Whoever builds the same source with the same Go gets the same bytes: nothing of the
+// folder, the machine or the moment goes in. With -again it is built a second time, in
+// another folder and with an empty cache, and compared.
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"debug/buildinfo"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+var platforms = []struct{ os, arch string }{
+	{"linux", "amd64"}, {"linux", "arm64"}, {"darwin", "amd64"}, {"darwin", "arm64"},
+}
+
+const (
+	sums = "SHA256SUMS"
+	sbom = "sidekey.cdx.json"
+)
+
+func main() {
+	version := flag.String("version", "", "what the program calls itself: the tag")
+	to := flag.String("to", "dist", "folder that is made anew")
+	again := flag.Bool("again", false, "build twice and compare")
+	flag.Parse()
+	if err := run(*version, *to, *again); err != nil {
+		fmt.Fprintln(os.Stderr, "release:", err)
+		os.Exit(1)
+	}
+}
+
+func run(version, to string, again bool) error {
+	if version == "" || strings.ContainsAny(version, " '\"") {
+		return fmt.Errorf("-version %q: a tag is wanted, such as v1.2.3", version)
+	}
+	if err := os.RemoveAll(to); err != nil {
+		return err
+	}
+	if err := build(".", version, to); err != nil {
+		return err
+	}
+	if !again {
+		return nil
+	}
+	return compare(version, to)
+}
+
+// build makes the release of the source in a folder.
+func build(source, version, to string) error {
+	to, err := filepath.Abs(to)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return err
+	}
+	var names []string
+	for _, p := range platforms {
+		name := fmt.Sprintf("sidekey-%s-%s", p.os, p.arch)
+		names = append(names, name)
+		// -buildvcs=false: a tarball of the source, without its history, gives the same.
+		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false",
+			"-ldflags", "-s -w -buildid= -X main.version="+version, "-o", filepath.Join(to, name), ".")
+		cmd.Dir, cmd.Stderr = source, os.Stderr
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+p.os, "GOARCH="+p.arch, "GOFLAGS=", "GOAMD64=v1", "GOARM64=v8.0")
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	// One list for all: the platforms share their modules.
+	info, err := buildinfo.ReadFile(filepath.Join(to, names[0]))
+	if err != nil {
+		return err
+	}
+	text, err := billOfMaterials(info, version)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(to, sbom), text, 0o644); err != nil {
+		return err
+	}
+	return writeSums(to, append(names, sbom))
+}
+
+// writeSums writes what "sha256sum -c" reads.
+func writeSums(dir string, names []string) error {
+	var lines strings.Builder
+	for _, name := range names {
+		content, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&lines, "%x  %s\n", sha256.Sum256(content), name)
+	}
+	return os.WriteFile(filepath.Join(dir, sums), []byte(lines.String()), 0o644)
+}
+
+// compare builds a copy of the source in another folder, with nothing that the first
+// build left behind.
+func compare(version, first string) error {
+	dir, err := os.MkdirTemp("", "sidekey-release-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	source, second := filepath.Join(dir, "another", "place"), filepath.Join(dir, "dist")
+	if err := copySource(source); err != nil {
+		return err
+	}
+	os.Setenv("GOCACHE", filepath.Join(dir, "cache"))
+	if err := build(source, version, second); err != nil {
+		return err
+	}
+	one, err := os.ReadFile(filepath.Join(first, sums))
+	if err != nil {
+		return err
+	}
+	other, err := os.ReadFile(filepath.Join(second, sums))
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(one, other) {
+		return fmt.Errorf("the second build differs:\n%s\n%s", one, other)
+	}
+	return nil
+}
+
+// copySource copies the files that Git knows, as they are in the working tree.
+func copySource(to string) error {
+	list, err := exec.Command("git", "ls-files", "-z").Output()
+	if err != nil {
+		return fmt.Errorf("git ls-files: %w", err)
+	}
+	for _, name := range strings.FieldsFunc(string(list), func(r rune) bool { return r == 0 }) {
+		content, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(to, name)), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(to, name), content, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
