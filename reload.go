@@ -121,6 +121,7 @@ func (p *program) reload() error {
 	turnLog()
 	p.events.SetConfig(eventsOf(cfg))
 	p.checker.SetSettings(settings)
+	p.directory.SetBound(cfg.Limits.MaxActive, now)
 	if p.admin != nil {
 		p.admin.SetSecrets(keys.secrets)
 	}
