@@ -62,3 +62,8 @@ crash-broken: ## Show that the crash tests fail where a promise is broken
 bench: ## Compare with a bare handler and with NGINX's own basic auth; import 1,000,000 users
 	go run ./bench
 	go test -run '^$$' -bench Import -benchtime 1x -timeout 30m .
+
+.PHONY: bench-compare
+bench-compare: ## Compare the Go benchmarks of the check with those of the commit REF
+	@test -n "$(REF)" || { echo "which commit? make bench-compare REF=main"; exit 2; }
+	bench/compare $(REF)
