@@ -45,7 +45,7 @@ fuzz: ## Run each fuzz target for FUZZTIME (1m)
 .PHONY: crash
 crash: crash-broken ## All of the crash tests: about an hour (docs/reliability.md)
 	go test -count=1 -timeout 3h -v ./crash -full
-	go test -count=1 -timeout 3h -v -run TestQuotaAnySchedule ./limiter -rapid.checks=1000000
+	go test -count=1 -timeout 3h -v -run TestQuotaAnySchedule ./limiter -args -rapid.checks=1000000
 	go test -count=1 -timeout 20m -run 'TestRot$$' ./store -args -mutants 12000
 	go test -count=1 -timeout 20m -run 'TestBackup$$' ./store -args -backups 200
 
@@ -78,3 +78,8 @@ timing: ## What the time of a refusal tells: SAMPLES (5000) of each class, bcryp
 .PHONY: soak
 soak: ## Ten million checks of many users on few connections: nobody is taken for another
 	go test -run TestT07PipelinedUsers -timeout 1h ./check -soak 10000000
+
+.PHONY: bench-compare
+bench-compare: ## Compare the Go benchmarks of the check with those of the commit REF
+	@test -n "$(REF)" || { echo "which commit? make bench-compare REF=main"; exit 2; }
+	bench/compare $(REF)

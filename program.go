@@ -104,12 +104,15 @@ func openProgram(path string, cfg config.Config, log *slog.Logger) (p *program, 
 		return p, err
 	}
 	p.directory = auth.NewDirectory(p.store, p.compiler(cfg))
+	p.directory.SetBound(cfg.Limits.MaxActive, now)
 	p.store.Notify(store.Notify{User: p.publishUser, Policy: p.publishPolicy})
-	p.checker = auth.NewChecker(p.directory, settings, func() limiter.Now { return limiter.At(time.Now()) })
+	p.checker = auth.NewChecker(p.directory, settings, now)
 	p.check = check.NewHandler(p.checker, checkConfigOf(cfg), log)
 	p.check.SetObservers(p.decisions, p.monitor)
 	return p, nil
 }
+
+func now() limiter.Now { return limiter.At(time.Now()) }
 
 // adminHandler answers the admin API to who knows one of the secrets.
 func (p *program) adminHandler(secrets []string) *admin.Handler {

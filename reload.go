@@ -122,6 +122,7 @@ func (p *program) reload() error {
 	p.events.SetConfig(eventsOf(cfg))
 	p.setDecoys(settings.Passwords)
 	p.checker.SetSettings(settings)
+	p.directory.SetBound(cfg.Limits.MaxActive, now)
 	if p.admin != nil {
 		p.admin.SetSecrets(keys.secrets)
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -35,6 +36,7 @@ type Account struct {
 	triggers   []float64 // percent of each quota
 	notices    *notices  // of the account itself, not of its limits
 	remembered remembered
+	used       atomic.Bool // by somebody who was let in, since the sweep last came by
 }
 
 // Header is a response header that is written as it stands. Its bytes are shared

@@ -3,6 +3,7 @@ package auth
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"testing"
 
 	"sidekey/limiter"
@@ -207,5 +208,30 @@ func BenchmarkCheckUnknown(b *testing.B) {
 	w.hash.count.Store(start)
 	if got := w.directory.Active(); got != benchUsers {
 		b.Errorf("%d active", got)
+	}
+}
+
+// What an active user takes in memory beyond the record.
+func BenchmarkAccountMemory(b *testing.B) {
+	for b.Loop() {
+		w := newWorld(b, api("orders", "/orders"))
+		for i := range benchUsers {
+			w.memory.write(Record{Org: "default", User: fmt.Sprintf("user-%d", i), Session: Session{
+				OrgID: "default", Alias: "Benchmark User", Tags: []string{"edge", "edge-eu"},
+				Rate: 100, Per: 1, QuotaMax: 1_000_000, AccessRights: map[string]Right{"orders": {}},
+			}})
+		}
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		for i := range benchUsers {
+			if _, err := w.directory.Find("default", fmt.Appendf(nil, "user-%d", i)); err != nil {
+				b.Fatal(err)
+			}
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/benchUsers, "B/account")
+		runtime.KeepAlive(w)
 	}
 }

@@ -99,8 +99,8 @@ func (c *Checker) use(now *limiter.Now, s *Settings, limits limiter.Limits, t *t
 		case limiter.OverAPI:
 			v.Reason = APIRateExceeded
 			return
-		case limiter.QuotaIsStale, limiter.QuotaEdited:
-			v.Reason, v.edited = retryAccount, result.Outcome == limiter.QuotaEdited
+		case limiter.QuotaIsStale, limiter.QuotaEdited, limiter.Retired:
+			v.Reason, v.edited = retryAccount, result.Outcome != limiter.QuotaIsStale
 			return
 		}
 		left := time.Duration(deadline - now.Mono)

@@ -316,6 +316,9 @@ func (c *Checker) authenticate(now *limiter.Now, s *Settings, org string, client
 
 // admit checks what the account may do and charges the request to its limits.
 func (c *Checker) admit(now *limiter.Now, s *Settings, api *API, version string, a *Account, r *Request, t *trace) Verdict {
+	if !a.used.Load() {
+		a.used.Store(true)
+	}
 	v := Verdict{Account: a, Named: a, API: api, version: version, notices: a.notices}
 	g := a.grantOf(api, s.AllowEmptyRights)
 	switch {

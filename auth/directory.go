@@ -32,7 +32,7 @@ type Source interface {
 
 // Directory holds the accounts of active users and loads the others when they
 // come. Finding an account takes no lock and allocates nothing; names that do not
-// exist leave no trace.
+// exist leave no trace. How many are held is bounded by [Directory.SetBound].
 //
 // The writer of the store tells it of every change before the change is
 // acknowledged ([Directory.Publish]). Loading and publishing one user exclude each
@@ -44,8 +44,11 @@ type Directory struct {
 	table    atomic.Pointer[table]
 	loading  [64]sync.Mutex // by hash: held while a user is loaded or published
 
+	bound atomic.Pointer[bound]
+
 	mu   sync.Mutex // protects writes to table and its chains
 	size int
+	hand uint64 // of the sweep: the chain that it came to last
 }
 
 // table is a hash table whose chains are changed under Directory.mu and walked
@@ -90,6 +93,7 @@ func (d *Directory) Find(org string, user []byte) (*Account, error) {
 			return a, nil
 		}
 	}
+	d.sweep()
 	return d.load(hash, org, user)
 }
 
@@ -210,6 +214,9 @@ func (d *Directory) compileLocked(hash uint64, org string, user []byte, before *
 		compiler := d.compiler.Load()
 		after := compiler.Compile(record, kept, before)
 		if before == nil {
+			if b := d.bound.Load(); b != nil {
+				after.begin(b.now())
+			}
 			d.insert(hash, after)
 		} else {
 			if keepPassword && before.generation == after.generation && before.hash == after.hash {

@@ -31,5 +31,5 @@ func measureDecisionLog(ctx context.Context, o options, dir, binary, quietAddr s
 	if err := awaitRight(ctx, "http://"+checkAddr+path); err != nil {
 		return row{}, err
 	}
-	return compare(ctx, o, `decision log "all" against "none"`, "http://"+checkAddr+path, "http://"+quietAddr+path, []string{credentials, forwardedFor})
+	return compare(ctx, o, `decision log "all" against "none"`, "http://"+checkAddr+path, "http://"+quietAddr+path, traffic{headers: []string{credentials, forwardedFor}})
 }

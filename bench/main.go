@@ -3,9 +3,9 @@
 // their own, on loopback, asked by wrk in turns; only the ratios mean anything on
 // another machine. Writes are compared with a bare bbolt.
 //
-//	go run ./bench [-runs N] [-time D] [-connections N] [-json FILE] [-writes]
+//	go run ./bench [-runs N] [-time D] [-connections N] [-users N] [-active N] [-json FILE] [-writes]
 //
-// It needs wrk and, for the rows through NGINX, nginx.
+// It needs wrk and, for the rows through proxies, nginx and Envoy (.ci/tools).
 package main
 
 import (
@@ -27,6 +27,7 @@ type options struct {
 	connections int
 	json        string
 	users       int
+	active      int
 	writes      bool
 }
 
@@ -44,6 +45,7 @@ func main() {
 	flag.IntVar(&o.connections, "connections", 32, "connections of the load generator")
 	flag.StringVar(&o.json, "json", "", "also write the figures to `file`")
 	flag.IntVar(&o.users, "users", 100_000, "users stored")
+	flag.IntVar(&o.active, "active", 1000, "of those, users who ask: each costs a password hash first")
 	flag.BoolVar(&o.writes, "writes", false, "measure acknowledged writes alone")
 	flag.Parse()
 

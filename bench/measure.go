@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"sidekey/check"
@@ -76,7 +77,7 @@ func measure(ctx context.Context, o options) (rows []row, err error) {
 		return nil, err
 	}
 
-	for _, load := range []struct {
+	for _, dialect := range []struct {
 		name, path string
 		headers    []string
 	}{
@@ -84,7 +85,7 @@ func measure(ctx context.Context, o options) (rows []row, err error) {
 		{"warm check, dialect nginx", "/auth/nginx", nginxHeaders},
 		{"warm check, dialect forward", "/auth/forward", forwardAsked},
 	} {
-		r, err := compare(ctx, o, load.name, "http://"+checkAddr+load.path, "http://"+bareAddr+load.path, load.headers)
+		r, err := compare(ctx, o, dialect.name, "http://"+checkAddr+dialect.path, "http://"+bareAddr+dialect.path, traffic{headers: dialect.headers})
 		if err != nil {
 			return nil, err
 		}
@@ -100,25 +101,40 @@ func measure(ctx context.Context, o options) (rows []row, err error) {
 		return nil, err
 	}
 	rows = append(rows, through...)
-
-	if err := activate(ctx, "http://"+checkAddr+"/auth/envoy/orders/1", min(1000, o.users)); err != nil {
+	if through, err = measureEnvoy(ctx, o, dir, checkAddr, bareAddr); err != nil {
 		return nil, err
 	}
+	rows = append(rows, through...)
+	sessions, err := measureSessions(ctx, o, checkAddr, bareAddr)
+	if err != nil {
+		return nil, err
+	}
+	rows = append(rows, sessions...)
+
+	active := min(o.active, o.users)
+	if err := activate(ctx, "http://"+checkAddr+"/auth/envoy/orders/1", active); err != nil {
+		return nil, err
+	}
+	spread, err := measureSpread(ctx, o, dir, checkAddr, bareAddr, active)
+	if err != nil {
+		return nil, err
+	}
+	rows = append(rows, spread...)
 	rows = append(rows,
-		row{Name: "1000 active: resident memory without page cache", Unit: "KiB", Sidekey: []float64{sidekey.memoryKiB("RssAnon")}},
-		row{Name: "1000 active: resident memory", Unit: "KiB", Sidekey: []float64{sidekey.memoryKiB("VmRSS")}})
+		row{Name: fmt.Sprintf("%d active: resident memory without page cache", active), Unit: "KiB", Sidekey: []float64{sidekey.memoryKiB("RssAnon")}},
+		row{Name: fmt.Sprintf("%d active: resident memory", active), Unit: "KiB", Sidekey: []float64{sidekey.memoryKiB("VmRSS")}})
 	return rows, nil
 }
 
 // compare puts the same load on both in turns, after a first turn that is not counted.
-func compare(ctx context.Context, o options, name, url, rivalURL string, headers []string) (row, error) {
+func compare(ctx context.Context, o options, name, url, rivalURL string, l traffic) (row, error) {
 	r := row{Name: name, Unit: "requests/s"}
 	for i := range o.runs + 1 {
-		ours, err := wrk(ctx, o, url, headers)
+		ours, err := wrk(ctx, o, url, l)
 		if err != nil {
 			return r, err
 		}
-		rival, err := wrk(ctx, o, rivalURL, headers)
+		rival, err := wrk(ctx, o, rivalURL, l)
 		if err != nil {
 			return r, err
 		}
@@ -161,14 +177,23 @@ func ask(ctx context.Context, url, user string) (int, error) {
 	return answer.StatusCode, nil
 }
 
-// activate logs n users in, one after the other.
+// activate logs n users in, two at a time: each costs a password hash.
 func activate(ctx context.Context, url string, n int) error {
-	for i := range n {
-		if code, err := ask(ctx, url, userName(i+1)); err != nil || code != http.StatusOK {
-			return fmt.Errorf("user %d: status %d, %v", i+1, code, err)
-		}
+	var group sync.WaitGroup
+	failed := make(chan error, 2)
+	for first := range 2 {
+		group.Go(func() {
+			for i := first; i < n; i += 2 {
+				if code, err := ask(ctx, url, userName(i+1)); err != nil || code != http.StatusOK {
+					failed <- fmt.Errorf("user %d: status %d, %v", i+1, code, err)
+					return
+				}
+			}
+		})
 	}
-	return nil
+	group.Wait()
+	close(failed)
+	return <-failed
 }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -58,6 +58,6 @@ func measureNGINX(ctx context.Context, o options, dir, checkAddr, bareAddr strin
 			return nil, err
 		}
 	}
-	r, err := compare(ctx, o, "through NGINX auth_request", urls[0], urls[1], []string{credentials})
+	r, err := compare(ctx, o, "through NGINX auth_request", urls[0], urls[1], traffic{headers: []string{credentials}})
 	return []row{r}, err
 }

@@ -59,8 +59,27 @@ func build(ctx context.Context, dir string) (binary string, err error) {
 // log.decisions.
 func writeConfig(dir, checkAddr, adminAddr, decisions string) (path string) {
 	path = filepath.Join(dir, "sidecar.toml")
-	text := fmt.Sprintf("data_dir = %q\n[check]\nlisten = %q\n[admin]\nlisten = %q\n[log]\nlevel = \"warn\"\ndecisions = %q\nfile = %q\n[[apis]]\nid = \"default\"\n[[apis]]\nid = \"orders\"\nlisten_path = \"/orders\"\n",
-		filepath.Join(dir, "data"), checkAddr, adminAddr, decisions, filepath.Join(dir, "decisions.log"))
+	// Nobody's password is to be hashed, and no request to be refused, while it is measured.
+	text := fmt.Sprintf(`data_dir = %q
+[check]
+listen = %q
+[admin]
+listen = %q
+[log]
+level = "warn"
+decisions = %q
+file = %q
+[passwords]
+max_concurrent = 2
+verified_ttl = "24h"
+[limits]
+quota_wait = "5s"
+[[apis]]
+id = "default"
+[[apis]]
+id = "orders"
+listen_path = "/orders"
+`, filepath.Join(dir, "data"), checkAddr, adminAddr, decisions, filepath.Join(dir, "decisions.log")) + policyTables()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		panic(err)
 	}
@@ -76,12 +95,21 @@ func freeAddr() string {
 	return l.Addr().String()
 }
 
+// traffic is what wrk sends.
+type traffic struct {
+	headers []string
+	script  string // file of a Lua script; "" = the same request each time
+}
+
 // wrk returns how many requests a second were answered 200. Any other answer is an
 // error: a refusal costs something else.
-func wrk(ctx context.Context, o options, url string, headers []string) (perSecond float64, err error) {
+func wrk(ctx context.Context, o options, url string, l traffic) (perSecond float64, err error) {
 	args := []string{"-t1", "-c" + strconv.Itoa(o.connections), "-d" + strconv.Itoa(max(1, int(o.time.Seconds()))) + "s"}
-	for _, h := range headers {
+	for _, h := range l.headers {
 		args = append(args, "-H", h)
+	}
+	if l.script != "" {
+		args = append(args, "-s", l.script)
 	}
 	out, err := exec.CommandContext(ctx, "wrk", append(args, url)...).CombinedOutput()
 	if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -41,6 +42,16 @@ func fill(dir string, n int) error {
 			"default": {APIID: "default", Versions: []string{"Default"}},
 		},
 		BasicAuth: auth.BasicAuth{Password: string(hash), HashType: "bcrypt"},
+	}
+	for _, shape := range shapes {
+		changed := session
+		changed.AccessRights = maps.Clone(session.AccessRights)
+		shape.change(&changed)
+		if _, err := s.Update("default", shape.user, func(*auth.Record) (*auth.Record, error) {
+			return &auth.Record{Org: "default", User: shape.user, Session: changed}, nil
+		}); err != nil {
+			return err
+		}
 	}
 	// As many writers as make each commit carry a good load.
 	const writers = 1024

@@ -128,6 +128,7 @@ type LimitConfig struct {
 	Headers             string        `toml:"headers"` // "quota" or "rate"
 	QuotaWait           time.Duration `toml:"quota_wait"`
 	MaxWaiting          int           `toml:"max_waiting"`
+	MaxActive           int           `toml:"max_active"`
 }
 
 // LifecycleConfig is how records of expired sessions are removed.
@@ -217,6 +218,7 @@ func Default() Config {
 			Headers:             "quota",
 			QuotaWait:           100 * time.Millisecond,
 			MaxWaiting:          10_000,
+			MaxActive:           1_000_000,
 		},
 		Lifecycle: LifecycleConfig{Every: time.Minute, RemovalsPerSecond: 100},
 		Rights:    RightsConfig{AllowEmptyRights: true, PolicyTags: "override"},

@@ -127,8 +127,8 @@ func TestConfigGood(t *testing.T) {
 	f("[passwords]\nbcrypt_cost = 14\nverified_ttl = '0s'\nmax_concurrent = 1024\nmax_wait = '0s'", func(c *Config) {
 		c.Passwords = PasswordConfig{Hash: "bcrypt", BcryptCost: 14, MaxConcurrent: 1024}
 	})
-	f("limits = { quota_exceeded_status = 429, headers = 'rate', quota_wait = '1m', max_waiting = 0 }", func(c *Config) {
-		c.Limits = LimitConfig{QuotaExceededStatus: 429, Headers: "rate", QuotaWait: time.Minute}
+	f("limits = { quota_exceeded_status = 429, headers = 'rate', quota_wait = '1m', max_waiting = 0, max_active = 1 }", func(c *Config) {
+		c.Limits = LimitConfig{QuotaExceededStatus: 429, Headers: "rate", QuotaWait: time.Minute, MaxActive: 1}
 	})
 	// The admin listener for everybody, when asked for.
 	f("[admin]\nlisten = ':9192'\nallow_remote = true\nhosts = ['admin.example.com', '10.0.0.1']", func(c *Config) {

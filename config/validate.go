@@ -154,6 +154,7 @@ func (l LimitConfig) validate(ps *problems) {
 	oneOf(ps, "limits.headers", l.Headers, "quota", "rate")
 	between(ps, "limits.quota_wait", l.QuotaWait, 0, time.Minute)
 	between(ps, "limits.max_waiting", l.MaxWaiting, 0, 1_000_000)
+	between(ps, "limits.max_active", l.MaxActive, 1, 100_000_000)
 }
 
 // validateAPIs leaves the rules to [auth.NewAPIs].

@@ -22,6 +22,7 @@ const (
 	NeedsLedger          // a reservation must be made durable first: [Quota.Wait], then try again
 	QuotaIsStale         // the quota was ended by an edit: look the user up again
 	QuotaEdited          // the quota has another edition: look the user up again
+	Retired              // the limits have left memory: look the user up again
 )
 
 // Result is an Outcome with the state of the user's limits right after it.
@@ -84,6 +85,9 @@ func Admit(now Now, l Limits) Result {
 // refusedLocked asks every limit. A quota that must wait for its ledger is the last
 // to be heard: nothing is reserved for a request that another limit refuses.
 func refusedLocked(now Now, l Limits) Outcome {
+	if l.Rate != nil && l.Rate.retired {
+		return Retired
+	}
 	if l.Quota != nil && !l.Quota.closed && l.Quota.edition != l.Edition {
 		return QuotaEdited
 	}

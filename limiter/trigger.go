@@ -34,6 +34,14 @@ func (q *Quota) reachedLocked() []float64 {
 	return q.triggers[first:q.nextTrigger]
 }
 
+// toldAllLocked reports whether what has been told follows from the use: a change of the
+// maximum may have moved the use back behind a trigger that was reported, or past one that
+// was not.
+func (q *Quota) toldAllLocked() bool {
+	now := percent(q.used, q.max)
+	return q.told <= now && (q.nextTrigger == len(q.triggers) || q.triggers[q.nextTrigger] > now)
+}
+
 // forgetToldLocked begins a period in which nothing has been reported.
 func (q *Quota) forgetToldLocked() { q.told, q.nextTrigger = 0, 0 }
 

@@ -22,10 +22,11 @@ type Window struct {
 	n   int64 // admits per window, at least 1
 	per int64 // length of the window, ns, at least 1
 
-	mu       sync.Mutex // protects log, clock and smoothed
+	mu       sync.Mutex // protects everything below
 	log      admitLog
 	clock    int64 // newest time that was asked for, Now.Mono
 	smoothed *smoothed
+	retired  bool // see [Retire]
 }
 
 // admitLog remembers when requests were admitted. The two forms differ in memory
