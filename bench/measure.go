@@ -132,11 +132,11 @@ func compare(ctx context.Context, o options, name, url, rivalURL string, l traff
 	for i := range o.runs + 1 {
 		ours, err := wrk(ctx, o, url, l)
 		if err != nil {
-			return r, err
+			return r, fmt.Errorf("%s: %w", name, err)
 		}
 		rival, err := wrk(ctx, o, rivalURL, l)
 		if err != nil {
-			return r, err
+			return r, fmt.Errorf("%s, bare: %w", name, err)
 		}
 		if i > 0 {
 			r.Sidekey, r.Rival = append(r.Sidekey, ours), append(r.Rival, rival)

@@ -59,7 +59,8 @@ func build(ctx context.Context, dir string) (binary string, err error) {
 // log.decisions.
 func writeConfig(dir, checkAddr, adminAddr, decisions string) (path string) {
 	path = filepath.Join(dir, "sidecar.toml")
-	// Nobody's password is to be hashed, and no request to be refused, while it is measured.
+	// Nobody's password is to be hashed, and no request to be refused, while it is measured:
+	// a cost other than that of the stored hashes would have each replaced after its login.
 	text := fmt.Sprintf(`data_dir = %q
 [check]
 listen = %q
@@ -70,6 +71,7 @@ level = "warn"
 decisions = %q
 file = %q
 [passwords]
+bcrypt_cost = 8
 max_concurrent = 2
 verified_ttl = "24h"
 [limits]

@@ -199,12 +199,12 @@ func (q *Quota) chargeLocked(now Now) (reached []float64) {
 }
 
 // aheadLocked returns how many requests are reserved beyond those that are asked for
-// already: 100 ms of the traffic seen since the last reservation, but no more than
+// already: 1 s of the traffic seen since the last reservation, but no more than
 // 1 % of the maximum (which bounds what a crash can lose) and a quarter of what is
 // left. Small quotas reserve nothing ahead: each of their requests waits for its
 // own commit and loses nothing.
 func (q *Quota) aheadLocked(now Now, used int64) int64 {
-	const horizon = int64(100 * time.Millisecond)
+	const horizon = int64(time.Second)
 	elapsed := max(now.Mono-q.askedAt, int64(time.Millisecond))
 	traffic := float64(used-q.askedUsed) * float64(horizon) / float64(elapsed)
 	traffic = min(max(traffic, 1), math.MaxInt32)
