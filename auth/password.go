@@ -240,7 +240,11 @@ func (p *Passwords) compare(weight int, stored string, password []byte) (bool, e
 		return false, ErrBusy
 	}
 	defer p.turns.leave()
-	return p.hashOf(stored).Matches(stored, password), nil
+	exists := usable(stored)
+	if !exists {
+		stored = p.decoy
+	}
+	return p.hashOf(stored).Matches(stored, password) && exists, nil
 }
 
 func (p *Passwords) flightName(c claim) (name [32]byte) {
