@@ -235,3 +235,26 @@ func BenchmarkAccountMemory(b *testing.B) {
 		runtime.KeepAlive(w)
 	}
 }
+
+// A whole check against ten URL patterns, of which the last matches.
+func BenchmarkCheckPatterns(b *testing.B) {
+	w := newWorld(b, api("orders", "/orders"))
+	var urls []AllowedURL
+	for i := range 9 {
+		urls = append(urls, AllowedURL{URL: fmt.Sprintf("/orders/%d/{id}/*", i), Methods: []string{"GET"}})
+	}
+	urls = append(urls, AllowedURL{URL: "/orders/last/{id}", Methods: []string{"GET"}})
+	w.put("default", "ann", "pw", func(s *Session) {
+		s.Rate, s.Per, s.QuotaMax = 1e9, 1, 1_000_000_000_000
+		s.AccessRights = map[string]Right{"orders": {AllowedURLs: urls}}
+	})
+	r := request("ann", "pw")
+	r.URI = []byte("/orders/last/17?x=1")
+	w.check(r)
+	b.ReportAllocs()
+	for b.Loop() {
+		if v := w.check(r); v.Reason != Pass {
+			b.Fatal(v.Reason)
+		}
+	}
+}
