@@ -250,8 +250,8 @@ func TestTurns(t *testing.T) {
 		if got, want := fmt.Sprint(order), "[first not too heavy not waits2 not newcomer 2 not waits0 operator newcomer waits1 waits3]"; got != want {
 			t.Errorf("%s\nwant %s", got, want)
 		}
-		if turns.free != 1 || len(turns.waiting) != 0 {
-			t.Errorf("%d free, %d wait", turns.free, len(turns.waiting))
+		if n := turns.length(); turns.free != 1 || n != 0 {
+			t.Errorf("%d free, %d wait", turns.free, n)
 		}
 		// Who gives up leaves no place taken.
 		enter("first", 0)
@@ -259,8 +259,8 @@ func TestTurns(t *testing.T) {
 		time.Sleep(2 * time.Minute) // of the bubble
 		turns.leave()
 		synctest.Wait()
-		if turns.free != 1 || len(turns.waiting) != 0 {
-			t.Errorf("%d free, %d wait", turns.free, len(turns.waiting))
+		if n := turns.length(); turns.free != 1 || n != 0 {
+			t.Errorf("%d free, %d wait", turns.free, n)
 		}
 	})
 }
@@ -303,6 +303,8 @@ func TestPasswordFlood(t *testing.T) {
 		}
 		close(stop)
 		time.Sleep(time.Minute)
+		failures.mu.Lock()
+		defer failures.mu.Unlock()
 		if n := len(failures.counts); n > 100_000 {
 			t.Errorf("%d counts", n)
 		}

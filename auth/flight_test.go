@@ -76,7 +76,7 @@ func TestFlightSharesBusy(t *testing.T) {
 			}()
 		}
 		synctest.Wait()
-		if got := len(p.turns.waiting); got != 1 {
+		if got := p.turns.length(); got != 1 {
 			t.Errorf("%d wait for one answer", got)
 		}
 		time.Sleep(2 * time.Second) // of the bubble

@@ -289,7 +289,7 @@ func TestPasswordsBusy(t *testing.T) {
 				t.Errorf("%+v", a)
 			}
 		}
-		if waiting := len(p.turns.waiting); waiting != 0 || len(p.flights) != 0 || p.turns.free != concurrent {
+		if waiting := p.turns.length(); waiting != 0 || len(p.flights) != 0 || p.turns.free != concurrent {
 			t.Errorf("%d wait, %d flights, %d slots are free", waiting, len(p.flights), p.turns.free)
 		}
 	})
