@@ -24,9 +24,6 @@ func create(path string) error {
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
-	if err := makeDir(dir); err != nil {
-		return err
-	}
 	temp, err := os.CreateTemp(dir, temporary+"*")
 	if err != nil {
 		return err
@@ -149,9 +146,6 @@ func checkFile(path string) error {
 func checkFolder(path string) error {
 	dir := filepath.Dir(path)
 	info, err := os.Stat(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // create makes it
-	}
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func Restore(path, backup string, now time.Time) (done Restored, err error) {
 		}
 	}()
 	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeDir(dir); err != nil {
 		return done, err
 	}
 	old, err := os.Open(path)

@@ -92,7 +92,7 @@ type file struct {
 // the user of this process and to nobody else, in a folder
 // that nobody else can write to.
 func Open(path string, log *slog.Logger) (*Store, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := makeDir(filepath.Dir(path)); err != nil {
 		return nil, fmt.Errorf("create %s: %w", path, err)
 	}
 	if err := checkFolder(path); err != nil {
