@@ -21,7 +21,7 @@ var haproxy = proxy{
 		}
 	},
 	args: func(dir, file string) []string { return []string{"-db", "-C", dir, "-f", file} },
-	ends: syscall.SIGUSR1,
+	ends: syscall.SIGKILL, // 2.6 now and then crashes when it ends by itself
 }
 
 func findHAProxy() string {
