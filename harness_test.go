@@ -161,6 +161,16 @@ func (s *sidekey) deleteUser(name string) {
 	}
 }
 
+// cannotRun skips a test that this machine has not what it needs for. Where everything has
+// to be tested, that is a failure.
+func cannotRun(t testing.TB, why string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatal(why)
+	}
+	t.Skip(why)
+}
+
 // basic is a request header with credentials.
 func basic(user, password string) string {
 	return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))

@@ -22,7 +22,7 @@ func loadSpent(path string, most int, first bool, log *slog.Logger) (*auth.Spent
 	spent := auth.NewSpentSignatures(most)
 	data, err := os.ReadFile(path)
 	if err == nil {
-		if err := errors.Join(os.Remove(path), syncFolder(filepath.Dir(path))); err != nil {
+		if err := errors.Join(os.Remove(path), syncDir(filepath.Dir(path))); err != nil {
 			return nil, err
 		}
 		err = spent.TakeOver(data)
@@ -53,12 +53,4 @@ func saveSpent(path string, spent *auth.SpentSignatures) error {
 		return err
 	}
 	return os.Rename(f.Name(), path)
-}
-
-func syncFolder(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }

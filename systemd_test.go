@@ -11,7 +11,7 @@ import (
 func TestSystemdUnit(t *testing.T) {
 	analyze, err := exec.LookPath("systemd-analyze")
 	if err != nil {
-		t.Skip("systemd-analyze is not installed")
+		cannotRun(t, "systemd-analyze is not installed")
 	}
 	path, err := binary()
 	if err != nil {
