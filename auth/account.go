@@ -2,6 +2,7 @@ package auth
 
 import (
 	"crypto/rand"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -22,13 +23,15 @@ type Account struct {
 	inactive   bool
 	expires    int64 // Unix seconds; 0 = never
 
-	grants  map[string]*grant // by API id
-	every   *grant            // for an API that grants does not name; nil: none
-	buckets map[string]*bucket
-	windows map[string]*limiter.Window // of endpoints, by scope
+	grants  []grant          // by API id
+	every   *grant           // for an API that grants does not name; nil: none
+	buckets []*bucket        // by scope
+	windows []endpointWindow // by scope
 	uses    []policyUse
 
-	identity   []Header
+	identity   []byte                     // values of the identity headers, one behind the other
+	lengths    [len(identityNames)]uint32 // of each
+	meta       []header                   // from meta_data
 	alias      string
 	tags       []string
 	policies   []string
@@ -39,10 +42,9 @@ type Account struct {
 	used       atomic.Bool // by somebody who was let in, since the sweep last came by
 }
 
-// Header is a response header that is written as it stands. Its bytes are shared
-// and must not be changed.
-type Header struct {
-	Name, Value []byte
+// header is a response header that is written as it stands.
+type header struct {
+	name, value []byte
 }
 
 // Org and User name the account.
@@ -59,10 +61,25 @@ func (a *Account) Policies() []string { return a.policies }
 // (Tyk's enable_detailed_recording).
 func (a *Account) Detailed() bool { return a.detailed }
 
-// Identity returns the headers that tell the upstream who is calling: always all of
+// Identity yields the headers that tell the upstream who is calling: always all of
 // them, with an empty value where there is none, so that a proxy that copies them
-// overwrites whatever the client sent under these names.
-func (a *Account) Identity() []Header { return a.identity }
+// overwrites whatever the client sent under these names. Their bytes are shared and must
+// not be changed.
+func (a *Account) Identity(yield func(name, value []byte) bool) {
+	values := a.identity
+	for i, name := range identityNames {
+		n := a.lengths[i]
+		if !yield(name, values[:n:n]) {
+			return
+		}
+		values = values[n:]
+	}
+	for _, h := range a.meta {
+		if !yield(h.name, h.value) {
+			return
+		}
+	}
+}
 
 // current reports whether the account's policies are those it was compiled from.
 func (a *Account) current() bool {
@@ -106,11 +123,8 @@ func (c *Compiler) Compile(r Record, kept []KeptQuota, previous *Account) *Accou
 		hash:       r.Session.BasicAuth.Password,
 		inactive:   e.Inactive,
 		expires:    max(0, r.Session.Expires),
-		grants:     make(map[string]*grant, len(e.rights)),
-		buckets:    make(map[string]*bucket),
-		windows:    make(map[string]*limiter.Window),
 		uses:       uses,
-		identity:   c.identity(r, &e),
+		meta:       c.meta(&e),
 		alias:      r.Session.Alias,
 		tags:       e.Tags,
 		policies:   r.Session.ApplyPolicies,
@@ -118,6 +132,7 @@ func (c *Compiler) Compile(r Record, kept []KeptQuota, previous *Account) *Accou
 		triggers:   r.Session.Monitor.TriggerLimits,
 		notices:    new(notices),
 	}
+	a.identify(&r.Session)
 	if e.HMAC {
 		a.hash = "" // who has to sign cannot log in by password
 		a.signer = c.signer(r)
@@ -157,8 +172,10 @@ func (c *Compiler) grant(a *Account, e *Effective, kept []KeptQuota, previous *A
 	if e.every {
 		a.every = &grant{limits: shared}
 	}
-	for id, right := range e.rights {
-		g := &grant{versions: right.Versions, limits: shared, shadow: right.shadow}
+	a.grants = make([]grant, 0, len(e.rights))
+	for _, id := range slices.Sorted(maps.Keys(e.rights)) {
+		right := e.rights[id]
+		g := grant{api: id, versions: right.Versions, limits: shared, shadow: right.shadow}
 		if right.limit != nil {
 			g.limits = c.bucket(a, right.scope, *right.limit, kept, previous)
 		}
@@ -167,21 +184,30 @@ func (c *Compiler) grant(a *Account, e *Effective, kept []KeptQuota, previous *A
 		for _, rule := range endpoints {
 			g.endpoints = append(g.endpoints, endpoint{rule, a.window(rule, previous)})
 		}
-		a.grants[id] = g
+		a.grants = append(a.grants, g)
 	}
+}
+
+// findBucket returns where among the buckets one of that scope is, or belongs.
+func (a *Account) findBucket(scope string) (i int, found bool) {
+	return slices.BinarySearchFunc(a.buckets, scope, func(b *bucket, scope string) int { return strings.Compare(b.scope, scope) })
 }
 
 // bucket returns the account's bucket of a scope, with the state that it had in the
 // account before.
 func (c *Compiler) bucket(a *Account, scope string, limit limitSpec, kept []KeptQuota, previous *Account) *bucket {
-	if b := a.buckets[scope]; b != nil {
-		return b
+	place, found := a.findBucket(scope)
+	if found {
+		return a.buckets[place]
 	}
 	var before bucket
-	if previous != nil && previous.buckets[scope] != nil {
-		before = *previous.buckets[scope]
+	if previous != nil {
+		if i, found := previous.findBucket(scope); found {
+			before = *previous.buckets[i]
+		}
 	}
 	b := &bucket{
+		scope:    scope,
 		rate:     window(before.rate, limit.rate, limit.per),
 		throttle: limit.throttle(),
 		shadow:   limit.shadow,
@@ -202,7 +228,7 @@ func (c *Compiler) bucket(a *Account, scope string, limit limitSpec, kept []Kept
 		b.quota = limiter.NewQuota(key, limit.quotaMax, limit.renewal, state(kept, a.generation, scope), c.Ledger)
 	}
 	b.quota.SetTriggers(a.triggers)
-	a.buckets[scope] = b
+	a.buckets = slices.Insert(a.buckets, place, b)
 	return b
 }
 
@@ -216,24 +242,33 @@ func window(before *limiter.Window, rate, per float64) *limiter.Window {
 	return before
 }
 
+// findWindow returns where among the windows of endpoints one of that scope is, or
+// belongs.
+func (a *Account) findWindow(scope string) (i int, found bool) {
+	return slices.BinarySearchFunc(a.windows, scope, func(w endpointWindow, scope string) int { return strings.Compare(w.scope, scope) })
+}
+
 func (a *Account) window(rule endpointRule, previous *Account) *limiter.Window {
-	if w, ok := a.windows[rule.scope]; ok {
-		return w
+	place, found := a.findWindow(rule.scope)
+	if found {
+		return a.windows[place].window
 	}
 	var before *limiter.Window
 	if previous != nil {
-		before = previous.windows[rule.scope]
+		if i, found := previous.findWindow(rule.scope); found {
+			before = previous.windows[i].window
+		}
 	}
 	w := window(before, rule.rate, rule.per)
-	a.windows[rule.scope] = w
+	a.windows = slices.Insert(a.windows, place, endpointWindow{rule.scope, w})
 	return w
 }
 
 // letGo ends the quotas of previous that a has not taken over, and gives back what
 // they had reserved and not used.
 func (c *Compiler) letGo(a, previous *Account) {
-	for scope, b := range previous.buckets {
-		if after := a.buckets[scope]; after != nil && after.quota == b.quota {
+	for _, b := range previous.buckets {
+		if i, found := a.findBucket(b.scope); found && a.buckets[i].quota == b.quota {
 			continue
 		}
 		if key, r, unused := b.quota.Settle(); unused {
@@ -270,21 +305,22 @@ const (
 // IdentityHeaders are the names that no entry of check.meta_headers may take.
 var IdentityHeaders = []string{headerUser, headerOrg, headerAlias, headerTags, headerPolicies}
 
-func (c *Compiler) identity(r Record, e *Effective) []Header {
-	headers := []Header{
-		{[]byte(headerUser), []byte(r.User)},
-		{[]byte(headerOrg), []byte(r.Org)},
-		{[]byte(headerAlias), []byte(r.Session.Alias)},
-		{[]byte(headerTags), []byte(strings.Join(e.Tags, ","))},
-		{[]byte(headerPolicies), []byte(strings.Join(r.Session.ApplyPolicies, ","))},
+// identityNames are those names as all accounts share them.
+var identityNames = [...][]byte{[]byte(headerUser), []byte(headerOrg), []byte(headerAlias), []byte(headerTags), []byte(headerPolicies)}
+
+// identify sets the values of the identity headers. They lie in one piece, because all
+// of them are read for every request.
+func (a *Account) identify(s *Session) {
+	values := [len(identityNames)]string{a.user, a.org, s.Alias, strings.Join(a.tags, ","), strings.Join(s.ApplyPolicies, ",")}
+	for i, value := range values {
+		a.lengths[i] = uint32(len(value))
 	}
-	names := make([]string, 0, len(c.MetaHeaders))
-	for name := range c.MetaHeaders {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		headers = append(headers, Header{[]byte(c.MetaHeaders[name]), metaHeader(e.MetaData[name])})
+	a.identity = []byte(strings.Join(values[:], ""))
+}
+
+func (c *Compiler) meta(e *Effective) (headers []header) {
+	for _, name := range slices.Sorted(maps.Keys(c.MetaHeaders)) {
+		headers = append(headers, header{[]byte(c.MetaHeaders[name]), metaHeader(e.MetaData[name])})
 	}
 	return headers
 }

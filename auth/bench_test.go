@@ -160,7 +160,7 @@ func benchLimits(b *testing.B, w *world, accounts []*Account, of func(*bucket) l
 	now := w.clock.now()
 	for i := 0; b.Loop(); i++ {
 		now.Mono += 10 // so each user comes every 100 µs
-		l := of(accounts[i%benchUsers].buckets[""])
+		l := of(accounts[i%benchUsers].buckets[0])
 		for limiter.Admit(now, l).Outcome != limiter.Admitted {
 			if !l.Quota.Wait(now, 1<<40) {
 				b.Fatal("not admitted")

@@ -3,6 +3,8 @@ package auth
 import (
 	"bytes"
 	"errors"
+	"sort"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -353,8 +355,9 @@ func (c *Checker) admit(now *limiter.Now, s *Settings, api *API, version string,
 
 // grantOf returns what the account may do with an API, or nil for nothing.
 func (a *Account) grantOf(api *API, allowEmpty bool) *grant {
-	if g := a.grants[api.ID]; g != nil {
-		return g
+	i, found := sort.Find(len(a.grants), func(i int) int { return strings.Compare(api.ID, a.grants[i].api) })
+	if found {
+		return &a.grants[i]
 	}
 	if a.every == nil || !allowEmpty {
 		return nil

@@ -22,8 +22,8 @@ func (w *world) used(user, apiID string) []any {
 	}
 	now := w.clock.now()
 	var states []any
-	for scope, b := range a.buckets {
-		states = append(states, scope, b.rate.State(now), b.quota.State(now))
+	for _, b := range a.buckets {
+		states = append(states, b.scope, b.rate.State(now), b.quota.State(now))
 	}
 	return append(states, api.limit.State(now))
 }
@@ -606,8 +606,8 @@ func TestT83Identity(t *testing.T) {
 		w.put("default", "ann", "pw", change)
 		v := w.want("ann", "pw", Pass)
 		var got []string
-		for _, h := range v.Account.Identity() {
-			got = append(got, fmt.Sprintf("%s: %s", h.Name, h.Value))
+		for name, value := range v.Account.Identity {
+			got = append(got, fmt.Sprintf("%s: %s", name, value))
 		}
 		if strings.Join(got, "\n") != strings.Join(want, "\n") {
 			t.Errorf("got\n%q\nwant\n%q", got, want)

@@ -40,28 +40,21 @@ var strictBase64 = base64.StdEncoding.Strict()
 //
 // malformed is "" when the credentials can be used.
 func ParseBasic(header []byte, buf *CredentialBuffer) (c Credentials, malformed Malformed) {
-	const scheme = "basic "
-	if len(header) < len(scheme) || !bytes.EqualFold(header[:len(scheme)], []byte(scheme)) {
+	const scheme = "Basic "
+	if len(header) < len(scheme) || string(header[:len(scheme)]) != scheme && !bytes.EqualFold(header[:len(scheme)], []byte(scheme)) {
 		return Credentials{}, notBasic
 	}
 	encoded := header[len(scheme):]
 	if len(encoded) == 0 {
 		return Credentials{}, notBase64
 	}
-	for _, c := range encoded {
-		switch c {
-		case ' ', ',': // Envoy joins repeated headers with a comma
-			return Credentials{}, notBasic
-		case '\r', '\n': // the decoder would skip them
-			return Credentials{}, notBase64
-		}
-	}
 	if strictBase64.DecodedLen(len(encoded)) > len(buf) {
-		return Credentials{}, notTwoPart
+		return Credentials{}, undecodable(encoded, notTwoPart)
 	}
 	n, err := strictBase64.Decode(buf[:], encoded)
-	if err != nil {
-		return Credentials{}, notBase64
+	// The decoder skips line breaks.
+	if err != nil || bytes.IndexByte(encoded, '\r') >= 0 || bytes.IndexByte(encoded, '\n') >= 0 {
+		return Credentials{}, undecodable(encoded, notBase64)
 	}
 	text := buf[:n]
 	user, password, found := bytes.Cut(text, []byte{':'})
@@ -72,6 +65,19 @@ func ParseBasic(header []byte, buf *CredentialBuffer) (c Credentials, malformed 
 		return Credentials{}, notTwoPart
 	}
 	return Credentials{User: user, Password: password}, ""
+}
+
+// undecodable tells more than one set of credentials (Envoy joins repeated headers with a
+// comma) from what otherwise is the matter with a header.
+func undecodable(encoded []byte, otherwise Malformed) Malformed {
+	i := bytes.IndexAny(encoded, " ,\r\n")
+	switch {
+	case i < 0:
+		return otherwise
+	case encoded[i] == ' ', encoded[i] == ',':
+		return notBasic
+	}
+	return notBase64
 }
 
 // hasControl reports ASCII control characters, DEL among them.

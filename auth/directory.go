@@ -111,8 +111,8 @@ func (d *Directory) Live(org, user string) *Account {
 func (d *Directory) Quotas(r Record, kept []KeptQuota, now limiter.Now) map[string]limiter.QuotaState {
 	a := d.state(r, kept)
 	states := make(map[string]limiter.QuotaState, len(a.buckets))
-	for scope, b := range a.buckets {
-		states[scope] = b.quota.State(now)
+	for _, b := range a.buckets {
+		states[b.scope] = b.quota.State(now)
 	}
 	return states
 }

@@ -161,7 +161,7 @@ func TestDirectoryPublishClosesQuota(t *testing.T) {
 	} {
 		w := newWorld(t, api("orders", "/"))
 		w.put("default", "ann", "pw", func(s *Session) { s.QuotaMax = 1000 })
-		quota := w.want("ann", "pw", Pass).Account.buckets[""].quota
+		quota := w.want("ann", "pw", Pass).Account.buckets[0].quota
 		change(w)
 		if r := limiter.Admit(w.clock.now(), limiter.Limits{Quota: quota}); r.Outcome != limiter.QuotaIsStale {
 			t.Errorf("%s: %+v", name, r)

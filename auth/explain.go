@@ -318,13 +318,12 @@ func rightsHint(a *Account, g *grant, v *Verdict) string {
 		return "the version is not among those of the right"
 	}
 	var ids []string
-	for id := range a.grants {
-		ids = append(ids, id)
+	for _, g := range a.grants {
+		ids = append(ids, g.api)
 	}
 	if len(ids) == 0 {
 		return "rights.allow_empty_rights = false: a user without access_rights may use nothing"
 	}
-	slices.Sort(ids)
 	return fmt.Sprintf("the user's rights are to %s, and this request falls to %q (listen_path %q)", clip(strings.Join(ids, ", ")), v.API.ID, v.API.ListenPath)
 }
 

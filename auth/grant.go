@@ -10,6 +10,7 @@ import (
 
 // grant is what an account may do with one API: a right, compiled.
 type grant struct {
+	api       string   // its id
 	versions  []string // empty: all
 	urls      []urlRule
 	endpoints []endpoint
@@ -23,9 +24,16 @@ type endpoint struct {
 	window *limiter.Window // nil: no limit of the rate
 }
 
+// endpointWindow is the window that all endpoints of one scope share.
+type endpointWindow struct {
+	scope  string
+	window *limiter.Window // nil: no limit of the rate
+}
+
 // bucket is what requests of one scope are charged to. It outlives the account: the
 // account that an edit or a new policy puts in its place takes it over.
 type bucket struct {
+	scope    string // "": of the session; else see [LiveLimit]
 	rate     *limiter.Window
 	quota    *limiter.Quota
 	edition  uint64 // of quota

@@ -20,11 +20,11 @@ type LiveLimit struct {
 func (d *Directory) Limits(r Record, kept []KeptQuota, now limiter.Now) []LiveLimit {
 	a := d.state(r, kept)
 	var all []LiveLimit
-	for scope, b := range a.buckets {
-		all = append(all, LiveLimit{scope, b.rate.State(now), b.quota.State(now)})
+	for _, b := range a.buckets {
+		all = append(all, LiveLimit{b.scope, b.rate.State(now), b.quota.State(now)})
 	}
-	for scope, w := range a.windows {
-		all = append(all, LiveLimit{Scope: scope, Rate: w.State(now)})
+	for _, w := range a.windows {
+		all = append(all, LiveLimit{Scope: w.scope, Rate: w.window.State(now)})
 	}
 	slices.SortFunc(all, func(a, b LiveLimit) int { return strings.Compare(a.Scope, b.Scope) })
 	return all

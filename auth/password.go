@@ -292,8 +292,7 @@ func (r *remembered) learn(password []byte, until int64) {
 // digest is SHA-256 over the account's key and the password. The key comes first
 // and has one length, and digests are never shown, so plain SHA-256 serves.
 func (r *remembered) digest(password []byte) [sha256.Size]byte {
-	var buf [len(r.key) + maxPassword]byte
-	n := copy(buf[:], r.key[:])
-	n += copy(buf[n:], password)
-	return sha256.Sum256(buf[:n])
+	keyed := make([]byte, 0, len(r.key)+96) // on the stack; a longer password, which bcrypt does not read, is not
+	keyed = append(keyed, r.key[:]...)
+	return sha256.Sum256(append(keyed, password...))
 }

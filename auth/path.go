@@ -18,11 +18,21 @@ const maxPath = 8192
 // slash.
 // Proxies and applications have disagreed on each of these (hazards: Envoy
 // CVE-2021-29492, CVE-2021-32779, CVE-2026-73551; Heimdall CVE-2026-42272).
+//
+// A path that is in that form already is returned where it lies.
 func normalPath(dst, uri []byte) (path []byte, ok bool) {
 	raw := withoutQuery(uri)
 	if len(raw) == 0 || raw[0] != '/' || len(raw) > maxPath {
 		return nil, false
 	}
+	if isPlain(raw) {
+		return raw, true
+	}
+	return rewritten(dst, raw)
+}
+
+// rewritten is normalPath for any path.
+func rewritten(dst, raw []byte) (path []byte, ok bool) {
 	path = dst[:0]
 	segment := 0 // where in path the segment being read starts, after its slash
 	for i := 0; i <= len(raw); i++ {
@@ -65,6 +75,28 @@ func normalPath(dst, uri []byte) (path []byte, ok bool) {
 	}
 	return path, true
 }
+
+// isPlain is the fast path of normalPath: no segment of path is empty or begins with a
+// dot, and no byte of it means anything but itself.
+func isPlain(path []byte) bool {
+	before := byte(0)
+	for _, c := range path {
+		if !plainBytes[c] || before == '/' && (c == '/' || c == '.') {
+			return false
+		}
+		before = c
+	}
+	return true
+}
+
+// plainBytes are the bytes that a path in normal form holds most of: letters, digits and
+// slashes, and of the marks those that nobody reads as anything else.
+var plainBytes = func() (set [256]bool) {
+	for _, c := range []byte("/ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~@:,+=$!*'()") {
+		set[c] = true
+	}
+	return set
+}()
 
 func withoutQuery(uri []byte) []byte {
 	path, _, _ := bytes.Cut(uri, []byte{'?'})

@@ -99,7 +99,7 @@ func (a *Account) rates() []*limiter.Window {
 		windows = append(windows, b.rate)
 	}
 	for _, w := range a.windows {
-		windows = append(windows, w)
+		windows = append(windows, w.window)
 	}
 	return windows
 }

@@ -2,7 +2,6 @@ package auth
 
 import (
 	"errors"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -303,11 +302,12 @@ func (w *world) want(user, password string, want Reason) Verdict {
 
 // identity returns the value of an identity header.
 func identity(a *Account, name string) string {
-	i := slices.IndexFunc(a.Identity(), func(h Header) bool { return string(h.Name) == name })
-	if i < 0 {
-		return "(no " + name + ")"
+	for header, value := range a.Identity {
+		if string(header) == name {
+			return string(value)
+		}
 	}
-	return string(a.Identity()[i].Value)
+	return "(no " + name + ")"
 }
 
 // lentHeader is one header that is there already, as in a request that was parsed.

@@ -38,8 +38,8 @@ func (h *Handler) write(response *fasthttp.Response, d *dialect, v *auth.Verdict
 	header.SetCanonical(nameCacheControl, noStore)
 	if v.Reason == auth.Pass {
 		response.SetStatusCode(fasthttp.StatusOK)
-		for _, identity := range v.Account.Identity() {
-			header.SetCanonical(identity.Name, identity.Value)
+		for name, value := range v.Account.Identity {
+			header.SetCanonical(name, value)
 		}
 		if d.removesAuthorization && config.StripAuthorization {
 			header.SetCanonical(nameToRemove, authorization)
