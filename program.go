@@ -58,6 +58,7 @@ type program struct {
 	events    *events.Queue
 	monitor   *events.Monitor
 
+	memory     memory
 	upgrades   *upgrades
 	stopReaper func() // waits for its end; nil before it runs
 	stopCensus func() // the same
@@ -104,7 +105,7 @@ func openProgram(path string, cfg config.Config, log *slog.Logger) (p *program, 
 		return p, err
 	}
 	p.directory = auth.NewDirectory(p.store, p.compiler(cfg))
-	p.directory.SetBound(cfg.Limits.MaxActive, now)
+	p.directory.SetBound(cfg.Limits.MaxActive, now, p.memory.isShort)
 	p.store.Notify(store.Notify{User: p.publishUser, Policy: p.publishPolicy})
 	p.checker = auth.NewChecker(p.directory, settings, now)
 	p.check = check.NewHandler(p.checker, checkConfigOf(cfg), log)
@@ -144,6 +145,7 @@ func (p *program) adminHandler(secrets []string) *admin.Handler {
 
 // startProgram brings everything up, or leaves nothing running.
 func startProgram(path string, cfg config.Config, log *slog.Logger) (_ *program, err error) {
+	limitMemory(log)
 	p, err := openProgram(path, cfg, log)
 	defer func() {
 		if err != nil {

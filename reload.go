@@ -122,7 +122,7 @@ func (p *program) reload() error {
 	p.events.SetConfig(eventsOf(cfg))
 	p.setDecoys(settings.Passwords)
 	p.checker.SetSettings(settings)
-	p.directory.SetBound(cfg.Limits.MaxActive, now)
+	p.directory.SetBound(cfg.Limits.MaxActive, now, p.memory.isShort)
 	if p.admin != nil {
 		p.admin.SetSecrets(keys.secrets)
 	}

@@ -8,8 +8,9 @@ import (
 
 // bound is how many accounts a [Directory] holds.
 type bound struct {
-	most int
-	now  func() limiter.Now
+	most  int
+	now   func() limiter.Now
+	short func() bool
 }
 
 // A sweep looks at so many chains of the table that hold accounts, and passes over so many
@@ -23,10 +24,10 @@ const (
 // Those leave who have not been let in since the sweep last came by, and of whom nothing
 // has to be remembered but their password: their windows are empty, and of their quotas
 // the ledger keeps exactly what was used. While there is nobody like that, more than most
-// are held: a limit is never forgotten. now must not run backwards against the times that
-// requests are given.
-func (d *Directory) SetBound(most int, now func() limiter.Now) {
-	d.bound.Store(&bound{most, now})
+// are held: a limit is never forgotten. Room is made below most, too, while short says that
+// memory is. now must not run backwards against the times that requests are given.
+func (d *Directory) SetBound(most int, now func() limiter.Now, short func() bool) {
+	d.bound.Store(&bound{most, now, short})
 }
 
 // sweep makes room for one account. It goes round the table, from where it ended before.
@@ -35,9 +36,12 @@ func (d *Directory) sweep() {
 	if b == nil {
 		return
 	}
-	now := b.now()
+	now, most := b.now(), b.most
+	if b.short() {
+		most = 1
+	}
 	for range sweepChains {
-		chain := d.nextChain(b.most)
+		chain := d.nextChain(most)
 		if chain == nil {
 			return
 		}

@@ -16,8 +16,43 @@ import (
 // bounded is a world that holds so many accounts.
 func bounded(t testing.TB, most int, apis ...API) *world {
 	w := newWorld(t, apis...)
-	w.directory.SetBound(most, w.clock.now)
+	w.directory.SetBound(most, w.clock.now, func() bool { return false })
 	return w
+}
+
+// While memory is short, those leave who can, whatever the bound.
+func TestSweepWhileMemoryIsShort(t *testing.T) {
+	w := newWorld(t, api("orders", "/"))
+	short := false
+	w.directory.SetBound(1000, w.clock.now, func() bool { return short })
+	come := func(from, to int) {
+		for i := from; i < to; i++ {
+			user := fmt.Sprint("user", i)
+			w.put("default", user, "pw", func(s *Session) {
+				if i < 10 {
+					s.Rate, s.Per = 1, 60
+				}
+			})
+			w.want(user, "pw", Pass)
+		}
+	}
+	come(0, 500)
+	if got := w.directory.Active(); got != 500 {
+		t.Fatalf("%d active while there is enough", got)
+	}
+	short = true
+	come(500, 600)
+	if got := w.directory.Active(); got > 100 {
+		t.Errorf("%d active: too many have stayed", got)
+	}
+	for i := range 10 {
+		w.want(fmt.Sprint("user", i), "pw", RateExceeded) // whose window is not empty has stayed
+	}
+	short = false
+	come(600, 900)
+	if got := w.directory.Active(); got < 300 {
+		t.Errorf("%d active: they go on leaving", got)
+	}
 }
 
 func TestSweepKeepsTheBound(t *testing.T) {
