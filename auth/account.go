@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"unique"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -16,30 +17,31 @@ import (
 // record and its policies when the user becomes active, replaced as a whole when one
 // of them changes. Nothing in it changes but counters, so it is read without locks.
 type Account struct {
+	// What every check reads comes first: with many users it has to come from memory.
+
 	org, user  string
-	generation uint64
-	hash       string  // of the password; "" = none can be right
-	signer     *signer // of signed requests; nil = none can be right
+	uses       []policyUse
+	used       atomic.Bool // by somebody who was let in, since the sweep last came by
 	inactive   bool
 	expires    int64 // Unix seconds; 0 = never
-
-	grants  []grant          // by API id
-	every   *grant           // for an API that grants does not name; nil: none
-	buckets []*bucket        // by scope
-	windows []endpointWindow // by scope
-	uses    []policyUse
-
+	remembered remembered
+	grants     []grant                    // by API id
+	every      *grant                     // for an API that grants does not name; nil: none
 	identity   []byte                     // values of the identity headers, one behind the other
 	lengths    [len(identityNames)]uint32 // of each
 	meta       []header                   // from meta_data
+
+	generation uint64
+	hash       string           // of the password; "" = none can be right
+	signer     *signer          // of signed requests; nil = none can be right
+	buckets    []*bucket        // by scope
+	windows    []endpointWindow // by scope
 	alias      string
 	tags       []string
 	policies   []string
 	detailed   bool
 	triggers   []float64 // percent of each quota
 	notices    *notices  // of the account itself, not of its limits
-	remembered remembered
-	used       atomic.Bool // by somebody who was let in, since the sweep last came by
 }
 
 // header is a response header that is written as it stands.
@@ -117,7 +119,7 @@ func (c *Compiler) Compile(r Record, kept []KeptQuota, previous *Account) *Accou
 	policies, uses := c.Policies.use(r.Session.ApplyPolicies)
 	e := Apply(&r.Session, policies, c.MergeTags)
 	a := &Account{
-		org:        r.Org,
+		org:        shared(r.Org),
 		user:       r.User,
 		generation: r.Generation,
 		hash:       r.Session.BasicAuth.Password,
@@ -154,6 +156,9 @@ func (c *Compiler) Compile(r Record, kept []KeptQuota, previous *Account) *Accou
 	return a
 }
 
+// shared returns s in the one place where all accounts have it.
+func shared(s string) string { return unique.Make(s).Value() }
+
 // signer returns what checks the signatures of a user, or nil where the record has no
 // secret or none that can be read: then nobody can sign for the user.
 func (c *Compiler) signer(r Record) *signer {
@@ -168,14 +173,17 @@ func (c *Compiler) signer(r Record) *signer {
 }
 
 func (c *Compiler) grant(a *Account, e *Effective, kept []KeptQuota, previous *Account) {
-	shared := c.bucket(a, "", e.limits, kept, previous)
+	own := c.bucket(a, "", e.limits, kept, previous)
 	if e.every {
-		a.every = &grant{limits: shared}
+		a.every = &grant{limits: own}
 	}
 	a.grants = make([]grant, 0, len(e.rights))
 	for _, id := range slices.Sorted(maps.Keys(e.rights)) {
 		right := e.rights[id]
-		g := grant{api: id, versions: right.Versions, limits: shared, shadow: right.shadow}
+		g := grant{api: shared(id), limits: own, shadow: right.shadow}
+		for _, version := range right.Versions {
+			g.versions = append(g.versions, shared(version))
+		}
 		if right.limit != nil {
 			g.limits = c.bucket(a, right.scope, *right.limit, kept, previous)
 		}

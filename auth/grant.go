@@ -10,12 +10,12 @@ import (
 
 // grant is what an account may do with one API: a right, compiled.
 type grant struct {
-	api       string   // its id
+	api       string // its id
+	limits    *bucket
+	shadow    bool     // the limits of endpoints refuse nobody
 	versions  []string // empty: all
 	urls      []urlRule
 	endpoints []endpoint
-	limits    *bucket
-	shadow    bool // the limits of endpoints refuse nobody
 }
 
 // endpoint is the limit of one method and pattern; its rate replaces the grant's.
@@ -33,13 +33,13 @@ type endpointWindow struct {
 // bucket is what requests of one scope are charged to. It outlives the account: the
 // account that an edit or a new policy puts in its place takes it over.
 type bucket struct {
-	scope    string // "": of the session; else see [LiveLimit]
 	rate     *limiter.Window
 	quota    *limiter.Quota
 	edition  uint64 // of quota
 	throttle Throttle
 	shadow   bool // its limits refuse nobody
 	notices  *notices
+	scope    string // "": of the session; else see [LiveLimit]
 }
 
 // Throttle says how a request over its rate is held: it is tried again every Interval,

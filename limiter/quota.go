@@ -45,11 +45,7 @@ type Reservation struct {
 //
 // A nil *Quota is no limit.
 type Quota struct {
-	key        QuotaKey
-	generation uint64
-	ledger     Ledger
-
-	mu       sync.Mutex // protects everything below
+	mu       sync.Mutex // protects everything but what stands last
 	edition  uint64     // raised by SetLimit
 	max      int64
 	renewal  int64 // ns; 0 = never renews
@@ -57,19 +53,24 @@ type Quota struct {
 	used     int64
 	reserved int64
 	closed   bool
-	failed   error // of the last reservation; nil after a success
-	pending  *pending
-	waiting  int64 // callers of Wait that the next reservation should serve
+
+	step        int64     // reserved ahead of use; see aheadLocked
+	triggers    []float64 // percent, ascending; never changed, only replaced
+	nextTrigger int       // the first of triggers that has not been reached
+	pending     *pending
+	failed      error // of the last reservation; nil after a success
+	waiting     int64 // callers of Wait that the next reservation should serve
 
 	// How many requests came since the last reservation was asked for: the size of
 	// the next one follows the traffic.
 	askedAt   int64 // Now.Mono
 	askedUsed int64
-	step      int64 // reserved ahead of use; see aheadLocked
 
-	triggers    []float64 // percent, ascending; never changed, only replaced
-	nextTrigger int       // the first of triggers that has not been reached
-	told        float64   // percent up to which triggers have been reported in this period
+	told float64 // percent up to which triggers have been reported in this period
+
+	key        QuotaKey
+	generation uint64
+	ledger     Ledger
 }
 
 // pending is one reservation on its way to the ledger.
