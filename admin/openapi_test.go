@@ -1,0 +1,402 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"sidekey/admin/openapitest"
+	"sidekey/admin/web"
+	"sidekey/auth"
+	"sidekey/check"
+	"sidekey/limiter"
+)
+
+// described calls f with every operation of openapi.json, in order.
+func described(t *testing.T, f func(t *testing.T, method, pattern string, o *openapi3.Operation)) {
+	t.Helper()
+	paths := openapitest.Sidekey().Paths.Map()
+	for _, pattern := range slices.Sorted(maps.Keys(paths)) {
+		operations := paths[pattern].Operations()
+		for _, method := range slices.Sorted(maps.Keys(operations)) {
+			t.Run(method+pattern, func(t *testing.T) { f(t, method, pattern, operations[method]) })
+		}
+	}
+}
+
+// exampleOf is a path with the examples of its parameters in it.
+func exampleOf(t *testing.T, pattern string, o *openapi3.Operation) string {
+	t.Helper()
+	for _, p := range o.Parameters {
+		if p.Value.In == "path" {
+			pattern = strings.ReplaceAll(pattern, "{"+p.Value.Name+"}", url.PathEscape(fmt.Sprint(p.Value.Example)))
+		}
+	}
+	if strings.Contains(pattern, "{") {
+		t.Errorf("%s: not every parameter has an example", pattern)
+	}
+	return pattern
+}
+
+// Every route is in the document, and everything in the document is routed.
+func TestDocumentIsComplete(t *testing.T) {
+	document := openapitest.Sidekey()
+	if err := document.Validate(context.Background()); err != nil {
+		t.Error(err)
+	}
+	for _, r := range routes {
+		pattern := r.pattern
+		if _, ofPage := web.Files[pattern]; ofPage && strings.HasPrefix(pattern, "/page/") {
+			pattern = "/page/{file}"
+		}
+		if item := document.Paths.Value(pattern); item == nil || item.GetOperation(r.method) == nil {
+			t.Errorf("%s %s is not in openapi.json", r.method, r.pattern)
+		}
+	}
+	described(t, func(t *testing.T, method, pattern string, o *openapi3.Operation) {
+		target := exampleOf(t, pattern, o)
+		found, _, _, err := match(method, []byte(target))
+		if err != nil {
+			t.Fatalf("%s %s is not routed: %v", method, target, err)
+		}
+		if found.pattern != pattern && !strings.HasPrefix(found.pattern, "/page/") {
+			t.Errorf("%s %s is routed to %s", method, pattern, found.pattern)
+		}
+	})
+}
+
+// documented is a listener with what the examples of the document speak of.
+func documented(t *testing.T) *listener {
+	t.Helper()
+	l := start(t, func(c *Config) {
+		checker := auth.NewChecker(c.Directory, c.Settings(), func() limiter.Now { return limiter.At(time.Now()) })
+		h := check.NewHandler(checker, check.Config{}, c.Log)
+		c.Explain = func(q auth.Question) (any, error) { return h.Explain(q) }
+	})
+	for target, body := range map[string]string{
+		"/tyk/policies":   `{"id":"gold","rate":100,"per":1,"access_rights":{"orders":{}}}`,
+		"/tyk/keys/alice": aUser,
+	} {
+		if a := l.ask("POST", target, body); a.status != 200 {
+			t.Fatal(a)
+		}
+	}
+	return l
+}
+
+// sentExample is the body that an operation has as its example, "" for none.
+func sentExample(t *testing.T, o *openapi3.Operation) (text string, schema *openapi3.Schema) {
+	t.Helper()
+	if o.RequestBody == nil {
+		return "", nil
+	}
+	for _, media := range o.RequestBody.Value.Content {
+		if lines, ok := media.Example.(string); ok {
+			return lines, openapitest.Sidekey().Components.Schemas["ImportLine"].Value
+		}
+		body, err := json.Marshal(media.Example)
+		if err != nil || media.Example == nil {
+			t.Fatalf("an example is wanted: %v", err)
+		}
+		text, schema = string(body), media.Schema.Value
+	}
+	return text, schema
+}
+
+// Each request that the document shows is carried out, without a warning. The listener of
+// the tests compares what comes back.
+func TestDocumentedExamples(t *testing.T) {
+	described(t, func(t *testing.T, method, pattern string, o *openapi3.Operation) {
+		t.Parallel() // stopping a listener takes a moment
+		l := documented(t)
+		body, _ := sentExample(t, o)
+		query := ""
+		if o.RequestBody != nil && pattern != "/api/import" {
+			query = "?strict=1"
+		}
+		a := l.ask(method, exampleOf(t, pattern, o)+query, body)
+		if a.status != 200 || strings.Contains(strings.Join(a.header, "\n"), warningHeader) {
+			t.Errorf("%s: %.1000v", body, a)
+		}
+	})
+}
+
+// What the document says of a parameter or a member of a body is what is read: what is
+// just within is taken, and what is beyond, or of another type, is refused.
+func TestDocumentedBounds(t *testing.T) {
+	bodies := make(map[string]bool)
+	tried := 0
+	described(t, func(t *testing.T, method, pattern string, o *openapi3.Operation) {
+		l := documented(t)
+		target := exampleOf(t, pattern, o)
+		body, schema := sentExample(t, o)
+		ask := func(what, target, body string, taken bool) {
+			t.Helper()
+			tried++
+			a := l.ask(method, target, body)
+			if taken && a.status != 200 || !taken && a.status != 400 {
+				t.Errorf("%.100s: %.300v", what, a)
+			}
+		}
+		for _, p := range o.Parameters {
+			within, beyond := bounds(p.Value.Schema.Value)
+			for _, value := range beyond {
+				// What stands in a query or a path is a text.
+				text, isText := value.(string)
+				switch {
+				case p.Value.In == "query" && isText:
+					ask(p.Value.Name+"="+text, target+"?"+url.Values{p.Value.Name: {text}}.Encode(), body, text == "")
+				case p.Value.In == "query" && !p.Value.Schema.Value.Type.Is("string"):
+					number, _ := json.Marshal(value)
+					ask(p.Value.Name+"="+string(number), target+"?"+p.Value.Name+"="+string(number), body, false)
+				case p.Value.In == "path" && isText && text != "":
+					ask(p.Value.Name+" "+text, strings.Replace(pattern, "{"+p.Value.Name+"}", url.PathEscape(text), 1), body, false)
+				}
+			}
+			for _, value := range within {
+				if p.Value.In == "query" {
+					ask(fmt.Sprint(p.Value.Name, "=", value), target+"?"+p.Value.Name+"="+fmt.Sprint(value), body, true)
+				}
+			}
+		}
+		if schema == nil || bodies[method+body] {
+			return // the same is read the same way
+		}
+		bodies[method+body] = true
+		if lines := strings.Split(body, "\n"); pattern == "/api/import" {
+			body = lines[0]
+		}
+		visit(schema, nil, func(at []string, value any, taken bool) {
+			var changed any
+			if err := json.Unmarshal([]byte(body), &changed); err != nil {
+				t.Fatal(err)
+			}
+			text, err := json.Marshal(put(schema, changed, at, value))
+			if err != nil {
+				t.Fatal(err)
+			}
+			name := strings.Join(at, ".")
+			switch {
+			case taken && (named.MatchString(name) || method == "PUT" && name == "id"):
+				return
+			case value == nil && method == "PATCH" && !slices.Contains(at, "0"):
+				taken = true // takes the member out
+			case strings.HasSuffix(pattern, "/policies"):
+				l.ask("DELETE", "/tyk/policies/silver", "")
+			}
+			ask(name+" = "+fmt.Sprint(value), target, string(text), taken)
+		})
+	})
+	if tried < 1000 {
+		t.Errorf("%d requests", tried)
+	}
+}
+
+// named are members whose value has to be there, or to go with the rest of the body; and
+// the methods of an endpoint, which come back as null where Tyk describes a list.
+var named = regexp.MustCompile(`(^|\.)(org_id|apply_policies\.0|session\..*|smoothing\.enabled|per_api|endpoints\.0\.methods)$`)
+
+// bounds are values that a schema allows only just, and values that it does not allow.
+func bounds(s *openapi3.Schema) (within, beyond []any) {
+	number := func(n float64) json.Number { return json.Number(strconv.FormatFloat(n, 'f', -1, 64)) }
+	switch {
+	case s.Type.Is("string"):
+		beyond = append(beyond, 5, true, []any{}, map[string]any{})
+		if s.MaxLength != nil {
+			within = append(within, strings.Repeat("a", int(*s.MaxLength)))
+			beyond = append(beyond, strings.Repeat("a", int(*s.MaxLength)+1))
+		}
+		if s.MinLength > 0 {
+			beyond = append(beyond, strings.Repeat("a", int(s.MinLength)-1))
+		}
+		if s.Enum != nil {
+			within = append(within, s.Enum...)
+			beyond = append(beyond, "something else")
+		}
+		for _, text := range []string{",", "/", ":", "a b", "a"} {
+			if s.Pattern != "" && !regexp.MustCompile(s.Pattern).MatchString(text) {
+				beyond = append(beyond, text)
+			}
+		}
+	case s.Type.Is("integer"):
+		beyond = append(beyond, 1.5, "x", true, json.Number("9223372036854775808"))
+		if s.Min != nil {
+			within, beyond = append(within, number(*s.Min)), append(beyond, number(*s.Min-1))
+		}
+		if s.Max != nil {
+			within, beyond = append(within, number(*s.Max)), append(beyond, number(*s.Max+1))
+		}
+	case s.Type.Is("number"):
+		within, beyond = append(within, 0.5, -1), append(beyond, "x", true, nil)
+	case s.Type.Is("boolean"):
+		within, beyond = append(within, true, false), append(beyond, 0, "true")
+		if !s.Nullable {
+			beyond = append(beyond, nil)
+		}
+	case s.Type.Is("array"):
+		beyond = append(beyond, "x", 5, map[string]any{})
+		for i := range s.MinItems {
+			beyond = append(beyond, slices.Repeat([]any{sample(s.Items.Value)}, int(i)))
+		}
+		if s.MaxItems != nil {
+			within = append(within, slices.Repeat([]any{sample(s.Items.Value)}, int(*s.MaxItems)))
+			beyond = append(beyond, slices.Repeat([]any{sample(s.Items.Value)}, int(*s.MaxItems)+1))
+		}
+	case s.Type.Is("object"):
+		beyond = append(beyond, "x", 5, []any{})
+	}
+	if s.Nullable {
+		within = append(within, nil)
+	}
+	return within, beyond
+}
+
+// visit calls f with a value for every member below a schema: one that is taken, or not.
+func visit(s *openapi3.Schema, at []string, f func(at []string, value any, taken bool)) {
+	if len(s.AllOf) > 0 { // a schema and what it is for
+		visit(s.AllOf[0].Value, at, f)
+		return
+	}
+	if len(at) > 0 {
+		within, beyond := bounds(s)
+		for _, value := range within {
+			f(at, value, true)
+		}
+		for _, value := range beyond {
+			f(at, value, false)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Properties)) {
+		visit(s.Properties[name].Value, append(slices.Clone(at), name), f)
+	}
+	if s.Items != nil {
+		visit(s.Items.Value, append(slices.Clone(at), "0"), f)
+	}
+	if under := s.AdditionalProperties.Schema; under != nil {
+		visit(under.Value, append(slices.Clone(at), "orders"), f)
+	}
+}
+
+// sample is a small value that a schema allows.
+func sample(s *openapi3.Schema) any {
+	switch {
+	case s.Example != nil:
+		return s.Example
+	case s.Type.Is("string"):
+		return "GET"
+	case s.Type.Is("number"), s.Type.Is("integer"):
+		return 1
+	case s.Type.Is("array"):
+		return []any{sample(s.Items.Value)}
+	}
+	object := make(map[string]any)
+	for _, name := range s.Required {
+		object[name] = sample(s.Properties[name].Value)
+	}
+	return object
+}
+
+// put returns in with value at a place, which is made where it is not there. What stands
+// beside it is what the example has, or what its schema requires.
+func put(s *openapi3.Schema, in any, at []string, value any) any {
+	if len(at) == 0 {
+		return value
+	}
+	if len(s.AllOf) > 0 {
+		s = s.AllOf[0].Value
+	}
+	if in == nil {
+		in = sample(s)
+	}
+	if list, ok := in.([]any); ok {
+		return []any{put(s.Items.Value, list[0], at[1:], value)}
+	}
+	under := s.Properties[at[0]]
+	if under == nil {
+		under = s.AdditionalProperties.Schema
+	}
+	object := in.(map[string]any)
+	object[at[0]] = put(under.Value, object[at[0]], at[1:], value)
+	return object
+}
+
+// What is not as the document says it is noticed.
+func TestDocumentNotices(t *testing.T) {
+	l := documented(t)
+	user := l.ask("GET", "/api/apis/keys/basic/alice", "").body
+	f := func(right bool, method, target string, status int, body string, sent ...string) {
+		t.Helper()
+		err := openapitest.Check(openapitest.Exchange{
+			Method: method, Target: target, Status: status, Body: []byte(body), Sent: []byte(strings.Join(sent, "")),
+			Header: http.Header{"Content-Type": {"application/json"}},
+		})
+		if (err == nil) != right {
+			t.Errorf("%s %s %d %.100s: %v", method, target, status, body, err)
+		}
+	}
+	const one = "/api/apis/keys/basic/alice"
+	f(true, "GET", one, 200, user)
+	f(true, "GET", one+"/?raw=1", 200, user)
+	f(true, "HEAD", one, 200, "")
+	f(false, "HEAD", one, 204, "")
+	f(false, "GET", one, 200, strings.Replace(user, `"rate":0,`, ``, 1))
+	f(false, "GET", one, 200, strings.Replace(user, `"rate":`, `"more":1,"rate":`, 1))
+	f(false, "GET", one, 200, strings.Replace(user, `"rate":`, `"rate":"5","rat":`, 1))
+	f(false, "GET", one, 201, user)
+	f(false, "GET", one, 418, dashboardError("x"))
+	f(false, "GET", one, 412, dashboardError("x"))
+	f(true, "GET", one, 404, dashboardError("x"))
+	f(false, "GET", one, 404, gatewayError("x"))
+	f(true, "POST", one, 200, user, `{"rate":5,"more":1,"alias":null}`)
+	f(false, "POST", one, 200, user, `{"rate":"5"}`)
+	f(false, "POST", one, 200, user, `{"access_rights":{"orders":{"allowed_urls":[{"url":"/","methods":[]}]}}}`)
+	f(false, "POST", one, 200, user)
+	f(true, "POST", one, 400, dashboardError("x"), `{"rate":"5"}`)
+	f(true, "GET", "/api/nothing", 404, dashboardError("x"))
+	f(false, "GET", "/api/nothing", 200, `{}`)
+	f(false, "GET", "/api/nothing", 404, gatewayError("x"))
+	f(false, "GET", "/nothing", 503, gatewayError("x"))
+	f(true, "PUT", "/healthz", 405, gatewayError("x"))
+	f(false, "POST", "/api/import", 200, `{"valid":0,"added":0,"changed":0,"refused":[],"warnings":[]}`, `{"username":5}`)
+	f(false, "GET", "/healthz", 200, `{"status":"dead"}`)
+
+	plain := openapitest.Exchange{Method: "GET", Target: "/healthz", Status: 200, Header: http.Header{"Content-Type": {"text/plain"}}, Body: []byte(`{"status":"alive"}`)}
+	if openapitest.Check(plain) == nil {
+		t.Error("a wrong content type is not noticed")
+	}
+	raw, err := openapitest.Read("GET / HTTP/1.1\r\nHost: x\r\n\r\n", []byte("no answer"))
+	if err == nil {
+		t.Errorf("no answer is one: %v", raw)
+	}
+}
+
+// The document is served as it is, as a file of the web page: without the secret on
+// this machine, to nobody of another name.
+func TestDocumentIsServed(t *testing.T) {
+	l := start(t)
+	a := l.askAs("GET", "/openapi.json", "")
+	if a.status != 200 || !bytes.Equal([]byte(a.body), web.Files["/openapi.json"].Body) || !slices.Contains(a.header, "Content-Type: application/json") {
+		t.Errorf("%.300v", a)
+	}
+	if a := l.askAs("GET", "/openapi.json", "", "Host: evil.com"); a.status != 403 {
+		t.Errorf("%.300v", a)
+	}
+	if a := l.askAs("GET", "/openapi.json", "", "Sec-Fetch-Site: cross-site"); a.status != 403 {
+		t.Errorf("%.300v", a)
+	}
+	if a := l.askAs("GET", "/openapi.json", "", "Authorization: wrong"); a.status != 401 {
+		t.Errorf("%.300v", a)
+	}
+}
