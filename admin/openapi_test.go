@@ -266,7 +266,9 @@ func bounds(s *openapi3.Schema) (within, beyond []any) {
 // visit calls f with a value for every member below a schema: one that is taken, or not.
 func visit(s *openapi3.Schema, at []string, f func(at []string, value any, taken bool)) {
 	if len(s.AllOf) > 0 { // a schema and what it is for
-		visit(s.AllOf[0].Value, at, f)
+		one := *s.AllOf[0].Value
+		one.Nullable = s.Nullable
+		visit(&one, at, f)
 		return
 	}
 	if len(at) > 0 {
