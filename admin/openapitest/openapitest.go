@@ -31,11 +31,12 @@ type Exchange struct {
 	Status         int
 	Header         http.Header
 	Body           []byte
+	Unreadable     bool // the request is no HTTP
 }
 
 // Read takes a request and an answer apart. It returns an error where the answer is none.
 func Read(request string, answer []byte) (Exchange, error) {
-	line, _, _ := strings.Cut(request, "\r\n")
+	line, behind, _ := strings.Cut(request, "\r\n")
 	method, rest, _ := strings.Cut(line, " ")
 	target, _, _ := strings.Cut(rest, " ")
 	response, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(answer)), &http.Request{Method: method})
@@ -43,7 +44,9 @@ func Read(request string, answer []byte) (Exchange, error) {
 		return Exchange{}, err
 	}
 	x := Exchange{Method: method, Target: target, Status: response.StatusCode, Header: response.Header}
-	if sent, err := http.ReadRequest(bufio.NewReader(strings.NewReader(request))); err == nil {
+	// The target is read by sidekey's own rules.
+	sent, err := http.ReadRequest(bufio.NewReader(strings.NewReader(method + " / HTTP/1.1\r\n" + behind)))
+	if x.Unreadable = err != nil; !x.Unreadable {
 		x.Sent, _ = io.ReadAll(sent.Body) // of one that is broken off, what came
 	}
 	x.Body, err = io.ReadAll(response.Body)

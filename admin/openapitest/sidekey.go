@@ -65,9 +65,10 @@ func Check(x Exchange) error {
 		method = http.MethodGet
 	}
 	route := d.strict.Find(method, x.Path())
-	if route == nil {
+	unread := x.Unreadable && x.Status == http.StatusBadRequest
+	if route == nil || unread {
 		failure := "GatewayError"
-		if path := x.Path(); path == "/api" || strings.HasPrefix(path, "/api/") {
+		if path := x.Path(); !unread && (path == "/api" || strings.HasPrefix(path, "/api/")) {
 			failure = "DashboardError"
 		}
 		switch {

@@ -127,6 +127,9 @@ func Ours(method, path string) bool { return ours.MatchString(method + " " + pat
 func Check(x openapitest.Exchange) error {
 	dashboard, gateway := apis()
 	path, query, _ := strings.Cut(x.Target, "?")
+	if x.Unreadable && x.Status == http.StatusBadRequest || x.Status == http.StatusRequestHeaderFieldsTooLarge {
+		return nil // answered before the path is known
+	}
 	if Ours(x.Method, path) || strings.Contains("&"+query, "&raw=1") {
 		return nil
 	}
