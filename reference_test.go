@@ -118,6 +118,8 @@ func TestReference(t *testing.T) {
 	b.do(inPage(`[...document.querySelectorAll("#createUser .members summary")].find((e) => e.innerText.startsWith("access_rights")).click()`))
 	b.look("reference-post")
 
+	b.do(inPage(`document.querySelectorAll("#createUser .answer").forEach((d, i) => { d.open = i < 2; if (i === 0) d.scrollIntoView() })`))
+	b.look("reference-answers")
 	b.theme("dark")
 	b.look("reference-dark")
 	b.size(375, 740)

@@ -134,9 +134,14 @@ function answer(doc, status, response) {
     el("p", { class: "hint" }, contents.map(([kind]) => kind).join(", ")),
     contents.slice(0, 1).map(([, media]) => [
       tree(doc, media.schema),
-      media.example !== undefined && [el("h4", {}, "Example"), el("pre", {}, typeof media.example === "string" ? media.example : JSON.stringify(media.example, null, 2))],
+      example(media.example ?? resolve(doc, media.schema).example),
     ]),
   ]);
+}
+
+function example(value) {
+  if (value === undefined) return null;
+  return [el("h4", {}, "Example"), el("pre", {}, typeof value === "string" ? value : JSON.stringify(value, null, 2))];
 }
 
 // tree is a schema: what it is, and its members, which open into theirs.
