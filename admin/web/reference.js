@@ -116,7 +116,7 @@ function prose(text) {
 
 function limits(schema) {
   const text = limitsOf(schema);
-  return text && el("small", {}, ` ${text}`);
+  return text && el("small", {}, `, ${text}`);
 }
 
 function sent(doc, o) {
