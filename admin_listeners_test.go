@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -9,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"sidekey/admin/openapitest"
 )
 
 // T-70, T-71, T-72: plain, with TLS and on a unix socket, the admin listener takes no
@@ -61,8 +64,13 @@ func TestT70EveryListener(t *testing.T) {
 				if kind == "tls" {
 					c = tls.Client(c, &tls.Config{InsecureSkipVerify: true})
 				}
-				fmt.Fprintf(c, "%s %s HTTP/1.1\r\n%s\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", method, target, strings.Join(header, "\r\n"), len(body), body)
+				request := fmt.Sprintf("%s %s HTTP/1.1\r\n%s\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", method, target, strings.Join(header, "\r\n"), len(body), body)
+				io.WriteString(c, request)
 				answer, _ := io.ReadAll(c)
+				x, err := openapitest.Read(request, answer)
+				if err := errors.Join(err, compare(x)); err != nil {
+					t.Error(err)
+				}
 				fmt.Sscanf(string(answer), "HTTP/1.1 %d ", &status)
 				if strings.Contains(string(answer), "Access-Control-") {
 					t.Errorf("%s %s %q: another site is allowed: %s", method, target, header, answer)

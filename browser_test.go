@@ -54,6 +54,7 @@ func startBrowser(t *testing.T, s *sidekey, instead func(http.ResponseWriter, *h
 		t.Fatal(err)
 	}
 	through := httputil.NewSingleHostReverseProxy(target)
+	through.Transport = comparing{t, http.DefaultTransport}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !instead(w, r) {
 			through.ServeHTTP(w, r)

@@ -34,7 +34,7 @@ per = 60.0
 	for range 2 { // the second would have been refused
 		send(t, s.CheckAddr, get("/auth/envoy/", basic("ann", "pw"), "X-Forwarded-For: 192.0.2.1"))
 	}
-	answer, err := http.Get(s.AdminURL + "/metrics")
+	answer, err := compared(t, http.DefaultTransport).Get(s.AdminURL + "/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}

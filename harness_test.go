@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"sidekey/admin/openapitest"
 	"sidekey/admin/tyktest"
 )
 
@@ -99,7 +100,7 @@ func startSidekey(t *testing.T, config string, files ...string) *sidekey {
 		s.process = start(t, "sh", append([]string{"-c", "ulimit -n " + files[0] + ` && exec "$0" "$@"`, path}, args...)...)
 	}
 	s.process.await("GET /readyz answers 200", func() bool {
-		answer, err := http.Get(s.AdminURL + "/readyz")
+		answer, err := compared(t, http.DefaultTransport).Get(s.AdminURL + "/readyz")
 		if err != nil {
 			return false
 		}
@@ -130,7 +131,7 @@ func (s *sidekey) admin(method, path, body string) (status int, answer string, h
 		s.t.Fatal(err)
 	}
 	request.Header.Set("Authorization", s.Secret)
-	response, err := http.DefaultClient.Do(request)
+	response, err := compared(s.t, http.DefaultTransport).Do(request)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -139,10 +140,47 @@ func (s *sidekey) admin(method, path, body string) (status int, answer string, h
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if err := tyktest.Check(method, path, response.StatusCode, response.Header, text); err != nil {
-		s.t.Errorf("not as Tyk describes it: %v", err)
-	}
 	return response.StatusCode, string(text), response.Header
+}
+
+// compare compares an exchange with the admin listener with sidekey's description of its
+// API, and with Tyk's.
+func compare(x openapitest.Exchange) error {
+	return errors.Join(openapitest.Check(x), tyktest.Check(x))
+}
+
+// compared is a client of the admin listener whose every exchange is compared.
+func compared(t testing.TB, through http.RoundTripper) *http.Client {
+	return &http.Client{Transport: comparing{t, through}}
+}
+
+type comparing struct {
+	t       testing.TB
+	through http.RoundTripper
+}
+
+func (c comparing) RoundTrip(r *http.Request) (*http.Response, error) {
+	var sent []byte
+	if r.Body != nil {
+		var err error
+		if sent, err = io.ReadAll(r.Body); err != nil {
+			return nil, err
+		}
+		r.Body = io.NopCloser(bytes.NewReader(sent))
+	}
+	answer, err := c.through.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return nil, err
+	}
+	answer.Body = io.NopCloser(bytes.NewReader(body))
+	if err := compare(openapitest.Exchange{Method: r.Method, Target: r.URL.RequestURI(), Sent: sent, Status: answer.StatusCode, Header: answer.Header, Body: body}); err != nil {
+		c.t.Error(err)
+	}
+	return answer, nil
 }
 
 // putUser creates or overwrites a user from the members of a session object.

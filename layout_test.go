@@ -65,9 +65,9 @@ func TestLayout(t *testing.T) {
 	onlyIn("sidekey/vault", "sidekey")
 
 	// For tests alone.
-	onlyIn("github.com/getkin/kin-openapi", "sidekey/admin/tyktest")
+	onlyIn("github.com/getkin/kin-openapi", "sidekey/admin/tyktest", "sidekey/admin/openapitest")
 	onlyIn("github.com/chromedp")
-	never("sidekey", "sidekey/admin/tyktest")
+	never("sidekey", "sidekey/admin/tyktest", "sidekey/admin/openapitest")
 
 	// No file is written, no process started, no address looked up by what decides.
 	never("sidekey/limiter", "os", "net")

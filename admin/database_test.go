@@ -8,6 +8,13 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+const (
+	aReport     = `{"users":3,"quotas":0,"policies":0,"problems":[],"damaged":[]}`
+	aCompaction = `{"before":2,"after":1,"pause_seconds":0.5}`
 )
 
 // fakeDatabase is a database of which every operation ends as it is told.
@@ -16,7 +23,9 @@ func fakeDatabase(t *testing.T, err error) Database {
 	if err := os.WriteFile(file, []byte("the copy"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	answer := func() (any, error) { return map[string]int{"users": 3}, err }
+	answer := func(text string) func() (any, error) {
+		return func() (any, error) { return jsontext.Value(text), err }
+	}
 	return Database{
 		Backup: func() (*os.File, error) {
 			if err != nil {
@@ -24,8 +33,8 @@ func fakeDatabase(t *testing.T, err error) Database {
 			}
 			return os.Open(file)
 		},
-		Check:   answer,
-		Compact: answer,
+		Check:   answer(aReport),
+		Compact: answer(aCompaction),
 	}
 }
 
@@ -39,10 +48,10 @@ func TestDatabase(t *testing.T) {
 			t.Fatalf("%v", a)
 		}
 	}
-	if a := l.ask("GET", "/api/check-db", ""); a.status != 200 || a.body != `{"users":3}`+"\n" {
+	if a := l.ask("GET", "/api/check-db", ""); a.status != 200 || a.body != aReport+"\n" {
 		t.Errorf("%v", a)
 	}
-	if a := l.ask("POST", "/api/compact", ""); a.status != 200 || a.body != `{"users":3}`+"\n" {
+	if a := l.ask("POST", "/api/compact", ""); a.status != 200 || a.body != aCompaction+"\n" {
 		t.Errorf("%v", a)
 	}
 	// What a page can make a browser do is not enough, even with the secret.
@@ -62,6 +71,7 @@ func TestDatabaseFails(t *testing.T) {
 	f := func(err error, status int, text string) {
 		t.Helper()
 		l := start(t, func(c *Config) { c.Database = fakeDatabase(t, err) })
+		l.contrived = true
 		for range 2 * mostBackups {
 			l.ask("GET", "/api/backup", "").want(t, "backup", status, dashboardError(text))
 		}

@@ -45,6 +45,7 @@ func TestNoChangeByGet(t *testing.T) {
 // the log should know.
 func TestFailures(t *testing.T) {
 	l := start(t)
+	l.contrived = true
 	l.ask("POST", "/tyk/keys/alice", aUser)
 	f := func(failure error, status int, text string) {
 		t.Helper()

@@ -20,6 +20,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"sidekey/admin/openapitest"
 )
 
 // full asks for all of a test, where go test runs a short form.
@@ -207,16 +209,17 @@ func (v *victim) stop() {
 // connection is a client of one listener. Unlike net/http's it never sends a request
 // twice.
 type connection struct {
+	t              testing.TB
 	socket, secret string
 	conn           net.Conn
 	reader         *bufio.Reader
 }
 
 func (v *victim) admin() *connection {
-	return &connection{socket: v.socket("admin"), secret: v.secret}
+	return &connection{t: v.t, socket: v.socket("admin"), secret: v.secret}
 }
 
-func (v *victim) check() *connection { return &connection{socket: v.socket("check")} }
+func (v *victim) check() *connection { return &connection{t: v.t, socket: v.socket("check")} }
 
 // errNotSent says that the request cannot have had any effect.
 var errNotSent = errors.New("not sent")
@@ -258,6 +261,12 @@ func (c *connection) do(method, target, body string, header ...string) (status i
 	}
 	if answer.Close {
 		c.close()
+	}
+	if c.secret != "" {
+		x := openapitest.Exchange{Method: method, Target: target, Sent: []byte(body), Status: answer.StatusCode, Header: answer.Header, Body: read}
+		if err := openapitest.Check(x); err != nil {
+			c.t.Error(err)
+		}
 	}
 	return answer.StatusCode, string(read), nil
 }

@@ -3,13 +3,15 @@ package tyktest
 import (
 	"net/http"
 	"testing"
+
+	"sidekey/admin/openapitest"
 )
 
 // What is not as Tyk describes it is noticed, and what is, is not.
 func TestCheck(t *testing.T) {
 	f := func(method, target string, status int, body string, right bool) {
 		t.Helper()
-		err := Check(method, target, status, http.Header{"Content-Type": {"application/json"}}, []byte(body))
+		err := Check(openapitest.Exchange{Method: method, Target: target, Status: status, Header: http.Header{"Content-Type": {"application/json"}}, Body: []byte(body)})
 		if (err == nil) != right {
 			t.Errorf("%s %s %d %s: %v", method, target, status, body, err)
 		}
@@ -43,7 +45,7 @@ func TestCheck(t *testing.T) {
 	f("GET", "/hello", 200, `{"status":"well","version":"","description":"","details":{}}`, false)
 	f("GET", "/healthz", 200, `anything`, true)
 
-	err := Check("GET", "/tyk/keys", 200, http.Header{"Content-Type": {"text/plain"}}, []byte(`{"keys":[]}`))
+	err := Check(openapitest.Exchange{Method: "GET", Target: "/tyk/keys", Status: 200, Header: http.Header{"Content-Type": {"text/plain"}}, Body: []byte(`{"keys":[]}`)})
 	if err == nil {
 		t.Error("a wrong content type is not noticed")
 	}

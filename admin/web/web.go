@@ -1,5 +1,6 @@
 // Package web holds the files of the web page: plain HTML, CSS and JavaScript as
-// browsers read them, in the binary. They hold no data: api.js asks for it.
+// browsers read them, in the binary. They hold no data: api.js asks for it. openapi.json,
+// the description of the admin API, is written by hand; reference.js shows it.
 package web
 
 import (
@@ -8,7 +9,7 @@ import (
 	"path"
 )
 
-//go:embed *.html *.css *.js *.svg
+//go:embed *.html *.css *.js *.svg openapi.json
 var embedded embed.FS
 
 // File is one file as it is served.
@@ -17,7 +18,8 @@ type File struct {
 	Body []byte // must not be changed
 }
 
-// Files are all of them by the path that a browser asks for. index.html is at "/".
+// Files are all of them by the path that a browser asks for. index.html is at "/",
+// openapi.json at "/openapi.json".
 var Files = load()
 
 var types = map[string]string{
@@ -25,6 +27,7 @@ var types = map[string]string{
 	".css":  "text/css; charset=utf-8",
 	".js":   "text/javascript; charset=utf-8",
 	".svg":  "image/svg+xml",
+	".json": "application/json",
 }
 
 func load() map[string]File {
@@ -39,8 +42,11 @@ func load() map[string]File {
 			panic("BUG: the page's files: " + err.Error())
 		}
 		at := "/page/" + name
-		if name == "index.html" {
+		switch name {
+		case "index.html":
 			at = "/"
+		case "openapi.json":
+			at = "/" + name
 		}
 		files[at] = File{types[path.Ext(name)], body}
 	}
