@@ -23,7 +23,8 @@ func (l *lab) say(format string, args ...any) {
 	fmt.Fprintf(l.progress, "bench: "+format+"\n", args...)
 }
 
-// measureAll measures one row after the other. Each starts what it needs, and ends it.
+// measureAll measures one row after the other. Each starts what it needs, and ends it. A row
+// that cannot be measured is left out, and is part of the error.
 func measureAll(ctx context.Context, o options, plan []measurement, progress io.Writer) (rows []row, err error) {
 	dir, err := os.MkdirTemp("", "sidekey-bench-")
 	if err != nil {
@@ -34,18 +35,22 @@ func measureAll(ctx context.Context, o options, plan []measurement, progress io.
 		return nil, err
 	}
 	l := &lab{options: o, dir: dir, progress: progress}
+	var failures []error
 	for i, m := range plan {
 		l.say("%d of %d: %s", i+1, len(plan), m.row.Name)
 		r := m.row
-		if err := m.measure(ctx, l, &r); err != nil {
-			if ctx.Err() != nil {
-				err = ctx.Err()
-			}
-			return rows, fmt.Errorf("%s: %w", r.Name, err)
+		err := m.measure(ctx, l, &r)
+		switch {
+		case ctx.Err() != nil:
+			return rows, errors.Join(append(failures, errors.New("interrupted"))...)
+		case err != nil:
+			l.say("%s is left out: %v", r.Name, err)
+			failures = append(failures, fmt.Errorf("%s: %w", r.Name, err))
+		default:
+			rows = append(rows, r)
 		}
-		rows = append(rows, r)
 	}
-	return rows, nil
+	return rows, errors.Join(failures...)
 }
 
 // side is one of the two that are compared: who answers, and what is asked of them.

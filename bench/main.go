@@ -42,7 +42,7 @@ func main() {
 	}
 	o := options{stored: []int{1000, 100_000, 1_000_000}}
 	flag.IntVar(&o.runs, "runs", 5, "pairs of runs of each row, `N` from 1")
-	flag.DurationVar(&o.time, "time", 2*time.Second, "length of a run, from 1s")
+	flag.DurationVar(&o.time, "time", 2*time.Second, "length of a run, in whole seconds")
 	flag.IntVar(&o.connections, "connections", 32, "connections of the load generators")
 	flag.IntVar(&o.active, "active", 10_000, "of the users stored, those who ask")
 	flag.Func("stored", "users stored in the rows users/*, as a `list` (default 1000,100000,1000000)", func(text string) (err error) {
@@ -54,7 +54,7 @@ func main() {
 	jsonFile := flag.String("json", "", "also write the figures to `file`")
 	plotFile := flag.String("plot", "", "measure nothing: draw the rows users/* of the JSON in `file`, as SVG on stdout")
 	flag.Parse()
-	if flag.NArg() > 0 || o.runs < 1 || o.time < time.Second || o.connections < 1 || o.active < 1 {
+	if flag.NArg() > 0 || o.runs < 1 || o.time < time.Second || o.time%time.Second != 0 || o.connections < 1 || o.active < 1 {
 		flag.Usage()
 		os.Exit(2)
 	}
@@ -120,5 +120,8 @@ func parseNumbers(text string) (list []int, err error) {
 		list = append(list, n)
 	}
 	slices.Sort(list)
-	return slices.Compact(list), nil
+	if list = slices.Compact(list); len(list) < 2 {
+		return nil, errors.New("at least two numbers are wanted: the most are compared with the fewest")
+	}
+	return list, nil
 }

@@ -104,11 +104,14 @@ func parseStat(text string) (time.Duration, error) {
 	return time.Duration(user+system) * tick, err
 }
 
+// longestBusy is how long a process may have something to do that nobody asked for.
+const longestBusy = 3 * time.Minute
+
 // settle waits until the process has nothing left to do: after its start sidekey counts
 // all password hashes in the background.
 func (p *process) settle(ctx context.Context) error {
 	const pause = 300 * time.Millisecond
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(longestBusy); time.Now().Before(deadline); {
 		before, err := p.cpu()
 		if err != nil {
 			return err
@@ -126,7 +129,7 @@ func (p *process) settle(ctx context.Context) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%s has been busy for a minute without being asked", filepath.Base(p.cmd.Path))
+	return fmt.Errorf("%s has been busy for %v without being asked", filepath.Base(p.cmd.Path), longestBusy)
 }
 
 func freeAddr() (string, error) {

@@ -54,7 +54,7 @@ func TestParseNumbers(t *testing.T) {
 	if list, err := parseNumbers("1000,5,1000"); err != nil || len(list) != 2 || list[0] != 5 || list[1] != 1000 {
 		t.Errorf("%v, %v", list, err)
 	}
-	for _, bad := range []string{"", "0", "-1", "1,", "x"} {
+	for _, bad := range []string{"", "0", "-1", "1,", "x", "1", "5,5"} {
 		if list, err := parseNumbers(bad); err == nil {
 			t.Errorf("%q is %v", bad, list)
 		}

@@ -130,7 +130,7 @@ func awaitRight(ctx context.Context, url string) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s does not answer 200: status %d, %w", url, code, err)
+			return fmt.Errorf("%s does not answer 200: status %d, %v", url, code, err)
 		case <-time.After(2 * time.Millisecond):
 		}
 	}

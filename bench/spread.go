@@ -36,9 +36,6 @@ func storedRow(stored []int) measurement {
 	return measurement{
 		row: row{Name: "stored", Text: fmt.Sprintf("%d users stored against %d", most, fewest), Unit: "requests/s", AtLeast: 0.9},
 		measure: func(ctx context.Context, l *lab, r *row) error {
-			if most == fewest {
-				return fmt.Errorf("two numbers of stored users are wanted (-stored)")
-			}
 			active := min(fewest, l.active)
 			return l.withSidekey(ctx, most, func(large *server) error {
 				return l.withSidekey(ctx, fewest, func(small *server) error {
