@@ -39,6 +39,8 @@ func TestGenerator(t *testing.T) {
 	if err != nil || len(a.latencies) != 300 {
 		t.Fatalf("%d answers, %v", len(a.latencies), err)
 	}
+	mu.Lock()
+	defer mu.Unlock()
 	for i, want := range []int{100, 0, 200} {
 		_, value, _ := strings.Cut(login(userName(i), manyPassword), ": ")
 		if asked[value] != want {
