@@ -1,6 +1,7 @@
 FUZZTIME ?= 1m
 SAMPLES ?= 5000
 COST ?= 10
+COUNT ?= 6
 VERSION ?= $(shell git describe --tags --always --dirty)
 
 .PHONY: help
@@ -67,9 +68,11 @@ crash-broken: ## Show that the crash tests fail where a promise is broken
 	done
 
 .PHONY: bench
-bench: ## Compare with a bare handler and with NGINX's own basic auth; import 1,000,000 users
-	go run ./bench
-	go test -run '^$$' -bench Import -benchtime 1x -timeout 30m .
+bench: ## Compare with a bare handler, NGINX's own basic auth and bbolt; import 1,000,000 users. ROWS, BENCH: its flags
+	@mkdir -p bench/results
+	go run ./bench -rows '$(ROWS)' -json bench/results/bench.json $(BENCH)
+	@if grep -q '"users/' bench/results/bench.json; then go run ./bench -plot bench/results/bench.json >bench/results/users.svg; fi
+	@if test -z '$(ROWS)'; then go test -run '^$$' -bench Import -benchtime 1x -timeout 30m .; fi
 
 .PHONY: timing
 timing: ## What the time of a refusal tells: SAMPLES (5000) of each class, bcrypt COST (10)
@@ -80,6 +83,6 @@ soak: ## Ten million checks of many users on few connections: nobody is taken fo
 	go test -run TestT07PipelinedUsers -timeout 1h ./check -soak 10000000
 
 .PHONY: bench-compare
-bench-compare: ## Compare the Go benchmarks of the check with those of the commit REF
+bench-compare: ## Compare the Go benchmarks of the check with those of the commit REF, COUNT (6) times
 	@test -n "$(REF)" || { echo "which commit? make bench-compare REF=main"; exit 2; }
-	bench/compare $(REF)
+	COUNT=$(COUNT) bench/compare $(REF)

@@ -1,13 +1,27 @@
+//go:build linux
+
 package main
 
 import (
+	"context"
 	"log/slog"
 	"net"
+	"os"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
 	"sidekey/check"
 )
+
+// serverConfig is the shipped configuration of the check listener.
+var serverConfig = check.ServerConfig{
+	ReadTimeout:    5 * time.Second,
+	WriteTimeout:   5 * time.Second,
+	IdleTimeout:    2 * time.Minute,
+	MaxConnections: 100_000,
+	MaxHeaderBytes: 64 << 10,
+}
 
 // bareHeaders are those of sidekey's answer to an admitted request, with values of
 // the same length.
@@ -41,4 +55,21 @@ func serveBare(addr string) error {
 		}
 	}
 	return server.Serve(l)
+}
+
+// bare starts that handler as a process of its own.
+func (l *lab) bare(ctx context.Context) (*server, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	addr, err := freeAddr()
+	if err != nil {
+		return nil, err
+	}
+	p, err := start(ctx, l.dir, self, "bare", addr)
+	if err != nil {
+		return nil, err
+	}
+	return ready(ctx, &server{p, addr})
 }

@@ -1,22 +1,29 @@
-// Bench measures sidekey side by side with what limits it: a fasthttp handler that
-// answers 200 with the same headers and decides nothing. Both run as processes of
-// their own, on loopback, asked by wrk in turns; only the ratios mean anything on
-// another machine. Writes are compared with a bare bbolt.
+//go:build linux
+
+// Bench measures sidekey side by side with what it is compared with: a fasthttp handler
+// that answers 200 with the same headers and decides nothing, NGINX that hashes passwords
+// itself, a bare bbolt. All run as processes of their own, on loopback, asked in turns;
+// only the ratios mean anything on another machine.
 //
-//	go run ./bench [-runs N] [-time D] [-connections N] [-users N] [-active N] [-json FILE] [-writes]
+//	go run ./bench [-rows REGEXP] [-runs N] [-time D] [-json FILE]
+//	go run ./bench -list
+//	go run ./bench -plot FILE.json >FILE.svg
 //
-// It needs wrk and, for the rows through proxies, nginx and Envoy (.ci/tools).
+// It needs Linux and, for most rows, wrk, nginx and Envoy (.ci/tools).
 package main
 
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -25,78 +32,96 @@ type options struct {
 	runs        int
 	time        time.Duration
 	connections int
-	json        string
-	users       int
+	stored      []int // numbers of users, from the fewest to the most
 	active      int
-	writes      bool
 }
 
 func main() {
 	if len(os.Args) == 3 && os.Args[1] == "bare" {
-		if err := serveBare(os.Args[2]); err != nil {
-			fmt.Fprintln(os.Stderr, "bench:", err)
-			os.Exit(1)
-		}
-		return
+		fatal(1, serveBare(os.Args[2]))
 	}
-	var o options
-	flag.IntVar(&o.runs, "runs", 5, "interleaved runs of each row")
-	flag.DurationVar(&o.time, "time", 4*time.Second, "length of one run")
-	flag.IntVar(&o.connections, "connections", 32, "connections of the load generator")
-	flag.StringVar(&o.json, "json", "", "also write the figures to `file`")
-	flag.IntVar(&o.users, "users", 100_000, "users stored")
-	flag.IntVar(&o.active, "active", 1000, "of those, users who ask: each costs a password hash first")
-	flag.BoolVar(&o.writes, "writes", false, "measure acknowledged writes alone")
+	o := options{stored: []int{1000, 100_000, 1_000_000}}
+	flag.IntVar(&o.runs, "runs", 5, "pairs of runs of each row, `N` from 1")
+	flag.DurationVar(&o.time, "time", 2*time.Second, "length of a run, in whole seconds")
+	flag.IntVar(&o.connections, "connections", 32, "connections of the load generators")
+	flag.IntVar(&o.active, "active", 10_000, "of the users stored, those who ask")
+	flag.Func("stored", "users stored in the rows users/*, as a `list` (default 1000,100000,1000000)", func(text string) (err error) {
+		o.stored, err = parseNumbers(text)
+		return err
+	})
+	rows := flag.String("rows", "", "measure only the rows whose names match the `regexp`")
+	list := flag.Bool("list", false, "list the rows")
+	jsonFile := flag.String("json", "", "also write the figures to `file`")
+	plotFile := flag.String("plot", "", "measure nothing: draw the rows users/* of the JSON in `file`, as SVG on stdout")
 	flag.Parse()
+	if flag.NArg() > 0 || o.runs < 1 || o.time < time.Second || o.time%time.Second != 0 || o.connections < 1 || o.active < 1 {
+		flag.Usage()
+		os.Exit(2)
+	}
+	names, err := regexp.Compile(*rows)
+	if err != nil {
+		fatal(2, err)
+	}
+	plan := newPlan(o, names)
+	switch {
+	case *plotFile != "":
+		err = plotJSON(os.Stdout, *plotFile)
+	case *list:
+		for _, m := range plan {
+			fmt.Printf("%-24s %s\n", m.row.Name, m.row.Text)
+		}
+	default:
+		err = run(o, plan, *jsonFile)
+	}
+	if err != nil {
+		fatal(1, err)
+	}
+}
 
+func fatal(code int, err error) {
+	fmt.Fprintln(os.Stderr, "bench:", err)
+	os.Exit(code)
+}
+
+func run(o options, plan []measurement, jsonFile string) error {
+	if len(plan) == 0 {
+		return errors.New("no row has such a name: -list shows all")
+	}
+	if err := missing(plan); err != nil {
+		return err
+	}
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
-	rows, err := measure(ctx, o)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1)
+	results := report{Machine: describeMachine(), Runs: o.runs, Seconds: o.time.Seconds(), Connections: o.connections}
+	var failed error
+	results.Rows, failed = measureAll(ctx, o, plan, os.Stderr)
+	if err := writeTable(os.Stdout, results.Rows); err != nil {
+		return err
 	}
-	print(os.Stdout, rows)
-	if o.json != "" {
-		text, _ := json.MarshalIndent(rows, "", "  ")
-		if err := os.WriteFile(o.json, append(text, '\n'), 0o644); err != nil {
-			fmt.Fprintln(os.Stderr, "bench:", err)
-			os.Exit(1)
+	if jsonFile != "" {
+		text, err := json.MarshalIndent(results, "", "  ")
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(jsonFile, append(text, '\n'), 0o644); err != nil {
+			return err
 		}
 	}
+	return failed
 }
 
-// row is one comparison: the same load on sidekey and on its rival, in turns.
-type row struct {
-	Name    string    `json:"name"`
-	Unit    string    `json:"unit"`
-	Sidekey []float64 `json:"sidekey"`
-	Rival   []float64 `json:"rival,omitempty"` // none for a figure that stands alone
-	Ratio   float64   `json:"ratio,omitempty"` // median of the ratios of each pair of runs
-}
-
-func (r *row) finish() {
-	var ratios []float64
-	for i := range r.Rival {
-		ratios = append(ratios, r.Sidekey[i]/r.Rival[i])
-	}
-	if len(ratios) > 0 {
-		r.Ratio = median(ratios)
-	}
-}
-
-func median(values []float64) float64 {
-	sorted := slices.Sorted(slices.Values(values))
-	return sorted[len(sorted)/2]
-}
-
-func print(w io.Writer, rows []row) {
-	fmt.Fprintf(w, "%-44s %14s %14s %8s\n", "", "sidekey", "bare", "ratio")
-	for _, r := range rows {
-		rival, ratio := "", ""
-		if len(r.Rival) > 0 {
-			rival, ratio = fmt.Sprintf("%.0f", median(r.Rival)), fmt.Sprintf("%.3f", r.Ratio)
+// parseNumbers reads "1000,100000", and puts it in order.
+func parseNumbers(text string) (list []int, err error) {
+	for field := range strings.SplitSeq(text, ",") {
+		n, err := strconv.Atoi(field)
+		if err != nil || n < 1 {
+			return nil, fmt.Errorf("%q is not a number from 1", field)
 		}
-		fmt.Fprintf(w, "%-44s %14.0f %14s %8s  %s\n", r.Name, median(r.Sidekey), rival, ratio, r.Unit)
+		list = append(list, n)
 	}
+	slices.Sort(list)
+	if list = slices.Compact(list); len(list) < 2 {
+		return nil, errors.New("at least two numbers are wanted: the most are compared with the fewest")
+	}
+	return list, nil
 }

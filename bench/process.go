@@ -1,7 +1,8 @@
+//go:build linux
+
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -11,9 +12,10 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
-// process is one that is measured.
+// process is one that is measured. It ends with this program, however that ends.
 type process struct {
 	cmd *exec.Cmd
 }
@@ -22,107 +24,119 @@ func start(ctx context.Context, dir, path string, args ...string) (*process, err
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Dir = dir
 	cmd.Stderr = os.Stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // NGINX then ends its workers
+	cmd.WaitDelay = 10 * time.Second
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Setpgid:   true, // an interrupt from the keyboard comes from here alone
+		Pdeathsig: syscall.SIGTERM,
+	}
 	return &process{cmd}, cmd.Start()
 }
 
 func (p *process) stop() {
 	p.cmd.Process.Signal(syscall.SIGTERM)
+	late := time.AfterFunc(p.cmd.WaitDelay, func() { p.cmd.Process.Kill() })
+	defer late.Stop()
 	p.cmd.Wait()
 }
 
 // memoryKiB is a line of the process's status: RssAnon, what it holds besides pages of
 // files, or VmRSS, both.
-func (p *process) memoryKiB(line string) float64 {
+func (p *process) memoryKiB(line string) (float64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
-		return 0
+		return 0, err
 	}
 	for l := range strings.Lines(string(text)) {
 		if rest, ok := strings.CutPrefix(l, line+":"); ok {
-			value, _ := strconv.ParseFloat(strings.Fields(rest)[0], 64)
-			return value
+			return strconv.ParseFloat(strings.Fields(rest)[0], 64)
 		}
 	}
-	return 0
+	return 0, fmt.Errorf("/proc/%d/status has no line %s", p.cmd.Process.Pid, line)
 }
 
-// build compiles sidekey as it is released.
-func build(ctx context.Context, dir string) (binary string, err error) {
-	binary = filepath.Join(dir, "sidekey")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", binary, "sidekey")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	cmd.Stderr = os.Stderr
-	return binary, cmd.Run()
-}
+// cpu is the processor time that the process and its children (NGINX's workers) have used
+// until now, user and system.
+func (p *process) cpu() (time.Duration, error) { return cpuOf(p.cmd.Process.Pid) }
 
-// writeConfig writes a configuration for a database that is in dir/data. decisions is
-// log.decisions.
-func writeConfig(dir, checkAddr, adminAddr, decisions string) (path string) {
-	path = filepath.Join(dir, "sidecar.toml")
-	// Nobody's password is to be hashed, and no request to be refused, while it is measured:
-	// a cost other than that of the stored hashes would have each replaced after its login.
-	text := fmt.Sprintf(`data_dir = %q
-[check]
-listen = %q
-[admin]
-listen = %q
-[log]
-level = "warn"
-decisions = %q
-file = %q
-[passwords]
-bcrypt_cost = 8
-max_concurrent = 2
-verified_ttl = "24h"
-[limits]
-quota_wait = "5s"
-[[apis]]
-id = "default"
-[[apis]]
-id = "orders"
-listen_path = "/orders"
-`, filepath.Join(dir, "data"), checkAddr, adminAddr, decisions, filepath.Join(dir, "decisions.log")) + policyTables()
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		panic(err)
+func cpuOf(pid int) (time.Duration, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
 	}
-	return path
+	used, err := parseStat(string(text))
+	if err != nil {
+		return 0, err
+	}
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		return 0, err
+	}
+	for child := range strings.FieldsSeq(string(children)) {
+		pid, err := strconv.Atoi(child)
+		if err != nil {
+			return 0, err
+		}
+		more, err := cpuOf(pid)
+		if err != nil {
+			return 0, err
+		}
+		used += more
+	}
+	return used, nil
 }
 
-func freeAddr() string {
+// tick is the unit of utime and stime in /proc/PID/stat.
+const tick = 10 * time.Millisecond
+
+// parseStat returns utime and stime of proc_pid_stat(5), together. The name of the program
+// may hold spaces and parentheses; what follows its last parenthesis starts with field 3.
+func parseStat(text string) (time.Duration, error) {
+	fields := strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
+	if len(fields) < 13 {
+		return 0, fmt.Errorf("/proc/PID/stat is not understood: %q", text)
+	}
+	user, err := strconv.ParseInt(fields[14-3], 10, 64)
+	if err != nil {
+		return 0, err
+	}
+	system, err := strconv.ParseInt(fields[15-3], 10, 64)
+	return time.Duration(user+system) * tick, err
+}
+
+// longestBusy is how long a process may have something to do that nobody asked for.
+const longestBusy = 3 * time.Minute
+
+// settle waits until the process has nothing left to do: after its start sidekey counts
+// all password hashes in the background.
+func (p *process) settle(ctx context.Context) error {
+	const pause = 300 * time.Millisecond
+	for deadline := time.Now().Add(longestBusy); time.Now().Before(deadline); {
+		before, err := p.cpu()
+		if err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+		after, err := p.cpu()
+		if err != nil {
+			return err
+		}
+		if after-before <= tick {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s has been busy for %v without being asked", filepath.Base(p.cmd.Path), longestBusy)
+}
+
+func freeAddr() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		panic(err)
+		return "", err
 	}
 	defer l.Close()
-	return l.Addr().String()
-}
-
-// traffic is what wrk sends.
-type traffic struct {
-	headers []string
-	script  string // file of a Lua script; "" = the same request each time
-}
-
-// wrk returns how many requests a second were answered 200. Any other answer is an
-// error: a refusal costs something else.
-func wrk(ctx context.Context, o options, url string, l traffic) (perSecond float64, err error) {
-	args := []string{"-t1", "-c" + strconv.Itoa(o.connections), "-d" + strconv.Itoa(max(1, int(o.time.Seconds()))) + "s"}
-	for _, h := range l.headers {
-		args = append(args, "-H", h)
-	}
-	if l.script != "" {
-		args = append(args, "-s", l.script)
-	}
-	out, err := exec.CommandContext(ctx, "wrk", append(args, url)...).CombinedOutput()
-	if err != nil {
-		return 0, fmt.Errorf("wrk: %w: %s", err, out)
-	}
-	if bytes.Contains(out, []byte("Non-2xx")) || bytes.Contains(out, []byte("Socket errors")) {
-		return 0, fmt.Errorf("wrk %s: not all answers were right:\n%s", url, out)
-	}
-	_, rest, found := strings.Cut(string(out), "Requests/sec:")
-	if !found {
-		return 0, fmt.Errorf("wrk: no figure in its output:\n%s", out)
-	}
-	return strconv.ParseFloat(strings.Fields(rest)[0], 64)
+	return l.Addr().String(), nil
 }

@@ -1,30 +1,39 @@
+//go:build linux
+
 package main
 
 import (
 	"context"
-	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 
 	"sidekey/auth"
 )
 
-// shapes are users whose sessions differ from the others' in one thing.
-var shapes = []struct {
+// shape is a user whose session differs from the others' in one thing.
+type shape struct {
 	user, name string
 	change     func(s *auth.Session)
-}{
-	{"policies1", "1 policy", func(s *auth.Session) { s.ApplyPolicies = policyIDs(1) }},
-	{"policies10", "10 policies", func(s *auth.Session) { s.ApplyPolicies = policyIDs(10) }},
-	{"policies100", "100 policies", func(s *auth.Session) { s.ApplyPolicies = policyIDs(100) }},
-	{"urls1", "1 URL pattern", func(s *auth.Session) { s.AccessRights["orders"] = urlPatterns(1) }},
-	{"urls10", "10 URL patterns, the last fits", func(s *auth.Session) { s.AccessRights["orders"] = urlPatterns(10) }},
-	{"urls100", "100 URL patterns, the last fits", func(s *auth.Session) { s.AccessRights["orders"] = urlPatterns(100) }},
-	{"tags100", "100 tags", func(s *auth.Session) {
-		for i := range 100 {
+}
+
+// shapes are users with ever more of what a session can have.
+var shapes = slices.Concat(
+	shapesOf("policies", "policies", func(s *auth.Session, n int) { s.ApplyPolicies = policyIDs(n) }),
+	shapesOf("urls", "URL patterns (the last fits)", func(s *auth.Session, n int) { s.AccessRights["orders"] = urlPatterns(n) }),
+	shapesOf("tags", "tags", func(s *auth.Session, n int) {
+		s.Tags = nil
+		for i := range n {
 			s.Tags = append(s.Tags, fmt.Sprintf("tag%d", i))
 		}
-	}},
+	}),
+)
+
+func shapesOf(user, name string, change func(s *auth.Session, n int)) (list []shape) {
+	for _, n := range []int{1, 10, 100} {
+		list = append(list, shape{fmt.Sprintf("%s%d", user, n), fmt.Sprintf("%s × %d", name, n), func(s *auth.Session) { change(s, n) }})
+	}
+	return list
 }
 
 func policyIDs(n int) (ids []string) {
@@ -53,19 +62,18 @@ func urlPatterns(n int) auth.Right {
 	return right
 }
 
-// measureSessions compares users of each shape with the bare handler.
-func measureSessions(ctx context.Context, o options, checkAddr, bareAddr string) (rows []row, err error) {
-	const path = "/auth/envoy/orders/1?x=2"
+// sessionRows compare users of each shape with the bare handler.
+func sessionRows() (list []measurement) {
 	for _, shape := range shapes {
-		if code, err := ask(ctx, "http://"+checkAddr+path, shape.user); err != nil || code != 200 {
-			return rows, fmt.Errorf("%s: status %d, %v", shape.user, code, err)
-		}
-		login := "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(shape.user+":"+password))
-		r, err := compare(ctx, o, "a user with "+shape.name, "http://"+checkAddr+path, "http://"+bareAddr+path, traffic{headers: []string{login, forwardedFor}})
-		if err != nil {
-			return rows, err
-		}
-		rows = append(rows, r)
+		list = append(list, measurement{
+			row:   row{Name: "session/" + shape.user, Text: "a user's " + shape.name + ", against the bare handler", Unit: "requests/s"},
+			needs: []string{"wrk"},
+			measure: func(ctx context.Context, l *lab, r *row) error {
+				return l.withBare(ctx, few, func(ours, bare *server) error {
+					return l.compareOne(ctx, r, ours, bare, shape.user, envoyPath, []string{forwardedFor})
+				})
+			},
+		})
 	}
-	return rows, nil
+	return list
 }

@@ -1,12 +1,16 @@
+//go:build linux
+
 package main
 
 import (
+	"context"
+	"encoding/base64"
 	"fmt"
 	"log/slog"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"sync"
 
 	"golang.org/x/crypto/bcrypt"
 
@@ -14,13 +18,39 @@ import (
 	"sidekey/store"
 )
 
-const password = "correct horse battery staple"
+// One user asks in the rows of a single one: she has a password as they are, stored as
+// bcrypt. Those that stand for many have one of {SHA}, so that each is remembered after a
+// few microseconds. It is longer than bcrypt takes, or the first login would replace the
+// hash by bcrypt's, and takes as many blocks of SHA-256 to recognise as the short one.
+const (
+	oneUser      = "user00000000"
+	password     = "correct horse battery staple"
+	manyPassword = password + " " + password + " correct horse b"
+	manyHash     = "{SHA}7DnB9ewFYbmzI3bioXEwM0uMLrU="
+)
 
-func userName(i int) string { return fmt.Sprintf("user%08d", i) }
+// userName is that of one of many, 0 to n-1.
+func userName(i int) string { return fmt.Sprintf("user%08d", i+1) }
 
-// fill makes a database of n users, who share a hash: computing one for each would
-// take hours and change nothing of what is measured.
-func fill(dir string, n int) error {
+// login is the header of a user's request.
+func login(user, password string) string {
+	return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
+}
+
+// benchSession is a usual one, with limits that nobody reaches.
+var benchSession = auth.Session{
+	OrgID: "default", Alias: "Benchmark User", Tags: []string{"edge", "edge-eu"},
+	Rate: 100_000_000, Per: 60,
+	QuotaMax: 1_000_000_000_000, QuotaRenewalRate: 86_400,
+	AccessRights: map[string]auth.Right{
+		"orders":  {APIID: "orders", Versions: []string{"Default"}},
+		"default": {APIID: "default", Versions: []string{"Default"}},
+	},
+	BasicAuth: auth.BasicAuth{Password: manyHash, HashType: "sha1"},
+}
+
+// fill makes a database of n users with a session, and of oneUser and one of each shape.
+func fill(ctx context.Context, dir string, n int, session auth.Session) (err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
@@ -28,63 +58,75 @@ func fill(dir string, n int) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close()
-	hash, err := bcrypt.GenerateFromPassword([]byte(password), 8)
+	defer func() {
+		if closed := s.Close(); err == nil {
+			err = closed
+		}
+	}()
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcryptCost)
 	if err != nil {
 		return err
 	}
-	session := auth.Session{
-		OrgID: "default", Alias: "Benchmark User", Tags: []string{"edge", "edge-eu"},
-		Rate: 100_000_000, Per: 60,
-		QuotaMax: 1_000_000_000_000, QuotaRenewalRate: 86_400,
-		AccessRights: map[string]auth.Right{
-			"orders":  {APIID: "orders", Versions: []string{"Default"}},
-			"default": {APIID: "default", Versions: []string{"Default"}},
-		},
-		BasicAuth: auth.BasicAuth{Password: string(hash), HashType: "bcrypt"},
-	}
-	for _, shape := range shapes {
-		changed := session
-		changed.AccessRights = maps.Clone(session.AccessRights)
-		shape.change(&changed)
+	for _, shape := range append([]shape{{oneUser, "", func(*auth.Session) {}}}, shapes...) {
+		session := session
+		session.BasicAuth = auth.BasicAuth{Password: string(hash), HashType: "bcrypt"}
+		session.AccessRights = maps.Clone(session.AccessRights)
+		shape.change(&session)
 		if _, err := s.Update("default", shape.user, func(*auth.Record) (*auth.Record, error) {
-			return &auth.Record{Org: "default", User: shape.user, Session: changed}, nil
+			return &auth.Record{Org: "default", User: shape.user, Session: session}, nil
 		}); err != nil {
 			return err
 		}
 	}
-	// As many writers as make each commit carry a good load.
-	const writers = 1024
-	names := make(chan string)
-	failed := make(chan error, writers)
-	var group sync.WaitGroup
-	for range writers {
-		group.Go(func() {
-			for name := range names {
-				_, err := s.Update("default", name, func(*auth.Record) (*auth.Record, error) {
-					return &auth.Record{Org: "default", User: name, Session: session}, nil
-				})
-				if err != nil {
-					failed <- err
-					return
-				}
-			}
-		})
-	}
-	for i := range n {
-		select {
-		case names <- userName(i + 1):
-		case err := <-failed:
-			close(names)
+	const batch = 5000
+	for first := 0; first < n; first += batch {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		var names []auth.Name
+		for i := first; i < min(first+batch, n); i++ {
+			names = append(names, auth.Name{Org: "default", User: userName(i)})
+		}
+		if err := s.UpdateMany(names, func(i int, _ *auth.Record) (*auth.Record, error) {
+			return &auth.Record{Org: "default", User: names[i].User, Session: session}, nil
+		}); err != nil {
 			return err
 		}
 	}
-	close(names)
-	group.Wait()
-	select {
-	case err := <-failed:
-		return err
-	default:
-		return nil
+	return nil
+}
+
+// requests are those of the first n users, as Envoy would send them.
+func requests(n int) (list [][]byte) {
+	for i := range n {
+		list = append(list, fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n%s\r\n\r\n",
+			envoyPath, login(userName(i), manyPassword), forwardedFor))
 	}
+	return list
+}
+
+// inTurn is the order of n users one after the other.
+func inTurn(n int) (order []uint32) {
+	for i := range n {
+		order = append(order, uint32(i))
+	}
+	return order
+}
+
+// drawn is how many users are drawn before a generator begins again.
+const drawn = 1 << 20
+
+// draw returns count of n users, drawn by a law: "uniform", each as often as any other, or
+// "zipf", the second half as often as the first, the third a third. It is the same at
+// each call.
+func draw(law string, n, count int) (order []uint32) {
+	random := rand.New(rand.NewPCG(1, 2))
+	next := func() uint64 { return random.Uint64N(uint64(n)) }
+	if law == "zipf" {
+		next = rand.NewZipf(random, 1.001, 1, uint64(n-1)).Uint64
+	}
+	for range count {
+		order = append(order, uint32(next()))
+	}
+	return order
 }

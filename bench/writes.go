@@ -1,6 +1,9 @@
+//go:build linux
+
 package main
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"os"
@@ -9,63 +12,67 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"go.etcd.io/bbolt"
 
 	"sidekey/auth"
 	"sidekey/store"
 )
 
-// writers is how many wait for their write to be acknowledged at a time.
-const writers = 64
-
-// measureWrites compares acknowledged writes of users' records with what bbolt can do for
-// a program that does nothing else: takes all that waits into one transaction, puts values
+// writesRows compare acknowledged writes of users' records with what bbolt can do for a
+// program that does nothing else: takes all that waits into one transaction, puts values
 // of the same size under keys of the same size, and acknowledges them.
-func measureWrites(o options, dir string) (row, error) {
-	r := row{Name: fmt.Sprintf("acknowledged user writes, %d writers", writers), Unit: "writes/s"}
-	for i := range o.runs + 1 { // the first turn is not counted
-		ours, err := writeRecords(filepath.Join(dir, fmt.Sprintf("writes%d", i)), o.time)
-		if err != nil {
-			return r, err
+func writesRows() (list []measurement) {
+	for _, writers := range []int{1, 64, 256} {
+		m := measurement{row: row{Name: fmt.Sprintf("writes/%d", writers), Text: fmt.Sprintf("acknowledged user writes, %d at a time, against bare bbolt", writers), Unit: "writes/s"}}
+		if writers == 64 {
+			m.row.AtLeast = 0.8
 		}
-		bare, err := writeBare(filepath.Join(dir, fmt.Sprintf("bare%d", i)), o.time)
-		if err != nil {
-			return r, err
+		m.measure = func(ctx context.Context, l *lab, r *row) error {
+			return l.inTurns(r,
+				func() (sample, error) { return l.inNewFolder(ctx, writers, writeRecords) },
+				func() (sample, error) { return l.inNewFolder(ctx, writers, writeBare) })
 		}
-		if i > 0 {
-			r.Sidekey, r.Rival = append(r.Sidekey, ours), append(r.Rival, bare)
-		}
+		list = append(list, m)
 	}
-	r.finish()
-	return r, nil
+	return list
 }
 
-// benchSession is what both write, as sidekey would encode it.
-var benchSession = auth.Session{
+// inNewFolder has a database made and written to in a folder that is removed.
+func (l *lab) inNewFolder(ctx context.Context, writers int, write func(dir string, w writeLoad) (float64, error)) (sample, error) {
+	dir, err := os.MkdirTemp(l.dir, "writes")
+	if err != nil {
+		return sample{}, err
+	}
+	defer os.RemoveAll(dir)
+	perSecond, err := write(dir, writeLoad{ctx, writers, l.time})
+	return sample{figure: perSecond}, err
+}
+
+// writtenSession is what both write, as sidekey would encode it.
+var writtenSession = auth.Session{
 	OrgID: "default", Alias: "Benchmark User", Tags: []string{"edge", "edge-eu"},
 	Rate: 100, Per: 60, QuotaMax: 1_000_000, QuotaRenewalRate: 86_400,
 	AccessRights: map[string]auth.Right{"orders": {APIID: "orders", Versions: []string{"Default"}}},
 	BasicAuth:    auth.BasicAuth{Password: "$2a$10$2b2cU8CPhOTaGrs1HRQuAueS7JTT5ZHsHSzYiFPm1leZck7Mc8T4W", HashType: "bcrypt"},
 }
 
-// recordSize returns what a user's record takes in the file: version, checksum,
-// generation and JSON.
-func recordSize() (int, error) {
-	text, err := json.Marshal(auth.Record{Org: "default", User: userName(1), Session: benchSession}, json.OmitZeroStructFields(true))
-	return 1 + 4 + 8 + len(text), err
+// writeLoad is so many writers who write for so long.
+type writeLoad struct {
+	ctx     context.Context
+	writers int
+	length  time.Duration
 }
 
-// load has each writer write its users' records again and again, and returns how many
+// run has each writer write its users' records again and again, and returns how many
 // writes were acknowledged a second.
-func load(length time.Duration, write func(user string) error) (perSecond float64, err error) {
+func (l writeLoad) run(write func(user string) error) (perSecond float64, err error) {
 	var count atomic.Int64
 	var failed atomic.Pointer[error]
 	var group sync.WaitGroup
 	start := time.Now()
-	for w := range writers {
+	for w := range l.writers {
 		group.Go(func() {
-			for n := 0; time.Since(start) < length; n++ {
+			for n := 0; time.Since(start) < l.length && l.ctx.Err() == nil; n++ {
 				if err := write(userName(w*1000 + n%1000)); err != nil {
 					failed.Store(&err)
 					return
@@ -78,21 +85,21 @@ func load(length time.Duration, write func(user string) error) (perSecond float6
 	if err := failed.Load(); err != nil {
 		return 0, *err
 	}
+	if err := l.ctx.Err(); err != nil {
+		return 0, err
+	}
 	return float64(count.Load()) / time.Since(start).Seconds(), nil
 }
 
-func writeRecords(dir string, length time.Duration) (perSecond float64, err error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return 0, err
-	}
+func writeRecords(dir string, l writeLoad) (perSecond float64, err error) {
 	s, err := store.Open(filepath.Join(dir, "sidekey.db"), slog.New(slog.DiscardHandler))
 	if err != nil {
 		return 0, err
 	}
 	defer s.Close()
-	return load(length, func(user string) error {
+	return l.run(func(user string) error {
 		_, err := s.Update("default", user, func(*auth.Record) (*auth.Record, error) {
-			return &auth.Record{Org: "default", User: user, Session: benchSession}, nil
+			return &auth.Record{Org: "default", User: user, Session: writtenSession}, nil
 		})
 		return err
 	})
@@ -104,16 +111,13 @@ type bareWrite struct {
 	done       chan error
 }
 
-func writeBare(dir string, length time.Duration) (perSecond float64, err error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return 0, err
-	}
+func writeBare(dir string, l writeLoad) (perSecond float64, err error) {
 	db, err := bbolt.Open(filepath.Join(dir, "bare.db"), 0o600, &bbolt.Options{FreelistType: bbolt.FreelistMapType, InitialMmapSize: 64 << 20})
 	if err != nil {
 		return 0, err
 	}
 	defer db.Close()
-	size, err := recordSize()
+	size, err := recordSize(auth.Record{Org: "default", User: userName(0), Session: writtenSession})
 	if err != nil {
 		return 0, err
 	}
@@ -124,7 +128,7 @@ func writeBare(dir string, length time.Duration) (perSecond float64, err error) 
 	}); err != nil {
 		return 0, err
 	}
-	queue := make(chan bareWrite, writers)
+	queue := make(chan bareWrite, l.writers)
 	var group sync.WaitGroup
 	group.Go(func() {
 		for first := range queue {
@@ -153,7 +157,7 @@ func writeBare(dir string, length time.Duration) (perSecond float64, err error) 
 			}
 		}
 	})
-	perSecond, err = load(length, func(user string) error {
+	perSecond, err = l.run(func(user string) error {
 		w := bareWrite{[]byte("default\x00" + user), make([]byte, size), make(chan error, 1)}
 		queue <- w
 		return <-w.done

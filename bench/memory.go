@@ -1,0 +1,111 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"sidekey/auth"
+)
+
+// startRows measure the time from the start to the first right answer, a login, for the
+// fewest and the most users stored.
+func startRows(stored []int) (list []measurement) {
+	for _, n := range slices.Compact([]int{stored[0], stored[len(stored)-1]}) {
+		list = append(list, measurement{
+			row: row{Name: fmt.Sprintf("start/%d", n), Text: fmt.Sprintf("start to the first right answer, %d users stored", n), Unit: "ms", AtMost: 2000},
+			measure: func(ctx context.Context, l *lab, r *row) error {
+				dir, err := l.database(ctx, n)
+				if err != nil {
+					return err
+				}
+				if err := l.build(ctx); err != nil {
+					return err
+				}
+				for range l.runs {
+					began := time.Now()
+					s, err := l.sidekey(ctx, dir, "none")
+					if err != nil {
+						return err
+					}
+					r.add(sample{figure: float64(time.Since(began)) / float64(time.Millisecond)})
+					s.stop()
+				}
+				return nil
+			},
+		})
+	}
+	return list
+}
+
+// activeUsers is how many log in for the memory that one takes to be seen.
+const activeUsers = 60_000
+
+// memoryRows measure what sidekey holds besides pages of files: in all, with the most users
+// stored, after a load of those who are active; and for one more active user, beyond what
+// that user's record takes in the file.
+func memoryRows(stored []int) []measurement {
+	most := stored[len(stored)-1]
+	return []measurement{{
+		row: row{Name: fmt.Sprintf("memory/%d", most), Text: fmt.Sprintf("resident beyond the page cache, %d users stored", most), Unit: "MiB", AtMost: 128},
+		measure: func(ctx context.Context, l *lab, r *row) error {
+			active := min(l.active, most)
+			r.Text += fmt.Sprintf(", %d active", active)
+			return l.fresh(ctx, most, func(s *server) error {
+				if err := activate(ctx, s, active); err != nil {
+					return err
+				}
+				if _, err := l.askedByUsers(ctx, s, requests(active), draw("uniform", active, drawn)).ask(); err != nil {
+					return err
+				}
+				held, err := s.memoryKiB("RssAnon")
+				r.add(sample{figure: held / 1024})
+				return err
+			})
+		},
+	}, {
+		row: row{Name: "memory/user", Text: "resident for one more active user, beyond the record", Unit: "bytes", AtMost: 1024},
+		measure: func(ctx context.Context, l *lab, r *row) error {
+			record, err := recordSize(auth.Record{Org: "default", User: userName(0), Session: benchSession})
+			if err != nil {
+				return err
+			}
+			return l.fresh(ctx, activeUsers, func(s *server) error {
+				var held [2]float64
+				counts := [2]int{activeUsers / 6, activeUsers}
+				for i, n := range counts {
+					if err := activate(ctx, s, n); err != nil {
+						return err
+					}
+					if held[i], err = s.memoryKiB("RssAnon"); err != nil {
+						return err
+					}
+				}
+				r.add(sample{figure: (held[1]-held[0])*1024/float64(counts[1]-counts[0]) - float64(record)})
+				return nil
+			})
+		},
+	}}
+}
+
+// fresh runs f with a sidekey that has just been started, as often as there are runs.
+func (l *lab) fresh(ctx context.Context, n int, f func(*server) error) error {
+	for range l.runs {
+		if err := l.withSidekey(ctx, n, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recordSize returns what a user's record takes in the file: version, checksum,
+// generation and JSON.
+func recordSize(r auth.Record) (int, error) {
+	text, err := json.Marshal(r, json.OmitZeroStructFields(true))
+	return 1 + 4 + 8 + len(text), err
+}
