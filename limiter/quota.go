@@ -200,15 +200,15 @@ func (q *Quota) chargeLocked(now Now) (reached []float64) {
 }
 
 // aheadLocked returns how many requests are reserved beyond those that are asked for
-// already: 1 s of the traffic seen since the last reservation, but no more than
-// 1 % of the maximum (which bounds what a crash can lose) and a quarter of what is
-// left. Small quotas reserve nothing ahead: each of their requests waits for its
-// own commit and loses nothing.
+// already: half a minute of the traffic seen since the last reservation, so that users who
+// come a few times a second do not cost a write each time, but no more than 1 % of the
+// maximum (which bounds what a crash can lose) and a quarter of what is left. Small quotas
+// reserve nothing ahead: each of their requests waits for its own commit and loses nothing.
 func (q *Quota) aheadLocked(now Now, used int64) int64 {
-	const horizon = int64(time.Second)
+	const horizon, least = int64(30 * time.Second), 16
 	elapsed := max(now.Mono-q.askedAt, int64(time.Millisecond))
 	traffic := float64(used-q.askedUsed) * float64(horizon) / float64(elapsed)
-	traffic = min(max(traffic, 1), math.MaxInt32)
+	traffic = min(max(traffic, least), math.MaxInt32)
 	return min(int64(traffic), q.max/100, (q.max-used)/4)
 }
 

@@ -400,7 +400,7 @@ func TestQuotaOneCommitForAll(t *testing.T) {
 }
 
 // The block that is reserved ahead: nothing of a small quota, 1 % of a large one at
-// most, a quarter of what is left at the end, and as much as 1 s of traffic needs.
+// most, a quarter of what is left at the end, and as much as 30 s of traffic need.
 func TestQuotaAhead(t *testing.T) {
 	f := func(limit, used, since int64, elapsed time.Duration, want int64) {
 		t.Helper()
@@ -412,12 +412,13 @@ func TestQuotaAhead(t *testing.T) {
 	f(99, 0, 0, 0, 0)
 	f(99, 50, 50, time.Millisecond, 0)
 	f(100, 0, 0, 0, 1)
-	f(1000, 0, 0, 0, 1)
+	f(1000, 0, 0, 0, 10)
 	f(1000, 500, 500, time.Second, 10)
-	f(1e6, 500, 500, time.Second, 500)
-	f(1e6, 5000, 5000, time.Second, 5000)
+	f(1e6, 50, 50, time.Second, 1500)
+	f(1e6, 500, 500, time.Second, 10_000)
 	f(1e6, 50_000, 50_000, 100*time.Millisecond, 10_000)
-	f(1e6, 5, 5, time.Hour, 1)
+	f(1e6, 5, 5, time.Second, 150)
+	f(1e6, 5, 5, time.Hour, 16)
 	f(1e6, 999_900, 100_000, time.Second, 25)
 	f(1e6, 999_999, 100_000, time.Second, 0)
 	f(1e6, 1e6, 100_000, time.Second, 0)
@@ -535,11 +536,11 @@ func TestQuotaAsksSeldom(t *testing.T) {
 		q := NewQuota(ann, 1_000_000, 0, Reservation{}, l)
 		now := seconds(1)
 		for range 400 {
-			now.Mono += int64(25 * time.Millisecond)
+			now.Mono += int64(250 * time.Millisecond)
 			ask(Limits{Quota: q}, still(now))
 			synctest.Wait()
 		}
-		if l.count > 30 {
+		if l.count > 10 {
 			t.Errorf("asked %d times for 400 requests", l.count)
 		}
 	})
