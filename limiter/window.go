@@ -7,15 +7,19 @@ import (
 )
 
 // exactLimit is the largest limit for which every admit is kept. Above it 65
-// sub-window counters stand in for 8 bytes an admit.
-const exactLimit = 4096
+// sub-window counters stand in for 8 bytes an admit, from the admit on that makes them
+// the smaller of the two.
+const (
+	exactLimit  = 4096
+	fewestParts = 64
+)
 
 // Window is a sliding-window rate limit: with admits at t1 <= t2 <= …, always
 // t(i+n) − t(i) >= per. It never admits one more, at any concurrency. A refusal
 // changes nothing, so a client that hammers still gets its full rate.
 //
-// For n above 4096, sub-windows of per/64 are counted instead of admits: never
-// over, and at most 1.6 % under.
+// For n above 4096, sub-windows of per/64 are counted instead of admits once there are 64
+// of them: never over, and at most 1.6 % under.
 //
 // State lives in memory only. A nil *Window is no limit.
 type Window struct {
@@ -49,14 +53,14 @@ func NewWindow(rate, per float64) *Window {
 	if n == 0 {
 		return nil
 	}
-	return &Window{n: n, per: length, log: newLog(n, length)}
+	return &Window{n: n, per: length, log: newLog(n)}
 }
 
-func newLog(n, length int64) admitLog {
-	if n <= exactLimit {
-		return &ring{max: int(n), times: make([]int64, 1)}
+func newLog(n int64) admitLog {
+	if n > exactLimit {
+		n = fewestParts
 	}
-	return newSubWindows(length)
+	return &ring{max: int(n), times: make([]int64, 1)}
 }
 
 // SetLimit changes the limit to rate per that many seconds, both above zero. Admits
@@ -69,8 +73,8 @@ func (w *Window) SetLimit(rate, per float64) {
 		return
 	}
 	before := w.log
-	w.n, w.per, w.log, w.smoothed = n, length, newLog(n, length), nil
-	before.each(func(at, count int64) { w.log.add(min(at, w.clock), count) })
+	w.n, w.per, w.log, w.smoothed = n, length, newLog(n), nil
+	before.each(func(at, count int64) { w.logLocked(min(at, w.clock), count) })
 }
 
 // Effective returns the limit that NewWindow enforces for rate and per: n requests
@@ -138,10 +142,20 @@ func (w *Window) allowedLocked() int64 {
 
 func (w *Window) addLocked(asked int64) {
 	now := w.tickLocked(asked)
-	w.log.add(now, 1)
+	w.logLocked(now, 1)
 	if w.smoothed != nil {
 		w.smoothed.empty = AddSaturating(w.per, now)
 	}
+}
+
+// logLocked notes count admits at now.
+func (w *Window) logLocked(now, count int64) {
+	if r, ok := w.log.(*ring); ok && int64(r.size)+count > int64(r.max) && w.n > int64(r.max) {
+		parts := newSubWindows(w.per)
+		r.each(parts.add)
+		w.log = parts
+	}
+	w.log.add(now, count)
 }
 
 func (w *Window) stateLocked(asked int64) RateState {

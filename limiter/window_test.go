@@ -230,12 +230,21 @@ func TestWindowIdle(t *testing.T) {
 	Admit(seconds(9), Limits{Rate: w})
 	f(w, 10, true)
 
-	large := NewWindow(5000, 64)
-	f(large, 0, true)
-	Admit(seconds(0.5), Limits{Rate: large})
-	f(large, 64, false)
-	f(large, 64.999999999, false)
-	f(large, 65, true)
+	// A large limit goes by parts of the window once there are many admits.
+	admitted := func(n int) *Window {
+		large := NewWindow(5000, 64)
+		f(large, 0, true)
+		for range n {
+			Admit(seconds(0.5), Limits{Rate: large})
+		}
+		return large
+	}
+	few, many := admitted(fewestParts), admitted(fewestParts+1)
+	f(few, 64.499999999, false)
+	f(few, 64.5, true)
+	f(many, 64, false)
+	f(many, 64.999999999, false)
+	f(many, 65, true)
 }
 
 func TestWindowNil(t *testing.T) {
@@ -312,12 +321,19 @@ func TestWindowGrows(t *testing.T) {
 	if got := len(w.log.(*ring).times); got != 1000 {
 		t.Errorf("a full window of 1000 takes %d places", got)
 	}
-	if _, ring := NewWindow(exactLimit, 1).log.(*ring); !ring {
-		t.Errorf("a limit of %d is not exact", exactLimit)
+	f := func(rate float64, admits int, want bool) {
+		t.Helper()
+		w := NewWindow(rate, 1)
+		for range admits {
+			Admit(seconds(0), Limits{Rate: w})
+		}
+		if _, got := w.log.(*ring); got != want {
+			t.Errorf("a limit of %v keeps each of %d admits: %v", rate, admits, got)
+		}
 	}
-	if _, ring := NewWindow(exactLimit+1, 1).log.(*ring); ring {
-		t.Errorf("a limit of %d keeps every admit", exactLimit+1)
-	}
+	f(exactLimit, exactLimit, true)
+	f(exactLimit+1, fewestParts, true)
+	f(exactLimit+1, fewestParts+1, false)
 }
 
 // Exactly n at one moment, however many ask at once.
