@@ -5,10 +5,6 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -41,26 +37,13 @@ type browser struct {
 	wrong    []string // complaints
 }
 
-// startBrowser opens a tab until the test ends. instead answers a request in the place of
-// the program, or returns false.
-func startBrowser(t *testing.T, s *sidekey, instead func(http.ResponseWriter, *http.Request) bool) *browser {
+// startBrowser opens a tab until the test ends.
+func startBrowser(t *testing.T, s *sidekey) *browser {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
 	if err != nil {
 		cannotRun(t, "chromium is not installed")
 	}
-	target, err := url.Parse(s.AdminURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	through := httputil.NewSingleHostReverseProxy(target)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !instead(w, r) {
-			through.ServeHTTP(w, r)
-		}
-	}))
-	t.Cleanup(server.Close)
-
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(path),
 		chromedp.NoSandbox, // tests may run as root
@@ -72,7 +55,7 @@ func startBrowser(t *testing.T, s *sidekey, instead func(http.ResponseWriter, *h
 	bounded, endTime := context.WithTimeout(context.Background(), 2*time.Minute)
 	allocator, endAllocator := chromedp.NewExecAllocator(bounded, options...)
 	ctx, endTab := chromedp.NewContext(allocator)
-	b := &browser{t: t, ctx: ctx, url: server.URL + "/"}
+	b := &browser{t: t, ctx: ctx, url: s.AdminURL + "/"}
 	t.Cleanup(func() {
 		if err := chromedp.Cancel(ctx); err != nil {
 			t.Errorf("the browser did not end: %v", err)
