@@ -54,6 +54,7 @@ func TestPage(t *testing.T) {
 		{"limits", pageLimits},
 		{"policies", pagePolicies},
 		{"delete", pageDelete},
+		{"credentials", pageCredentials},
 		{"names", pageNames},
 		{"inert", pageInert},
 		{"apis", pageAPIs},

@@ -429,6 +429,46 @@ func pageDelete(t *testing.T, b *browser, s *sidekey) {
 	}
 }
 
+// A password is generated, a key for signing shown once, and a time set by a button.
+func pageCredentials(t *testing.T, b *browser, s *sidekey) {
+	s.putUser("ida", session("old"))
+	b.open("#/users/default/ida", "ida")
+	const password = `document.querySelector('[data-path="basic_auth_data.password"] input')`
+	b.press("Generate")
+	generated := eval[string](b, password+".value")
+	if kind := eval[string](b, password+".type"); len(generated) != 20 || kind != "text" {
+		t.Errorf("generated %d characters, shown as %s", len(generated), kind)
+	}
+	b.press("Show")
+	if kind := eval[string](b, password+".type"); kind != "password" {
+		t.Errorf("after a second look it is shown as %s", kind)
+	}
+	for label, days := range map[string]float64{"+1 day": 1, "+30 days": 30} {
+		b.press(label)
+		if got := eval[float64](b, `(new Date(document.querySelector('[data-path="expires"] input').value) - Date.now()) / 86400000`); got < days-0.01 || got > days+0.01 {
+			t.Errorf("%s sets it to %v days", label, got)
+		}
+	}
+	b.press("Save")
+	b.awaitText("#notice", "Saved.")
+	if old, new := passes(t, s, "ida", "old", "/"), passes(t, s, "ida", generated, "/"); old != 401 || new != 200 {
+		t.Errorf("old password: %d, generated one: %d", old, new)
+	}
+	b.press("explain")
+	b.awaitText("main h1", "Explain")
+	if got := eval[string](b, `document.querySelector('[data-path="user"] input').value + " of " + document.querySelector('[data-path="org"] input').value`); got != "ida of default" {
+		t.Errorf("explain is asked about %s", got)
+	}
+	b.open("#/users/default/ida", "ida")
+	b.click(control("hmac_enabled"))
+	b.press("Save")
+	b.awaitText("#notice", "Key for signing, shown this once: ")
+	if key := b.text("#notice .secret"); len(key) != 26 {
+		t.Errorf("the key for signing is %q", key)
+	}
+	wantStored(t, s, "ida", map[string]string{"hmac_enabled": "true", "hmac_string": `""`})
+}
+
 // Names that a path or a key id could take for something else are one user each.
 func pageNames(t *testing.T, b *browser, s *sidekey) {
 	for _, name := range []string{"..", "a/b?c#d", "50% ü", `quo"te\`, "default"} {
