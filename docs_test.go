@@ -199,8 +199,8 @@ var notRun = map[string]string{
 	"make bench":        "takes the machine for half an hour",
 	"make timing":       "takes the machine for minutes",
 	"make soak":         "takes the machine for minutes",
-	"docker ":           "needs Docker: TestScratch and TestContainerExamples stand in",
-	"kubectl ":          "needs a cluster: TestContainerExamples stands in",
+	"docker ":           "needs Docker: TestScratch and TestComposeExample stand in",
+	"kubectl ":          "needs a cluster: TestKubernetesExample stands in",
 	"traefik ":          "is not packaged: TestForwardExamples stands in",
 }
 
