@@ -190,7 +190,12 @@ type process struct {
 // start runs a program until the test ends. Its output is shown when the test fails.
 func start(t *testing.T, path string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, name: filepath.Base(path), cmd: exec.Command(path, args...), ends: syscall.SIGTERM, done: make(chan struct{})}
+	return startCommand(t, exec.Command(path, args...))
+}
+
+func startCommand(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{t: t, name: filepath.Base(cmd.Path), cmd: cmd, ends: syscall.SIGTERM, done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = &p.output, &p.output
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
