@@ -470,6 +470,31 @@ func anchors(text string) (list []string) {
 	return list
 }
 
+var figure = regexp.MustCompile(`[0-9][0-9.,]* (?:to [0-9]+ )?(?:KB|KiB|MiB|bytes|ms)`)
+
+// The figures of a row about sizing stand in the document that the row leads to.
+func TestDocsSizing(t *testing.T) {
+	_, sizing, _ := strings.Cut(mustReadFile(t, "docs/operations.md"), "## Sizing\n")
+	sizing, _, _ = strings.Cut(sizing, "\n## ")
+	var count int
+	for line := range strings.Lines(sizing) {
+		link := linkIn.FindStringSubmatch(line)
+		if !strings.HasPrefix(line, "| ") || link == nil {
+			continue
+		}
+		source := strings.Join(strings.Fields(mustReadFile(t, filepath.Join("docs", link[1]))), " ")
+		for _, value := range figure.FindAllString(line, -1) {
+			count++
+			if !strings.Contains(source, value) {
+				t.Errorf("%s does not say %s", link[1], value)
+			}
+		}
+	}
+	if count < 7 {
+		t.Errorf("only %d figures were found", count)
+	}
+}
+
 // A README is read, not searched: one screen and a half.
 func TestREADMEIsShort(t *testing.T) {
 	if lines := strings.Count(mustReadFile(t, "README.md"), "\n"); lines > 110 {
