@@ -53,6 +53,11 @@ func TestDocs(t *testing.T) {
 					t.Errorf("%s: %s", b.at, wrong)
 				}
 			}
+			for _, m := range r.application.take() {
+				if user := m.values("X-Auth-User"); !slices.Equal(user, []string{"alice"}) || len(m.values("Authorization")) > 0 {
+					t.Errorf("the application got X-Auth-User %q and Authorization %q", user, m.values("Authorization"))
+				}
+			}
 			if t.Failed() {
 				for _, command := range slices.Sorted(maps.Keys(notRun)) {
 					t.Logf("not run: %-18s %s", command, notRun[command])
@@ -84,6 +89,8 @@ type reader struct {
 	untilReady   string            // commands that wait for sidekey, and for a proxy
 	untilProxy   string
 
+	application *upstream
+
 	shell    *exec.Cmd
 	commands io.Writer     // names of files to run
 	statuses chan string   // of files that have run
@@ -107,7 +114,8 @@ func newReader(t *testing.T) *reader {
 	}
 	r := &reader{t: t, dir: t.TempDir(), machine: t.TempDir(), statuses: make(chan string), ended: make(chan struct{})}
 	check, admin, client, events := freeAddr(t), freeAddr(t), freeAddr(t), freeAddr(t)
-	application := startUpstream(t).Addr
+	r.application = startUpstream(t)
+	application := r.application.Addr
 	port := func(addr string) string { _, port, _ := net.SplitHostPort(addr); return port }
 	pairs := [][2]string{
 		{"127.0.0.1:9191", check}, {"127.0.0.1:9192", admin}, {"127.0.0.1:8080", application}, {"127.0.0.1:9000", events},
