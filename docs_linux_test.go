@@ -62,8 +62,10 @@ func TestDocs(t *testing.T) {
 				for _, command := range slices.Sorted(maps.Keys(notRun)) {
 					t.Logf("not run: %-18s %s", command, notRun[command])
 				}
-				log, _ := os.ReadFile(filepath.Join(r.dir, "sidekey.log"))
-				t.Logf("sidekey.log:\n%s", log)
+				for _, name := range []string{"sidekey.log", "proxy.log"} {
+					log, _ := os.ReadFile(filepath.Join(r.dir, name))
+					t.Logf("the end of %s:\n%s", name, log[max(0, len(log)-2000):])
+				}
 			}
 		})
 	}
@@ -339,15 +341,15 @@ func (r *reader) script(text string) string {
 		case why(command) != "":
 			lines.WriteString(": not run\n")
 		case goesOn.MatchString(command):
-			wait := r.untilReady
+			log, wait := "sidekey.log", r.untilReady
 			if i := slices.IndexFunc(proxies, func(p proxy) bool { return strings.HasPrefix(command, p.name+" ") }); i >= 0 {
 				if proxies[i].find() == "" {
 					cannotRun(r.t, proxies[i].name+" is not installed")
 				}
 				lines.WriteString(`if [ -n "$PROXY" ]; then kill $PROXY; wait $PROXY; fi` + "\n")
-				wait = "PROXY=$!\n" + r.untilProxy + "kill -0 $PROXY\n"
+				log, wait = "proxy.log", "PROXY=$!\n"+r.untilProxy+"kill -0 $PROXY\n"
 			}
-			lines.WriteString(command + " >>sidekey.log 2>&1 &\n" + wait)
+			lines.WriteString(command + " >>" + log + " 2>&1 &\n" + wait)
 		default:
 			lines.WriteString(line)
 		}
@@ -372,9 +374,12 @@ func (r *reader) types(commands string) (printed, status string) {
 			r.shell.Wait()
 			status = fmt.Sprint(r.shell.ProcessState.ExitCode())
 		case <-time.After(5 * time.Millisecond):
-			for range len(prompts.FindAllString(r.read(r.typed), -1)) {
-				r.typed = r.from + int64(len(r.read(r.from)))
+			at := prompts.FindAllStringIndex(r.read(r.typed), -1)
+			for range at {
 				fmt.Fprintln(r.keyboard, typedPassword)
+			}
+			if len(at) > 0 {
+				r.typed += int64(at[len(at)-1][1])
 			}
 		case <-deadline:
 			status = "none: this does not end"
