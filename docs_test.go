@@ -340,22 +340,25 @@ var functionNamed = `(?m)^func (%s)\(`
 
 // goCommand reports what is missing of what go test or go run are told to run.
 func goCommand(t *testing.T, words []string) error {
-	folder := "."
+	folder, below := ".", false
 	for _, word := range words {
 		if strings.HasPrefix(word, "./") {
-			folder = strings.TrimSuffix(word, "/...")
-			if _, err := os.Stat(folder); err != nil {
-				return err
-			}
+			folder, below = strings.CutSuffix(word, "/...")
 		}
 	}
 	var code strings.Builder
-	if err := filepath.WalkDir(folder, func(path string, entry os.DirEntry, err error) error {
-		if err == nil && strings.HasSuffix(path, ".go") {
+	err := filepath.WalkDir(folder, func(path string, entry os.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && path != folder && (!below || strings.HasPrefix(entry.Name(), ".")):
+			return filepath.SkipDir
+		case strings.HasSuffix(path, ".go"):
 			code.WriteString(mustReadFile(t, path))
 		}
-		return err
-	}); err != nil {
+		return nil
+	})
+	if err != nil {
 		return err
 	}
 	built := []string{"v", "run", "bench", "count", "timeout", "args", "race", "cpuprofile", "benchtime", "h", "rapid.checks"}
