@@ -41,9 +41,8 @@ type browser struct {
 	wrong    []string // complaints
 }
 
-// startBrowser opens a tab until the test ends. instead answers a request in the place of
-// the program, or returns false.
-func startBrowser(t *testing.T, s *sidekey, instead func(http.ResponseWriter, *http.Request) bool) *browser {
+// startBrowser opens a tab until the test ends. sees is shown what the page asks for.
+func startBrowser(t *testing.T, s *sidekey, sees func(*http.Request)) *browser {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
 	if err != nil {
@@ -56,9 +55,8 @@ func startBrowser(t *testing.T, s *sidekey, instead func(http.ResponseWriter, *h
 	through := httputil.NewSingleHostReverseProxy(target)
 	through.Transport = comparing{t, http.DefaultTransport}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !instead(w, r) {
-			through.ServeHTTP(w, r)
-		}
+		sees(r)
+		through.ServeHTTP(w, r)
 	}))
 	t.Cleanup(server.Close)
 

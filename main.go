@@ -23,7 +23,13 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == verifyCommand { // started by the program itself
 		os.Exit(verifyDatabase(os.Args[2:], os.Stdout, os.Stderr))
 	}
-	root := command.New(command.Program{
+	root := command.New(commands())
+	os.Exit(command.Run(root, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// commands is what the command line needs of the program.
+func commands() command.Program {
+	return command.Program{
 		Version: buildVersion(),
 		Serve:   serve,
 		Start:   startHere,
@@ -34,8 +40,7 @@ func main() {
 			{Use: "check-db [FILE]", Short: "name every damaged record of the database, or of a backup", Run: checkDatabase},
 			{Use: "compact", Short: "give the room of deleted records back to the disk", Run: compact},
 		},
-	})
-	os.Exit(command.Run(root, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	}
 }
 
 // serve runs the program until a signal, and returns the exit code.

@@ -50,6 +50,7 @@ type program struct {
 
 	certificate *certificate // of the admin listener; nil: no TLS
 
+	held    inherited // sockets that no listener has taken yet
 	servers []*server
 	failed  chan error // a server that ended by itself
 	watcher *watcher   // nil where there is no file to watch
@@ -146,15 +147,21 @@ func (p *program) adminHandler(secrets []string) *admin.Handler {
 // startProgram brings everything up, or leaves nothing running.
 func startProgram(path string, cfg config.Config, log *slog.Logger) (_ *program, err error) {
 	limitMemory(log)
+	held, err := takeInherited()
+	if err != nil {
+		return nil, err
+	}
 	p, err := openProgram(path, cfg, log)
 	defer func() {
 		if err != nil {
 			p.stop()
+			held.close()
 		}
 	}()
 	if err != nil {
 		return nil, err
 	}
+	p.held = held
 	secrets, created, err := admin.LoadSecrets(cfg.SecretPath())
 	if err != nil {
 		return nil, fmt.Errorf("admin secret: %w", err)
@@ -176,6 +183,9 @@ func startProgram(path string, cfg config.Config, log *slog.Logger) (_ *program,
 		return nil, err
 	}
 	if err := p.listen("admin", cfg.Admin.Listen, cfg.Admin.SocketMode, admin.MaxConnections, p.certificate, admin.NewServer(p.admin)); err != nil {
+		return nil, err
+	}
+	if err := held.rest(); err != nil {
 		return nil, err
 	}
 	for _, s := range p.servers {
@@ -247,9 +257,12 @@ func (p *program) publishPolicy(id string) {
 
 // listen opens a listener, so that a wrong address is known before anything is served.
 func (p *program) listen(name, where, socketMode string, most int64, cert *certificate, f *fasthttp.Server) error {
-	l, err := openListener(where, socketMode)
-	if err != nil {
-		return fmt.Errorf("%s.listen = %q: %w", name, where, err)
+	l := p.held.take(where)
+	if l == nil {
+		var err error
+		if l, err = openListener(where, socketMode); err != nil {
+			return fmt.Errorf("%s.listen = %q: %w", name, where, err)
+		}
 	}
 	l = &listener{Listener: l, name: name, most: most, log: p.log}
 	if cert != nil {

@@ -25,11 +25,10 @@ func TestReference(t *testing.T) {
 	}
 	s := startSidekey(t, pageConfig)
 	var secretSent atomic.Bool
-	b := startBrowser(t, s, func(_ http.ResponseWriter, r *http.Request) bool {
+	b := startBrowser(t, s, func(r *http.Request) {
 		if r.Header.Get("Sec-Fetch-Site") != "" && r.Header.Get("Authorization") != "" { // curl sends the former never
 			secretSent.Store(true)
 		}
-		return false
 	})
 	b.do(chromedp.Navigate(b.url))
 	b.await(`document.querySelector("#secret-dialog")`)

@@ -4,6 +4,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"sidekey/config"
 )
 
 // The shipped unit says nothing that systemd does not understand, and gives the program
@@ -22,9 +24,14 @@ func TestSystemdUnit(t *testing.T) {
 	if !strings.Contains(unit, program) {
 		t.Fatalf("no line begins with %q", program)
 	}
-	file := writeFile(t, t.TempDir(), "sidekey.service", strings.Replace(unit, program, "ExecStart="+path+" ", 1))
+	dir := t.TempDir()
+	file := writeFile(t, dir, "sidekey.service", strings.Replace(unit, program, "ExecStart="+path+" ", 1))
+	socket := mustReadFile(t, "examples/sidekey.socket")
+	if want := "\nListenStream=" + config.Default().Check.Listen + "\n"; !strings.Contains(socket, want) {
+		t.Errorf("sidekey.socket has no line %q", want)
+	}
 	for _, args := range [][]string{
-		{"verify", "--man=no", file},
+		{"verify", "--man=no", file, writeFile(t, dir, "sidekey.socket", socket)},
 		{"security", "--offline=true", "--no-pager", "--threshold=20", file},
 	} {
 		text, err := exec.Command(analyze, args...).CombinedOutput()

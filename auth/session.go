@@ -10,7 +10,7 @@ import (
 
 // Session is one user as Tyk's APIs show it: the "session object" of the Dashboard
 // and the Gateway. Field names and their order on output are those of the contract;
-// which of them act and which are only kept is said in the README.
+// which of them act and which are only kept is said in docs/users.md.
 //
 // The zero value grants every API of the org, without limits, to a user whose
 // password nobody knows.

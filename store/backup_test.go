@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -314,4 +315,31 @@ func damageWhileRunning(args []string) int {
 	s.Close()
 	fmt.Println("lives")
 	return failed
+}
+
+// What root restores is for the user whose folder it is in.
+func TestRestoreOwner(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give files away")
+	}
+	path, backup := newPath(t), newPath(t)
+	s, err := Open(backup, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, s)
+	const user, group = 65533, 65534
+	if err := os.Chown(filepath.Dir(path), user, group); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Restore(path, backup, now); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if stat := info.Sys().(*syscall.Stat_t); stat.Uid != user || stat.Gid != group || info.Mode().Perm() != 0o600 {
+		t.Errorf("the database belongs to %d:%d, mode %#o", stat.Uid, stat.Gid, info.Mode().Perm())
+	}
 }

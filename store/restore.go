@@ -44,7 +44,7 @@ func Restore(path, backup string, now time.Time) (done Restored, err error) {
 		return done, err
 	}
 	defer os.Remove(temp.Name())
-	if err := errors.Join(copyFrom(temp, backup), temp.Sync(), temp.Close()); err != nil {
+	if err := errors.Join(copyFrom(temp, backup), giveToOwner(temp, dir), temp.Sync(), temp.Close()); err != nil {
 		return done, err
 	}
 	// The copy, not the backup: what is verified is what will be used.
@@ -65,6 +65,23 @@ func Restore(path, backup string, now time.Time) (done Restored, err error) {
 		return done, errors.Join(err, os.Remove(done.Kept))
 	}
 	return done, syncDir(dir)
+}
+
+// giveToOwner makes a file that root has made that of the folder's owner, who could not
+// open it otherwise.
+func giveToOwner(f *os.File, dir string) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || stat.Uid == 0 {
+		return nil
+	}
+	return f.Chown(int(stat.Uid), int(stat.Gid))
 }
 
 func copyFrom(to io.Writer, path string) error {

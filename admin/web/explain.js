@@ -47,8 +47,7 @@ export async function explainView({ main, params: [org, user], signal }) {
       show(answer);
     } catch (error) {
       if (error.name === "AbortError") return;
-      const text = error.status === 404 && error.message === "Not found" ? "Explain is not available in this version of sidekey." : error.message;
-      result.replaceChildren(el("p", { class: "message bad" }, text));
+      result.replaceChildren(el("p", { class: "message bad" }, error.message));
     }
     send.disabled = false;
   }
