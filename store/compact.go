@@ -83,7 +83,7 @@ func (s *Store) Compact() (done Compaction, err error) {
 		if err := c.copyAgain(again); err != nil {
 			return done, err
 		}
-		if err := c.file.db.Sync(); err != nil {
+		if err := c.sync(); err != nil {
 			return done, err
 		}
 		if len(again) <= compactLast {
@@ -242,14 +242,17 @@ func (c *compaction) finish() error {
 		return err
 	}
 	c.file.db.NoSync, c.file.db.NoGrowSync = false, false
-	if err := errors.Join(c.file.trim(), c.file.db.Sync()); err != nil {
+	if err := errors.Join(c.file.trim(), c.sync()); err != nil {
 		return err
 	}
 	if err := os.Rename(c.path, s.path); err != nil {
 		return err
 	}
 	c.path = ""
-	if err := syncDir(filepath.Dir(s.path)); err != nil {
+	if !broken("norenamesync") {
+		err = syncDir(filepath.Dir(s.path))
+	}
+	if err != nil {
 		// Nobody knows which file a power cut would leave: nothing may be written to either
 		// before that is settled.
 		old := s.file.Swap(nil)
@@ -262,6 +265,13 @@ func (c *compaction) finish() error {
 	c.file = nil
 	go closeFile(s, replaced) // waits for its readers
 	return nil
+}
+
+func (c *compaction) sync() error {
+	if broken("nofilesync") {
+		return nil
+	}
+	return c.file.db.Sync()
 }
 
 // trim cuts off the pages behind the end, which bbolt adds ahead of their use.

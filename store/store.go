@@ -229,13 +229,11 @@ func (s *Store) reopen(panicked bool) {
 			s.log.Error("closing the database after a failed commit", "error", err)
 		}
 	}
-	// Where a new file came into the place of the old one, its name has to be durable
-	// before it is written to.
-	err := syncDir(filepath.Dir(s.path))
 	if panicked {
 		s.suspect.Store(true)
 	}
-	if err == nil && s.suspect.Load() {
+	var err error
+	if s.suspect.Load() {
 		var report Report
 		if report, err = Verify(s.path); err == nil {
 			err = report.Usable()
@@ -307,14 +305,19 @@ func mapSize(path string) int {
 	return max(least, int(4*info.Size()))
 }
 
-// settle makes durable what reading the file has shown. The newest meta page may be in the
+// settle makes durable what opening the file has shown. The newest meta page may be in the
 // page cache alone: its writer was killed before the sync, or the sync failed, after which
 // the kernel takes the page for written. The next commit would free the pages of the state
 // before it, which then is the newest on disk, and a power cut would leave neither.
+// So may the file's name be, where a compaction was killed: the cut would bring the file
+// back that it replaced.
 func (f *file) settle() error {
 	if broken("nosettle") {
 		f.settled = true
 		return nil
+	}
+	if err := syncDir(filepath.Dir(f.db.Path())); err != nil {
+		return err
 	}
 	metas := make([]byte, 2*f.db.Info().PageSize)
 	if _, err := f.os.ReadAt(metas, 0); err != nil {
