@@ -267,6 +267,48 @@ func TestDiskTrouble(t *testing.T) {
 	})
 }
 
+// While the database file is not in its place, nothing is written and readiness says so: a
+// restart would not find it. Who is known goes on, and so do writes when it is back.
+func TestDatabaseMoved(t *testing.T) {
+	v := newVictim(t, memoryDir(t), "")
+	if !v.start() {
+		t.Fatal("sidekey does not start")
+	}
+	createUser(t, v, "known", -1)
+	createUser(t, v, "counted", 99) // nothing is reserved ahead
+	admin, check := v.admin(), v.check()
+	defer admin.close()
+	defer check.close()
+	for _, user := range []string{"known", "counted"} {
+		must(t, wantOK(check.ask(user, password)))
+	}
+	want := func(what string, status int, text string) func(int, string, error) {
+		return func(gotStatus int, gotText string, err error) {
+			t.Helper()
+			if err != nil || gotStatus != status || !strings.Contains(gotText, text) {
+				t.Errorf("%s is answered %d %s, %v; want %d with %q", what, gotStatus, gotText, err, status, text)
+			}
+		}
+	}
+	away := filepath.Join(v.dir, "away.db")
+	f := func(moved string) {
+		t.Helper()
+		want(moved+": readiness", 503, "its file was removed or replaced while in use")(admin.do("GET", "/readyz", ""))
+		want(moved+": a write", 503, "put it back, or restart; nothing was written")(admin.do("POST", "/tyk/keys/late", `{}`))
+		want(moved+": who is known", 200, "")(check.ask("known", password))
+		want(moved+": who needs a reservation", 429, "Quota cannot be recorded")(check.ask("counted", password))
+	}
+	must(t, os.Rename(v.database(), away))
+	f("removed")
+	must(t, os.WriteFile(v.database(), nil, 0o600))
+	f("replaced")
+	must(t, os.Rename(away, v.database()))
+	want("readiness, when it is back", 200, `"store":"ok"`)(admin.do("GET", "/readyz", ""))
+	want("a write, when it is back", 200, "")(admin.do("POST", "/tyk/keys/late", `{}`))
+	want("who needs a reservation, when it is back", 200, "")(check.ask("counted", password))
+	v.stop()
+}
+
 // A full disk of the real kind: writes that find no room are refused with 507, and all is
 // well again when there is room.
 func TestFullDisk(t *testing.T) {

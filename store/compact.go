@@ -59,6 +59,9 @@ func (s *Store) Compact() (done Compaction, err error) {
 		return Compaction{}, ErrCompacting
 	}
 	defer s.compacting.Unlock()
+	if err := s.Ready(); err != nil {
+		return Compaction{}, fmt.Errorf("compact: %w", err)
+	}
 	c := compaction{store: s}
 	defer func() {
 		if err != nil {
@@ -217,8 +220,8 @@ func (c *compaction) update(f func(tx *bbolt.Tx) error) (err error) {
 // in the writer's pause.
 func (c *compaction) finish() error {
 	s := c.store
-	if s.Ready() != nil {
-		return auth.ErrStoreDown
+	if err := s.Ready(); err != nil {
+		return err
 	}
 	again := s.moved.keys
 	s.moved.keys = nil
@@ -245,7 +248,9 @@ func (c *compaction) finish() error {
 	if err := errors.Join(c.file.trim(), c.sync()); err != nil {
 		return err
 	}
+	before := s.identity.Swap(&c.file.info)
 	if err := os.Rename(c.path, s.path); err != nil {
+		s.identity.Store(before)
 		return err
 	}
 	c.path = ""

@@ -10,6 +10,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -58,7 +59,12 @@ type Store struct {
 	path string
 	log  *slog.Logger
 
-	file atomic.Pointer[file] // nil while it cannot be opened
+	file   atomic.Pointer[file] // nil while it cannot be opened
+	astray atomic.Bool          // the file was not in its place when that was looked at last
+
+	// Which file belongs at the path: the open one, that which has to be opened again, or
+	// that which a compaction is about to put there.
+	identity atomic.Pointer[os.FileInfo]
 
 	queue   queue
 	notify  Notify
@@ -82,8 +88,9 @@ type Store struct {
 // under a lock: where bbolt has panicked it may hold its own for ever, and so may whoever
 // waits for them.
 type file struct {
-	db *bbolt.DB
-	os *os.File
+	db   *bbolt.DB
+	os   *os.File
+	info os.FileInfo // as it was opened
 
 	settled bool // by settle: may be written to
 }
@@ -120,6 +127,7 @@ func Open(path string, log *slog.Logger) (*Store, error) {
 		damaged: make(map[string]bool),
 	}
 	s.file.Store(f)
+	s.identity.Store(&f.info)
 	s.queue.init()
 	if err := removeLeftovers(path); err != nil {
 		s.log.Warn("cannot remove what a crash has left behind", "error", err)
@@ -158,10 +166,32 @@ func (s *Store) Close() error {
 	return f.db.Close()
 }
 
-// Ready returns nil, or why the store cannot be used.
+// Ready returns nil, or why the store cannot be used: [auth.ErrStoreDown], or
+// [auth.ErrStoreMoved], with which it can be read.
 func (s *Store) Ready() error {
-	if s.file.Load() == nil {
+	open := s.file.Load()
+	if open == nil {
 		return auth.ErrStoreDown
+	}
+	return s.inPlace(open)
+}
+
+// inPlace returns [auth.ErrStoreMoved] where another file than the open one, or none, is at
+// the path of the database. It is looked at before each commit: a restart would not find
+// what is written.
+func (s *Store) inPlace(open *file) error {
+	info, err := os.Stat(s.path)
+	astray := errors.Is(err, fs.ErrNotExist) ||
+		err == nil && !os.SameFile(info, open.info) && !os.SameFile(info, *s.identity.Load())
+	if s.astray.CompareAndSwap(!astray, astray) {
+		if astray {
+			s.log.Error("the database file was removed or replaced while in use: nothing is written until it is back in its place; a backup still has all of it", "path", s.path)
+		} else {
+			s.log.Info("the database file is back in its place", "path", s.path)
+		}
+	}
+	if astray {
+		return auth.ErrStoreMoved
 	}
 	return nil
 }
@@ -243,6 +273,9 @@ func (s *Store) reopen(panicked bool) {
 	if err == nil {
 		f, err = openFile(s.path)
 	}
+	if err == nil && !os.SameFile(f.info, *s.identity.Load()) {
+		err = errors.Join(auth.ErrStoreMoved, f.db.Close())
+	}
 	if err != nil {
 		s.log.Error("the database cannot be opened again", "error", err, "next_try", reopenEvery)
 		time.AfterFunc(reopenEvery, s.queue.signal)
@@ -287,7 +320,10 @@ func openFile(path string) (_ *file, err error) {
 	case err != nil:
 		return nil, err
 	}
-	if err := bringUpToDate(f.db, migrations[:]); err != nil {
+	if f.info, err = f.os.Stat(); err == nil {
+		err = bringUpToDate(f.db, migrations[:])
+	}
+	if err != nil {
 		f.db.Close()
 		return nil, err
 	}
