@@ -25,9 +25,9 @@ type Compaction struct {
 var ErrCompacting = errors.New("a compaction is under way")
 
 const (
-	compactChunk  = 1000 // records copied in one transaction
-	compactLast   = 500  // records that are few enough to be copied while writers wait
-	compactRounds = 20   // after that they wait for whatever there is
+	compactChunk  = 500 // records copied in one transaction, and then written out
+	compactLast   = 500 // records that are few enough to be copied while writers wait
+	compactRounds = 20  // after that they wait for whatever there is
 )
 
 // moved gathers the keys that are written while a compaction copies.
@@ -173,6 +173,9 @@ func (c *compaction) begin() error {
 				return nil
 			})
 			if err != nil {
+				return err
+			}
+			if err := writeOut(c.file.os); err != nil {
 				return err
 			}
 		}

@@ -78,6 +78,7 @@ type Store struct {
 	done doneCounts
 
 	compacting sync.Mutex  // held while a compaction is under way
+	copying    sync.Mutex  // held while a backup is copied
 	suspect    atomic.Bool // bbolt has panicked on the file: it is verified before it is opened again
 
 	damagedMu sync.Mutex // protects damaged
