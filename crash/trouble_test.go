@@ -1,6 +1,7 @@
 package crash
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"os"
@@ -178,6 +179,40 @@ func TestDiskHangs(t *testing.T) {
 	await(t, "small is admitted again", func() bool { answers, _ := small.take(); return answers["200"] > 0 })
 	await(t, "large is admitted again", func() bool { answers, _ := large.take(); return answers["200"] > 0 })
 	t.Logf("3 s without a disk: free %v, large %v, small %v", a, b, e)
+}
+
+// A disk that hangs does not keep the program from ending when it is asked to.
+func TestStopWhileDiskHangs(t *testing.T) {
+	v := newVictim(t, memoryDir(t), "")
+	config := filepath.Join(v.dir, "sidecar.toml")
+	text, err := os.ReadFile(config)
+	must(t, err)
+	must(t, os.WriteFile(config, bytes.Replace(text, []byte(`shutdown_timeout = "10s"`), []byte(`shutdown_timeout = "1s"`), 1), 0o600))
+	var hanging atomic.Bool
+	gate := make(chan struct{})
+	release := sync.OnceFunc(func() { close(gate) })
+	t.Cleanup(release)
+	v.supervise = supervision{about: isDatabase(v.database()), decide: func(call) answer {
+		if hanging.Load() {
+			<-gate
+		}
+		return 0
+	}}
+	if !v.start() {
+		t.Fatal("sidekey does not start")
+	}
+	createUser(t, v, "counted", 1_000_000)
+	c := v.check()
+	defer c.close()
+	must(t, wantOK(c.ask("counted", password)))
+	hanging.Store(true)
+	must(t, v.cmd.Process.Signal(syscall.SIGTERM))
+	await(t, "it says why it ends as it does", func() bool { return strings.Contains(v.output.tail(1000), "the disk does not answer") })
+	release() // for the supervisor alone: a process that has ended makes no more calls
+	<-v.exited
+	if code := v.cmd.ProcessState.ExitCode(); code != 1 {
+		t.Errorf("exit code %d:\n%s", code, v.output.tail(1000))
+	}
 }
 
 func await(t *testing.T, what string, there func() bool) {
