@@ -51,8 +51,9 @@ crash: crash-broken ## All of the crash tests: about an hour (docs/reliability.m
 	go test -count=1 -timeout 20m -run 'TestBackup$$' ./store -args -backups 200
 
 # A fault of a broken build, and the test that has to notice it.
-FAULTS = nosync:TestPowerCut nosettle:TestPowerCut nodirsync:TestPowerCut ackfirst:TestKillAtEveryCall \
-	ackfirst:TestLinearizable quotalate:TestQuotaOverKills nochecksum:TestFlippedBit
+FAULTS = nosync:TestPowerCut nosettle:TestPowerCut nodirsync:TestPowerCut nofilesync:TestPowerCut \
+	norenamesync:TestPowerCut ackfirst:TestKillAtEveryCall ackfirst:TestLinearizable \
+	quotalate:TestQuotaOverKills nochecksum:TestFlippedBit
 
 .PHONY: crash-broken
 crash-broken: ## Show that the crash tests fail where a promise is broken

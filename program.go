@@ -392,13 +392,34 @@ func (p *program) stop() error {
 		}
 	}
 	if p.store != nil {
-		if p.directory != nil {
-			problems = append(problems, p.store.Settle(p.directory.Settle()))
-		}
-		problems = append(problems, p.store.Close())
+		problems = append(problems, p.closeStore(deadline))
 	}
 	problems = append(problems, p.stopObservers(deadline))
 	return errors.Join(problems...)
+}
+
+// lastCommit is what the database gets to be closed in even where the listeners took all of
+// shutdown_timeout.
+const lastCommit = 2 * time.Second
+
+// closeStore gives unused quota back and closes the database, unless the disk hangs until
+// the deadline: then it is as after a crash.
+func (p *program) closeStore(deadline context.Context) error {
+	end, _ := deadline.Deadline()
+	closed := make(chan error, 1)
+	go func() {
+		var settled error
+		if p.directory != nil {
+			settled = p.store.Settle(p.directory.Settle())
+		}
+		closed <- errors.Join(settled, p.store.Close())
+	}()
+	select {
+	case err := <-closed:
+		return err
+	case <-time.After(max(time.Until(end), lastCommit)):
+		return errors.New("the disk does not answer: the database was not closed within shutdown_timeout, and unused quota not given back")
+	}
 }
 
 func (s *server) stop(deadline context.Context) error {

@@ -232,6 +232,8 @@ func (c *call) fail(err error) {
 		known = failed{fasthttp.StatusBadRequest, "Request malformed: " + problems.Error()}
 	case errors.Is(err, auth.ErrDamaged):
 		known = failed{fasthttp.StatusConflict, "The record is damaged: write it anew (POST) or restore a backup"}
+	case errors.Is(err, auth.ErrStoreMoved):
+		known = failed{fasthttp.StatusServiceUnavailable, "The database file was removed or replaced while in use: put it back, or restart; nothing was written"}
 	case errors.Is(err, auth.ErrStoreDown):
 		known = failed{fasthttp.StatusServiceUnavailable, "The store is not available; nothing was written"}
 	case errors.Is(err, auth.ErrBusy):

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"errors"
+	"fmt"
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
@@ -18,6 +19,9 @@ var (
 	ErrDamaged = errors.New("the record is damaged")
 	// ErrStoreDown says that the store cannot be read or written at the moment.
 	ErrStoreDown = errors.New("the store is not available")
+	// ErrStoreMoved is the [ErrStoreDown] of a store that can be read, but whose file is not
+	// where it was opened: what is written to it would be gone with the process.
+	ErrStoreMoved = fmt.Errorf("%w: its file was removed or replaced while in use", ErrStoreDown)
 	// ErrOutcomeUnknown says that a commit failed: the write may or may not be in the
 	// file. Reading the user again tells.
 	ErrOutcomeUnknown = errors.New("the outcome of the write is unknown")

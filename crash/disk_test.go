@@ -8,10 +8,11 @@ import (
 	"strings"
 )
 
-// A disk as hostile as POSIX allows. What was written since the last sync may be on it or
-// not, in any combination, torn between any two sectors; so may names that were made since
-// their folder was synced. What was pending when a sync failed may be on it or not for
-// ever: the kernel takes it for written, so a later sync does not write it.
+// A disk as hostile as POSIX allows. What was written to a file since its last sync may be
+// on it or not, in any combination, torn between any two sectors; so may names that were
+// made or changed since their folder was synced, whatever is on it of the files. What was
+// pending when a sync failed may be on it or not for ever: the kernel takes it for written,
+// so a later sync does not write it.
 
 const (
 	sectorSize = 512
@@ -20,13 +21,24 @@ const (
 
 // disk is what is on the disk of one database, and what may be.
 type disk struct {
-	path string // of the database
+	path   string           // of the database
+	files  map[string]*file // by the name that processes see
+	folder nameState        // of the database's folder
 
+	// The files that the database's name may stand for: first the one that is durable (nil:
+	// none), then those that it was given to since its folder was synced.
+	named []*file
+}
+
+func newDisk(path string) *disk {
+	return &disk{path: path, files: make(map[string]*file), named: []*file{nil}}
+}
+
+// file is one file, whatever its name.
+type file struct {
 	content image   // durable
 	pending []chunk // since the last sync, in order
 	limbo   []chunk // pending when a sync failed
-
-	folder, name nameState // of the database's folder, and of the file in it
 }
 
 // chunk is one write of at most a page, or a size of the file.
@@ -51,67 +63,110 @@ const (
 	present
 )
 
-// happen takes note of a call.
+// happen takes note of a call that did not fail.
 func (d *disk) happen(c call) {
 	dir := filepath.Dir(d.path)
 	switch {
-	case c.name == "pwrite64" && strings.HasPrefix(c.path, d.path):
+	case c.name == "pwrite64" && d.has(c.path):
+		f := d.file(c.path)
 		for at := 0; at < len(c.data); at += pageSize {
-			d.pending = append(d.pending, chunk{offset: c.offset + int64(at), data: c.data[at:min(at+pageSize, len(c.data))]})
+			f.pending = append(f.pending, chunk{offset: c.offset + int64(at), data: c.data[at:min(at+pageSize, len(c.data))]})
 		}
-	case c.name == "ftruncate" && strings.HasPrefix(c.path, d.path):
-		d.pending = append(d.pending, chunk{size: c.offset})
+	case c.name == "ftruncate" && d.has(c.path):
+		f := d.file(c.path)
+		f.pending = append(f.pending, chunk{size: c.offset})
+	case (c.name == "fdatasync" || c.name == "fsync") && d.has(c.path):
+		d.file(c.path).sync()
 	case c.name == "mkdirat" && c.path == dir:
 		d.folder = unsynced
-	case c.name == "linkat" && c.target == d.path, c.name == "renameat" && c.target == d.path:
-		d.name = unsynced
-	case c.name == "fsync" && c.path == dir && d.name == unsynced:
-		d.name = present
+	case c.name == "linkat" && d.has(c.path):
+		d.name(c.target, d.file(c.path))
+	case c.name == "renameat" && d.has(c.path):
+		d.name(c.target, d.file(c.path))
+		delete(d.files, c.path)
+	case c.name == "unlinkat":
+		delete(d.files, c.path)
+	case c.name == "fsync" && c.path == dir:
+		d.named = d.named[len(d.named)-1:]
 	case c.name == "fsync" && c.path == filepath.Dir(dir) && d.folder == unsynced:
 		d.folder = present
 	}
 }
 
-// isSync reports whether a call makes the file's content durable.
-func (d *disk) isSync(c call) bool {
-	return (c.name == "fdatasync" || c.name == "fsync") && strings.HasPrefix(c.path, d.path)
+// has reports whether a path is that of the database or of a file that is to come into its
+// place. What is written to a file without a name any more is lost.
+func (d *disk) has(path string) bool {
+	return strings.HasPrefix(path, d.path) && !strings.HasSuffix(path, " (deleted)")
 }
 
-// sync makes durable what is pending. Copies that were made of d before stay as they are.
-func (d *disk) sync() {
-	d.content.data = bytes.Clone(d.content.data)
-	for _, c := range d.pending {
-		d.content = c.apply(d.content)
-		d.forget(c)
+func (d *disk) file(path string) *file {
+	if d.files[path] == nil {
+		d.files[path] = &file{}
 	}
-	d.pending = nil
+	return d.files[path]
+}
+
+func (d *disk) name(path string, f *file) {
+	d.files[path] = f
+	if path == d.path {
+		d.named = append(slices.Clone(d.named), f)
+	}
+}
+
+// failSync is a sync of a path that fails.
+func (d *disk) failSync(path string) {
+	if d.has(path) {
+		d.file(path).failSync()
+	}
+}
+
+// possible returns the files that may have the database's name after a power cut, as they
+// are now. absent says whether there may be none.
+func (d *disk) possible() (files []file, absent bool) {
+	for _, f := range d.named {
+		if f != nil {
+			files = append(files, *f)
+		}
+	}
+	return files, d.folder != present || d.named[0] == nil
+}
+
+// sync makes durable what is pending. Copies that were made of f before stay as they are.
+func (f *file) sync() {
+	f.content.data = bytes.Clone(f.content.data)
+	for _, c := range f.pending {
+		f.content = c.apply(f.content)
+		f.forget(c)
+	}
+	f.pending = nil
 }
 
 // forget takes out of limbo what another chunk has overwritten.
-func (d *disk) forget(by chunk) {
-	d.limbo = slices.DeleteFunc(slices.Clone(d.limbo), func(l chunk) bool {
+func (f *file) forget(by chunk) {
+	f.limbo = slices.DeleteFunc(slices.Clone(f.limbo), func(l chunk) bool {
 		return (l.data == nil) == (by.data == nil) && l.offset == by.offset
 	})
 }
 
-// failSync is a sync that fails.
-func (d *disk) failSync() {
-	for _, c := range d.pending {
-		d.forget(c)
-		d.limbo = append(d.limbo, c)
+func (f *file) failSync() {
+	for _, c := range f.pending {
+		f.forget(c)
+		f.limbo = append(f.limbo, c)
 	}
-	d.pending = nil
+	f.pending = nil
 }
 
 func (c chunk) apply(to image) image {
-	end := c.size
-	if c.data != nil {
-		end = c.offset + int64(len(c.data))
-		if n := end - int64(len(to.data)); n > 0 {
-			to.data = append(to.data, make([]byte, n)...)
-		}
-		copy(to.data[c.offset:], c.data)
+	if c.data == nil {
+		to.data = to.data[:min(int64(len(to.data)), c.size)]
+		to.size = c.size
+		return to
 	}
+	end := c.offset + int64(len(c.data))
+	if n := end - int64(len(to.data)); n > 0 {
+		to.data = append(to.data, make([]byte, n)...)
+	}
+	copy(to.data[c.offset:], c.data)
 	to.size = max(to.size, end)
 	return to
 }
@@ -123,9 +178,9 @@ type choice []uint8
 const whole = 0xff
 
 // image is the content that a power cut leaves.
-func (d *disk) image(of choice) image {
-	content := image{bytes.Clone(d.content.data), d.content.size}
-	for i, c := range slices.Concat(d.limbo, d.pending) {
+func (f *file) image(of choice) image {
+	content := image{bytes.Clone(f.content.data), f.content.size}
+	for i, c := range slices.Concat(f.limbo, f.pending) {
 		switch {
 		case of[i] == 0:
 		case c.data == nil || of[i] == whole:
@@ -145,8 +200,8 @@ func (d *disk) image(of choice) image {
 // choices returns up to n ways in which a power cut may end: all combinations of whole
 // chunks where they are few enough, else every prefix, each chunk alone and each one
 // missing, and others at random; and some in which chunks are torn.
-func (d *disk) choices(random *rand.Rand, n int) (list []choice) {
-	chunks := len(d.limbo) + len(d.pending)
+func (f *file) choices(random *rand.Rand, n int) (list []choice) {
+	chunks := len(f.limbo) + len(f.pending)
 	combine := func(present func(i int) bool) {
 		c := make(choice, chunks)
 		for i := range c {

@@ -1,6 +1,7 @@
 package crash
 
 import (
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,11 +15,13 @@ import (
 // killer kills a victim at the n-th call that changes the database's files.
 type killer struct {
 	victim *victim
-	at     atomic.Int64 // 0: never
+	at     atomic.Int64 // 0 or never: at none
 
 	calls  atomic.Int64
 	killed atomic.Pointer[call] // the call that it was killed at
 }
+
+const never = math.MaxInt64
 
 func (k *killer) decide(c call) answer {
 	if k.calls.Add(1) != k.at.Load() {
@@ -63,7 +66,7 @@ func TestKillAtEveryCall(t *testing.T) {
 	for want := size(150, 10_000); points < want; {
 		var k killer
 		// From the first call of a process up to the middle of its load.
-		k.arm(v, 1+random.IntN(60))
+		k.arm(v, 1+random.IntN(90))
 		if !v.start() {
 			if c := k.killed.Load(); c == nil {
 				t.Fatalf("sidekey does not start:\n%s", v.output.tail(2000))
@@ -88,9 +91,20 @@ func TestKillAtEveryCall(t *testing.T) {
 	}
 }
 
-// load writes all subjects, and asks for those who log in, until the process has ended.
+// load writes all subjects, asks for those who log in, and compacts now and then, until
+// the process has ended.
 func load(t testing.TB, v *victim, list []*subject, j *journal) {
 	var group sync.WaitGroup
+	group.Go(func() {
+		c := v.admin()
+		defer c.close()
+		for {
+			if _, _, err := c.do("POST", "/api/compact", ""); err != nil {
+				return
+			}
+			time.Sleep(time.Millisecond) // most of the time goes to writes
+		}
+	})
 	for _, s := range list {
 		group.Go(func() {
 			if err := s.writeOn(v.admin(), j); err != nil {

@@ -25,9 +25,9 @@ type Compaction struct {
 var ErrCompacting = errors.New("a compaction is under way")
 
 const (
-	compactChunk  = 1000 // records copied in one transaction
-	compactLast   = 500  // records that are few enough to be copied while writers wait
-	compactRounds = 20   // after that they wait for whatever there is
+	compactChunk  = 500 // records copied in one transaction, and then written out
+	compactLast   = 500 // records that are few enough to be copied while writers wait
+	compactRounds = 20  // after that they wait for whatever there is
 )
 
 // moved gathers the keys that are written while a compaction copies.
@@ -59,6 +59,9 @@ func (s *Store) Compact() (done Compaction, err error) {
 		return Compaction{}, ErrCompacting
 	}
 	defer s.compacting.Unlock()
+	if err := s.Ready(); err != nil {
+		return Compaction{}, fmt.Errorf("compact: %w", err)
+	}
 	c := compaction{store: s}
 	defer func() {
 		if err != nil {
@@ -83,7 +86,7 @@ func (s *Store) Compact() (done Compaction, err error) {
 		if err := c.copyAgain(again); err != nil {
 			return done, err
 		}
-		if err := c.file.db.Sync(); err != nil {
+		if err := c.sync(); err != nil {
 			return done, err
 		}
 		if len(again) <= compactLast {
@@ -172,6 +175,9 @@ func (c *compaction) begin() error {
 			if err != nil {
 				return err
 			}
+			if err := writeOut(c.file.os); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -217,8 +223,8 @@ func (c *compaction) update(f func(tx *bbolt.Tx) error) (err error) {
 // in the writer's pause.
 func (c *compaction) finish() error {
 	s := c.store
-	if s.Ready() != nil {
-		return auth.ErrStoreDown
+	if err := s.Ready(); err != nil {
+		return err
 	}
 	again := s.moved.keys
 	s.moved.keys = nil
@@ -242,14 +248,19 @@ func (c *compaction) finish() error {
 		return err
 	}
 	c.file.db.NoSync, c.file.db.NoGrowSync = false, false
-	if err := errors.Join(c.file.trim(), c.file.db.Sync()); err != nil {
+	if err := errors.Join(c.file.trim(), c.sync()); err != nil {
 		return err
 	}
+	before := s.identity.Swap(&c.file.info)
 	if err := os.Rename(c.path, s.path); err != nil {
+		s.identity.Store(before)
 		return err
 	}
 	c.path = ""
-	if err := syncDir(filepath.Dir(s.path)); err != nil {
+	if !broken("norenamesync") {
+		err = syncDir(filepath.Dir(s.path))
+	}
+	if err != nil {
 		// Nobody knows which file a power cut would leave: nothing may be written to either
 		// before that is settled.
 		old := s.file.Swap(nil)
@@ -262,6 +273,13 @@ func (c *compaction) finish() error {
 	c.file = nil
 	go closeFile(s, replaced) // waits for its readers
 	return nil
+}
+
+func (c *compaction) sync() error {
+	if broken("nofilesync") {
+		return nil
+	}
+	return c.file.db.Sync()
 }
 
 // trim cuts off the pages behind the end, which bbolt adds ahead of their use.

@@ -45,6 +45,10 @@ func TestCompact(t *testing.T) {
 				return
 			default:
 			}
+			if err := s.Ready(); err != nil {
+				t.Errorf("while it is compacted: %v", err)
+				return
+			}
 			if _, q, err := s.Load("default", kept.User); err != nil || len(q) != 1 || q[0].Reserved != 99 {
 				t.Errorf("while it is compacted: %+v, %v", q, err)
 				return

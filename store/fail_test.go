@@ -178,18 +178,17 @@ func TestReopenLater(t *testing.T) {
 	s := mustOpen(t, path)
 	put(t, s, record("default", "alice", "before"))
 	breakFile(t, path)
-	if err := os.Rename(path, path+".away"); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Mkdir(path, 0o700); err != nil {
-		t.Fatal(err)
-	}
 	alice := record("default", "alice", "lost")
 	write := func() error {
 		_, err := s.Update("default", "alice", func(*auth.Record) (*auth.Record, error) { return &alice, nil })
 		return err
 	}
-	want(t, "the write that fails", write(), auth.ErrOutcomeUnknown)
+	_, failed := s.Update("default", "alice", func(*auth.Record) (*auth.Record, error) {
+		must(t, os.Rename(path, path+".away"))
+		must(t, os.Mkdir(path, 0o700))
+		return &alice, nil
+	})
+	want(t, "the write that fails", failed, auth.ErrOutcomeUnknown)
 	want(t, "readiness", s.Ready(), auth.ErrStoreDown)
 	_, _, err := s.Load("default", "alice")
 	want(t, "load", err, auth.ErrStoreDown)
@@ -221,16 +220,90 @@ func TestReopenWithoutFile(t *testing.T) {
 	defer s.Close()
 	put(t, s, record("default", "alice", "before"))
 	breakFile(t, path)
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
 	alice := record("default", "alice", "lost")
-	_, err = s.Update("default", "alice", func(*auth.Record) (*auth.Record, error) { return &alice, nil })
+	_, err = s.Update("default", "alice", func(*auth.Record) (*auth.Record, error) {
+		must(t, os.Remove(path))
+		return &alice, nil
+	})
 	want(t, "the write that fails", err, auth.ErrOutcomeUnknown)
 	want(t, "readiness", s.Ready(), auth.ErrStoreDown)
 	if _, err := os.Lstat(path); err == nil {
 		t.Error("an empty file was made in the place of the database: a restart will refuse it")
 	}
+}
+
+// A file that is not where it was opened is not written to: nobody would find that. It is
+// still read, and copied, and all is well when it is back (T-96).
+func TestFileMoved(t *testing.T) {
+	var log logBuffer
+	path := newPath(t)
+	s, err := Open(path, slog.New(slog.NewTextHandler(&log, nil)))
+	must(t, err)
+	alice := put(t, s, record("default", "alice", "before"))
+	write := func() error {
+		_, err := s.Update("default", "bob", func(*auth.Record) (*auth.Record, error) {
+			bob := record("default", "bob", "x")
+			return &bob, nil
+		})
+		return err
+	}
+	other := newPath(t)
+	another, err := Open(other, quiet)
+	must(t, err)
+	must(t, another.Close())
+	times := 0
+	f := func(what string, moved func() error, back func() error) {
+		t.Helper()
+		times++
+		must(t, moved())
+		want(t, what+": readiness", s.Ready(), auth.ErrStoreMoved)
+		want(t, what+": a write", write(), auth.ErrStoreMoved)
+		want(t, what+": a reservation", reserve(s, limiter.QuotaKey{Org: "default", User: "alice"},
+			limiter.Reservation{Generation: alice.Generation, Start: 1, Reserved: 1}), auth.ErrStoreDown)
+		_, err := s.Compact()
+		want(t, what+": a compaction", err, auth.ErrStoreMoved)
+		if r, _, err := s.Load("default", "alice"); err != nil || r.Session.Alias != "before" {
+			t.Errorf("%s: alice: %+v, %v", what, r, err)
+		}
+		if report, err := s.Check(); err != nil || report.Users != 1 {
+			t.Errorf("%s: a copy: %+v, %v", what, report, err)
+		}
+		must(t, back())
+		want(t, what+": readiness, when it is back", s.Ready(), nil)
+		want(t, what+": a write, when it is back", write(), nil)
+		remove(t, s, "default", "bob")
+		for _, line := range []string{`level=ERROR msg="the database file was removed or replaced`, `msg="the database file is back`} {
+			if n := strings.Count(log.String(), line); n != times {
+				t.Errorf("%s: logged %d times, want %d: %s", what, n, times, line)
+			}
+		}
+	}
+	away := path + ".away"
+	f("removed", func() error { return os.Rename(path, away) }, func() error { return os.Rename(away, path) })
+	f("replaced", func() error {
+		return errors.Join(os.Rename(path, away), os.Rename(other, path))
+	}, func() error {
+		return errors.Join(os.Rename(path, other), os.Rename(away, path))
+	})
+	if _, err := s.Compact(); err != nil { // after which another file belongs there
+		t.Error(err)
+	}
+	f("removed after a compaction", func() error { return os.Rename(path, away) }, func() error { return os.Rename(away, path) })
+
+	// A commit fails: the other file is not opened in its place.
+	breakFile(t, path)
+	_, err = s.Update("default", "bob", func(*auth.Record) (*auth.Record, error) {
+		must(t, errors.Join(os.Rename(path, away), os.Rename(other, path)))
+		bob := record("default", "bob", "x")
+		return &bob, nil
+	})
+	want(t, "a write during which it is replaced", err, auth.ErrOutcomeUnknown)
+	_, _, err = s.Load("default", "alice")
+	want(t, "who was in the file", err, auth.ErrStoreDown)
+	must(t, os.Rename(away, path))
+	until(t, "the store is back", func() bool { return s.Ready() == nil })
+	want(t, "a write, when it is back", write(), nil)
+	mustClose(t, s)
 }
 
 // Where bbolt panics on its way back out of a commit that failed, it never lets go of its
@@ -378,13 +451,17 @@ func TestNewsAreToldAgain(t *testing.T) {
 		told = append(told, err)
 	}})
 	breakFile(t, path)
-	must(t, os.Rename(path, path+".away"))
-	must(t, os.Mkdir(path, 0o700))
-	write := func() error {
-		return s.UpdatePolicy("gold", func(*auth.Policy, auth.PolicyUsers) (*auth.Policy, error) { return &auth.Policy{ID: "gold"}, nil })
+	write := func(during func()) error {
+		return s.UpdatePolicy("gold", func(*auth.Policy, auth.PolicyUsers) (*auth.Policy, error) {
+			during()
+			return &auth.Policy{ID: "gold"}, nil
+		})
 	}
-	want(t, "the write that fails", write(), auth.ErrOutcomeUnknown)
-	want(t, "a write while it is down", write(), auth.ErrStoreDown) // of which there are no news
+	want(t, "the write that fails", write(func() {
+		must(t, os.Rename(path, path+".away"))
+		must(t, os.Mkdir(path, 0o700))
+	}), auth.ErrOutcomeUnknown)
+	want(t, "a write while it is down", write(func() {}), auth.ErrStoreDown) // of which there are no news
 	must(t, os.Remove(path))
 	must(t, os.Rename(path+".away", path))
 	until(t, "the store is back", func() bool { return s.Ready() == nil })

@@ -68,13 +68,14 @@ func quotaKey(k limiter.QuotaKey) []byte {
 }
 
 func encodeUser(r auth.Record) ([]byte, error) {
-	return auth.MarshalSession(r, json.OmitZeroStructFields(true))
+	return auth.MarshalSession(&r, json.OmitZeroStructFields(true)) // the encoder would copy it twice
 }
 
 // userPayload is the generation, which reservations are checked against without
 // decoding the rest, and the record as JSON.
 func userPayload(generation uint64, body []byte) []byte {
-	return append(binary.BigEndian.AppendUint64(nil, generation), body...)
+	payload := binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(body)), generation)
+	return append(payload, body...)
 }
 
 func decodeUser(payload []byte) (r auth.Record, err error) {

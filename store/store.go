@@ -10,6 +10,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -58,7 +59,12 @@ type Store struct {
 	path string
 	log  *slog.Logger
 
-	file atomic.Pointer[file] // nil while it cannot be opened
+	file   atomic.Pointer[file] // nil while it cannot be opened
+	astray atomic.Bool          // the file was not in its place when that was looked at last
+
+	// Which file belongs at the path: the open one, that which has to be opened again, or
+	// that which a compaction is about to put there.
+	identity atomic.Pointer[os.FileInfo]
 
 	queue   queue
 	notify  Notify
@@ -72,6 +78,7 @@ type Store struct {
 	done doneCounts
 
 	compacting sync.Mutex  // held while a compaction is under way
+	copying    sync.Mutex  // held while a backup is copied
 	suspect    atomic.Bool // bbolt has panicked on the file: it is verified before it is opened again
 
 	damagedMu sync.Mutex // protects damaged
@@ -82,8 +89,9 @@ type Store struct {
 // under a lock: where bbolt has panicked it may hold its own for ever, and so may whoever
 // waits for them.
 type file struct {
-	db *bbolt.DB
-	os *os.File
+	db   *bbolt.DB
+	os   *os.File
+	info os.FileInfo // as it was opened
 
 	settled bool // by settle: may be written to
 }
@@ -120,6 +128,7 @@ func Open(path string, log *slog.Logger) (*Store, error) {
 		damaged: make(map[string]bool),
 	}
 	s.file.Store(f)
+	s.identity.Store(&f.info)
 	s.queue.init()
 	if err := removeLeftovers(path); err != nil {
 		s.log.Warn("cannot remove what a crash has left behind", "error", err)
@@ -158,10 +167,32 @@ func (s *Store) Close() error {
 	return f.db.Close()
 }
 
-// Ready returns nil, or why the store cannot be used.
+// Ready returns nil, or why the store cannot be used: [auth.ErrStoreDown], or
+// [auth.ErrStoreMoved], with which it can be read.
 func (s *Store) Ready() error {
-	if s.file.Load() == nil {
+	open := s.file.Load()
+	if open == nil {
 		return auth.ErrStoreDown
+	}
+	return s.inPlace(open)
+}
+
+// inPlace returns [auth.ErrStoreMoved] where another file than the open one, or none, is at
+// the path of the database. It is looked at before each commit: a restart would not find
+// what is written.
+func (s *Store) inPlace(open *file) error {
+	info, err := os.Stat(s.path)
+	astray := errors.Is(err, fs.ErrNotExist) ||
+		err == nil && !os.SameFile(info, open.info) && !os.SameFile(info, *s.identity.Load())
+	if s.astray.CompareAndSwap(!astray, astray) {
+		if astray {
+			s.log.Error("the database file was removed or replaced while in use: nothing is written until it is back in its place; a backup still has all of it", "path", s.path)
+		} else {
+			s.log.Info("the database file is back in its place", "path", s.path)
+		}
+	}
+	if astray {
+		return auth.ErrStoreMoved
 	}
 	return nil
 }
@@ -229,13 +260,11 @@ func (s *Store) reopen(panicked bool) {
 			s.log.Error("closing the database after a failed commit", "error", err)
 		}
 	}
-	// Where a new file came into the place of the old one, its name has to be durable
-	// before it is written to.
-	err := syncDir(filepath.Dir(s.path))
 	if panicked {
 		s.suspect.Store(true)
 	}
-	if err == nil && s.suspect.Load() {
+	var err error
+	if s.suspect.Load() {
 		var report Report
 		if report, err = Verify(s.path); err == nil {
 			err = report.Usable()
@@ -244,6 +273,9 @@ func (s *Store) reopen(panicked bool) {
 	var f *file
 	if err == nil {
 		f, err = openFile(s.path)
+	}
+	if err == nil && !os.SameFile(f.info, *s.identity.Load()) {
+		err = errors.Join(auth.ErrStoreMoved, f.db.Close())
 	}
 	if err != nil {
 		s.log.Error("the database cannot be opened again", "error", err, "next_try", reopenEvery)
@@ -289,7 +321,10 @@ func openFile(path string) (_ *file, err error) {
 	case err != nil:
 		return nil, err
 	}
-	if err := bringUpToDate(f.db, migrations[:]); err != nil {
+	if f.info, err = f.os.Stat(); err == nil {
+		err = bringUpToDate(f.db, migrations[:])
+	}
+	if err != nil {
 		f.db.Close()
 		return nil, err
 	}
@@ -307,14 +342,19 @@ func mapSize(path string) int {
 	return max(least, int(4*info.Size()))
 }
 
-// settle makes durable what reading the file has shown. The newest meta page may be in the
+// settle makes durable what opening the file has shown. The newest meta page may be in the
 // page cache alone: its writer was killed before the sync, or the sync failed, after which
 // the kernel takes the page for written. The next commit would free the pages of the state
 // before it, which then is the newest on disk, and a power cut would leave neither.
+// So may the file's name be, where a compaction was killed: the cut would bring the file
+// back that it replaced.
 func (f *file) settle() error {
 	if broken("nosettle") {
 		f.settled = true
 		return nil
+	}
+	if err := syncDir(filepath.Dir(f.db.Path())); err != nil {
+		return err
 	}
 	metas := make([]byte, 2*f.db.Info().PageSize)
 	if _, err := f.os.ReadAt(metas, 0); err != nil {

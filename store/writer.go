@@ -127,7 +127,7 @@ func (s *Store) writeLoop() {
 	defer close(s.stopped)
 	for {
 		batch, pauses, last := s.queue.take()
-		if f := s.file.Load(); f == nil || !f.settled || s.Ready() != nil {
+		if f := s.file.Load(); f == nil || !f.settled {
 			s.reopen(false)
 		}
 		if len(batch) > 0 {
@@ -179,7 +179,7 @@ func (s *Store) commit(batch []operation) {
 		}
 		if op.committed != nil && (results[i] == nil || unknown) {
 			op.committed()
-			if s.Ready() != nil {
+			if s.file.Load() == nil {
 				s.owed = append(s.owed, op.committed)
 			}
 		}
@@ -208,6 +208,9 @@ func (s *Store) update(f func(tx *bbolt.Tx) error) (err error) {
 	open := s.file.Load()
 	if open == nil || !open.settled {
 		return auth.ErrStoreDown
+	}
+	if err := s.inPlace(open); err != nil {
+		return err
 	}
 	defer damaged(&err)
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
