@@ -283,7 +283,8 @@ func (c *Checker) authenticate(now *limiter.Now, s *Settings, org string, client
 	// A copy, because hashing leaks its arguments: without it the buffer that given
 	// lies in would be allocated for every request.
 	kept := Credentials{User: bytes.Clone(given.User), Password: bytes.Clone(given.Password)}
-	made := claim{now.Mono, bytes.Clone(client), org, kept, stored}
+	came := time.Now().Add(-time.Duration(c.now().Mono - now.Mono))
+	made := claim{now.Mono, bytes.Clone(client), org, kept, stored, came}
 	failures := s.Failures
 	if t != nil {
 		if wait := failures.wait(made); wait > 0 {

@@ -277,7 +277,7 @@ func TestPasswordFlood(t *testing.T) {
 		failures := NewFailures(FailureLimits{User: 5, Address: 50, Delay: time.Second, MaxDelay: time.Minute, Forget: time.Hour, Tracked: 100_000})
 		begin := time.Now()
 		ask := func(client, user, password string) (bool, error) {
-			return p.check(failures, claim{int64(time.Since(begin)), []byte(client), "default", Credentials{[]byte(user), []byte(password)}, "stored"})
+			return p.check(failures, claim{int64(time.Since(begin)), []byte(client), "default", Credentials{[]byte(user), []byte(password)}, "stored", time.Now()})
 		}
 		stop := make(chan struct{})
 		for i := range 1000 {
