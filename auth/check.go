@@ -144,12 +144,12 @@ func (c *Checker) decide(now limiter.Now, r *Request, t *trace) Verdict {
 		var message string
 		var retry time.Duration
 		if signed {
-			account, refusal, message = c.authenticateSigned(now, s, api, r, &spent)
-			if refusal == Busy || refusal == Unavailable {
-				retry = time.Second
-			}
+			account, refusal, message, retry = c.authenticateSigned(now, s, api, r, &spent, t)
 		} else {
 			account, refusal, retry = c.authenticate(&now, s, api.Org, r.Client, given, t)
+		}
+		if signed && refusal == BadCredentials || refusal == TooManyFailures || refusal == Busy {
+			time.Sleep(shortestRefusal - time.Duration(c.now().Mono-asked))
 		}
 		t.authenticate(c, s, api, given, signed, account, refusal)
 		if refusal != Pass {

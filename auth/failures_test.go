@@ -172,7 +172,9 @@ func TestT52UnknownNamesCount(t *testing.T) {
 
 // T-51: 100,000 failures elsewhere, and neither who is remembered nor who logs in from
 // another address is refused.
-func TestT51NoLockout(t *testing.T) {
+func TestT51NoLockout(t *testing.T) { synctest.Test(t, testNoLockout) }
+
+func testNoLockout(t *testing.T) {
 	w := newWorld(t, api("orders", "/"))
 	w.set(func(s *Settings) { s.Failures = NewFailures(testLimits) })
 	w.put("default", "ann", "pw", nil)

@@ -5,6 +5,11 @@ import (
 	"time"
 )
 
+// shortestRefusal is how long it takes to refuse credentials for which nothing is hashed: a
+// signature, and those who are told to wait. Looking up a user who is active, one who is
+// not and one who does not exist takes a different number of microseconds.
+const shortestRefusal = 2 * time.Millisecond
+
 // pace makes every wrong password take the same time, whatever it was compared with.
 //
 // Users have hashes of several kinds and costs, and decoys only follow them on the whole
