@@ -461,6 +461,10 @@ func TestSignedDecoy(t *testing.T) {
 		requests[user] = s.request()
 	}
 	settings := w.checker.Settings()
+	// Nobody knows it; whoever did would be let in under no name.
+	for _, user := range []string{"nobody", "mute", "basic"} {
+		w.wantSigned(user+" with the decoy's secret", w.by(user, string(settings.Signatures.decoy.secret)).request(), BadCredentials)
+	}
 	orders := settings.APIs.ByID("orders")
 	best := make(map[string]time.Duration)
 	for range 9 {
