@@ -267,7 +267,7 @@ func TestTurns(t *testing.T) {
 	})
 }
 
-// A thousand connections of 200 addresses ask without pause for ten hashes a second; who
+// T-44: a thousand connections of 200 addresses ask without pause for ten hashes a second; who
 // comes from an address of their own gets in within two.
 func TestPasswordFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
