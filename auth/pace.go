@@ -14,8 +14,8 @@ const shortestRefusal = 2 * time.Millisecond
 //
 // Users have hashes of several kinds and costs, and decoys only follow them on the whole
 // ([Census]): among those who have logged in, or whom somebody has just written, the
-// kinds are others. So an answer waits until a fixed time after its request came, twice what
-// the slowest kind takes: room for a busy machine. One that is not ready then waits for as
+// kinds are others. So an answer waits until a fixed time after its request came: what the
+// slowest kind takes, and room for a busy machine. One that is not ready then waits for as
 // long once more. Waiting for a turn is not counted: it depends on others alone.
 //
 // Nothing is random: a pause that is drawn is averaged out by whoever asks often enough.
@@ -25,6 +25,9 @@ type pace struct {
 	least   map[string]time.Duration // by [costClass]: of a comparison that nothing disturbed
 	slowest time.Duration            // of these
 }
+
+// mostRoom keeps the answer within the time that proxies wait, also for the slowest kinds.
+const mostRoom = 500 * time.Millisecond
 
 // learn notes how long a comparison took. Of several with the same kind the shortest
 // counts: the others had to share their processor.
@@ -49,7 +52,7 @@ func (p *pace) learn(stored string, took time.Duration) {
 func (p *pace) left(after time.Duration) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	quantum := 2 * p.slowest
+	quantum := p.slowest + min(2*p.slowest, mostRoom)
 	if quantum == 0 {
 		return 0
 	}

@@ -20,22 +20,23 @@ func TestPace(t *testing.T) {
 			t.Errorf("ready after %v: answered after %v, want %v", after, got, want)
 		}
 	}
-	f(7, 7) // nothing is known yet
-	p.learn(tenHash, 100)
-	f(0, 200)
-	f(199, 200)
-	f(200, 400)
-	f(1100, 1200)
-	p.learn(tenHash, 900) // disturbed
-	f(0, 200)
-	p.learn(twelveHash, 1600)
-	f(100, 3200)
-	f(400, 3200)
-	p.learn(twelveHash, 400) // the first one was disturbed
-	f(100, 800)
-	f(400, 800)
-	p.learn(tenHash, 90)
-	f(100, 800)
+	const ms = time.Millisecond
+	f(7*ms, 7*ms) // nothing is known yet
+	p.learn(tenHash, 70*ms)
+	f(0, 210*ms)
+	f(209*ms, 210*ms)
+	f(210*ms, 420*ms)
+	f(1000*ms, 1050*ms)
+	p.learn(tenHash, 900*ms) // disturbed
+	f(0, 210*ms)
+	p.learn(twelveHash, 1600*ms)
+	f(100*ms, 2100*ms)
+	f(400*ms, 2100*ms)
+	p.learn(twelveHash, 300*ms) // the first one was disturbed
+	f(100*ms, 800*ms)
+	f(400*ms, 800*ms)
+	p.learn(tenHash, 60*ms)
+	f(100*ms, 800*ms)
 }
 
 // uneven is a hash that takes another time for each stored hash.
@@ -102,7 +103,7 @@ func TestT11OneMoment(t *testing.T) {
 					for range leaders + 1 {
 						a := <-answers
 						// Who came later has waited less for their turn.
-						want := 800*time.Millisecond + max(0, waits-time.Duration(a.leader)*10*time.Millisecond)
+						want := 900*time.Millisecond + max(0, waits-time.Duration(a.leader)*10*time.Millisecond)
 						if a.after != want {
 							t.Errorf("%s, %d leaders, %v before them: %+v, want %v", user, leaders, waits, a, want)
 						}
