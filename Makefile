@@ -79,6 +79,10 @@ bench: ## Compare with a bare handler, NGINX's own basic auth and bbolt; import 
 timing: ## What the time of a refusal tells: SAMPLES (5000) of each class, bcrypt COST (10)
 	go run ./bench/timing -samples $(SAMPLES) -cost $(COST)
 
+.PHONY: flood
+flood: ## What others notice of 5,000 wrong passwords a second, and what is left of them
+	go run ./bench/flood -procs 2
+
 .PHONY: soak
 soak: ## Ten million checks of many users on few connections: nobody is taken for another
 	go test -run TestT07PipelinedUsers -timeout 1h ./check -soak 10000000

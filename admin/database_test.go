@@ -18,7 +18,7 @@ const (
 )
 
 // fakeDatabase is a database of which every operation ends as it is told.
-func fakeDatabase(t *testing.T, err error) Database {
+func fakeDatabase(t testing.TB, err error) Database {
 	file := filepath.Join(t.TempDir(), "copy")
 	if err := os.WriteFile(file, []byte("the copy"), 0o600); err != nil {
 		t.Fatal(err)

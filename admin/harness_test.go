@@ -48,7 +48,7 @@ const secret = "the-secret-of-the-tests"
 // listener is the real server of the admin listener, in memory, over users that a map
 // keeps.
 type listener struct {
-	t     *testing.T
+	t     testing.TB
 	users *fakeUsers
 	log   lockedBuffer
 
@@ -63,7 +63,7 @@ type listener struct {
 var peer net.Addr = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 5}
 
 // start runs a listener until the test ends.
-func start(t *testing.T, change ...func(*Config)) *listener {
+func start(t testing.TB, change ...func(*Config)) *listener {
 	t.Helper()
 	l := &listener{t: t, users: newFakeUsers(), memory: fasthttputil.NewInmemoryListener()}
 	apis, err := auth.NewAPIs([]auth.API{
@@ -154,6 +154,15 @@ func (peered) RemoteAddr() net.Addr { return peer }
 // comes back.
 func (l *listener) send(request string) string {
 	l.t.Helper()
+	answer := l.exchange(request)
+	l.said.Write(answer)
+	l.compare(request, answer)
+	return string(answer)
+}
+
+// exchange is send of what need not be as any description has it.
+func (l *listener) exchange(request string) (answer []byte) {
+	l.t.Helper()
 	c, err := l.memory.Dial()
 	if err != nil {
 		l.t.Fatal(err)
@@ -165,15 +174,13 @@ func (l *listener) send(request string) string {
 		defer close(sent)
 		io.WriteString(c, request)
 	}()
-	answer, err := io.ReadAll(c)
+	answer, err = io.ReadAll(c)
 	if err != nil {
 		l.t.Fatalf("%.200q: %v after %q", request, err, answer)
 	}
 	c.Close()
 	<-sent
-	l.said.Write(answer)
-	l.compare(request, answer)
-	return string(answer)
+	return answer
 }
 
 // compare compares an exchange with sidekey's description of its API, and with Tyk's.
@@ -232,7 +239,7 @@ func parseAnswer(t *testing.T, raw string) (a answer) {
 }
 
 // parse reads an answer; one to HEAD has the length of a body that does not come.
-func parse(t *testing.T, raw string, head bool) (a answer) {
+func parse(t testing.TB, raw string, head bool) (a answer) {
 	t.Helper()
 	header, body, found := strings.Cut(raw, "\r\n\r\n")
 	lines := strings.Split(header, "\r\n")
@@ -482,6 +489,12 @@ func (f *fakeUsers) count() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return len(f.records)
+}
+
+func (f *fakeUsers) clear() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	clear(f.records)
 }
 
 // lockedBuffer takes what several goroutines write.

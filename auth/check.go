@@ -146,12 +146,12 @@ func (c *Checker) decide(now limiter.Now, r *Request, t *trace) Verdict {
 		var message string
 		var retry time.Duration
 		if signed {
-			account, refusal, message = c.authenticateSigned(now, s, api, r, &spent)
-			if refusal == Busy || refusal == Unavailable {
-				retry = time.Second
-			}
+			account, refusal, message, retry = c.authenticateSigned(now, s, api, r, &spent, t)
 		} else {
 			account, refusal, retry = c.authenticate(&now, s, api.Org, r.Client, given, t)
+		}
+		if signed && refusal == BadCredentials || refusal == TooManyFailures || refusal == Busy {
+			time.Sleep(shortestRefusal - time.Duration(c.now().Mono-asked))
 		}
 		t.authenticate(c, s, api, given, signed, account, refusal)
 		if refusal != Pass {
@@ -285,7 +285,8 @@ func (c *Checker) authenticate(now *limiter.Now, s *Settings, org string, client
 	// A copy, because hashing leaks its arguments: without it the buffer that given
 	// lies in would be allocated for every request.
 	kept := Credentials{User: bytes.Clone(given.User), Password: bytes.Clone(given.Password)}
-	made := claim{now.Mono, bytes.Clone(client), org, kept, stored}
+	came := time.Now().Add(-time.Duration(c.now().Mono - now.Mono))
+	made := claim{now.Mono, bytes.Clone(client), org, kept, stored, came}
 	failures := s.Failures
 	if t != nil {
 		if wait := failures.wait(made); wait > 0 {

@@ -52,7 +52,7 @@ func decode(body []byte, v any) error {
 	}
 	err := json.Unmarshal(body, v, scalars)
 	if err == nil {
-		return checkNumbers(body)
+		return checkValues(body)
 	}
 	var semantic *json.SemanticError
 	if errors.As(err, &semantic) {
@@ -70,14 +70,21 @@ func decode(body []byte, v any) error {
 	return Problems{{Want: "JSON that cannot be read"}}
 }
 
-// checkNumbers refuses a number that is too large for any of Tyk's clients to read, also
-// where nothing here reads it: one user's metadata must not make a list unreadable.
-func checkNumbers(body []byte) error {
+// deepest is how many objects and lists may lie in one another. A session needs ten.
+const deepest = 64
+
+// checkValues refuses numbers too large, and nesting too deep, for any of Tyk's clients to
+// read, also where nothing here reads it: one user's metadata must not make a list
+// unreadable. Merging a patch reads each level again, so depth costs time as well.
+func checkValues(body []byte) error {
 	in := jsontext.NewDecoder(bytes.NewReader(body))
 	for {
 		token, err := in.ReadToken()
 		if err != nil {
 			return nil // the end: all of it has been read before
+		}
+		if in.StackDepth() > deepest {
+			return Problems{{Field: clip(fieldPath(in.StackPointer())), Want: fmt.Sprintf("at most %d objects and lists in one another are wanted", deepest)}}
 		}
 		if token.Kind() != '0' {
 			continue

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-json-experiment/json"
 )
@@ -156,11 +157,14 @@ func TestT80Large(t *testing.T) {
 		}
 	}
 	deep := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
-	f("depth 9998", `{"meta_data":{"x":`+deep(9998)+`}}`, false)
+	f("depth 64", `{"meta_data":{"x":`+deep(62)+`}}`, false)
+	f("depth 65", `{"meta_data":{"x":`+deep(63)+`}}`, true)
+	f("depth 65 of an unknown member", `{"x":`+deep(64)+`}`, true)
+	f("depth 9998", `{"meta_data":{"x":`+deep(9998)+`}}`, true)
 	f("depth 10001", `{"meta_data":{"x":`+deep(10_001)+`}}`, true)
 	f("depth 10001 of an unknown member", `{"x":`+deep(10_001)+`}`, true)
 	f("10001 objects", strings.Repeat(`{"some_long_name_of_a_member":`, 10_001)+"1"+strings.Repeat("}", 10_001), true)
-	f("a wrong type, deep", strings.Repeat(`{"access_rights":`, 9000)+"1"+strings.Repeat("}", 9000), false)
+	f("a wrong type, deep", strings.Repeat(`{"access_rights":`, 9000)+"1"+strings.Repeat("}", 9000), true)
 	f("a number of 1,000,000 digits", `{"rate":`+strings.Repeat("9", 1_000_000)+`}`, true)
 	f("an integer of 1,000,000 digits", `{"expires":`+strings.Repeat("9", 1_000_000)+`}`, true)
 	f("a name of 1,000,000 bytes", `{"access_rights":{"`+strings.Repeat("n", 1_000_000)+`":5}}`, true)
@@ -170,6 +174,26 @@ func TestT80Large(t *testing.T) {
 		fmt.Fprintf(&members, `"m%d":{},`, i)
 	}
 	f("100,000 members", `{"access_rights":{`+members.String()+`"last":{}}}`, false)
+}
+
+// T-80: a patch of 1 MiB, nested as deep as it may be or deeper, is merged or refused in time.
+func TestT80DeepPatch(t *testing.T) {
+	f := func(depth int, inside string, wantErr bool) {
+		t.Helper()
+		began := time.Now()
+		_, _, err := PatchSession(Session{}, []byte(`{"meta_data":`+strings.Repeat(`{"a":`, depth-1)+inside+strings.Repeat("}", depth-1)+`}`))
+		if (err != nil) != wantErr {
+			t.Errorf("depth %d: %.200v", depth, err)
+		}
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("depth %d: %v", depth, took)
+		}
+	}
+	f(64, "1", false)
+	f(64, `"`+strings.Repeat("x", 1_000_000)+`"`, false)
+	f(65, "1", true)
+	f(5000, "1", true) // 35 seconds, once
+	f(9999, "1", true)
 }
 
 // Nothing may silently mean "unlimited", "never" or "everything".

@@ -190,7 +190,7 @@ func (c *Checker) hintPassword(s *Settings, password []byte, stored string) stri
 		if len(other.password) == len(password) || len(other.password) == 0 {
 			continue
 		}
-		if matches, err := s.Passwords.compare(operator, stored, bytes.Clone(other.password)); err == nil && matches {
+		if matches, err := s.Passwords.compare(new(flight), operator, stored, bytes.Clone(other.password)); err == nil && matches {
 			return other.hint
 		}
 	}

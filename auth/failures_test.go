@@ -172,7 +172,9 @@ func TestT52UnknownNamesCount(t *testing.T) {
 
 // T-51: 100,000 failures elsewhere, and neither who is remembered nor who logs in from
 // another address is refused.
-func TestT51NoLockout(t *testing.T) {
+func TestT51NoLockout(t *testing.T) { synctest.Test(t, testNoLockout) }
+
+func testNoLockout(t *testing.T) {
 	w := newWorld(t, api("orders", "/"))
 	w.set(func(s *Settings) { s.Failures = NewFailures(testLimits) })
 	w.put("default", "ann", "pw", nil)
@@ -265,7 +267,7 @@ func TestTurns(t *testing.T) {
 	})
 }
 
-// A thousand connections of 200 addresses ask without pause for ten hashes a second; who
+// T-44: a thousand connections of 200 addresses ask without pause for ten hashes a second; who
 // comes from an address of their own gets in within two.
 func TestPasswordFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -277,7 +279,7 @@ func TestPasswordFlood(t *testing.T) {
 		failures := NewFailures(FailureLimits{User: 5, Address: 50, Delay: time.Second, MaxDelay: time.Minute, Forget: time.Hour, Tracked: 100_000})
 		begin := time.Now()
 		ask := func(client, user, password string) (bool, error) {
-			return p.check(failures, claim{int64(time.Since(begin)), []byte(client), "default", Credentials{[]byte(user), []byte(password)}, "stored"})
+			return p.check(failures, claim{int64(time.Since(begin)), []byte(client), "default", Credentials{[]byte(user), []byte(password)}, "stored", time.Now()})
 		}
 		stop := make(chan struct{})
 		for i := range 1000 {

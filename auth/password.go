@@ -96,6 +96,7 @@ type Passwords struct {
 	decoys atomic.Pointer[decoys] // nil: decoy
 
 	turns    *turns // to compute a hash
+	pace     pace   // of the answer to a wrong password
 	right    atomic.Uint64
 	wrong    atomic.Uint64
 	refused  atomic.Uint64
@@ -112,6 +113,8 @@ type flight struct {
 	done    chan struct{}
 	matches bool
 	err     error
+
+	queued, turn time.Time // when it asked for its turn to be hashed, and when it came
 }
 
 // NewPasswords returns a checker that computes at most concurrent hashes at once.
@@ -128,8 +131,10 @@ func NewPasswords(hash Hash, concurrent int, patience time.Duration) (*Passwords
 	if _, err := rand.Read(p.flightKey[:]); err != nil {
 		return nil, err
 	}
+	began := time.Now()
 	var err error
 	p.decoy, err = hash.Make([]byte(rand.Text()))
+	p.pace.learn(p.decoy, time.Since(began))
 	return p, err
 }
 
@@ -168,7 +173,7 @@ func (p *Passwords) MaxPassword() int { return p.hash.MaxPassword() }
 // Verify reports whether stored is the hash of a user's password, without a login: as
 // a login does, it takes as long where stored is "", and may be told [ErrBusy].
 func (p *Passwords) Verify(name Name, stored, password string) (bool, error) {
-	return p.check(nil, claim{org: name.Org, Credentials: Credentials{User: []byte(name.User), Password: []byte(password)}, stored: stored})
+	return p.check(nil, claim{org: name.Org, Credentials: Credentials{User: []byte(name.User), Password: []byte(password)}, stored: stored, came: time.Now()})
 }
 
 // claim is what somebody presents to be let in, and what it is compared with.
@@ -177,23 +182,34 @@ type claim struct {
 	client []byte // address
 	org    string
 	Credentials
-	stored string // hash of the user's password; "" for a user who does not exist or has none
+	stored string    // hash of the user's password; "" for a user who does not exist or has none
+	came   time.Time // when its request was there
 }
 
 // check reports whether a claim's password is right, or returns [ErrBusy] or a
-// [*waitError]. Where nothing is stored that takes as long, and is never right.
+// [*waitError]. Where nothing is stored it is never right, and that takes as long: what
+// was compared and is wrong is answered when [pace] says so.
 //
 // Claims that come while the same password of the same user is being compared for the
 // same address share the answer, and count once. What they share is named by a keyed
 // digest of all that the answer depends on, so no other user, password or state of the
 // user can meet it there (Traefik CVE-2026-71326 and CVE-2026-88010).
 func (p *Passwords) check(failures *Failures, c claim) (bool, error) {
+	f := p.answer(failures, c)
+	if f.err == nil && !f.matches {
+		time.Sleep(p.pace.left(time.Since(c.came) - f.waited(c)))
+	}
+	return f.matches, f.err
+}
+
+// answer returns a flight that has come to its end.
+func (p *Passwords) answer(failures *Failures, c claim) *flight {
 	key := p.flightName(c)
 	p.mu.Lock()
 	if f := p.flights[key]; f != nil {
 		p.mu.Unlock()
 		<-f.done
-		return f.matches, f.err
+		return f
 	}
 	f := &flight{done: make(chan struct{})}
 	p.flights[key] = f
@@ -205,11 +221,20 @@ func (p *Passwords) check(failures *Failures, c claim) (bool, error) {
 		p.mu.Unlock()
 		close(f.done)
 	}()
-	f.matches, f.err = p.attempt(failures, c)
-	return f.matches, f.err
+	f.matches, f.err = p.attempt(failures, c, f)
+	return f
 }
 
-func (p *Passwords) attempt(failures *Failures, c claim) (matches bool, err error) {
+// waited returns how long a claim has waited for its flight's turn.
+func (f *flight) waited(c claim) time.Duration {
+	since := f.queued
+	if c.came.After(since) { // a follower
+		since = c.came
+	}
+	return max(0, f.turn.Sub(since))
+}
+
+func (p *Passwords) attempt(failures *Failures, c claim, f *flight) (matches bool, err error) {
 	a, wait := failures.begin(c)
 	if wait > 0 {
 		return false, &waitError{wait}
@@ -220,7 +245,7 @@ func (p *Passwords) attempt(failures *Failures, c claim) (matches bool, err erro
 	if !exists {
 		stored = p.decoyFor(c.org, c.User)
 	}
-	matches, err = p.compare(a.weight, stored, c.Password)
+	matches, err = p.compare(f, a.weight, stored, c.Password)
 	matches = matches && exists
 	switch {
 	case err != nil:
@@ -235,7 +260,8 @@ func (p *Passwords) attempt(failures *Failures, c claim) (matches bool, err erro
 	return matches, err
 }
 
-func (p *Passwords) compare(weight int, stored string, password []byte) (bool, error) {
+func (p *Passwords) compare(f *flight, weight int, stored string, password []byte) (bool, error) {
+	f.queued = time.Now()
 	if !p.turns.enter(context.Background(), weight, p.patience) {
 		return false, ErrBusy
 	}
@@ -244,7 +270,10 @@ func (p *Passwords) compare(weight int, stored string, password []byte) (bool, e
 	if !exists {
 		stored = p.decoy
 	}
-	return p.hashOf(stored).Matches(stored, password) && exists, nil
+	f.turn = time.Now()
+	matches := p.hashOf(stored).Matches(stored, password)
+	p.pace.learn(stored, time.Since(f.turn))
+	return matches && exists, nil
 }
 
 func (p *Passwords) flightName(c claim) (name [32]byte) {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"hash"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sidekey/limiter"
@@ -42,71 +43,81 @@ var (
 	auxDateName   = []byte("x-aux-date") // for browsers, which do not let a script set Date
 )
 
-// signatureRefusal is how long a signature that is not accepted takes to be answered.
-// Looking up a user who is active, one who is not and one who does not exist takes a
-// different number of microseconds, and there is no slow hash to hide that.
-const signatureRefusal = 2 * time.Millisecond
-
-// authenticateSigned returns the account whose secret has signed the request. spent is
-// set when the signature has been used up, so that a request that asks again, because
-// its account was replaced meanwhile, is not taken for its own replay.
-func (c *Checker) authenticateSigned(now limiter.Now, s *Settings, api *API, r *Request, spent *bool) (a *Account, refusal Reason, message string) {
-	a, refusal, message = c.checkSignature(now, s, api, r, spent)
-	if refusal == BadCredentials {
-		time.Sleep(signatureRefusal - time.Duration(c.now().Mono-now.Mono))
-	}
-	return a, refusal, message
-}
-
 const tooManySignatures = "Too many signed requests to remember"
 
-// checkSignature does the work of authenticateSigned. message is "" where the reason's own
-// serves. It looks at what depends on the request alone first. Then a key that does
-// not exist costs what one that exists does.
-func (c *Checker) checkSignature(now limiter.Now, s *Settings, api *API, r *Request, spent *bool) (_ *Account, refusal Reason, message string) {
+// authenticateSigned returns the account whose secret has signed the request, or why not
+// and when asking again makes sense. message is "" where the reason's own serves. spent is
+// set when the signature has been used up, so that a request that asks again, because
+// its account was replaced meanwhile, is not taken for its own replay.
+//
+// What depends on the request alone is looked at first, and is no guess. Then a key that
+// does not exist costs what one that exists does. Wrong signatures count as wrong
+// passwords do; whose signature was right lately is let in all the same, as somebody
+// whose password is remembered.
+func (c *Checker) authenticateSigned(now limiter.Now, s *Settings, api *API, r *Request, spent *bool, t *trace) (_ *Account, refusal Reason, message string, retry time.Duration) {
 	var buf SignatureBuffer
 	given, malformed := ParseSignature(r.Authorization, &buf)
 	if malformed != "" {
-		return nil, MalformedCredentials, string(malformed)
+		return nil, MalformedCredentials, string(malformed), 0
 	}
 	seconds, skew := now.Wall/int64(time.Second), int64(s.SignatureSkew/time.Second)
 	algorithm := algorithmOf(given.Algorithm)
 	date, timely := given.date(r, seconds, skew)
 	if algorithm < 0 || !timely {
-		return nil, BadCredentials, ""
+		return nil, BadCredentials, "", 0
 	}
-	account, err := c.findKey(api.Org, given.KeyID)
+	user, ofOrg := bytes.CutPrefix(given.KeyID, []byte(api.Org))
+	account, err := c.findKey(api.Org, user, ofOrg)
 	if err != nil && !errors.Is(err, ErrNoUser) && !errors.Is(err, ErrDamaged) {
-		return nil, Unavailable, ""
+		return nil, Unavailable, "", time.Second
 	}
-	known := account != nil && account.signer != nil
 	signer := s.Signatures.decoy
-	if known {
+	if account != nil && account.signer != nil {
 		signer = account.signer
 	}
-	matches := signer.matches(algorithm, r, &given)
-	if !known || !matches {
-		return account, BadCredentials, ""
+	matches := signer.matches(algorithm, r, &given) && signer != s.Signatures.decoy
+	var tried attempt
+	outcome := attempt.undecided
+	if !matches || now.Mono >= signer.trusted.Load() {
+		made := claim{at: now.Mono, client: r.Client, org: api.Org, Credentials: Credentials{User: user}}
+		var wait time.Duration
+		if t != nil {
+			wait = s.Failures.wait(made)
+		} else {
+			tried, wait = s.Failures.begin(made)
+		}
+		if wait > 0 {
+			return nil, TooManyFailures, "", wait
+		}
+		defer func() { outcome(tried) }()
+	}
+	if !matches {
+		outcome = attempt.failed
+		return account, BadCredentials, "", 0
 	}
 	if !*spent {
 		switch s.Signatures.spend(seconds, skew, date, signer.owner, given.MAC) {
 		case spentBefore:
-			return account, BadCredentials, ""
+			return account, BadCredentials, "", 0
 		case noRoom:
-			return nil, Busy, tooManySignatures
+			return nil, Busy, tooManySignatures, time.Second
 		}
 		*spent = true
 	}
-	return account, Pass, ""
+	outcome = attempt.succeeded
+	if t == nil && s.VerifiedTTL > 0 {
+		signer.trust(now.Mono, int64(s.VerifiedTTL))
+	}
+	return account, Pass, "", 0
 }
 
-// findKey returns the account that a key id names in an org: the org's id with the
-// user's name behind it.
-func (c *Checker) findKey(org string, keyID []byte) (*Account, error) {
-	if len(keyID) <= len(org) || string(keyID[:len(org)]) != org {
+// findKey returns the account that a key id names: the org's id with the user's name
+// behind it.
+func (c *Checker) findKey(org string, user []byte, ofOrg bool) (*Account, error) {
+	if !ofOrg || len(user) == 0 {
 		return nil, ErrNoUser
 	}
-	return c.directory.Find(org, keyID[len(org):])
+	return c.directory.Find(org, user)
 }
 
 // date returns the earliest of the dates that are signed, in Unix seconds. ok is false
@@ -162,6 +173,16 @@ type signer struct {
 	secret []byte
 	owner  owner
 	macs   [len(algorithms)]sync.Pool // of *mac
+
+	trusted atomic.Int64 // Now.Mono: until then a right signature is accepted whoever fails
+}
+
+// trust notes that a signature was right.
+func (s *signer) trust(now, ttl int64) {
+	// Not each time: the requests of one user share this.
+	if until := now + ttl; until-s.trusted.Load() > int64(time.Second) {
+		s.trusted.Store(until)
+	}
 }
 
 // owner is whose a signature is: the first half of SHA-256 over org and user.

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -460,13 +461,17 @@ func TestSignedDecoy(t *testing.T) {
 		requests[user] = s.request()
 	}
 	settings := w.checker.Settings()
+	// Nobody knows it; whoever did would be let in under no name.
+	for _, user := range []string{"nobody", "mute", "basic"} {
+		w.wantSigned(user+" with the decoy's secret", w.by(user, string(settings.Signatures.decoy.secret)).request(), BadCredentials)
+	}
 	orders := settings.APIs.ByID("orders")
 	best := make(map[string]time.Duration)
 	for range 9 {
 		for user, r := range requests {
 			var spent bool
 			start := time.Now()
-			_, reason, _ := w.checker.checkSignature(w.clock.now(), settings, orders, r, &spent)
+			_, reason, _, _ := w.checker.authenticateSigned(w.clock.now(), settings, orders, r, &spent, nil)
 			if took := time.Since(start); best[user] == 0 || took < best[user] {
 				best[user] = took
 			}
@@ -482,14 +487,14 @@ func TestSignedDecoy(t *testing.T) {
 	}
 }
 
-// All that is refused takes as long as [signatureRefusal], which is longer than looking
-// up anybody.
+// All that is refused takes as long as [shortestRefusal], which is longer than looking up
+// anybody.
 func TestSignedRefusalTakesItsTime(t *testing.T) {
 	w := signingWorld(t)
 	for _, user := range []string{"ann", "nobody"} {
 		start := time.Now()
 		w.wantSigned(user, w.by(user, "wrong").request(), BadCredentials)
-		if took := time.Since(start); took < signatureRefusal {
+		if took := time.Since(start); took < shortestRefusal {
 			t.Errorf("%s: refused after %v", user, took)
 		}
 	}
@@ -498,4 +503,94 @@ func TestSignedRefusalTakesItsTime(t *testing.T) {
 	if slices.Equal(a.secret, b.secret) || len(a.secret) != 32 {
 		t.Error("the decoy's secret can be known")
 	}
+}
+
+// Wrong signatures and keys that do not exist count as wrong passwords do, together with
+// those, by address and key and by address alone.
+func TestT50SignaturesCount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := signingWorld(t)
+		limits := testLimits // 3 and 10 failures cost nothing
+		w.set(func(s *Settings) { s.Failures = NewFailures(limits) })
+		w.signer("default", "bob", nil)
+		w.put("default", "basic", "pw", nil)
+		w.put("default", "carl", "pw", nil)
+		sign := func(client, user, secret string, want Reason) Verdict {
+			t.Helper()
+			w.clock.pass(time.Millisecond)
+			s := w.by(user, secret)
+			s.target = fmt.Sprint("/orders/", w.clock.now().Mono)
+			r := s.request()
+			r.Client = []byte(client)
+			return w.wantSigned(client+" "+user, r, want)
+		}
+		for i, user := range []string{"ann", "nobody", "carl"} { // with a secret, unknown, without one
+			client := fmt.Sprint("192.0.2.", i)
+			for range limits.User + 1 {
+				sign(client, user, "wrong", BadCredentials)
+			}
+			if v := sign(client, user, "wrong", TooManyFailures); v.Retry != time.Second-time.Millisecond || v.Named != nil {
+				t.Errorf("%s: %v, %v", user, v.Retry, v.Named)
+			}
+			sign(client, "bob", "secret-of-bob", Pass) // another key
+		}
+		// Nobody looks whether it is right, unless one was right lately.
+		sign("192.0.2.0", "ann", "secret-of-ann", TooManyFailures)
+		sign("192.0.2.9", "ann", "secret-of-ann", Pass)
+		sign("192.0.2.0", "ann", "secret-of-ann", Pass)
+		sign("192.0.2.0", "ann", "wrong", TooManyFailures)
+		w.clock.pass(6 * time.Minute) // longer than verified_ttl
+		for range limits.User {
+			sign("192.0.2.0", "ann", "wrong", BadCredentials)
+			w.clock.pass(limits.MaxDelay)
+		}
+		sign("192.0.2.0", "ann", "wrong", BadCredentials)
+		sign("192.0.2.0", "ann", "secret-of-ann", TooManyFailures)
+		w.clock.pass(limits.MaxDelay)
+		sign("192.0.2.0", "ann", "secret-of-ann", Pass) // and so the count begins anew
+		w.clock.pass(6 * time.Minute)
+		sign("192.0.2.0", "ann", "wrong", BadCredentials)
+		sign("192.0.2.0", "ann", "secret-of-ann", Pass)
+
+		// With passwords, and by address.
+		for range limits.User {
+			sign("192.0.2.3", "basic", "wrong", BadCredentials)
+		}
+		password := func(client, user, password string, want Reason) {
+			t.Helper()
+			r := request(user, password)
+			r.URI, r.Client = []byte("/orders"), []byte(client)
+			w.wantSigned(user+" by password", r, want)
+		}
+		password("192.0.2.3", "basic", "wrong", BadCredentials)
+		password("192.0.2.3", "basic", "pw", TooManyFailures)
+		password("192.0.2.4", "basic", "pw", Pass)
+		for i := range limits.Address + 1 {
+			sign("192.0.2.5", fmt.Sprint("nobody", i), "wrong", BadCredentials)
+		}
+		sign("192.0.2.5", "nobody", "wrong", TooManyFailures)
+		password("192.0.2.5", "carl", "pw", TooManyFailures)
+
+		// What is no guess does not count: a date that is off, a replay. Explaining does not.
+		late := w.by("ann", "secret-of-ann")
+		late.header["date"] = []string{w.date(-time.Hour)}
+		r := late.request()
+		r.Client = []byte("192.0.2.6")
+		again := w.by("ann", "secret-of-ann").request()
+		again.Client = []byte("192.0.2.6")
+		w.wantSigned("at first", again, Pass)
+		wrong := w.by("ann", "wrong").request()
+		wrong.Client = []byte("192.0.2.6")
+		for range 3 * limits.Address {
+			w.wantSigned("late", r, BadCredentials)
+			w.wantSigned("replay", again, BadCredentials)
+			if v, _ := w.checker.Explain(w.clock.now(), wrong); v.Reason != BadCredentials {
+				t.Errorf("explained: %v", v.Reason)
+			}
+		}
+		sign("192.0.2.6", "ann", "wrong", BadCredentials)
+		if v, _ := w.checker.Explain(w.clock.now(), func() *Request { r := w.by("nobody", "x").request(); r.Client = []byte("192.0.2.5"); return r }()); v.Reason != TooManyFailures {
+			t.Errorf("explained: %v", v.Reason)
+		}
+	})
 }

@@ -62,3 +62,34 @@ func FuzzRequest(f *testing.F) {
 		}
 	})
 }
+
+// FuzzExplain: a question is refused, or decided as the request is that it is about.
+func FuzzExplain(f *testing.F) {
+	for _, body := range []string{
+		`{"user":"alice","password":"pw","org":"default","api":"rest","method":"GET","host":"example.com","path":"/a?b","dialect":"envoy","headers":{"X-Api-Version":"v2"}}`,
+		`{"user":"alice","password":"wrong","path":"/orders/%2e%2e","dialect":"forward"}`, `{"dialect":"nginx","headers":{"Host":"","X-Original-URI":"","x-original-method":"a\r\nb"}}`,
+		`{"api":"a/b?c@d","path":"/\u0000"}`, `{"path":"*"}`, `{"dialect":"\u0000"}`, `{"host":"a\nb","method":"\u0000","user":"a:b","headers":{"Authorization":"Signature keyId=\"defaultalice\""}}`, `{}`,
+	} {
+		f.Add([]byte(body))
+	}
+	l := start(f, withSigned)
+	l.add("alice", auth.Session{})
+	f.Fuzz(func(t *testing.T, body []byte) {
+		q, _, err := auth.DecodeQuestion(body)
+		if err != nil {
+			return
+		}
+		e, err := l.handler.Explain(q)
+		if err != nil {
+			return
+		}
+		if e.Passed != (e.Reason == "pass") || e.Passed && e.User != "alice" || len(e.Steps) == 0 {
+			t.Fatalf("%s: %+v", body, e)
+		}
+		for i, step := range e.Steps {
+			if last := i == len(e.Steps)-1; !last && !step.Passed || last && step.Passed != e.Passed {
+				t.Fatalf("%s: step %d of %+v", body, i, e)
+			}
+		}
+	})
+}

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"encoding/base64"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -550,5 +551,38 @@ func TestManyTooManyConnections(t *testing.T) {
 	}
 	if a := first.ask(request("envoy", "GET", "/", login("alice"))); a.status != 200 {
 		t.Errorf("who was there first: %v", a)
+	}
+}
+
+// T-11: a wrong password, or a wrong signature, is answered with the same bytes whoever it is
+// for.
+func TestT11SameBytes(t *testing.T) {
+	l := start(t, withSigned)
+	l.add("active", auth.Session{Alias: "A", Tags: []string{"a"}, Rate: 5, Per: 1, QuotaMax: 7})
+	l.add("inactive", auth.Session{IsInactive: true})
+	l.add("expired", auth.Session{Expires: 1})
+	l.add("elsewhere", auth.Session{AccessRights: map[string]auth.Right{"off": {}}})
+	l.add("remembered", auth.Session{QuotaMax: 7})
+	l.add("signer", auth.Session{HMACEnabled: true, HMACString: "secret"})
+	if a := l.ask("nginx", "GET", "/", login("remembered")); a.status != 200 {
+		t.Fatal(a)
+	}
+	date := dateNow()
+	for _, dialect := range dialectNames {
+		for _, target := range []string{"/", "/orders", "/signed/x"} {
+			for what, header := range map[string]func(user string) []string{
+				"password": func(user string) []string {
+					return []string{"Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(user+":wrong"))}
+				},
+				"signature": func(user string) []string { return signGet(user, "wrong", target, date) },
+			} {
+				want := l.send(request(dialect, "GET", target, append(header("nobody"), "Connection: close")...))
+				for _, user := range []string{"active", "inactive", "expired", "elsewhere", "remembered", "signer", "nobody else"} {
+					if got := l.send(request(dialect, "GET", target, append(header(user), "Connection: close")...)); got != want {
+						t.Errorf("%s, %s, %s of %s:\n%s\nnobody gets\n%s", dialect, target, what, user, got, want)
+					}
+				}
+			}
+		}
 	}
 }

@@ -36,6 +36,7 @@ func New(upstream *url.URL, check string) *Proxy {
 				r.SetURL(upstream)
 				r.SetXForwarded()
 				r.Out.Host = upstream.Host
+				identify(r.Out)
 			},
 			FlushInterval:  -1, // what streams, streams
 			ModifyResponse: addLimits,
@@ -69,20 +70,30 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	io.Copy(io.Discard, io.LimitReader(answer.Body, 1<<10)) // so that the connection is used again
 	onward := r.WithContext(context.WithValue(r.Context(), answered{}, answer.Header))
-	onward.Header = r.Header.Clone()
-	onward.Header.Del("Authorization")
-	for name := range onward.Header {
-		if strings.HasPrefix(http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-")), identity) {
-			onward.Header.Del(name)
-		}
-	}
-	for name, values := range answer.Header {
-		if !notForUpstream[name] {
-			onward.Header[name] = values
-		}
-	}
 	p.forward.ServeHTTP(w, onward)
 }
+
+// identify puts what the answer says about the user in the place of what the client says,
+// under any name that an application may take for the same. The ReverseProxy has taken off
+// before what a client named in Connection: it cannot name these.
+func identify(out *http.Request) {
+	answer, _ := out.Context().Value(answered{}).(http.Header)
+	out.Header.Del("Authorization")
+	for name := range out.Header {
+		plain := http.CanonicalHeaderKey(likeDash.Replace(name))
+		if _, ours := answer[plain]; strings.HasPrefix(plain, identity) || ours && !notForUpstream[plain] {
+			delete(out.Header, name)
+		}
+	}
+	for name, values := range answer {
+		if !notForUpstream[name] {
+			out.Header[name] = values
+		}
+	}
+}
+
+// likeDash are characters that gateways to applications take for a dash, or a dash for them.
+var likeDash = strings.NewReplacer("_", "-", ".", "-")
 
 // notForUpstream are headers of an answer that say nothing about the user. Whatever else
 // stands there goes to the upstream, so that check.meta_headers need not be known here.

@@ -5,34 +5,39 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"slices"
 )
 
 // median returns the middle of the values, or 0 where there are none.
-func median(values []float64) float64 {
+func median(values []float64) float64 { return quantile(values, 0.5) }
+
+// quantile returns the value that a part of the values lies below.
+func quantile(values []float64, part float64) float64 {
 	if len(values) == 0 {
 		return 0
 	}
-	return slices.Sorted(slices.Values(values))[len(values)/2]
+	return slices.Sorted(slices.Values(values))[int(part*float64(len(values)))]
 }
 
 // bins are how many times a classifier tells apart.
 const bins = 20
 
-// learned returns the area under the curve of a classifier that has learned from every
-// other value which times are those of a and which of b, and is asked about the rest. It
-// finds what no order does: times that are now shorter, now longer than the others.
+// learned returns the area under the curve of a classifier that has learned from one half
+// of the values which times are those of a and which of b, and is asked about the other
+// half; the mean of both ways round. It finds what no order does: times that are now
+// shorter, now longer than the others.
 func learned(a, b []float64) float64 {
-	var train, rest [2][]float64
+	var halves [2][2][]float64
 	for i, values := range [2][]float64{a, b} {
 		for j, v := range values {
-			if j%2 == 0 {
-				train[i] = append(train[i], v)
-			} else {
-				rest[i] = append(rest[i], v)
-			}
+			halves[j%2][i] = append(halves[j%2][i], v)
 		}
 	}
+	return (learnedFrom(halves[0], halves[1]) + learnedFrom(halves[1], halves[0])) / 2
+}
+
+func learnedFrom(train, rest [2][]float64) float64 {
 	sorted := slices.Sorted(slices.Values(slices.Concat(train[0], train[1])))
 	var edges []float64
 	for i := 1; i < bins && len(sorted) > 0; i++ {
@@ -91,29 +96,70 @@ func auc(a, b []float64) float64 {
 	return (ranks - n*(n+1)/2) / (n * m)
 }
 
-func print(w io.Writer, o options, taken map[class]*times) {
-	fmt.Fprintf(w, "stored as %s, configured bcrypt cost %d\n", o.kinds, o.cost)
-	fmt.Fprintf(w, "%-44s %8s %11s %7s %7s %7s\n", "", "samples", "median ms", "ratio", "AUC", "learned")
-	line := func(name string, values, against []float64) {
-		fmt.Fprintf(w, "%-44s %8d %11.3f %7.3f %7.3f %7.3f\n", name, len(values), median(values), median(values)/max(median(against), 1e-9), auc(values, against), learned(values, against))
-	}
-	against := taken[unknown]
-	var exist []float64
-	for _, c := range classes[1:] {
-		exist = append(exist, taken[c].all...)
-	}
-	line("any user that exists", exist, against.all)
+// What must hold between any two classes: medians within 1 %, and no classifier that is
+// better than guessing.
+const (
+	mostRatio = 0.01
+	mostAUC   = 0.02 // from 0.5
+)
+
+// pair is what tells two classes apart, or not.
+type pair struct {
+	ratio, order, learned float64 // of medians; areas under curves
+}
+
+func compare(a, b []float64) pair {
+	return pair{median(a) / max(median(b), 1e-9), auc(a, b), learned(a, b)}
+}
+
+// same reports whether the two cannot be told apart.
+func (p pair) same() bool {
+	return math.Abs(p.ratio-1) <= mostRatio && math.Abs(p.order-0.5) <= mostAUC && math.Abs(p.learned-0.5) <= mostAUC
+}
+
+func (p pair) String() string { return fmt.Sprintf("%8.4f %8.3f %8.3f", p.ratio, p.order, p.learned) }
+
+// print prints the figures, and returns whether the classes cannot be told apart.
+func print(w io.Writer, o options, taken map[class]*times) (same bool) {
+	fmt.Fprintf(w, "stored as %s, configured bcrypt cost %d, %d to %d leaders\n\n", o.kinds, o.cost, 0, o.leaders)
+	fmt.Fprintf(w, "%-40s %8s %10s %10s %10s\n", "milliseconds", "samples", "tenth", "median", "nine tenths")
 	for _, c := range classes {
-		line(string(c), taken[c].all, against.all)
+		line(w, string(c), taken[c].all)
+		if c == unknown {
+			continue
+		}
+		for _, kind := range slices.Sorted(maps.Keys(taken[c].byKind)) {
+			line(w, "  stored as "+kind, taken[c].byKind[kind])
+		}
 	}
+	fmt.Fprintf(w, "\n%-64s %8s %8s %8s\n", "", "medians", "AUC", "learned")
+	same = true
+	for i, a := range classes {
+		for _, b := range classes[:i] {
+			p := compare(taken[a].all, taken[b].all)
+			verdict := ""
+			if !p.same() {
+				same, verdict = false, "  TOLD APART"
+			}
+			fmt.Fprintf(w, "%-64s %s%s\n", string(a)+" : "+string(b), p, verdict)
+		}
+	}
+	fmt.Fprintln(w)
 	for leaders := range o.leaders + 1 {
 		for _, c := range classes[1:] {
-			line(fmt.Sprintf("%s, %d leaders", c, leaders), taken[c].byLeaders[leaders], against.byLeaders[leaders])
+			fmt.Fprintf(w, "%-64s %s\n", fmt.Sprintf("%s : %s, %d leaders", c, unknown, leaders), compare(taken[c].byLeaders[leaders], taken[unknown].byLeaders[leaders]))
 		}
 	}
-	for _, c := range classes[1:] {
-		for _, kind := range slices.Sorted(maps.Keys(taken[c].byKind)) {
-			line(fmt.Sprintf("%s, %s", c, kind), taken[c].byKind[kind], against.all)
-		}
+	n := float64(max(1, len(taken[unknown].all)))
+	fmt.Fprintf(w, "\nof a pair without a difference, an AUC is within %.3f of 0.5 in 95 of 100 runs like this one\n", 1.96/math.Sqrt(6*n))
+	if same {
+		fmt.Fprintf(w, "verdict: no two classes can be told apart (medians within %.0f %%, AUC within %.2f of 0.5)\n", mostRatio*100, mostAUC)
+	} else {
+		fmt.Fprintf(w, "verdict: classes can be told apart (medians not within %.0f %%, or an AUC not within %.2f of 0.5), or too few samples\n", mostRatio*100, mostAUC)
 	}
+	return same
+}
+
+func line(w io.Writer, name string, values []float64) {
+	fmt.Fprintf(w, "%-40s %8d %10.3f %10.3f %10.3f\n", name, len(values), quantile(values, 0.1), median(values), quantile(values, 0.9))
 }

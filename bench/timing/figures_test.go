@@ -2,6 +2,7 @@ package main
 
 import (
 	"math"
+	"strings"
 	"testing"
 )
 
@@ -38,4 +39,29 @@ func TestLearned(t *testing.T) {
 	if got := learned(wide, same); got < 0.8 {
 		t.Errorf("wider: %v", got)
 	}
+}
+
+func TestPrint(t *testing.T) {
+	f := func(want bool, of func(c class, i int) float64) {
+		t.Helper()
+		taken := make(map[class]*times)
+		for k, c := range classes {
+			taken[c] = new(times)
+			for i := range 5000 {
+				taken[c].all = append(taken[c].all, of(c, i*[]int{7919, 6997, 6007, 7001}[k]%5000))
+			}
+		}
+		var out strings.Builder
+		if got := print(&out, options{}, taken); got != want {
+			t.Errorf("%v, want %v\n%s", got, want, &out)
+		}
+	}
+	f(true, func(_ class, i int) float64 { return 100 + float64(i)/5000 })
+	f(false, func(c class, i int) float64 { return 100 + float64(i)/5000 + float64(len(c)%2)/10 })
+	f(false, func(c class, i int) float64 {
+		if c == remembered {
+			return 100.5 + float64(i-2500)/2500
+		}
+		return 100 + float64(i)/5000
+	})
 }

@@ -1,0 +1,153 @@
+// Flood guesses passwords at the real program, as fast as is asked for, and says what the
+// others notice of it.
+//
+//	go run ./bench/flood [-rounds N] [-time D] [-rate N] [-names N] [-procs N] [-nice N]
+//
+// Users who are remembered ask at a steady rate, whatever becomes of the requests before.
+// In turns nobody else asks ("quiet"), or connections of many client addresses send wrong
+// passwords, no two alike, for names that exist and for names that do not ("flood"). While
+// they do, users who have not logged in yet come, each from an address of their own.
+//
+// Then as many names that nobody has are sent as -names says. What that adds to the
+// program's memory and to its files is looked at.
+//
+// Everything runs on one machine. Whoever floods is a process of its own, with a nice value,
+// so that its own work is not taken for sidekey's. The exit status is 1 where a promise of
+// docs/security.md does not hold.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+	"time"
+)
+
+type options struct {
+	rounds int
+	time   time.Duration // of the quiet and of the flood of one round
+	rate   int           // guesses a second
+	names  int
+	procs  int // of sidekey; 0 = all
+	nice   int // of the flood
+}
+
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == guessCommand {
+		if err := guessAsTold(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, "flood:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	var o options
+	flag.IntVar(&o.rounds, "rounds", 9, "rounds of quiet and flood")
+	flag.DurationVar(&o.time, "time", 5*time.Second, "length of each")
+	flag.IntVar(&o.rate, "rate", 5000, "wrong passwords a second")
+	flag.IntVar(&o.names, "names", 1_000_000, "names that nobody has")
+	flag.IntVar(&o.procs, "procs", 0, "GOMAXPROCS of sidekey; 0: not set")
+	flag.IntVar(&o.nice, "nice", 10, "nice value of the flood")
+	flag.Parse()
+
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	if err := run(ctx, o); err != nil {
+		fmt.Fprintln(os.Stderr, "flood:", err)
+		os.Exit(1)
+	}
+}
+
+// What is promised.
+const (
+	mostRatio    = 2                    // p99 of the flood to that of the quiet, or
+	mostP99      = 5 * time.Millisecond // p99 of the flood
+	mostNewcomer = 2 * time.Second      // until who has not logged in yet is in
+	mostGrowth   = 16 << 10             // KiB that the names add
+)
+
+func run(ctx context.Context, o options) error {
+	p, err := serve(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer p.stop()
+	remembered, err := login(p.addr)
+	defer remembered.close()
+	if err != nil {
+		return err
+	}
+	guesses, err := startGuessing(ctx, p.addr, o.nice)
+	if err != nil {
+		return err
+	}
+	defer guesses.stop()
+
+	var quiet, flood []time.Duration // p99 of each round
+	var ratios []float64
+	var newcomers []time.Duration
+	refused, guessed, before := 0, 0, p.metrics()
+	for range o.rounds {
+		calm := remembered.ask(ctx, o.time)
+		stop := guesses.begin(o.rate, 0)
+		time.Sleep(time.Second) // until all connections are there
+		storm := make(chan asked)
+		go func() { storm <- remembered.ask(ctx, o.time) }()
+		for range 3 {
+			took, err := p.newcomer(len(newcomers))
+			if err != nil {
+				return err
+			}
+			newcomers = append(newcomers, took)
+		}
+		stormy := <-storm
+		guessed += stop()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		quiet, flood = append(quiet, calm.p99()), append(flood, stormy.p99())
+		ratios = append(ratios, float64(stormy.p99())/float64(calm.p99()))
+		refused += calm.refused + stormy.refused
+		fmt.Printf("quiet p50 %8v p99 %8v   flood p50 %8v p99 %8v   of %d and %d\n", round(calm.median()), round(calm.p99()), round(stormy.median()), round(stormy.p99()), len(calm.took), len(stormy.took))
+	}
+	after := p.metrics()
+	hashed := after.hashed - before.hashed
+	perSecond := float64(guessed) / (float64(o.rounds) * (o.time + time.Second).Seconds())
+	fmt.Printf("%d guesses, %.0f a second: %d hashed, %d refused without (%d busy, %d too many failures)\n",
+		guessed, perSecond, hashed-len(newcomers), after.refused()-before.refused(), after.busy-before.busy, after.tooMany-before.tooMany)
+
+	var broken error
+	verdict := func(holds bool, format string, args ...any) {
+		text := fmt.Sprintf(format, args...)
+		if !holds {
+			broken = errors.Join(broken, errors.New(text))
+			text += "  BROKEN"
+		}
+		fmt.Println(text)
+	}
+	slices.Sort(newcomers)
+	ratio := median(ratios)
+	verdict(ratio <= mostRatio || median(flood) <= mostP99, "remembered users, medians of %d rounds: p99 quiet %v, flood %v, ratio %.2f", o.rounds, round(median(quiet)), round(median(flood)), ratio)
+	verdict(refused == 0, "remembered users refused: %d", refused)
+	verdict(newcomers[len(newcomers)-1] <= mostNewcomer, "who had not logged in yet: median %v, longest %v of %d", round(median(newcomers)), round(newcomers[len(newcomers)-1]), len(newcomers))
+	// Whose guess is under way when it is counted may be counted on either side.
+	verdict(hashed+after.refused()-before.refused() >= guessed, "guesses that were neither hashed nor refused: %d", max(0, guessed-hashed-after.refused()+before.refused()))
+
+	guesses.begin(o.rate, 20*o.rate)() // so that what one guess leaves behind is there
+	resident, files := p.residentKiB(), p.files()
+	sent := guesses.begin(0, o.names)()
+	grown := p.residentKiB() - resident
+	verdict(grown <= mostGrowth, "%d names that nobody has added %d KiB of memory", sent, grown)
+	verdict(p.files() == files, "files: %s", files)
+	return broken
+}
+
+func round(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }
+
+func median[T time.Duration | float64](values []T) T {
+	return slices.Sorted(slices.Values(values))[len(values)/2]
+}
