@@ -198,6 +198,7 @@ var notRun = map[string]string{
 	"make crash-broken": "takes two minutes; make crash runs it",
 	"make bench":        "takes the machine for half an hour",
 	"make timing":       "takes the machine for minutes",
+	"make flood":        "takes the machine for minutes: TestT44Flood is a short one",
 	"make soak":         "takes the machine for minutes",
 	"docker ":           "needs Docker: TestScratch and TestComposeExample stand in",
 	"kubectl ":          "needs a cluster: TestKubernetesExample stands in",

@@ -42,8 +42,9 @@ func (a *API) Challenge() []byte { return a.challenge }
 
 // APIs finds the API that a request is for. It does not change once made.
 type APIs struct {
-	byID map[string]*API
-	all  []*API // longest listen path first
+	byID  map[string]*API
+	all   []*API // longest listen path first
+	hosts bool   // whether any of them has some
 }
 
 // NewAPIs checks and compiles a list of APIs. State of the API-wide limits is taken
@@ -79,6 +80,7 @@ func NewAPIs(list []API, previous *APIs) (*APIs, error) {
 				api.limit = before.limit
 			}
 		}
+		apis.hosts = apis.hosts || len(api.Hosts) > 0
 		apis.byID[api.ID] = &api
 		apis.all = append(apis.all, &api)
 	}
@@ -160,7 +162,11 @@ func (a *APIs) names(org string) string {
 // another path on the same host could have led to another answer.
 func (a *APIs) find(host, path []byte) (api *API, depends bool) {
 	var buf [maxName]byte
-	name, ok := normalHost(buf[:0], host)
+	var name []byte
+	var ok bool
+	if a.hosts {
+		name, ok = normalHost(buf[:0], host)
+	}
 	best, root, below := -1, -1, -1 // closest match: of the answer, of any API at "/", of any other
 	for _, candidate := range a.all {
 		match := -1

@@ -80,7 +80,7 @@ func (h *Handler) Handle(ctx *fasthttp.RequestCtx) {
 	}
 	h.write(&ctx.Response, d, &verdict)
 	h.counts.add(ctx.ConnID(), d, &verdict, time.Since(ctx.Time()))
-	h.observe(ctx.Time(), &ctx.Request.Header, d, q, verdict)
+	h.observe(ctx.Time(), &ctx.Request.Header, d, &q, &verdict)
 }
 
 // refuse answers before there is a question. d is nil where the path names no dialect.
@@ -92,7 +92,7 @@ func (h *Handler) refuse(ctx *fasthttp.RequestCtx, d *dialect, reason auth.Reaso
 	}
 	h.write(&ctx.Response, answered, &verdict)
 	h.counts.add(ctx.ConnID(), d, &verdict, time.Since(ctx.Time()))
-	h.observe(ctx.Time(), &ctx.Request.Header, d, auth.Request{}, verdict)
+	h.observe(ctx.Time(), &ctx.Request.Header, d, &auth.Request{}, &verdict)
 }
 
 // denyPanic answers 403 and not 5xx: a client may have found the input that panics,

@@ -57,17 +57,17 @@ func (h *Handler) SetObservers(list ...Observer) { h.observers.Store(&list) }
 
 // observe tells the observers of a decision. What they are given is not on the stack of
 // the request: it would be allocated for each, wanted or not.
-func (h *Handler) observe(at time.Time, header *fasthttp.RequestHeader, d *dialect, q auth.Request, v auth.Verdict) {
+func (h *Handler) observe(at time.Time, header *fasthttp.RequestHeader, d *dialect, q *auth.Request, v *auth.Verdict) {
 	list := h.observers.Load()
 	if list == nil {
 		return
 	}
 	for _, o := range *list {
-		if !o.Wants(v) {
+		if !o.Wants(*v) {
 			continue
 		}
 		decision := decisions.Get().(*Decision)
-		*decision = Decision{At: at, Took: time.Since(at), Request: q, Verdict: v, Header: header}
+		*decision = Decision{At: at, Took: time.Since(at), Request: *q, Verdict: *v, Header: header}
 		if d != nil {
 			decision.Dialect = d.name
 		}

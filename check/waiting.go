@@ -182,7 +182,8 @@ func (h *held) endLocked(v auth.Verdict) {
 	response.SkipBody = h.noBody
 	h.handler.write(response, h.dialect, &v)
 	h.handler.counts.add(0, h.dialect, &v, time.Since(h.came))
-	h.handler.observe(h.came, h.header, h.dialect, h.question.Request(), v)
+	q := h.question.Request()
+	h.handler.observe(h.came, h.header, h.dialect, &q, &v)
 	stopping := h.leave()
 	last := h.close || stopping
 	if last {
