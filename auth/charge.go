@@ -100,7 +100,7 @@ func (c *Checker) use(now *limiter.Now, s *Settings, limits limiter.Limits, t *t
 			v.Reason = APIRateExceeded
 			return
 		case limiter.QuotaIsStale, limiter.QuotaEdited, limiter.Retired:
-			v.Reason, v.edited = retryAccount, result.Outcome != limiter.QuotaIsStale
+			v.Reason = retryAccount
 			return
 		}
 		left := time.Duration(deadline - now.Mono)

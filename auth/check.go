@@ -57,7 +57,6 @@ type Verdict struct {
 	Reached []float64 // triggers of the quota that this request reached, in percent; not to be changed
 
 	version string   // of API
-	edited  bool     // with retryAccount: by an edit that keeps the quota
 	notices *notices // of whose limits refused; see [Verdict.News]
 }
 
@@ -138,8 +137,7 @@ func (c *Checker) decide(now limiter.Now, r *Request, t *trace) Verdict {
 			return v
 		}
 	}
-	var last *Account
-	edited, spent := false, t != nil
+	spent := t != nil
 	for range accountTries {
 		asked := now.Mono
 		var account *Account
@@ -169,15 +167,13 @@ func (c *Checker) decide(now limiter.Now, r *Request, t *trace) Verdict {
 		if v.Reason != retryAccount {
 			return v
 		}
+		if c.directory.settled.Load() {
+			return refuse(Unavailable, api) // its quotas were ended for good: we are stopping
+		}
 		// The user was edited while this request was under way. The new account is
 		// there as soon as the writer that ended the old one has published it.
-		edited = edited || v.edited || last != nil && account != last
-		last = account
 		time.Sleep(time.Millisecond)
 		now = c.now()
-	}
-	if !edited {
-		return refuse(Unavailable, api) // its quotas were ended and it stays: we are stopping
 	}
 	v := refuse(Busy, api)
 	v.Retry = time.Second

@@ -457,6 +457,22 @@ func TestCheckWhileStopping(t *testing.T) {
 	})
 }
 
+// A user whose edit takes its time between the end of the old account and the new one is
+// told to come back: a 503 is what some proxies let requests through on.
+func TestCheckWhileAnEditIsSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, api("orders", "/"))
+		w.put("default", "ann", "pw", func(s *Session) { s.QuotaMax = 1000 })
+		w.want("ann", "pw", Pass)
+		w.directory.Live("default", "ann").close()
+		start := time.Now()
+		v := w.want("ann", "pw", Busy)
+		if took := time.Since(start); took > 100*time.Millisecond || v.Retry != time.Second {
+			t.Errorf("after %v, come back after %v", took, v.Retry)
+		}
+	})
+}
+
 // A store that cannot be read is the one reason for a 503.
 func TestCheckStoreDown(t *testing.T) {
 	w := newWorld(t, api("orders", "/"))

@@ -48,7 +48,8 @@ type Directory struct {
 	table    atomic.Pointer[table]
 	loading  [64]sync.Mutex // by hash: held while a user is loaded or published
 
-	bound atomic.Pointer[bound]
+	bound   atomic.Pointer[bound]
+	settled atomic.Bool // quotas have been ended for good
 
 	mu   sync.Mutex // protects writes to table and its chains
 	size int
@@ -248,6 +249,7 @@ func (d *Directory) Active() int {
 // Settle ends all quotas and returns what the ledger should keep of them, so that
 // nothing that was reserved and not used is lost.
 func (d *Directory) Settle() map[limiter.QuotaKey]limiter.Reservation {
+	d.settled.Store(true)
 	unused := make(map[limiter.QuotaKey]limiter.Reservation)
 	for _, account := range d.accounts() {
 		for _, b := range account.buckets {
