@@ -308,7 +308,7 @@ func TestDiskTrouble(t *testing.T) {
 }
 
 // While the database file is not in its place, nothing is written and readiness says so: a
-// restart would not find it. Who is known goes on, and so do writes when it is back.
+// restart would not find it. Who is known goes on, and so do writes when it is back (T-96).
 func TestDatabaseMoved(t *testing.T) {
 	v := newVictim(t, memoryDir(t), "")
 	if !v.start() {
