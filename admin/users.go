@@ -138,7 +138,11 @@ func (c *call) expireByPolicy(s *auth.Session) {
 // one stays.
 func (c *call) replace(w *write, missing error) (found, error) {
 	if _, _, err := c.Users.Load(w.name.Org, w.name.User); errors.Is(err, auth.ErrNoUser) {
-		return found{}, missing // before a hash is computed for nothing
+		// Before a hash is computed for nothing; but a deletion that can be read may not act on
+		// checks yet. In the writer's turn it does.
+		if err := c.exists(w.name, missing); err != nil {
+			return found{}, err
+		}
 	}
 	given := w.session.BasicAuth.Password != ""
 	if err := c.hashPassword(&w.session); err != nil {
@@ -158,6 +162,22 @@ func (c *call) replace(w *write, missing error) (found, error) {
 		}
 		return nil
 	})
+}
+
+var errExists = errors.New("the user exists")
+
+// exists returns missing where there is no user once all writes before are in force.
+func (c *call) exists(name auth.Name, missing error) error {
+	_, err := c.Users.Update(name.Org, name.User, func(old *auth.Record) (*auth.Record, error) {
+		if old == nil {
+			return nil, missing
+		}
+		return nil, errExists
+	})
+	if errors.Is(err, errExists) {
+		return nil
+	}
+	return err
 }
 
 // store writes w in one step after prepare has agreed. prepare may change w.session,

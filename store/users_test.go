@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"go.etcd.io/bbolt"
@@ -61,6 +63,36 @@ func TestUpdate(t *testing.T) {
 	_, _, err = s.Load("default", "alice")
 	want(t, "load after delete", err, auth.ErrNoUser)
 	remove(t, s, "default", "alice")
+}
+
+// Between a commit and its publication a deletion can be read and does not act yet. An edit
+// is made after both, so what it answers is true of the checks that follow.
+func TestUpdateAfterPublication(t *testing.T) {
+	s := mustOpen(t, newPath(t))
+	put(t, s, record("default", "alice", "alice"))
+	var inForce atomic.Bool
+	readable, edit := make(chan error), make(chan bool)
+	s.Notify(Notify{User: func(string, string) {
+		_, _, err := s.Load("default", "alice")
+		readable <- err
+		<-edit // is waiting for its turn, or about to
+		inForce.Store(true)
+	}, Policy: func(string) {}})
+	var group sync.WaitGroup
+	group.Go(func() { remove(t, s, "default", "alice") })
+	want(t, "load", <-readable, auth.ErrNoUser)
+	missing := errors.New("there is no such user")
+	group.Go(func() {
+		close(edit)
+		_, err := s.Update("default", "alice", func(old *auth.Record) (*auth.Record, error) {
+			if old != nil || !inForce.Load() {
+				t.Errorf("old is %+v, the deletion in force: %v", old, inForce.Load())
+			}
+			return nil, missing
+		})
+		want(t, "update", err, missing)
+	})
+	group.Wait()
 }
 
 // Generations only rise: also when a user is deleted and made anew, and after a reopen.
