@@ -13,6 +13,7 @@ import (
 
 	"sidekey/admin"
 	"sidekey/command"
+	"sidekey/secretfile"
 	"sidekey/store"
 )
 
@@ -67,7 +68,7 @@ func backup(o command.DatabaseOptions) (command.DatabaseOutcome, error) {
 	if err != nil {
 		return command.DatabaseOutcome{}, err
 	}
-	if err := errors.Join(os.Rename(temp.Name(), o.File), syncDir(filepath.Dir(o.File))); err != nil {
+	if err := errors.Join(os.Rename(temp.Name(), o.File), secretfile.SyncDir(filepath.Dir(o.File))); err != nil {
 		return command.DatabaseOutcome{}, err
 	}
 	written := struct {
@@ -168,15 +169,6 @@ func same(a, b string) bool {
 	infoA, errA := os.Stat(a)
 	infoB, errB := os.Stat(b)
 	return errA == nil && errB == nil && os.SameFile(infoA, infoB)
-}
-
-// syncDir makes the names in dir durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // askObject reads the answer to a request into a value.

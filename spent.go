@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sidekey/auth"
+	"sidekey/secretfile"
 )
 
 // loadSpent returns the memory of used signatures, out of what the last run handed over.
@@ -22,7 +23,7 @@ func loadSpent(path string, most int, first bool, log *slog.Logger) (*auth.Spent
 	spent := auth.NewSpentSignatures(most)
 	data, err := os.ReadFile(path)
 	if err == nil {
-		if err := errors.Join(os.Remove(path), syncDir(filepath.Dir(path))); err != nil {
+		if err := errors.Join(os.Remove(path), secretfile.SyncDir(filepath.Dir(path))); err != nil {
 			return nil, err
 		}
 		err = spent.TakeOver(data)

@@ -176,11 +176,6 @@ func (w *Window) stateLocked(asked int64) RateState {
 	return s
 }
 
-// Idle reports whether forgetting the window at now would admit nobody earlier.
-func (w *Window) Idle(now Now) bool {
-	return w == nil || w.State(now).Reset == 0
-}
-
 // Same reports whether a window made from rate and per would limit alike.
 func (w *Window) Same(rate, per float64) bool {
 	n, ns := Effective(rate, per)

@@ -208,6 +208,11 @@ func TestWindowSame(t *testing.T) {
 	f(0, 0, 5, 4, false)
 }
 
+// Idle reports whether forgetting the window at now would admit nobody earlier.
+func (w *Window) Idle(now Now) bool {
+	return w == nil || w.State(now).Reset == 0
+}
+
 func TestWindowIdle(t *testing.T) {
 	f := func(w *Window, at float64, want bool) {
 		t.Helper()

@@ -51,13 +51,14 @@ func create(path, text string) error {
 	if err := os.Link(f.Name(), path); err != nil { // replaces nothing, as a rename would
 		return err
 	}
-	return syncFolder(dir)
+	return SyncDir(dir)
 }
 
-func syncFolder(path string) error {
-	dir, err := os.Open(path)
+// SyncDir makes the names in dir durable.
+func SyncDir(dir string) error {
+	d, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return errors.Join(d.Sync(), d.Close())
 }
