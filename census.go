@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"sidekey/auth"
@@ -41,23 +40,13 @@ func (p *program) setDecoys(passwords *auth.Passwords) {
 
 func (p *program) census(ctx context.Context) (*auth.Census, error) {
 	census := auth.NewCensus()
-	var after auth.Name
+	var last auth.Name
 	for {
-		names, err := p.store.Names(after, censusBatch)
-		if err != nil || len(names) == 0 {
+		next, more, err := p.store.Scan(last, censusBatch, func(user auth.Brief) { census.Add(user.PasswordHash) })
+		if err != nil || !more {
 			return census, err
 		}
-		for _, name := range names {
-			r, _, err := p.store.Load(name.Org, name.User)
-			switch {
-			case errors.Is(err, auth.ErrNoUser), errors.Is(err, auth.ErrDamaged):
-				continue
-			case err != nil:
-				return nil, err
-			}
-			census.Add(r.Session.BasicAuth.Password)
-		}
-		after = names[len(names)-1]
+		last = next
 		if wait(ctx, censusPause); ctx.Err() != nil {
 			return nil, ctx.Err()
 		}

@@ -3,8 +3,11 @@ package main
 import (
 	"errors"
 	"log/slog"
+	"os"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,6 +20,45 @@ func limitMemory(log *slog.Logger) {
 	if _, err := memlimit.Set(); err != nil && !errors.Is(err, memlimit.ErrNoCgroup) {
 		log.Warn("the memory limit of the control group is not known", "error", err)
 	}
+}
+
+// The garbage that the collector lets gather before it runs again: leastGarbage, or a part of
+// the memory in use where that is more. Its own rule, as much as is in use, would keep twice
+// the memory of each active user and, with few of them, run ten times for what one run does:
+// a warm check allocates nothing, so garbage is that of logins and writes.
+const (
+	leastGarbage = 16 << 20 // bytes
+	leastPercent = 20       // of the memory in use
+	mostPercent  = 400      // the runtime's least heap is 4 MiB for each 100
+)
+
+// boundGarbage has the collector keep to that from now on, unless GOGC says another.
+var boundGarbage = sync.OnceFunc(func() {
+	if os.Getenv("GOGC") == "" {
+		afterEachCollection(func() { debug.SetGCPercent(garbagePercent(liveBytes())) })
+	}
+})
+
+// garbagePercent is what [debug.SetGCPercent] has to be with so much memory in use.
+func garbagePercent(live uint64) int {
+	return int(min(max(100*leastGarbage/max(live, 1), leastPercent), mostPercent))
+}
+
+// afterEachCollection calls f after each collection, soon.
+func afterEachCollection(f func()) {
+	// The collector frees what nothing refers to, and says so. With a pointer in it, it is
+	// not put together with other small values, which may be in use for longer.
+	runtime.AddCleanup(new(*byte), func(struct{}) {
+		f()
+		afterEachCollection(f)
+	}, struct{}{})
+}
+
+// liveBytes is what outlived the last collection.
+func liveBytes() uint64 {
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(live)
+	return live[0].Value.Uint64()
 }
 
 // memoryEvery is how often the memory in use is looked at, at most.
@@ -33,9 +75,7 @@ type memory struct {
 func (m *memory) isShort() bool {
 	at, next := now().Mono, m.next.Load()
 	if at >= next && m.next.CompareAndSwap(next, at+int64(memoryEvery)) {
-		live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-		metrics.Read(live)
-		m.short.Store(live[0].Value.Uint64() > uint64(debug.SetMemoryLimit(-1))/4*3)
+		m.short.Store(liveBytes() > uint64(debug.SetMemoryLimit(-1))/4*3)
 	}
 	return m.short.Load()
 }

@@ -147,6 +147,7 @@ func (p *program) adminHandler(secrets []string) *admin.Handler {
 // startProgram brings everything up, or leaves nothing running.
 func startProgram(path string, cfg config.Config, log *slog.Logger) (_ *program, err error) {
 	limitMemory(log)
+	boundGarbage()
 	held, err := takeInherited()
 	if err != nil {
 		return nil, err

@@ -36,7 +36,6 @@ type Account struct {
 	signer     *signer          // of signed requests; nil = none can be right
 	buckets    []*bucket        // by scope
 	windows    []endpointWindow // by scope
-	alias      string
 	tags       []string
 	policies   []string
 	detailed   bool
@@ -55,7 +54,10 @@ func (a *Account) User() string { return a.user }
 
 // Alias, Tags and Policies describe the account to people: the tags after its policies
 // are applied, the policies by their ids. The slices must not be changed.
-func (a *Account) Alias() string      { return a.alias }
+func (a *Account) Alias() []byte {
+	start := a.lengths[0] + a.lengths[1]
+	return a.identity[start : start+a.lengths[2]]
+}
 func (a *Account) Tags() []string     { return a.tags }
 func (a *Account) Policies() []string { return a.policies }
 
@@ -127,7 +129,6 @@ func (c *Compiler) Compile(r Record, kept []KeptQuota, previous *Account) *Accou
 		expires:    max(0, r.Session.Expires),
 		uses:       uses,
 		meta:       c.meta(&e),
-		alias:      r.Session.Alias,
 		tags:       e.Tags,
 		policies:   r.Session.ApplyPolicies,
 		detailed:   r.Session.EnableDetailedRecording,

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
 	"slices"
 	"sync"
@@ -55,7 +56,8 @@ func TestRemoveAt(t *testing.T) {
 		{"silent policies", Session{Expires: 50}, []*Policy{nil, silent}, never},
 		{"policy, never expires", Session{}, []*Policy{deletes}, never},
 	} {
-		at, ever := c.session.RemoveAt(c.policies)
+		lifetime := c.session.Lifetime()
+		at, ever := lifetime.RemoveAt(c.policies)
 		if c.want == never && ever || c.want != never && (!ever || at != c.want) {
 			t.Errorf("%s: %d, %v, want %d", c.name, at, ever, c.want)
 		}
@@ -70,27 +72,17 @@ type fakeStore struct {
 	before  func(Name) // called before an Update begins
 }
 
-func (s *fakeStore) Load(org, user string) (Record, []KeptQuota, error) {
+func (s *fakeStore) Scan(after Name, n int, f func(Brief)) (last Name, more bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r, ok := s.records[Name{org, user}]
-	if !ok {
-		return Record{}, nil, ErrNoUser
+	names := slices.SortedFunc(maps.Keys(s.records), compareNames)
+	names = slices.DeleteFunc(names, func(name Name) bool { return compareNames(name, after) <= 0 })
+	for _, name := range names[:min(n, len(names))] {
+		session := s.records[name].Session
+		f(Brief{name, session.BasicAuth.Password, session.Lifetime()})
+		last = name
 	}
-	return r, nil, nil
-}
-
-func (s *fakeStore) Names(after Name, n int) ([]Name, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	names := make([]Name, 0, len(s.records))
-	for name := range s.records {
-		if compareNames(name, after) > 0 {
-			names = append(names, name)
-		}
-	}
-	slices.SortFunc(names, compareNames)
-	return names[:min(n, len(names))], nil
+	return last, len(names) > n, nil
 }
 
 func compareNames(a, b Name) int {

@@ -9,12 +9,13 @@ import (
 
 // Removable is what a [Reaper] needs of a store.
 type Removable interface {
-	Source
-	Names(after Name, n int) ([]Name, error)
+	// Scan calls f for up to n users that come after one, and returns which was the last,
+	// and whether there are more.
+	Scan(after Name, n int, f func(Brief)) (last Name, more bool, err error)
 	Update(org, user string, edit func(old *Record) (*Record, error)) (Record, error)
 }
 
-// Reaper removes the records of sessions whose time is over (see [Session.RemoveAt]).
+// Reaper removes the records of sessions whose time is over (see [Lifetime.RemoveAt]).
 // Nobody waits for it: whether a session has expired is decided with each request.
 type Reaper struct {
 	Users     Removable
@@ -46,12 +47,17 @@ func (r *Reaper) Run(ctx context.Context) {
 func (r *Reaper) round(ctx context.Context) (removed int) {
 	var last Name
 	for {
-		names, err := r.Users.Names(last, reapChunk)
+		var over []Name
+		next, more, err := r.Users.Scan(last, reapChunk, func(user Brief) {
+			if r.over(user.Lifetime) {
+				over = append(over, user.Name)
+			}
+		})
 		if err != nil {
 			r.Log.Warn("expired records are not removed", "error", err)
 			return removed
 		}
-		for _, name := range names {
+		for _, name := range over {
 			if !r.remove(name) {
 				continue
 			}
@@ -60,10 +66,10 @@ func (r *Reaper) round(ctx context.Context) (removed int) {
 				return removed
 			}
 		}
-		if len(names) < reapChunk || !sleep(ctx, reapTick) {
+		if !more || !sleep(ctx, reapTick) {
 			return removed
 		}
-		last = names[len(names)-1]
+		last = next
 	}
 }
 
@@ -72,12 +78,8 @@ var errRenewed = errors.New("the record is not to be removed any more")
 // remove removes a record whose time is over. It asks again in the transaction that
 // removes: the record may have been renewed meanwhile.
 func (r *Reaper) remove(name Name) bool {
-	record, _, err := r.Users.Load(name.Org, name.User)
-	if err != nil || !r.over(&record) {
-		return false
-	}
-	_, err = r.Users.Update(name.Org, name.User, func(old *Record) (*Record, error) {
-		if old == nil || !r.over(old) {
+	_, err := r.Users.Update(name.Org, name.User, func(old *Record) (*Record, error) {
+		if old == nil || !r.over(old.Session.Lifetime()) {
 			return nil, errRenewed
 		}
 		return nil, nil
@@ -88,9 +90,9 @@ func (r *Reaper) remove(name Name) bool {
 	return err == nil
 }
 
-func (r *Reaper) over(record *Record) bool {
-	policies, _ := r.Policies.use(record.Session.ApplyPolicies)
-	at, ever := record.Session.RemoveAt(policies)
+func (r *Reaper) over(l Lifetime) bool {
+	policies, _ := r.Policies.use(l.ApplyPolicies)
+	at, ever := l.RemoveAt(policies)
 	return ever && at <= time.Now().Unix()
 }
 

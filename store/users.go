@@ -159,6 +159,39 @@ func (s *Store) Names(after auth.Name, n int) (names []auth.Name, err error) {
 	return names, err
 }
 
+// Scan calls f for up to n users that come after one, in the order of org and user, those
+// whose records are damaged left out. It returns the last that was looked at, and whether
+// there are more. f must not use the store.
+func (s *Store) Scan(after auth.Name, n int, f func(auth.Brief)) (last auth.Name, more bool, err error) {
+	last = after
+	err = s.view(func(tx *bbolt.Tx) error {
+		c := tx.Bucket(bucketUsers).Cursor()
+		start := userKey(after.Org, after.User)
+		key, value := c.Seek(start)
+		if bytes.Equal(key, start) {
+			key, value = c.Next()
+		}
+		for ; key != nil && n > 0; key, value = c.Next() {
+			org, user, found := strings.Cut(string(key), separator)
+			if !found {
+				continue // a damaged key is nobody's
+			}
+			n--
+			last = auth.Name{Org: org, User: user}
+			brief, err := decodeBrief(key, value)
+			if err != nil {
+				s.noteDamage(bytes.Clone(key), err)
+				continue
+			}
+			brief.Name = last
+			f(brief)
+		}
+		more = key != nil
+		return nil
+	})
+	return last, more, err
+}
+
 // Damaged returns the users whose records were found not to match their checksums
 // since the start, as ORG/USER.
 func (s *Store) Damaged() (names []string) {

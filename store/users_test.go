@@ -1,14 +1,17 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"go.etcd.io/bbolt"
 
 	"sidekey/auth"
@@ -181,6 +184,57 @@ func TestNamesWithDamagedKey(t *testing.T) {
 	names, err := s.Names(auth.Name{}, 10)
 	if err != nil || !slices.Contains(names, auth.Name{Org: "default", User: "alice"}) {
 		t.Errorf("got %v, %v, want alice all the same", names, err)
+	}
+}
+
+// A walk sees every user once, as Load would show her, whatever the length of its steps. One
+// whose record is damaged is left out, and named.
+func TestScan(t *testing.T) {
+	s := mustOpen(t, newPath(t))
+	briefs := func(n int) (all []auth.Brief) {
+		t.Helper()
+		var last auth.Name
+		for {
+			next, more, err := s.Scan(last, n, func(b auth.Brief) { all = append(all, b) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !more {
+				return all
+			}
+			last = next
+		}
+	}
+	if got := briefs(10); len(got) != 0 {
+		t.Errorf("an empty store has %v", got)
+	}
+	var wanted []auth.Brief
+	for i, session := range []auth.Session{
+		{},
+		{Expires: 7, SessionLifetime: 8, PostExpiryAction: "retain", PostExpiryGracePeriod: -1, LastUpdated: "9", ApplyPolicies: []string{"gold", "basic"}},
+		{Alias: "x", BasicAuth: auth.BasicAuth{Password: "$2b$10$x", HashType: "bcrypt"}},
+		{MetaData: map[string]jsontext.Value{"expires": jsontext.Value("5")}, Expires: -1},
+	} {
+		r := auth.Record{Org: "default", User: fmt.Sprintf("user-%d", i), Session: session}
+		put(t, s, r)
+		wanted = append(wanted, auth.Brief{Name: r.Name(), PasswordHash: session.BasicAuth.Password, Lifetime: session.Lifetime()})
+	}
+	for n := 1; n <= len(wanted)+1; n++ {
+		if got := briefs(n); !reflect.DeepEqual(got, wanted) {
+			t.Errorf("%d at a time: got %v, want %v", n, got, wanted)
+		}
+	}
+	raw(t, s, func(tx *bbolt.Tx) error {
+		users := tx.Bucket(bucketUsers)
+		value := bytes.Clone(users.Get(userKey("default", "user-1")))
+		value[len(value)-2] ^= 1
+		return users.Put(userKey("default", "user-1"), value)
+	})
+	if got := briefs(1); !reflect.DeepEqual(got, slices.Delete(wanted, 1, 2)) {
+		t.Errorf("with a damaged record: got %v", got)
+	}
+	if got := s.Damaged(); !slices.Equal(got, []string{"default/user-1"}) {
+		t.Errorf("damaged: %q", got)
 	}
 }
 
