@@ -186,8 +186,10 @@ func (c *call) store(w *write, prepare func(old *auth.Record) error) (found, err
 	now := time.Now()
 	var generated string
 	w.session.DateCreated = now.UTC().Format(time.RFC3339Nano)
+	given := w.session
 	created := false
 	stored, err := c.Users.Update(w.name.Org, w.name.User, func(old *auth.Record) (*auth.Record, error) {
+		w.session = given // also when the edit is made again
 		if err := prepare(old); err != nil {
 			return nil, err
 		}

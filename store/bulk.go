@@ -40,7 +40,7 @@ func (s *Store) updateMany(tx *bbolt.Tx, names []auth.Name, keys [][]byte, edit 
 	after := make([]*auth.Record, len(keys))
 	bodies := make([][]byte, len(keys))
 	for i, key := range keys {
-		before, err := userBefore(tx, key, names[i])
+		before, err := userBefore(names[i], key, tx.Bucket(bucketUsers).Get(key))
 		if err != nil {
 			return err
 		}
@@ -70,8 +70,8 @@ func (s *Store) updateMany(tx *bbolt.Tx, names []auth.Name, keys [][]byte, edit 
 
 // userBefore is the record as an edit is given it: nil where there is none, and one
 // marked as such where it is damaged.
-func userBefore(tx *bbolt.Tx, key []byte, name auth.Name) (*auth.Record, error) {
-	old, err := readUser(tx, key)
+func userBefore(name auth.Name, key, value []byte) (*auth.Record, error) {
+	old, err := userIn(key, value)
 	switch {
 	case errors.Is(err, auth.ErrNoUser):
 		return nil, nil

@@ -138,17 +138,8 @@ func TestFailedCommit(t *testing.T) {
 func TestFailedGroupCommit(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)
-	put(t, s, record("default", "first", "x"))
-	hold, held := make(chan struct{}), make(chan struct{})
+	release := holdWriter(t, s)
 	var wg sync.WaitGroup
-	wg.Go(func() {
-		s.Update("default", "first", func(old *auth.Record) (*auth.Record, error) {
-			close(held)
-			<-hold
-			return old, nil
-		})
-	})
-	<-held
 	const writers = 20
 	results := make([]error, writers)
 	for i := range writers {
@@ -163,7 +154,7 @@ func TestFailedGroupCommit(t *testing.T) {
 		return len(s.queue.waiting) == writers
 	})
 	breakFile(t, path)
-	close(hold)
+	release()
 	wg.Wait()
 	// The first commit failed, and the file was opened again; the second went through.
 	for i, err := range results {
@@ -183,10 +174,9 @@ func TestReopenLater(t *testing.T) {
 		_, err := s.Update("default", "alice", func(*auth.Record) (*auth.Record, error) { return &alice, nil })
 		return err
 	}
-	_, failed := s.Update("default", "alice", func(*auth.Record) (*auth.Record, error) {
+	failed := putInTurn(s, alice, func() {
 		must(t, os.Rename(path, path+".away"))
 		must(t, os.Mkdir(path, 0o700))
-		return &alice, nil
 	})
 	want(t, "the write that fails", failed, auth.ErrOutcomeUnknown)
 	want(t, "readiness", s.Ready(), auth.ErrStoreDown)
@@ -220,11 +210,7 @@ func TestReopenWithoutFile(t *testing.T) {
 	defer s.Close()
 	put(t, s, record("default", "alice", "before"))
 	breakFile(t, path)
-	alice := record("default", "alice", "lost")
-	_, err = s.Update("default", "alice", func(*auth.Record) (*auth.Record, error) {
-		must(t, os.Remove(path))
-		return &alice, nil
-	})
+	err = putInTurn(s, record("default", "alice", "lost"), func() { must(t, os.Remove(path)) })
 	want(t, "the write that fails", err, auth.ErrOutcomeUnknown)
 	want(t, "readiness", s.Ready(), auth.ErrStoreDown)
 	if _, err := os.Lstat(path); err == nil {
@@ -292,10 +278,8 @@ func TestFileMoved(t *testing.T) {
 
 	// A commit fails: the other file is not opened in its place.
 	breakFile(t, path)
-	_, err = s.Update("default", "bob", func(*auth.Record) (*auth.Record, error) {
+	err = putInTurn(s, record("default", "bob", "x"), func() {
 		must(t, errors.Join(os.Rename(path, away), os.Rename(other, path)))
-		bob := record("default", "bob", "x")
-		return &bob, nil
 	})
 	want(t, "a write during which it is replaced", err, auth.ErrOutcomeUnknown)
 	_, _, err = s.Load("default", "alice")

@@ -159,6 +159,37 @@ func put(t testing.TB, s *Store, r auth.Record) auth.Record {
 	return stored
 }
 
+// putInTurn writes a record after f, which runs in the writer's turn: what is in its
+// transaction by then comes into the same commit, and what comes later waits.
+func putInTurn(s *Store, r auth.Record, f func()) error {
+	return s.change(operation{
+		apply: func(tx *bbolt.Tx) error {
+			f()
+			_, err := s.putUser(tx, userKey(r.Org, r.User), r)
+			return err
+		},
+		committed: func() { s.notify.User(r.Org, r.User) },
+	})
+}
+
+// holdWriter has the writer wait in a transaction until the function that it returns is
+// called, which waits for the end of that.
+func holdWriter(t testing.TB, s *Store) (release func()) {
+	hold, held := make(chan struct{}), make(chan struct{})
+	var group sync.WaitGroup
+	group.Go(func() {
+		putInTurn(s, record("default", "first", "x"), func() {
+			close(held)
+			<-hold
+		})
+	})
+	<-held
+	return func() {
+		close(hold)
+		group.Wait()
+	}
+}
+
 func remove(t testing.TB, s *Store, org, user string) {
 	t.Helper()
 	if _, err := s.Update(org, user, func(*auth.Record) (*auth.Record, error) { return nil, nil }); err != nil {

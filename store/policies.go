@@ -92,8 +92,11 @@ func (s *Store) UpdatePolicy(id string, edit func(old *auth.Policy, users auth.P
 			}
 			return s.put(tx, bucketPolicies, []byte(id), payload)
 		},
-		committed: func() { s.notify.Policy(id) },
-		last:      true,
+		committed: func() {
+			s.notify.Policy(id)
+			s.policyEdits.Add(1) // not before: who has read this number knows the policy as it is now
+		},
+		last: true,
 	})
 }
 

@@ -71,6 +71,8 @@ type Store struct {
 	owed    []func() // news that nobody could read when they were told; the writer's alone
 	stopped chan struct{}
 
+	policyEdits atomic.Uint64 // edits of policies that are in force
+
 	// Of the writer alone.
 	sums  sums  // as the transaction under way leaves them
 	moved moved // what a compaction has to copy again

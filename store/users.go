@@ -27,7 +27,11 @@ func (s *Store) Load(org, user string) (r auth.Record, kept []auth.KeptQuota, er
 }
 
 func readUser(tx *bbolt.Tx, key []byte) (auth.Record, error) {
-	value := tx.Bucket(bucketUsers).Get(key)
+	return userIn(key, tx.Bucket(bucketUsers).Get(key))
+}
+
+// userIn reads the record that is stored under key; nil: none is.
+func userIn(key, value []byte) (auth.Record, error) {
 	if value == nil {
 		return auth.Record{}, auth.ErrNoUser
 	}
@@ -58,7 +62,8 @@ func readQuotas(tx *bbolt.Tx, user []byte) (kept []auth.KeptQuota, err error) {
 // Update changes one user in one transaction. edit is given the record as it stands
 // (nil: there is none; see also [auth.Record.Damaged]) and returns the one to store, or
 // nil to delete the user, or an error to change nothing, which Update returns as it is.
-// edit must be quick: every writer waits for it.
+// edit must be quick: every writer waits for it. It may be called twice, because the user
+// or a policy changed before its turn came; the last call counts.
 //
 // A record returned with Generation 0 starts the user's quotas afresh; one with the
 // Generation it had keeps them.
@@ -66,10 +71,17 @@ func readQuotas(tx *bbolt.Tx, user []byte) (kept []auth.KeptQuota, err error) {
 // When Update returns, the change is on disk and acts on every check that starts
 // from then on. With [auth.ErrOutcomeUnknown], it is unknown whether it is.
 func (s *Store) Update(org, user string, edit func(old *auth.Record) (*auth.Record, error)) (stored auth.Record, err error) {
-	key := userKey(org, user)
+	name, key := auth.Name{Org: org, User: user}, userKey(org, user)
+	ahead := s.editAhead(name, key, edit)
 	err = s.change(operation{
 		apply: func(tx *bbolt.Tx) error {
-			before, err := userBefore(tx, key, auth.Name{Org: org, User: user})
+			value := tx.Bucket(bucketUsers).Get(key)
+			if ahead.holds(s, value) {
+				var err error
+				stored, err = s.putBody(tx, key, ahead.after, ahead.body)
+				return err
+			}
+			before, err := userBefore(name, key, value)
 			if err != nil {
 				return err
 			}
@@ -90,6 +102,52 @@ func (s *Store) Update(org, user string, edit func(old *auth.Record) (*auth.Reco
 	}
 	s.forgetDamage(key)
 	return stored, nil
+}
+
+// ahead is an edit that was made and encoded before its turn, while the writer waits for
+// the disk. In its turn it only has to be looked at whether it still holds.
+type ahead struct {
+	before   []byte // what was stored; nil: nothing
+	policies uint64 // how many edits of policies were in force
+	after    auth.Record
+	body     []byte
+}
+
+// editAhead makes an edit on what is stored now, or returns nil where there is nothing to
+// encode: whatever is wrong will be so in its turn, where it is answered.
+func (s *Store) editAhead(name auth.Name, key []byte, edit func(old *auth.Record) (*auth.Record, error)) (a *ahead) {
+	defer func() {
+		if recover() != nil {
+			a = nil
+		}
+	}()
+	a = &ahead{policies: s.policyEdits.Load()}
+	if err := s.view(func(tx *bbolt.Tx) error {
+		a.before = bytes.Clone(tx.Bucket(bucketUsers).Get(key))
+		return nil
+	}); err != nil {
+		return nil
+	}
+	old, err := userBefore(name, key, a.before)
+	if err != nil {
+		return nil
+	}
+	after, err := edit(old)
+	if err != nil || after == nil {
+		return nil
+	}
+	a.after = *after
+	if a.body, err = encodeUser(a.after); err != nil {
+		return nil
+	}
+	return a
+}
+
+// holds reports whether the edit would be the same on the value that is stored now, under
+// the policies that are in force now.
+func (a *ahead) holds(s *Store, value []byte) bool {
+	return a != nil && a.policies == s.policyEdits.Load() &&
+		(value == nil) == (a.before == nil) && bytes.Equal(value, a.before)
 }
 
 func (s *Store) putUser(tx *bbolt.Tx, key []byte, r auth.Record) (auth.Record, error) {

@@ -68,6 +68,82 @@ func TestUpdate(t *testing.T) {
 	remove(t, s, "default", "alice")
 }
 
+// An edit is made before its turn. Where the user changed meanwhile it is made again on
+// what is stored then, and where nothing has, it is made once.
+func TestUpdateIsMadeAgain(t *testing.T) {
+	s := mustOpen(t, newPath(t))
+	put := func(alias string) {
+		t.Helper()
+		r := record("default", "alice", alias)
+		_, err := s.Update("default", "alice", func(*auth.Record) (*auth.Record, error) { return &r, nil })
+		want(t, "put "+alias, err, nil)
+	}
+	f := func(name string, meanwhile func(), saw ...string) {
+		t.Helper()
+		var seen []string
+		_, err := s.Update("default", "alice", func(old *auth.Record) (*auth.Record, error) {
+			alias := "nobody"
+			if old != nil {
+				alias = old.Session.Alias
+			}
+			if seen = append(seen, alias); len(seen) == 1 {
+				meanwhile()
+			}
+			r := record("default", "alice", alias+"+")
+			return &r, nil
+		})
+		want(t, name, err, nil)
+		now, _, err := s.Load("default", "alice")
+		want(t, "load", err, nil)
+		if !slices.Equal(seen, saw) || now.Session.Alias != saw[len(saw)-1]+"+" {
+			t.Errorf("%s: the edit was given %q, want %q; %q is stored", name, seen, saw, now.Session.Alias)
+		}
+	}
+	f("created", func() {}, "nobody")
+	f("unchanged", func() {}, "nobody+")
+	f("changed meanwhile", func() { put("other") }, "nobody++", "other")
+	f("written afresh meanwhile, with the same session", func() { put("other+") }, "other+", "other+")
+	f("deleted meanwhile", func() { remove(t, s, "default", "alice") }, "other++", "nobody")
+	remove(t, s, "default", "alice")
+	f("created meanwhile", func() { put("new") }, "nobody", "new")
+}
+
+// A user cannot be given a policy that is deleted before the edit's turn comes, not even by
+// an edit that is made in the moment between the deletion and its publication.
+func TestUpdateAfterAPolicyEdit(t *testing.T) {
+	s := mustOpen(t, newPath(t))
+	var exists atomic.Bool // as whoever publishes policies says
+	exists.Store(true)
+	deleted, made := make(chan bool), make(chan bool)
+	s.Notify(Notify{User: func(string, string) {}, Policy: func(string) {
+		close(deleted)
+		<-made
+		exists.Store(false)
+	}})
+	gone := errors.New("there is no such policy")
+	calls := 0
+	var group sync.WaitGroup
+	group.Go(func() {
+		<-deleted
+		_, err := s.Update("default", "alice", func(*auth.Record) (*auth.Record, error) {
+			if !exists.Load() {
+				return nil, gone
+			}
+			if calls++; calls == 1 {
+				close(made)
+			}
+			r := record("default", "alice", "has the policy")
+			return &r, nil
+		})
+		want(t, "update", err, gone)
+	})
+	want(t, "delete policy", s.UpdatePolicy("gold", func(*auth.Policy, auth.PolicyUsers) (*auth.Policy, error) { return nil, nil }), nil)
+	group.Wait()
+	if calls != 1 {
+		t.Errorf("the edit was made %d times under the policy", calls)
+	}
+}
+
 // Between a commit and its publication a deletion can be read and does not act yet. An edit
 // is made after both, so what it answers is true of the checks that follow.
 func TestUpdateAfterPublication(t *testing.T) {
@@ -88,8 +164,11 @@ func TestUpdateAfterPublication(t *testing.T) {
 	group.Go(func() {
 		close(edit)
 		_, err := s.Update("default", "alice", func(old *auth.Record) (*auth.Record, error) {
-			if old != nil || !inForce.Load() {
-				t.Errorf("old is %+v, the deletion in force: %v", old, inForce.Load())
+			switch {
+			case old != nil:
+				return nil, errors.New("alice is there")
+			case !inForce.Load():
+				return nil, errors.New("her deletion is not in force")
 			}
 			return nil, missing
 		})

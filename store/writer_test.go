@@ -88,17 +88,8 @@ func TestNewsBeforeAnswer(t *testing.T) {
 // Who waits shares a commit.
 func TestGroupCommit(t *testing.T) {
 	s := mustOpen(t, newPath(t))
-	put(t, s, record("default", "first", "x"))
-	hold, held := make(chan struct{}), make(chan struct{})
+	release := holdWriter(t, s)
 	var wg sync.WaitGroup
-	wg.Go(func() {
-		s.Update("default", "first", func(old *auth.Record) (*auth.Record, error) {
-			close(held)
-			<-hold
-			return old, nil
-		})
-	})
-	<-held
 	before := s.file.Load().db.Stats()
 	const writers = 200
 	var queued atomic.Int64
@@ -113,7 +104,7 @@ func TestGroupCommit(t *testing.T) {
 		defer s.queue.mu.Unlock()
 		return len(s.queue.waiting) == writers
 	})
-	close(hold)
+	release()
 	wg.Wait()
 	// A commit writes pages and a meta page; alone, 200 writers would make 200 times that.
 	after := s.file.Load().db.Stats()
@@ -169,17 +160,8 @@ func TestRefusedInOneCommit(t *testing.T) {
 func TestCloseWritesWhatIsQueued(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)
-	put(t, s, record("default", "first", "x"))
-	hold, held := make(chan struct{}), make(chan struct{})
+	release := holdWriter(t, s)
 	var wg sync.WaitGroup
-	wg.Go(func() {
-		s.Update("default", "first", func(old *auth.Record) (*auth.Record, error) {
-			close(held)
-			<-hold
-			return old, nil
-		})
-	})
-	<-held
 	const writers = 50
 	results := make([]error, writers)
 	for i := range writers {
@@ -199,14 +181,11 @@ func TestCloseWritesWhatIsQueued(t *testing.T) {
 		defer s.queue.mu.Unlock()
 		return s.queue.closed
 	})
-	_, err := s.Update("default", "late", func(*auth.Record) (*auth.Record, error) {
-		t.Error("a late edit was run")
-		return nil, nil
-	})
+	_, err := s.Update("default", "late", func(*auth.Record) (*auth.Record, error) { return nil, nil })
 	want(t, "late write", err, auth.ErrStoreDown)
 	want(t, "late reservation", reserve(s, limiter.QuotaKey{Org: "default", User: "first"}, limiter.Reservation{}), auth.ErrStoreDown)
 	want(t, "late settle", s.Settle(map[limiter.QuotaKey]limiter.Reservation{{}: {}}), auth.ErrStoreDown)
-	close(hold)
+	release()
 	wg.Wait()
 
 	for i, err := range results {
@@ -244,16 +223,8 @@ func TestPanicInEdit(t *testing.T) {
 func TestManyAtOnce(t *testing.T) {
 	s := mustOpen(t, newPath(t))
 	alice := put(t, s, record("default", "alice", "x"))
-	hold, held := make(chan struct{}), make(chan struct{})
+	release := holdWriter(t, s)
 	var wg sync.WaitGroup
-	wg.Go(func() {
-		s.Update("default", "alice", func(old *auth.Record) (*auth.Record, error) {
-			close(held)
-			<-hold
-			return old, nil
-		})
-	})
-	<-held
 	const n = 2*mostPerCommit + 10
 	var answers atomic.Int64
 	wg.Add(n)
@@ -265,7 +236,7 @@ func TestManyAtOnce(t *testing.T) {
 			wg.Done()
 		})
 	}
-	close(hold)
+	release()
 	wg.Wait()
 	if _, kept, err := s.Load("default", "alice"); err != nil || len(kept) != n || answers.Load() != n {
 		t.Errorf("%d kept, %d answers, %v, want %d", len(kept), answers.Load(), err, n)
@@ -284,29 +255,24 @@ func TestPolicyBeforeUsers(t *testing.T) {
 		defer s.queue.mu.Unlock()
 		return len(s.queue.waiting)
 	}
-	held, release := make(chan struct{}), make(chan struct{})
+	release := holdWriter(t, s)
 	var done sync.WaitGroup
-	done.Go(func() {
-		s.Update("default", "first", func(*auth.Record) (*auth.Record, error) {
-			close(held)
-			<-release
-			return nil, nil
-		})
-	})
-	<-held
 	done.Go(func() {
 		want(t, "delete", s.UpdatePolicy("gold", func(*auth.Policy, auth.PolicyUsers) (*auth.Policy, error) { return nil, nil }), nil)
 	})
 	until(t, "the deletion waits", func() bool { return waiting() == 1 })
+	var saw bool
 	done.Go(func() {
 		s.Update("default", "alice", func(*auth.Record) (*auth.Record, error) {
-			if inForce.Load() {
-				t.Error("the deleted policy is in force")
-			}
-			return nil, nil
+			saw = inForce.Load()
+			r := record("default", "alice", "has the policy")
+			return &r, nil
 		})
 	})
 	until(t, "the edit waits", func() bool { return waiting() == 2 })
-	close(release)
+	release()
 	done.Wait()
+	if saw {
+		t.Error("the edit that counts was made while the deleted policy was in force")
+	}
 }
