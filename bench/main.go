@@ -41,8 +41,8 @@ func main() {
 		fatal(1, serveBare(os.Args[2]))
 	}
 	o := options{stored: []int{1000, 100_000, 1_000_000}}
-	flag.IntVar(&o.runs, "runs", 5, "pairs of runs of each row, `N` from 1")
-	flag.DurationVar(&o.time, "time", 2*time.Second, "length of a run, in whole seconds")
+	flag.IntVar(&o.runs, "runs", 15, "pairs of runs of each row, `N` from 1")
+	flag.DurationVar(&o.time, "time", time.Second, "length of a run, in whole seconds")
 	flag.IntVar(&o.connections, "connections", 32, "connections of the load generators")
 	flag.IntVar(&o.active, "active", 10_000, "of the users stored, those who ask")
 	flag.Func("stored", "users stored in the rows users/*, as a `list` (default 1000,100000,1000000)", func(text string) (err error) {
