@@ -265,7 +265,7 @@ func (c *compaction) finish() error {
 		// before that is settled.
 		old := s.file.Swap(nil)
 		go closeFile(s, old)
-		time.AfterFunc(reopenEvery, s.queue.signal)
+		s.tryLater()
 		return err
 	}
 	c.file.settled = true // all of it has been synced

@@ -32,7 +32,7 @@ import (
 const lockWait = 500 * time.Millisecond
 
 // reopenEvery is how often a database is tried that could not be opened again after
-// a failed commit.
+// a failed commit, however many writes come meanwhile.
 const reopenEvery = time.Second
 
 var (
@@ -72,8 +72,9 @@ type Store struct {
 	stopped chan struct{}
 
 	// Of the writer alone.
-	sums  sums  // as the transaction under way leaves them
-	moved moved // what a compaction has to copy again
+	sums     sums      // as the transaction under way leaves them
+	moved    moved     // what a compaction has to copy again
+	failedAt time.Time // when the file could not be opened again, or not be written, last
 
 	done doneCounts
 
@@ -279,13 +280,13 @@ func (s *Store) reopen(panicked bool) {
 	}
 	if err != nil {
 		s.log.Error("the database cannot be opened again", "error", err, "next_try", reopenEvery)
-		time.AfterFunc(reopenEvery, s.queue.signal)
+		s.tryLater()
 		return
 	}
 	s.suspect.Store(false)
 	if err := f.settle(); err != nil {
 		s.log.Error("the database can be read, but not written", "error", err, "next_try", reopenEvery)
-		time.AfterFunc(reopenEvery, s.queue.signal)
+		s.tryLater()
 	}
 	s.file.Store(f)
 	owed := s.owed
@@ -293,6 +294,11 @@ func (s *Store) reopen(panicked bool) {
 	for _, tell := range owed {
 		tell()
 	}
+}
+
+func (s *Store) tryLater() {
+	s.failedAt = time.Now()
+	time.AfterFunc(reopenEvery, s.queue.signal)
 }
 
 func openFile(path string) (_ *file, err error) {

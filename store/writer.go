@@ -127,7 +127,7 @@ func (s *Store) writeLoop() {
 	defer close(s.stopped)
 	for {
 		batch, pauses, last := s.queue.take()
-		if f := s.file.Load(); f == nil || !f.settled {
+		if f := s.file.Load(); (f == nil || !f.settled) && time.Since(s.failedAt) >= reopenEvery {
 			s.reopen(false)
 		}
 		if len(batch) > 0 {
