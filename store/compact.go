@@ -271,6 +271,7 @@ func (c *compaction) finish() error {
 	c.file.settled = true // all of it has been synced
 	replaced := s.file.Swap(c.file)
 	c.file = nil
+	s.noteInForce()           // the same records
 	go closeFile(s, replaced) // waits for its readers
 	return nil
 }

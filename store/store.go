@@ -59,8 +59,9 @@ type Store struct {
 	path string
 	log  *slog.Logger
 
-	file   atomic.Pointer[file] // nil while it cannot be opened
-	astray atomic.Bool          // the file was not in its place when that was looked at last
+	file    atomic.Pointer[file]    // nil while it cannot be opened
+	inForce atomic.Pointer[version] // the newest that everybody has been told of
+	astray  atomic.Bool             // the file was not in its place when that was looked at last
 
 	// Which file belongs at the path: the open one, that which has to be opened again, or
 	// that which a compaction is about to put there.
@@ -130,6 +131,7 @@ func Open(path string, log *slog.Logger) (*Store, error) {
 	}
 	s.file.Store(f)
 	s.identity.Store(&f.info)
+	s.noteInForce() // nobody knows of any other
 	s.queue.init()
 	if err := removeLeftovers(path); err != nil {
 		s.log.Warn("cannot remove what a crash has left behind", "error", err)
