@@ -83,7 +83,7 @@ func TestReadDoesNotWaitForEver(t *testing.T) {
 			close(hanging)
 			<-goOn
 		}})
-		go put(t, s, record("default", "alice", "after"))
+		go s.Update("default", "alice", func(old *auth.Record) (*auth.Record, error) { return old, nil })
 		<-hanging
 		_, _, err = s.Read("default", "alice")
 		want(t, "while the writer hangs", err, auth.ErrStoreDown)
