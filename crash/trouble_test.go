@@ -280,6 +280,7 @@ func throughTrouble(t *testing.T, v *victim, begin, end func()) {
 	t.Logf("%d writes acknowledged, 0 lost; without the disk the user with a quota was answered %v", j.acks.Load(), answers)
 }
 
+// Whatever the disk refuses, by letting the calls of the program fail.
 func TestDiskTrouble(t *testing.T) {
 	f := func(name string, fails func(c call) answer) {
 		t.Run(name, func(t *testing.T) {
