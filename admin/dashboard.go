@@ -153,10 +153,10 @@ func (c *call) dashboardList() error { return c.dashboardNames(nil) }
 // dashboardSearch lists the users of an API whose key id contains ?q=.
 func (c *call) dashboardSearch() error {
 	text := c.query("q")
-	return c.dashboardNames(func(name auth.Name) bool { return strings.Contains(name.KeyID(), text) })
+	return c.dashboardNames(func(name auth.Name) (bool, error) { return strings.Contains(name.KeyID(), text), nil })
 }
 
-func (c *call) dashboardNames(pick func(auth.Name) bool) error {
+func (c *call) dashboardNames(pick func(auth.Name) (bool, error)) error {
 	names, err := c.list(c.params["apiID"], pick)
 	if err != nil {
 		return err
@@ -184,7 +184,7 @@ func (c *call) dashboardNames(pick func(auth.Name) bool) error {
 // the name, the alias or a tag.
 func (c *call) dashboardDetailed() error {
 	text := strings.ToLower(c.query("q"))
-	names, err := c.list("", func(name auth.Name) bool { return c.matches(name, text) })
+	names, err := c.list("", func(name auth.Name) (bool, error) { return c.matches(name, text) })
 	if err != nil {
 		return err
 	}
@@ -213,11 +213,17 @@ func (c *call) dashboardDetailed() error {
 }
 
 // matches reports whether a user's name, alias or one of the tags contains text.
-func (c *call) matches(name auth.Name, text string) bool {
+func (c *call) matches(name auth.Name, text string) (bool, error) {
 	contains := func(s string) bool { return strings.Contains(strings.ToLower(s), text) }
 	if contains(name.KeyID()) {
-		return true
+		return true, nil
 	}
-	r, _, err := c.Users.Load(name.Org, name.User)
-	return err == nil && (contains(r.Session.Alias) || slices.ContainsFunc(r.Session.Tags, contains))
+	r, _, err := c.Users.Read(name.Org, name.User)
+	switch {
+	case errors.Is(err, auth.ErrNoUser), errors.Is(err, auth.ErrDamaged):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	return contains(r.Session.Alias) || slices.ContainsFunc(r.Session.Tags, contains), nil
 }

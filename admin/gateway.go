@@ -144,8 +144,8 @@ func (c *call) keyOf(name auth.Name) string {
 // of one API, ?filter= to those whose hash begins with it or whose name contains it.
 func (c *call) gatewayList() error {
 	filter := c.query("filter")
-	names, err := c.list(c.query("api_id"), func(name auth.Name) bool {
-		return filter == "" || strings.HasPrefix(name.KeyHash(), filter) || strings.Contains(name.KeyID(), filter)
+	names, err := c.list(c.query("api_id"), func(name auth.Name) (bool, error) {
+		return filter == "" || strings.HasPrefix(name.KeyHash(), filter) || strings.Contains(name.KeyID(), filter), nil
 	})
 	if err != nil {
 		return err

@@ -348,6 +348,10 @@ func (f *fakeUsers) Load(org, user string) (auth.Record, []auth.KeptQuota, error
 	return r, slices.Clone(f.kept[n]), err
 }
 
+func (f *fakeUsers) Read(org, user string) (auth.Record, []auth.KeptQuota, error) {
+	return f.Load(org, user)
+}
+
 func (f *fakeUsers) Update(org, user string, edit func(*auth.Record) (*auth.Record, error)) (auth.Record, error) {
 	stored, err := f.update(auth.Name{Org: org, User: user}, edit)
 	if err == nil {

@@ -156,7 +156,7 @@ func (c *call) checkWithoutSession(u imported, rules auth.Rules) error {
 	if rules.AllowEmptyRights {
 		return nil
 	}
-	_, _, err := c.Users.Load(u.name.Org, u.name.User)
+	_, _, err := c.Users.Read(u.name.Org, u.name.User)
 	if errors.Is(err, auth.ErrNoUser) {
 		return auth.Problems{{Field: "access_rights", Want: "a user who exists is wanted: a new one would have no right (rights.allow_empty_rights = false)"}}
 	}

@@ -25,7 +25,7 @@ func (c *call) keyName(missing error) (auth.Name, error) {
 		if name.User == "" {
 			continue
 		}
-		if _, _, err := c.Users.Load(name.Org, name.User); !errors.Is(err, auth.ErrNoUser) {
+		if _, _, err := c.Users.Read(name.Org, name.User); !errors.Is(err, auth.ErrNoUser) {
 			return name, err
 		}
 	}
@@ -51,7 +51,7 @@ func (c *call) gatewayName(missing error) (auth.Name, error) {
 	}
 	if err == nil {
 		// Somebody may be called like that.
-		if _, _, err := c.Users.Load(name.Org, name.User); !errors.Is(err, auth.ErrNoUser) {
+		if _, _, err := c.Users.Read(name.Org, name.User); !errors.Is(err, auth.ErrNoUser) {
 			return name, err
 		}
 	}

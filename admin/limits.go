@@ -38,7 +38,7 @@ func (c *call) userLimits() error {
 	if err != nil {
 		return err
 	}
-	r, kept, err := c.Users.Load(name.Org, name.User)
+	r, kept, err := c.Users.Read(name.Org, name.User)
 	if errors.Is(err, auth.ErrNoUser) {
 		return dashboardMissing
 	}

@@ -61,8 +61,15 @@ func (c *call) listUsers() error {
 			}
 			last = name
 			looked++
-			if org != "" && name.Org != org || text != "" && !c.matches(name, text) {
+			if org != "" && name.Org != org {
 				continue
+			}
+			if text != "" {
+				if ok, err := c.matches(name, text); err != nil {
+					return err
+				} else if !ok {
+					continue
+				}
 			}
 			u, there, err := c.listed(name, raw)
 			if err != nil {
@@ -94,7 +101,7 @@ func (c *call) limit() (int, error) {
 // listed is a user as lists show it: as it stands in the store where raw, else with its
 // policies applied. there is false for one that is gone meanwhile.
 func (c *call) listed(name auth.Name, raw bool) (_ listedUser, there bool, err error) {
-	r, kept, err := c.Users.Load(name.Org, name.User)
+	r, kept, err := c.Users.Read(name.Org, name.User)
 	listed := listedUser{OrgID: name.Org, Username: name.User, KeyHash: name.KeyHash()}
 	switch {
 	case errors.Is(err, auth.ErrNoUser):
@@ -117,7 +124,7 @@ func (c *call) listed(name auth.Name, raw bool) (_ listedUser, there bool, err e
 // fetchStored reads a user as it stands in the store, without policies applied, the state
 // of quotas and the password.
 func (c *call) fetchStored(name auth.Name) (found, error) {
-	r, _, err := c.Users.Load(name.Org, name.User)
+	r, _, err := c.Users.Read(name.Org, name.User)
 	if errors.Is(err, auth.ErrNoUser) {
 		return found{}, dashboardMissing
 	}

@@ -37,7 +37,7 @@ var errMeanwhile = errors.New("changed meanwhile")
 // patch changes a user once. done is false where another write came between: what was
 // checked is not what would have been stored.
 func (c *call) patch(name auth.Name) (_ found, done bool, err error) {
-	old, _, err := c.Users.Load(name.Org, name.User)
+	old, _, err := c.Users.Read(name.Org, name.User)
 	if errors.Is(err, auth.ErrNoUser) {
 		return found{}, false, dashboardMissing
 	}
@@ -89,6 +89,7 @@ func (c *call) patch(name auth.Name) (_ found, done bool, err error) {
 	if err != nil {
 		return found{}, false, err
 	}
-	_, kept, err := c.Users.Load(name.Org, name.User)
-	return c.show(stored, kept), true, err
+	// The write is done, whatever has become of the user since.
+	_, kept, _ := c.Users.Read(name.Org, name.User)
+	return c.show(stored, kept), true, nil
 }

@@ -288,7 +288,7 @@ func (c *call) setPolicies() error {
 	if err != nil {
 		return err
 	}
-	if _, _, err := c.Users.Load(name.Org, name.User); errors.Is(err, auth.ErrNoUser) {
+	if _, _, err := c.Users.Read(name.Org, name.User); errors.Is(err, auth.ErrNoUser) {
 		// Tyk takes a hash here without being told so.
 		if name, err = c.byHash(c.params["username"], missing); err != nil {
 			return err

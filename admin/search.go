@@ -51,7 +51,10 @@ func (c *call) searchUsers() error {
 				return nil
 			}
 			var wanted bool
-			if wanted, jumped = s.look(c, name); jumped {
+			if wanted, jumped, err = s.look(c, name); err != nil {
+				return err
+			}
+			if jumped {
 				break
 			}
 			s.last = name
@@ -79,7 +82,7 @@ func (c *call) searchUsers() error {
 }
 
 // look reports whether a user is found, or moves s.last on to where the next one can be.
-func (s *search) look(c *call, name auth.Name) (wanted, jumped bool) {
+func (s *search) look(c *call, name auth.Name) (wanted, jumped bool, err error) {
 	begins := strings.HasPrefix(name.User, s.text)
 	switch {
 	case s.org != "" && name.Org != s.org:
@@ -87,17 +90,20 @@ func (s *search) look(c *call, name auth.Name) (wanted, jumped bool) {
 		if name.Org > s.org {
 			s.last = afterAll
 		}
-		return false, true
+		return false, true, nil
+	case s.anywhere && begins:
+		return false, false, nil
 	case s.anywhere:
-		return !begins && c.matches(name, strings.ToLower(s.text)), false
+		wanted, err = c.matches(name, strings.ToLower(s.text))
+		return wanted, false, err
 	case begins:
-		return true, false
+		return true, false, nil
 	case name.User < s.text:
 		s.last = auth.Name{Org: name.Org, User: justBefore(s.text)}
 	default:
 		s.last = auth.Name{Org: name.Org, User: "\xff"}
 	}
-	return false, true
+	return false, true, nil
 }
 
 // afterAll comes after every user: names and orgs are UTF-8, which has no such byte.

@@ -228,3 +228,31 @@ func TestPageFiles(t *testing.T) {
 		t.Errorf("POST /: %v", a)
 	}
 }
+
+// unreadable is a store that fails between the names and the records.
+type unreadable struct{ Users }
+
+func (unreadable) Read(string, string) (auth.Record, []auth.KeptQuota, error) {
+	return auth.Record{}, nil, auth.ErrStoreDown
+}
+
+// Where a record cannot be read, nobody knows whether the text is in it: there is no answer
+// that leaves its user out.
+func TestSearchUnreadable(t *testing.T) {
+	l := start(t, func(c *Config) {
+		for _, user := range []string{"alice", "bob"} {
+			_, err := c.Users.Update("default", user, func(*auth.Record) (*auth.Record, error) {
+				return &auth.Record{Org: "default", User: user}, nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.Users = unreadable{c.Users}
+	})
+	for _, target := range []string{"/api/users?q=king", "/api/users/search?q=king", "/api/keys/detailed?q=king"} {
+		if got := l.ask("GET", target, ""); got.status != 503 {
+			t.Errorf("%s: %v", target, got)
+		}
+	}
+}

@@ -137,12 +137,8 @@ func (c *call) expireByPolicy(s *auth.Session) {
 // replace writes a user that must exist. Without a password in the request the old
 // one stays.
 func (c *call) replace(w *write, missing error) (found, error) {
-	if _, _, err := c.Users.Load(w.name.Org, w.name.User); errors.Is(err, auth.ErrNoUser) {
-		// Before a hash is computed for nothing; but a deletion that can be read may not act on
-		// checks yet. In the writer's turn it does.
-		if err := c.exists(w.name, missing); err != nil {
-			return found{}, err
-		}
+	if _, _, err := c.Users.Read(w.name.Org, w.name.User); errors.Is(err, auth.ErrNoUser) {
+		return found{}, missing // before a hash is computed for nothing
 	}
 	given := w.session.BasicAuth.Password != ""
 	if err := c.hashPassword(&w.session); err != nil {
@@ -162,22 +158,6 @@ func (c *call) replace(w *write, missing error) (found, error) {
 		}
 		return nil
 	})
-}
-
-var errExists = errors.New("the user exists")
-
-// exists returns missing where there is no user once all writes before are in force.
-func (c *call) exists(name auth.Name, missing error) error {
-	_, err := c.Users.Update(name.Org, name.User, func(old *auth.Record) (*auth.Record, error) {
-		if old == nil {
-			return nil, missing
-		}
-		return nil, errExists
-	})
-	if errors.Is(err, errExists) {
-		return nil
-	}
-	return err
 }
 
 // store writes w in one step after prepare has agreed. prepare may change w.session,
@@ -218,7 +198,7 @@ func (c *call) store(w *write, prepare func(old *auth.Record) error) (found, err
 	var kept []auth.KeptQuota
 	if w.keep {
 		// The write is done, whatever has become of the user since.
-		_, kept, _ = c.Users.Load(w.name.Org, w.name.User)
+		_, kept, _ = c.Users.Read(w.name.Org, w.name.User)
 	}
 	u := c.show(stored, kept)
 	u.Session.HMACString = generated
@@ -243,7 +223,7 @@ func (c *call) preview() (found, error) {
 
 // fetch reads a user; missing is the error where there is none.
 func (c *call) fetch(name auth.Name, missing error) (found, error) {
-	r, kept, err := c.Users.Load(name.Org, name.User)
+	r, kept, err := c.Users.Read(name.Org, name.User)
 	if errors.Is(err, auth.ErrNoUser) {
 		return found{}, missing
 	}
@@ -349,7 +329,7 @@ func (c *call) grants(name auth.Name, api *auth.API) (bool, error) {
 	if name.Org != api.Org {
 		return false, nil
 	}
-	r, _, err := c.Users.Load(name.Org, name.User)
+	r, _, err := c.Users.Read(name.Org, name.User)
 	switch {
 	case errors.Is(err, auth.ErrNoUser), errors.Is(err, auth.ErrDamaged):
 		return false, nil
@@ -362,7 +342,7 @@ func (c *call) grants(name auth.Name, api *auth.API) (bool, error) {
 
 // list gathers the users that the request asks for: all, or those that may use the
 // API apiID. pick narrows them down further.
-func (c *call) list(apiID string, pick func(auth.Name) bool) (names []auth.Name, err error) {
+func (c *call) list(apiID string, pick func(auth.Name) (bool, error)) (names []auth.Name, err error) {
 	var api *auth.API
 	if apiID != "" {
 		if api = c.Settings().APIs.ByID(apiID); api == nil {
@@ -371,8 +351,13 @@ func (c *call) list(apiID string, pick func(auth.Name) bool) (names []auth.Name,
 	}
 	org := c.query("org_id")
 	err = c.each(func(name auth.Name) (bool, error) {
-		if org != "" && name.Org != org || pick != nil && !pick(name) {
+		if org != "" && name.Org != org {
 			return true, nil
+		}
+		if pick != nil {
+			if ok, err := pick(name); !ok || err != nil {
+				return true, err
+			}
 		}
 		if api != nil {
 			if ok, err := c.grants(name, api); !ok || err != nil {

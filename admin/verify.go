@@ -26,7 +26,7 @@ func (c *call) verify() error {
 	if err := auth.CheckNames(name.Org, name.User); err != nil {
 		return err
 	}
-	r, _, err := c.Users.Load(name.Org, name.User)
+	r, _, err := c.Users.Read(name.Org, name.User)
 	if err != nil && !errors.Is(err, auth.ErrNoUser) {
 		return err
 	}

@@ -2,9 +2,11 @@ package crash
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,10 +22,11 @@ import (
 
 // operation is one request about a user.
 type operation struct {
-	kind     string // "create", "replace", "delete", "check"
+	kind     string // "create", "replace", "delete", "get", "check"
 	password string // "" on replace: stays
 	max      int64
 	keep     bool // ?suppress_reset=1
+	version  int  // that is written, or that a get was shown
 }
 
 // outcome is what it was answered.
@@ -43,6 +46,7 @@ type userState struct {
 	password string
 	max      int64
 	used     int64
+	version  int
 }
 
 // next returns the states that an operation may lead to; none: it cannot have been
@@ -59,6 +63,11 @@ func (s userState) next(op operation, answer outcome) (states []any) {
 			s.used++
 			return append(states, s)
 		case right && s.used >= s.max && answer == overdone, !right && answer == refused:
+			return append(states, s)
+		}
+		return states
+	case "get":
+		if s.exists && answer == done && s.version == op.version || !s.exists && answer == missing {
 			return append(states, s)
 		}
 		return states
@@ -79,7 +88,7 @@ func (s userState) next(op operation, answer outcome) (states []any) {
 		}
 	}
 	if could(done) {
-		after := userState{exists: true, password: cmp.Or(op.password, s.password), max: op.max}
+		after := userState{exists: true, password: cmp.Or(op.password, s.password), max: op.max, version: op.version}
 		if op.keep {
 			after.used = s.used
 		}
@@ -121,6 +130,15 @@ func (h *history) do(client int, admin, check *connection, op operation) (alive 
 	case err != nil:
 	case status == 200:
 		answer = done
+		if op.kind == "get" {
+			var shown struct{ Alias string }
+			if err := json.Unmarshal([]byte(text), &shown); err != nil {
+				return true, err
+			}
+			if op.version, err = strconv.Atoi(shown.Alias); err != nil {
+				return true, err
+			}
+		}
 	case op.kind != "check" && status == 404:
 		answer = missing
 	case op.kind == "check" && status == 401:
@@ -138,7 +156,7 @@ func (h *history) do(client int, admin, check *connection, op operation) (alive 
 }
 
 func (op operation) send(user string, admin, check *connection) (int, string, error) {
-	target, body := "/tyk/keys/"+user, fmt.Sprintf(`{"quota_max": %d, "quota_renewal_rate": 1000000, "basic_auth_data": {"password": %q}}`, op.max, op.password)
+	target, body := "/tyk/keys/"+user, fmt.Sprintf(`{"alias": "%d", "quota_max": %d, "quota_renewal_rate": 1000000, "basic_auth_data": {"password": %q}}`, op.version, op.max, op.password)
 	if op.keep {
 		target += "?suppress_reset=1"
 	}
@@ -149,6 +167,8 @@ func (op operation) send(user string, admin, check *connection) (int, string, er
 		return admin.do("POST", target, body)
 	case "replace":
 		return admin.do("PUT", target, body)
+	case "get":
+		return admin.do("GET", target, "")
 	}
 	return admin.do("DELETE", target, "")
 }
@@ -166,8 +186,11 @@ func drawOperation(random *rand.Rand) operation {
 		op.kind = "replace"
 	case n < 45:
 		op.kind = "delete"
+	case n < 95:
+		op.kind = "get"
 	}
 	if op.kind == "create" || op.kind == "replace" {
+		op.version = random.Int()
 		// Below 100 nothing is reserved ahead: a crash burns nothing but what was asked for.
 		op.max = []int64{5, 30, 99}[random.IntN(3)]
 	}

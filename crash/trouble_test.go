@@ -224,9 +224,63 @@ func await(t *testing.T, what string, there func() bool) {
 	}
 }
 
-// Whatever the disk refuses, users who are known go on, writes say what became of them,
+// throughTrouble asks and writes before, during and after what happens to the disk of a
+// victim that has been started. Users who are known go on, writes say what became of them,
 // all is well again as soon as the disk is, without a restart, and nothing that was
 // acknowledged is lost.
+func throughTrouble(t *testing.T, v *victim, begin, end func()) {
+	t.Helper()
+	createUser(t, v, "known", -1)
+	createUser(t, v, "counted", 1_000_000)
+	known, stopKnown := askOn(v, "known")
+	counted, stopCounted := askOn(v, "counted")
+	for _, n := range []*tally{known, counted} {
+		await(t, "a check", func() bool { answers, _ := n.take(); return answers["200"] > 0 })
+	}
+	list := subjects()
+	var j journal
+	var group sync.WaitGroup
+	group.Go(func() { load(t, v, list, &j) })
+	writes := func(when string) {
+		t.Helper()
+		before := j.acks.Load()
+		await(t, when+": writes are acknowledged", func() bool { return j.acks.Load() > before+20 })
+	}
+	writes("before")
+
+	begin()
+	time.Sleep(200 * time.Millisecond) // what was under way has ended
+	known.take()
+	counted.take()
+	acked := j.acks.Load()
+	time.Sleep(time.Duration(size(1000, 5000)) * time.Millisecond)
+	if n := j.acks.Load() - acked; n > 0 {
+		t.Errorf("%d writes were acknowledged while the disk failed", n)
+	}
+	answers, slowest := known.take()
+	if answers["200"] < 20 || len(answers) > 1 || slowest > longestWait {
+		t.Errorf("a known user was answered %v, after %v at most", answers, slowest)
+	}
+	answers, slowest = counted.take()
+	if slowest > longestWait {
+		t.Errorf("a known user with a quota waited %v", slowest)
+	}
+	if len(answers) > 2 || answers["200"]+answers[notRecorded] == 0 {
+		t.Errorf("a known user with a quota was answered %v", answers)
+	}
+
+	end()
+	writes("afterwards")
+	await(t, "the quota is recorded again", func() bool { answers, _ := counted.take(); return answers["200"] > 0 })
+	stopKnown()
+	stopCounted()
+	v.kill()
+	group.Wait()
+	verify(t, v.database(), list)
+	t.Logf("%d writes acknowledged, 0 lost; without the disk the user with a quota was answered %v", j.acks.Load(), answers)
+}
+
+// Whatever the disk refuses, by letting the calls of the program fail.
 func TestDiskTrouble(t *testing.T) {
 	f := func(name string, fails func(c call) answer) {
 		t.Run(name, func(t *testing.T) {
@@ -241,54 +295,7 @@ func TestDiskTrouble(t *testing.T) {
 			if !v.start() {
 				t.Fatal("sidekey does not start")
 			}
-			createUser(t, v, "known", -1)
-			createUser(t, v, "counted", 1_000_000)
-			known, stopKnown := askOn(v, "known")
-			counted, stopCounted := askOn(v, "counted")
-			for _, n := range []*tally{known, counted} {
-				await(t, "a check", func() bool { answers, _ := n.take(); return answers["200"] > 0 })
-			}
-			list := subjects()
-			var j journal
-			var group sync.WaitGroup
-			group.Go(func() { load(t, v, list, &j) })
-			writes := func(when string) {
-				t.Helper()
-				before := j.acks.Load()
-				await(t, when+": writes are acknowledged", func() bool { return j.acks.Load() > before+20 })
-			}
-			writes("before")
-
-			on.Store(true)
-			time.Sleep(200 * time.Millisecond) // what was under way has ended
-			known.take()
-			counted.take()
-			acked := j.acks.Load()
-			time.Sleep(time.Duration(size(1000, 5000)) * time.Millisecond)
-			if n := j.acks.Load() - acked; n > 0 {
-				t.Errorf("%d writes were acknowledged while the disk failed", n)
-			}
-			answers, slowest := known.take()
-			if answers["200"] < 20 || len(answers) > 1 || slowest > longestWait {
-				t.Errorf("a known user was answered %v, after %v at most", answers, slowest)
-			}
-			answers, slowest = counted.take()
-			if slowest > longestWait {
-				t.Errorf("a known user with a quota waited %v", slowest)
-			}
-			if len(answers) > 2 || answers["200"]+answers[notRecorded] == 0 {
-				t.Errorf("a known user with a quota was answered %v", answers)
-			}
-
-			on.Store(false)
-			writes("afterwards")
-			await(t, "the quota is recorded again", func() bool { answers, _ := counted.take(); return answers["200"] > 0 })
-			stopKnown()
-			stopCounted()
-			v.kill()
-			group.Wait()
-			verify(t, v.database(), list)
-			t.Logf("%d writes acknowledged, 0 lost; without the disk the user with a quota was answered %v", j.acks.Load(), answers)
+			throughTrouble(t, v, func() { on.Store(true) }, func() { on.Store(false) })
 		})
 	}
 	f("no sync works", func(c call) answer {

@@ -265,12 +265,13 @@ func (c *compaction) finish() error {
 		// before that is settled.
 		old := s.file.Swap(nil)
 		go closeFile(s, old)
-		time.AfterFunc(reopenEvery, s.queue.signal)
+		s.tryLater()
 		return err
 	}
 	c.file.settled = true // all of it has been synced
 	replaced := s.file.Swap(c.file)
 	c.file = nil
+	s.noteInForce()           // the same records
 	go closeFile(s, replaced) // waits for its readers
 	return nil
 }

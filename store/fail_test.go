@@ -166,7 +166,11 @@ func TestFailedGroupCommit(t *testing.T) {
 // itself when the file does.
 func TestReopenLater(t *testing.T) {
 	path := newPath(t)
-	s := mustOpen(t, path)
+	log := &logBuffer{}
+	s, err := Open(path, slog.New(slog.NewTextHandler(log, nil)))
+	must(t, err)
+	defer func() { mustClose(t, s); checkPages(t, path) }()
+	began := time.Now()
 	put(t, s, record("default", "alice", "before"))
 	breakFile(t, path)
 	alice := record("default", "alice", "lost")
@@ -180,9 +184,15 @@ func TestReopenLater(t *testing.T) {
 	})
 	want(t, "the write that fails", failed, auth.ErrOutcomeUnknown)
 	want(t, "readiness", s.Ready(), auth.ErrStoreDown)
-	_, _, err := s.Load("default", "alice")
+	_, _, err = s.Load("default", "alice")
 	want(t, "load", err, auth.ErrStoreDown)
-	want(t, "a write while it is down", write(), auth.ErrStoreDown)
+	for range 100 {
+		want(t, "a write while it is down", write(), auth.ErrStoreDown)
+	}
+	tries, most := strings.Count(log.String(), "cannot be opened again"), 1+int(time.Since(began)/reopenEvery)
+	if tries < 1 || tries > most {
+		t.Errorf("tried %d times while 100 writes came; want 1 to %d", tries, most)
+	}
 	want(t, "a reservation while it is down", reserve(s, limiter.QuotaKey{Org: "default", User: "alice"}, limiter.Reservation{}), auth.ErrStoreDown)
 
 	if err := os.Remove(path); err != nil {

@@ -224,9 +224,8 @@ func raw(t testing.TB, s *Store, change func(tx *bbolt.Tx) error) {
 		}
 		return countAll(tx)
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
+	must(t, s.pause(s.noteInForce))
 }
 
 // countAll makes the sums fit what is there.

@@ -32,7 +32,7 @@ import (
 const lockWait = 500 * time.Millisecond
 
 // reopenEvery is how often a database is tried that could not be opened again after
-// a failed commit.
+// a failed commit, however many writes come meanwhile.
 const reopenEvery = time.Second
 
 var (
@@ -59,8 +59,9 @@ type Store struct {
 	path string
 	log  *slog.Logger
 
-	file   atomic.Pointer[file] // nil while it cannot be opened
-	astray atomic.Bool          // the file was not in its place when that was looked at last
+	file    atomic.Pointer[file]    // nil while it cannot be opened
+	inForce atomic.Pointer[version] // the newest that everybody has been told of
+	astray  atomic.Bool             // the file was not in its place when that was looked at last
 
 	// Which file belongs at the path: the open one, that which has to be opened again, or
 	// that which a compaction is about to put there.
@@ -74,8 +75,9 @@ type Store struct {
 	policyEdits atomic.Uint64 // edits of policies that are in force
 
 	// Of the writer alone.
-	sums  sums  // as the transaction under way leaves them
-	moved moved // what a compaction has to copy again
+	sums     sums      // as the transaction under way leaves them
+	moved    moved     // what a compaction has to copy again
+	failedAt time.Time // when the file could not be opened again, or not be written, last
 
 	done doneCounts
 
@@ -131,6 +133,7 @@ func Open(path string, log *slog.Logger) (*Store, error) {
 	}
 	s.file.Store(f)
 	s.identity.Store(&f.info)
+	s.noteInForce() // nobody knows of any other
 	s.queue.init()
 	if err := removeLeftovers(path); err != nil {
 		s.log.Warn("cannot remove what a crash has left behind", "error", err)
@@ -281,13 +284,13 @@ func (s *Store) reopen(panicked bool) {
 	}
 	if err != nil {
 		s.log.Error("the database cannot be opened again", "error", err, "next_try", reopenEvery)
-		time.AfterFunc(reopenEvery, s.queue.signal)
+		s.tryLater()
 		return
 	}
 	s.suspect.Store(false)
 	if err := f.settle(); err != nil {
 		s.log.Error("the database can be read, but not written", "error", err, "next_try", reopenEvery)
-		time.AfterFunc(reopenEvery, s.queue.signal)
+		s.tryLater()
 	}
 	s.file.Store(f)
 	owed := s.owed
@@ -295,6 +298,11 @@ func (s *Store) reopen(panicked bool) {
 	for _, tell := range owed {
 		tell()
 	}
+}
+
+func (s *Store) tryLater() {
+	s.failedAt = time.Now()
+	time.AfterFunc(reopenEvery, s.queue.signal)
 }
 
 func openFile(path string) (_ *file, err error) {

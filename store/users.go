@@ -16,13 +16,30 @@ import (
 func (s *Store) Load(org, user string) (r auth.Record, kept []auth.KeptQuota, err error) {
 	key := userKey(org, user)
 	err = s.view(func(tx *bbolt.Tx) error {
-		if r, err = readUser(tx, key); err != nil {
-			return err
-		}
-		kept, err = readQuotas(tx, key)
+		r, kept, err = load(tx, key)
 		return err
 	})
 	s.noteDamage(key, err)
+	return r, kept, err
+}
+
+// Read is [Store.Load] for those who are told what checks act on: the state that it returns
+// is on disk, and acts on every check that starts when Read has returned.
+func (s *Store) Read(org, user string) (r auth.Record, kept []auth.KeptQuota, err error) {
+	key := userKey(org, user)
+	err = s.viewInForce(func(tx *bbolt.Tx) error {
+		r, kept, err = load(tx, key)
+		return err
+	})
+	s.noteDamage(key, err)
+	return r, kept, err
+}
+
+func load(tx *bbolt.Tx, key []byte) (r auth.Record, kept []auth.KeptQuota, err error) {
+	if r, err = readUser(tx, key); err != nil {
+		return r, nil, err
+	}
+	kept, err = readQuotas(tx, key)
 	return r, kept, err
 }
 
@@ -195,10 +212,11 @@ func (s *Store) deleteQuotas(tx *bbolt.Tx, user []byte) error {
 	return nil
 }
 
-// Names returns up to n names that come after one, in the order of org and user.
-// Fewer than n: there are no more.
+// Names returns up to n names that come after one, in the order of org and user, of a state
+// as [Store.Read] returns it. Fewer than n: there are no more.
 func (s *Store) Names(after auth.Name, n int) (names []auth.Name, err error) {
-	err = s.view(func(tx *bbolt.Tx) error {
+	err = s.viewInForce(func(tx *bbolt.Tx) error {
+		names = nil
 		c := tx.Bucket(bucketUsers).Cursor()
 		start := userKey(after.Org, after.User)
 		key, _ := c.Seek(start)

@@ -53,6 +53,17 @@ func (q *queue) add(op operation) bool {
 	return true
 }
 
+func (q *queue) addPause(f func()) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return false
+	}
+	q.pauses = append(q.pauses, f)
+	q.signal()
+	return true
+}
+
 func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -89,14 +100,9 @@ func (q *queue) take() (batch []operation, pauses []func(), last bool) {
 // before f returns. It waits for the end of f.
 func (s *Store) pause(f func()) error {
 	done := make(chan struct{})
-	s.queue.mu.Lock()
-	if s.queue.closed {
-		s.queue.mu.Unlock()
+	if !s.queue.addPause(func() { defer close(done); f() }) {
 		return auth.ErrStoreDown
 	}
-	s.queue.pauses = append(s.queue.pauses, func() { defer close(done); f() })
-	s.queue.signal()
-	s.queue.mu.Unlock()
 	<-done
 	return nil
 }
@@ -127,14 +133,15 @@ func (s *Store) writeLoop() {
 	defer close(s.stopped)
 	for {
 		batch, pauses, last := s.queue.take()
-		if f := s.file.Load(); f == nil || !f.settled {
+		if f := s.file.Load(); (f == nil || !f.settled) && time.Since(s.failedAt) >= reopenEvery {
 			s.reopen(false)
-		}
-		if len(batch) > 0 {
-			s.commit(batch)
+			s.noteInForce()
 		}
 		for _, f := range pauses {
 			f()
+		}
+		if len(batch) > 0 {
+			s.commit(batch)
 		}
 		if last {
 			return
@@ -184,6 +191,7 @@ func (s *Store) commit(batch []operation) {
 			}
 		}
 	}
+	s.noteInForce()
 	for i, op := range batch {
 		op.done(results[i])
 	}
