@@ -111,10 +111,7 @@ func TestReadFromAnotherFile(t *testing.T) {
 	must(t, err)
 	read("after a compaction")
 	breakFile(t, path)
-	_, err = s.Update("default", "alice", func(old *auth.Record) (*auth.Record, error) {
-		must(t, os.Rename(path, path+".away"))
-		return old, nil
-	})
+	err = putInTurn(s, record("default", "alice", "x"), func() { must(t, os.Rename(path, path+".away")) })
 	want(t, "the write that fails", err, auth.ErrOutcomeUnknown)
 	_, _, err = s.Read("default", "alice")
 	want(t, "while it is down", err, auth.ErrStoreDown)
