@@ -2,6 +2,12 @@ FUZZTIME ?= 1m
 SAMPLES ?= 5000
 COST ?= 10
 COUNT ?= 6
+CHECKS = 10000000
+CRASH = -full
+SCHEDULES = 1000000
+MUTANTS = 12000
+BACKUPS = 200
+RESULTS = bench/results
 VERSION ?= $(shell git describe --tags --always --dirty)
 
 .PHONY: help
@@ -45,10 +51,10 @@ fuzz: ## Run each fuzz target for FUZZTIME (1m)
 
 .PHONY: crash
 crash: crash-broken ## All of the crash tests: about an hour (docs/reliability.md)
-	go test -count=1 -timeout 3h -v ./crash -full
-	go test -count=1 -timeout 3h -v -run TestQuotaAnySchedule ./limiter -args -rapid.checks=1000000
-	go test -count=1 -timeout 20m -run 'TestRot$$' ./store -args -mutants 12000
-	go test -count=1 -timeout 20m -run 'TestBackup$$' ./store -args -backups 200
+	go test -count=1 -timeout 3h -v ./crash $(CRASH)
+	go test -count=1 -timeout 3h -v -run TestQuotaAnySchedule ./limiter -args -rapid.checks=$(SCHEDULES)
+	go test -count=1 -timeout 20m -run 'TestRot$$' ./store -args -mutants $(MUTANTS)
+	go test -count=1 -timeout 20m -run 'TestBackup$$' ./store -args -backups $(BACKUPS)
 
 # A fault of a broken build, and the test that has to notice it.
 FAULTS = nosync:TestPowerCut nosettle:TestPowerCut nodirsync:TestPowerCut nofilesync:TestPowerCut \
@@ -70,22 +76,22 @@ crash-broken: ## Show that the crash tests fail where a promise is broken
 
 .PHONY: bench
 bench: ## Compare with a bare handler, NGINX's own basic auth and bbolt; import 1,000,000 users. ROWS, BENCH: its flags
-	@mkdir -p bench/results
-	go run ./bench -rows '$(ROWS)' -json bench/results/bench.json $(BENCH)
-	@if grep -q '"users/' bench/results/bench.json; then go run ./bench -plot bench/results/bench.json >bench/results/users.svg; fi
+	@mkdir -p $(RESULTS)
+	go run ./bench -rows '$(ROWS)' -json $(RESULTS)/bench.json $(BENCH)
+	@if grep -q '"users/' $(RESULTS)/bench.json; then go run ./bench -plot $(RESULTS)/bench.json >$(RESULTS)/users.svg; fi
 	@if test -z '$(ROWS)'; then go test -run '^$$' -bench Import -benchtime 1x -timeout 30m .; fi
 
 .PHONY: timing
-timing: ## What the time of a refusal tells: SAMPLES (5000) of each class, bcrypt COST (10)
-	go run ./bench/timing -samples $(SAMPLES) -cost $(COST)
+timing: ## What the time of a refusal tells: SAMPLES (5000) of each class, bcrypt COST (10). TIMING: its flags
+	go run ./bench/timing -samples $(SAMPLES) -cost $(COST) $(TIMING)
 
 .PHONY: flood
-flood: ## What others notice of 5,000 wrong passwords a second, and what is left of them
-	go run ./bench/flood -procs 2
+flood: ## What others notice of 5,000 wrong passwords a second, and what is left of them. FLOOD: its flags
+	go run ./bench/flood -procs 2 $(FLOOD)
 
 .PHONY: soak
-soak: ## Ten million checks of many users on few connections: nobody is taken for another
-	go test -run TestT07PipelinedUsers -timeout 1h ./check -soak 10000000
+soak: ## Ten million CHECKS of many users on few connections: nobody is taken for another
+	go test -run TestT07PipelinedUsers -timeout 1h ./check -soak $(CHECKS)
 
 .PHONY: bench-compare
 bench-compare: ## Compare the Go benchmarks of the check with those of the commit REF, COUNT (6) times

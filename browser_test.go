@@ -53,7 +53,7 @@ func startBrowser(t *testing.T, s *sidekey, sees func(*http.Request)) *browser {
 		t.Fatal(err)
 	}
 	through := httputil.NewSingleHostReverseProxy(target)
-	through.Transport = comparing{t, http.DefaultTransport}
+	through.Transport = comparing{failing(t), http.DefaultTransport}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		sees(r)
 		through.ServeHTTP(w, r)

@@ -32,6 +32,36 @@ var goesOn = regexp.MustCompile(`^(?:make run|(?:\./)?sidekey serve|(?:\./)?side
 // stopped are the documents whose first command finds no sidekey that runs.
 var stopped = []string{"README.md", "docs/getting-started.md", "docs/operations.md"}
 
+// brief are variables of the Makefile with which the targets that take minutes to hours do a
+// little of each thing that they do. What they measure so is judged by nobody.
+var brief = []string{
+	"SAMPLES=3", "COST=8", "TIMING=-kinds 8 -leaders 1 -judge=false",
+	"FLOOD=-rounds 1 -time 500ms -rate 1000 -names 1000 -judge=false",
+	"CHECKS=2000",
+	"ROWS=^users/10/uniform", "BENCH=-stored 10,20 -active 10 -connections 2 -runs 1 -time 1s",
+	"FAULTS=nochecksum:TestFlippedBit", "CRASH=-run TestFlippedBit", "SCHEDULES=100", "MUTANTS=20", "BACKUPS=2",
+}
+
+// makeFlags is brief as make reads it from its environment, with the results in a folder
+// of the test's.
+func makeFlags(results string) string {
+	var words []string
+	for _, variable := range append([]string{"RESULTS=" + results}, brief...) {
+		words = append(words, strings.ReplaceAll(variable, " ", `\ `))
+	}
+	return strings.Join(words, " ")
+}
+
+// Each of these variables is one that the Makefile has.
+func TestDocsBrief(t *testing.T) {
+	makefile := mustReadFile(t, "Makefile")
+	for _, variable := range append([]string{"RESULTS="}, brief...) {
+		if name, _, _ := strings.Cut(variable, "="); !strings.Contains(makefile, "$("+name+")") {
+			t.Errorf("the Makefile does not use %s", name)
+		}
+	}
+}
+
 // TestDocs types what README.md and docs/ show into a shell, document by document: in a
 // folder with what a clone of the repository has, on a terminal, with sidekey in the PATH
 // and an application behind the proxy. Nothing is changed of it but the addresses and the
@@ -238,7 +268,10 @@ func (r *reader) start(bash string) {
 	r.shell = exec.Command(bash, "--norc", "--noprofile", "-c", `while read -r -u 3 file; do source "$file" 3<&- 4>&-; echo "$?" >&4; done`)
 	r.shell.Dir = r.dir
 	r.shell.Env = append(os.Environ(), "PATH="+strings.Join(search, ":"), "HOME="+r.machine,
-		"XDG_CONFIG_HOME="+r.machine, "XDG_DATA_HOME="+r.machine, "GOMODCACHE="+goEnv("GOMODCACHE"), "GOCACHE="+goEnv("GOCACHE"))
+		"XDG_CONFIG_HOME="+r.machine, "XDG_DATA_HOME="+r.machine, "GOMODCACHE="+goEnv("GOMODCACHE"), "GOCACHE="+goEnv("GOCACHE"),
+		"MAKEFLAGS="+makeFlags(filepath.Join(r.machine, "results")),
+		// What is compiled depends on no folder then, and is compiled once for all readers.
+		"CGO_ENABLED=0", "GOFLAGS="+strings.TrimSpace(goEnv("GOFLAGS")+" -trimpath"))
 	r.shell.Stdin, r.shell.Stdout, r.shell.Stderr = terminal, screen, screen
 	r.shell.ExtraFiles = []*os.File{files, status}
 	r.shell.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
@@ -367,7 +400,7 @@ func (r *reader) types(commands string) (printed, status string) {
 	r.number++
 	file := writeFile(r.t, r.machine, fmt.Sprintf("typed-%d", r.number), r.places.Replace(commands))
 	fmt.Fprintln(r.commands, file)
-	for deadline := time.After(2 * patience); status == ""; {
+	for deadline := time.After(10 * patience); status == ""; { // some compile first
 		select {
 		case status = <-r.statuses:
 		case <-r.ended:

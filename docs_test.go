@@ -193,16 +193,10 @@ func significant(text string) string {
 // notRun are the commands that no test types, and why. They are checked like those in the
 // text: commands, flags, targets and tests have to be there.
 var notRun = map[string]string{
-	"make test":         "is what runs this test",
-	"make crash":        "takes an hour",
-	"make crash-broken": "takes two minutes; make crash runs it",
-	"make bench":        "takes the machine for half an hour",
-	"make timing":       "takes the machine for minutes",
-	"make flood":        "takes the machine for minutes: TestT44Flood is a short one",
-	"make soak":         "takes the machine for minutes",
-	"docker ":           "needs Docker: TestScratch and TestComposeExample stand in",
-	"kubectl ":          "needs a cluster: TestKubernetesExample stands in",
-	"traefik ":          "is not packaged: TestForwardExamples stands in",
+	"make test": "is what runs this test",
+	"docker ":   "needs Docker: TestScratch and TestComposeExample stand in",
+	"kubectl ":  "needs a cluster: TestKubernetesExample stands in",
+	"traefik ":  "is not packaged: TestForwardExamples stands in",
 }
 
 // why returns why a line of a block is not run; "" = it is.

@@ -57,6 +57,9 @@ var updateStories = flag.Bool("update", false, "write what testdata/script and t
 //	received N                  wait for N events, all there are, and print them
 //	asked N                     wait for N requests to the receiver, and print how they came
 //
+// What its commands ask the admin listener, and are answered, passes a proxy that compares it
+// with openapi.json, as admin does: see between.
+//
 // What a story's program has said is searched for its passwords, hashes and secret at the
 // end (T-75): see leaks.
 //
@@ -75,9 +78,15 @@ func TestStories(t *testing.T) {
 			s.webhook = startWebhook()
 			env.Values[scriptKey{}] = s
 			env.Defer(s.webhook.Close)
-			env.Setenv("SIDEKEY", path) // for exec, where a story types on a terminal
+			s.between = startBetween(func() string { return s.admin })
+			env.Defer(s.between.Close)
+			// For exec, where a story types on a terminal.
+			env.Setenv("SIDEKEY", filepath.Join(env.WorkDir, "sidekey"))
 			env.Defer(func() {
 				s.kill()
+				if _, err := s.between.take(); err != nil {
+					env.T().Fatal(err)
+				}
 				if err := s.leaks.find(s.dir); err != nil {
 					env.T().Fatal(err)
 				}
@@ -122,6 +131,7 @@ type script struct {
 	generated string // the last hmac_string that an answer has shown
 
 	webhook *webhook // nil outside of TestStories
+	between *between // the same
 
 	leaks leaks
 
@@ -185,6 +195,12 @@ func (s *script) serve(args []string) error {
 	}
 	s.ended = make(chan error, 1)
 	go func(cmd *exec.Cmd, ended chan<- error) { ended <- cmd.Wait() }(s.running, s.ended)
+	if copied, err := s.copyConfig(config); err == nil {
+		wrapper := fmt.Sprintf("#!/bin/sh\nexec '%s' \"$@\" -config '%s'\n", s.binary, copied)
+		if err := os.WriteFile(filepath.Join(s.dir, "sidekey"), []byte(wrapper), 0o700); err != nil {
+			return err
+		}
+	}
 	return s.patiently("ready", func() bool {
 		ready, err := s.http("GET", "/readyz", nil)
 		return err == nil && ready.status == http.StatusOK
@@ -266,7 +282,8 @@ func (s *script) exits(args []string) error {
 			return err
 		}
 	}
-	cmd := exec.Command(s.binary, args...)
+	led, proxied := s.proxied(args)
+	cmd := exec.Command(s.binary, led...)
 	cmd.Dir, cmd.WaitDelay = s.dir, patience
 	cmd.Stdin = bytes.NewReader(input)
 	cmd.Env = append(os.Environ(), "SIDEKEY_ADMIN_SECRET="+s.secret)
@@ -283,6 +300,12 @@ func (s *script) exits(args []string) error {
 	}
 	if got := cmd.ProcessState.ExitCode(); got != want {
 		return fmt.Errorf("sidekey %s: exit code %d, want %d", strings.Join(args, " "), got, want)
+	}
+	switch passed, err := s.between.take(); {
+	case err != nil:
+		return fmt.Errorf("sidekey %s: %w", strings.Join(args, " "), err)
+	case proxied && want == 0 && passed == 0:
+		return fmt.Errorf("sidekey %s: nothing passed the proxy between", strings.Join(args, " "))
 	}
 	if took := time.Since(began); took > 2*time.Second {
 		return fmt.Errorf("sidekey %s took %v", strings.Join(args, " "), took)
@@ -594,6 +617,9 @@ var scriptWords = []struct {
 func (s *script) words(text string) string {
 	for _, w := range scriptWords {
 		text = w.pattern.ReplaceAllString(text, w.word)
+	}
+	if s.between != nil {
+		text = strings.ReplaceAll(text, s.between.Listener.Addr().String(), "ADMIN")
 	}
 	return strings.NewReplacer(s.check, "CHECK", s.admin, "ADMIN", s.dir, "WORK").Replace(text)
 }

@@ -88,9 +88,8 @@ func TestDocumentedBounds(t *testing.T) {
 	}
 }
 
-// named are members whose value has to be there, or to go with the rest of the body; and
-// the methods of an endpoint, which come back as null where Tyk describes a list.
-var named = regexp.MustCompile(`(^|\.)(org_id|apply_policies\.0|session\..*|smoothing\.enabled|per_api|endpoints\.0\.methods)$`)
+// named are members whose value has to be there, or to go with the rest of the body.
+var named = regexp.MustCompile(`(^|\.)(org_id|apply_policies\.0|session\..*|smoothing\.enabled|per_api)$`)
 
 // bounds are values that a schema allows only just, and values that it does not allow.
 func bounds(s *openapi3.Schema) (within, beyond []any) {

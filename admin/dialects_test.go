@@ -272,6 +272,39 @@ func TestWriteBack(t *testing.T) {
 	same("/api/portal/policies/gold", whole)
 }
 
+// An endpoint without methods comes back without, as Tyk has it; with an empty list it keeps that.
+func TestEndpointWithoutMethods(t *testing.T) {
+	l := start(t)
+	for sent, shown := range map[string]string{
+		`{"path":"/a"}`:                `[{"path":"/a"}]`,
+		`{"path":"/a","methods":null}`: `[{"path":"/a"}]`,
+		`{"path":"/a","methods":[]}`:   `[{"path":"/a","methods":[]}]`,
+	} {
+		rights := `"access_rights":{"orders":{"endpoints":[` + sent + `]}}`
+		for _, write := range [][3]string{
+			{"POST", "/tyk/policies", `{"id":"gold",` + rights + `}`},
+			{"POST", "/tyk/keys/alice", `{` + rights + `}`},
+			{"POST", "/tyk/keys/bob", `{"apply_policies":["gold"]}`},
+		} {
+			if a := l.ask(write[0], write[1], write[2]); a.status != 200 {
+				t.Fatalf("%q: %v", write, a)
+			}
+		}
+		for _, target := range []string{
+			"/tyk/policies/gold", "/api/portal/policies/gold",
+			"/tyk/keys/alice", "/api/apis/keys/basic/alice", "/tyk/keys/bob", "/api/apis/keys/basic/bob",
+		} {
+			if a := l.ask("GET", target, ""); !strings.Contains(a.body, `"endpoints":`+shown) {
+				t.Errorf("%s: sent %s, shown %v", target, sent, a)
+			}
+		}
+		l.ask("DELETE", "/tyk/keys/bob", "")
+		if a := l.ask("DELETE", "/tyk/policies/gold", ""); a.status != 200 {
+			t.Fatal(a)
+		}
+	}
+}
+
 // What a path does not have is refused with what it has; HEAD is GET without a body.
 func TestMethodsOfPaths(t *testing.T) {
 	l := start(t)

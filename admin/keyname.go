@@ -25,7 +25,7 @@ func (c *call) keyName(missing error) (auth.Name, error) {
 		if name.User == "" {
 			continue
 		}
-		if _, _, err := c.Users.Read(name.Org, name.User); !errors.Is(err, auth.ErrNoUser) {
+		if is, err := c.isThere(name); is || err != nil {
 			return name, err
 		}
 	}
@@ -51,11 +51,23 @@ func (c *call) gatewayName(missing error) (auth.Name, error) {
 	}
 	if err == nil {
 		// Somebody may be called like that.
-		if _, _, err := c.Users.Read(name.Org, name.User); !errors.Is(err, auth.ErrNoUser) {
+		if is, err := c.isThere(name); is || err != nil {
 			return name, err
 		}
 	}
 	return token, nil
+}
+
+// isThere reports whether there is such a user. One whose record is damaged is there: it can
+// be deleted.
+func (c *call) isThere(name auth.Name) (bool, error) {
+	switch _, _, err := c.Users.Read(name.Org, name.User); {
+	case errors.Is(err, auth.ErrNoUser):
+		return false, nil
+	case err != nil && !errors.Is(err, auth.ErrDamaged):
+		return false, err
+	}
+	return true, nil
 }
 
 func (c *call) byHash(hash string, missing error) (auth.Name, error) {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -157,7 +158,7 @@ func TestDocumentedExamples(t *testing.T) {
 }
 
 // Each failure that the document has for a request is one that can be had, and no other
-// comes: the listener of the tests would say so. Not tried for each: 429 and 500.
+// comes: the listener of the tests would say so. (TestDocumentedExamples has each 200.)
 func TestDocumentedFailures(t *testing.T) {
 	damage := func(l *listener, is bool) {
 		l.users.mu.Lock()
@@ -204,13 +205,29 @@ func TestDocumentedFailures(t *testing.T) {
 				return l.ask(method, target, body, "If-None-Match: *")
 			},
 			413: func() answer { return l.ask(method, target, "", "Content-Length: 2000000") },
+			429: func() answer { // as many wrong secrets are being answered as may be
+				l.handler.guard.awaiting.Add(mostAwaiting)
+				defer l.handler.guard.awaiting.Add(-mostAwaiting)
+				return l.askAs(method, target, body, "Authorization: wrong")
+			},
 			431: func() answer { return l.ask(method, target, body, "X-Much: "+strings.Repeat("x", 40<<10)) },
+			500: func() answer { // whatever is called panics
+				whole := l.handler.Config
+				defer func() { l.handler.Config = whole }()
+				l.handler.Config = Config{Org: whole.Org, Log: whole.Log, Decisions: func() map[string]uint64 { panic("broken") }}
+				return l.ask(method, target, body)
+			},
 			503: func() answer { return fails(auth.ErrStoreDown) },
 			507: func() answer {
 				l.contrived = true // of a read
 				defer func() { l.contrived = false }()
 				return fails(fmt.Errorf("%w: %w", auth.ErrOutcomeUnknown, syscall.ENOSPC))
 			},
+		}
+		for text := range o.Responses.Map() {
+			if status, err := strconv.Atoi(text); err != nil || status != 200 && had[status] == nil {
+				t.Errorf("%s is documented, and nobody tries to have it", text)
+			}
 		}
 		for _, status := range slices.Sorted(maps.Keys(had)) {
 			a := had[status]()

@@ -3,6 +3,7 @@ package admin
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"syscall"
 	"testing"
@@ -131,6 +132,54 @@ func TestDamagedUser(t *testing.T) {
 	}
 	if a := l.ask("GET", "/api/apis/keys?p=-1", ""); strings.Contains(a.body, "defaultbob") {
 		t.Errorf("is still listed: %v", a)
+	}
+}
+
+// A damaged user is deleted by whatever it is called, and by nothing else is it read or
+// replaced.
+func TestDamagedUserByEachName(t *testing.T) {
+	// Somebody may be called as another's token or key hash.
+	plain := auth.Name{Org: "default", User: "bob"}
+	for _, name := range []auth.Name{plain, {Org: "acme", User: "bob"}, {Org: "default", User: plain.Token()}} {
+		org := "?org_id=" + name.Org
+		segment := url.PathEscape(name.User)
+		keyID, token, hash := url.PathEscape(name.KeyID()), url.PathEscape(name.Token()), name.KeyHash()
+		for _, target := range []string{
+			"/api/apis/keys/basic/" + segment + org,
+			"/api/keys/" + keyID,
+			"/api/keys/" + token,
+			"/api/keys/" + hash + "?hashed=1",
+			"/api/keys/" + hash + "?auto_guess=true",
+			"/api/keys/" + segment + org + "&username=true",
+			"/api/apis/rest/keys/" + keyID,
+			"/api/apis/rest/keys/" + hash + "?hashed=1",
+			"/tyk/keys/" + segment + org,
+			"/tyk/keys/" + token,
+			"/tyk/keys/" + hash + "?hashed=1",
+		} {
+			t.Run(target, func(t *testing.T) {
+				t.Parallel()
+				l := start(t)
+				if a := l.ask("POST", "/api/apis/keys/basic/"+segment, `{"org_id":"`+name.Org+`"}`); a.status != 200 {
+					t.Fatal(a)
+				}
+				l.users.mu.Lock()
+				l.users.damaged[name] = true
+				l.users.mu.Unlock()
+				if a := l.ask("GET", target, ""); a.status != 409 {
+					t.Errorf("GET: %v", a)
+				}
+				if a := l.ask("PUT", target, `{"org_id":"`+name.Org+`"}`); a.status != 409 {
+					t.Errorf("PUT: %v", a)
+				}
+				if a := l.ask("DELETE", target, ""); a.status != 200 || l.users.count() != 0 {
+					t.Errorf("DELETE: %v, and %d users are left", a, l.users.count())
+				}
+				if a := l.ask("DELETE", target, ""); a.status != 404 {
+					t.Errorf("DELETE once more: %v", a)
+				}
+			})
+		}
 	}
 }
 

@@ -127,10 +127,11 @@ type Limit struct {
 	unknown
 }
 
-// Endpoint limits the requests to the paths of one pattern.
+// Endpoint limits the requests to the paths of one pattern. Without Methods it limits none,
+// and is shown without them, as Tyk does.
 type Endpoint struct {
 	Path    string           `json:"path"`
-	Methods []EndpointMethod `json:"methods"`
+	Methods []EndpointMethod `json:"methods,omitzero"`
 
 	unknown
 }

@@ -35,6 +35,7 @@ type options struct {
 	names  int
 	procs  int // of sidekey; 0 = all
 	nice   int // of the flood
+	judge  bool
 }
 
 func main() {
@@ -52,6 +53,7 @@ func main() {
 	flag.IntVar(&o.names, "names", 1_000_000, "names that nobody has")
 	flag.IntVar(&o.procs, "procs", 0, "GOMAXPROCS of sidekey; 0: not set")
 	flag.IntVar(&o.nice, "nice", 10, "nice value of the flood")
+	flag.BoolVar(&o.judge, "judge", true, "fail where a promise is BROKEN; runs that are shorter and slower than the defaults tell too little for that")
 	flag.Parse()
 
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -137,12 +139,15 @@ func run(ctx context.Context, o options) error {
 	// Whose guess is under way when it is counted may be counted on either side.
 	verdict(hashed+after.refused()-before.refused() >= guessed, "guesses that were neither hashed nor refused: %d", max(0, guessed-hashed-after.refused()+before.refused()))
 
-	guesses.begin(o.rate, 20*o.rate)() // so that what one guess leaves behind is there
+	guesses.begin(o.rate, min(20*o.rate, o.names))() // so that what one guess leaves behind is there
 	resident, files := p.residentKiB(), p.files()
 	sent := guesses.begin(0, o.names)()
 	grown := p.residentKiB() - resident
 	verdict(grown <= mostGrowth, "%d names that nobody has added %d KiB of memory", sent, grown)
 	verdict(p.files() == files, "files: %s", files)
+	if !o.judge {
+		return nil
+	}
 	return broken
 }
 

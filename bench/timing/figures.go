@@ -26,7 +26,8 @@ const bins = 20
 // learned returns the area under the curve of a classifier that has learned from one half
 // of the values which times are those of a and which of b, and is asked about the other
 // half; the mean of both ways round. It finds what no order does: times that are now
-// shorter, now longer than the others.
+// shorter, now longer than the others. Of too few values to learn from it returns less than a
+// half.
 func learned(a, b []float64) float64 {
 	var halves [2][2][]float64
 	for i, values := range [2][]float64{a, b} {
@@ -38,6 +39,9 @@ func learned(a, b []float64) float64 {
 }
 
 func learnedFrom(train, rest [2][]float64) float64 {
+	if len(train[0]) == 0 || len(train[1]) == 0 {
+		return 0
+	}
 	sorted := slices.Sorted(slices.Values(slices.Concat(train[0], train[1])))
 	var edges []float64
 	for i := 1; i < bins && len(sorted) > 0; i++ {

@@ -39,6 +39,11 @@ func TestLearned(t *testing.T) {
 	if got := learned(wide, same); got < 0.8 {
 		t.Errorf("wider: %v", got)
 	}
+	for n := range 2 { // of one value a half has none
+		if got := learned(wide[:n], same[:n]); got >= 0.5 {
+			t.Errorf("%d values: %v", n, got)
+		}
+	}
 }
 
 func TestPrint(t *testing.T) {

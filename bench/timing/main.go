@@ -50,6 +50,7 @@ type options struct {
 	cost    int    // of bcrypt, configured
 	kinds   string // of the stored hashes
 	leaders int    // at most, at once
+	judge   bool
 }
 
 func main() {
@@ -58,6 +59,7 @@ func main() {
 	flag.IntVar(&o.cost, "cost", 10, "configured bcrypt cost")
 	flag.StringVar(&o.kinds, "kinds", "10,12,argon2id", "what users' passwords are stored as: bcrypt costs, argon2id")
 	flag.IntVar(&o.leaders, "leaders", 4, "most requests with the same name and password at once")
+	flag.BoolVar(&o.judge, "judge", true, "fail where classes can be told apart; few samples tell too little for that")
 	flag.Parse()
 
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -91,7 +93,7 @@ func run(ctx context.Context, o options) error {
 		}
 	}
 	taken, err := sample(ctx, o, addr, users)
-	if same := print(os.Stdout, o, taken); !same && err == nil {
+	if same := print(os.Stdout, o, taken); !same && o.judge && err == nil {
 		err = errors.New("classes can be told apart")
 	}
 	return err
