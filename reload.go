@@ -47,8 +47,11 @@ func (p *program) makeSettings(c config.Config, before *auth.Settings, configBef
 		s.Passwords = before.Passwords
 		return s, nil
 	}
-	s.Passwords, err = auth.NewPasswords(c.Passwords.Maker(), c.Passwords.Concurrent(), c.Passwords.MaxWait)
-	return s, err
+	if s.Passwords, err = auth.NewPasswords(c.Passwords.Maker(), c.Passwords.Concurrent(), c.Passwords.MaxWait); err != nil {
+		return nil, err
+	}
+	s.Passwords.PauseExactly()
+	return s, nil
 }
 
 func checkConfigOf(c config.Config) check.Config {

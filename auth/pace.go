@@ -21,9 +21,24 @@ const shortestRefusal = 2 * time.Millisecond
 // Nothing is random: a pause that is drawn is averaged out by whoever asks often enough.
 // Few wait, since each of them has been hashed; the others are refused at once.
 type pace struct {
+	exact bool // see [Passwords.PauseExactly]
+
 	mu      sync.Mutex               // protects all below
 	least   map[string]time.Duration // by [costClass]: of a comparison that nothing disturbed
 	slowest time.Duration            // of these
+}
+
+// PauseExactly has refusals wait for timers of the system, where it has some, in the place
+// of the runtime's. It is to be called before anything is asked.
+func (p *Passwords) PauseExactly() { p.pace.exact = true }
+
+// pause waits before a refusal.
+func (p *pace) pause(d time.Duration) {
+	if p.exact {
+		pauseExactly(d)
+		return
+	}
+	time.Sleep(d)
 }
 
 // mostRoom keeps the answer within the time that proxies wait, also for the slowest kinds.

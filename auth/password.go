@@ -197,7 +197,7 @@ type claim struct {
 func (p *Passwords) check(failures *Failures, c claim) (bool, error) {
 	f := p.answer(failures, c)
 	if f.err == nil && !f.matches {
-		time.Sleep(p.pace.left(time.Since(c.came) - f.waited(c)))
+		p.pace.pause(p.pace.left(time.Since(c.came) - f.waited(c)))
 	}
 	return f.matches, f.err
 }
