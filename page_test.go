@@ -190,6 +190,19 @@ func pageForget(t *testing.T, b *browser, s *sidekey) {
 	b.awaitText("#notice", "Saved.")
 	wantStored(t, s, "user10", map[string]string{"alias": `"typed"`})
 
+	// An answer to the old secret does not take the new one away.
+	b.refusals(1)
+	b.do(inPage(fmt.Sprintf(`import("/page/api.js").then(async ({ ask, secret }) => {
+		secret.set("not the secret");
+		const refused = ask("GET", "/api/apis").catch((error) => error.message);
+		secret.set(%q);
+		window.late = [await refused, secret.get() === %[1]q, document.querySelector("dialog") === null].join();
+	})`, s.Secret)))
+	b.await(`window.late !== undefined`)
+	if got := eval[string](b, "window.late"); got != "Not authorised,true,true" {
+		t.Errorf("an answer that comes late: %s", got)
+	}
+
 	b.press("Forget secret")
 	b.await(`document.querySelector("#secret-dialog") && !document.querySelector("#users")`)
 	if kept := eval[int](b, "sessionStorage.length"); kept != 0 {

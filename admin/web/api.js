@@ -28,13 +28,14 @@ export function whenUnauthorised(f) {
 // body is JSON text, or a value to be written as such.
 export async function ask(method, path, { body, headers = {}, signal } = {}) {
   if (body !== undefined && typeof body !== "string") body = JSON.stringify(body);
+  const shown = secret.get();
   let response;
   try {
     response = await fetch(path, {
       method,
       body,
       signal,
-      headers: { ...headers, Authorization: secret.get() ?? "", "Content-Type": "application/json" },
+      headers: { ...headers, Authorization: shown ?? "", "Content-Type": "application/json" },
       credentials: "omit",
       cache: "no-store",
       redirect: "error",
@@ -46,7 +47,9 @@ export async function ask(method, path, { body, headers = {}, signal } = {}) {
   const text = await response.text();
   if (!response.ok) {
     const refused = new Refused(response.status, messageOf(text) ?? `${response.status} ${response.statusText}`);
-    if (response.status === 401 || (response.status === 403 && path.startsWith("/tyk/"))) onUnauthorised(refused);
+    const unauthorised = response.status === 401 || (response.status === 403 && path.startsWith("/tyk/"));
+    // Another secret may have been entered since: that one is not wrong.
+    if (unauthorised && shown === secret.get()) onUnauthorised(refused);
     throw refused;
   }
   const warnings = response.headers.get("X-Sidekey-Warning");
