@@ -134,6 +134,7 @@ func (p *program) reload() error {
 	}
 	p.check.SetConfig(checkConfigOf(cfg))
 	p.policies.SetFile(cfg.PolicyList())
+	p.store.RulesChanged()
 	if recompile {
 		p.directory.SetCompiler(p.compiler(cfg))
 	}

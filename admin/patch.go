@@ -89,7 +89,5 @@ func (c *call) patch(name auth.Name) (_ found, done bool, err error) {
 	if err != nil {
 		return found{}, false, err
 	}
-	// The write is done, whatever has become of the user since.
-	_, kept, _ := c.Users.Read(name.Org, name.User)
-	return c.show(stored, kept), true, nil
+	return c.show(stored, c.keptQuotas(name)), true, nil
 }

@@ -197,12 +197,21 @@ func (c *call) store(w *write, prepare func(old *auth.Record) error) (found, err
 	}
 	var kept []auth.KeptQuota
 	if w.keep {
-		// The write is done, whatever has become of the user since.
-		_, kept, _ = c.Users.Read(w.name.Org, w.name.User)
+		kept = c.keptQuotas(w.name)
 	}
 	u := c.show(stored, kept)
 	u.Session.HMACString = generated
 	return u, nil
+}
+
+// keptQuotas reads a user's quotas after a write, which is done whatever has become of the
+// user since.
+func (c *call) keptQuotas(name auth.Name) []auth.KeptQuota {
+	_, kept, err := c.Users.Read(name.Org, name.User)
+	if err != nil {
+		c.warn([]string{"quota_remaining: what is left could not be read"})
+	}
+	return kept
 }
 
 // preview returns the session in the body as it would be shown, and keeps nothing.

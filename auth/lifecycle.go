@@ -19,7 +19,14 @@ type Lifetime struct {
 
 // Lifetime returns that part of the session.
 func (s *Session) Lifetime() Lifetime {
-	return Lifetime{s.Expires, s.SessionLifetime, s.PostExpiryAction, s.PostExpiryGracePeriod, s.LastUpdated, s.ApplyPolicies}
+	return Lifetime{
+		Expires:               s.Expires,
+		SessionLifetime:       s.SessionLifetime,
+		PostExpiryAction:      s.PostExpiryAction,
+		PostExpiryGracePeriod: s.PostExpiryGracePeriod,
+		LastUpdated:           s.LastUpdated,
+		ApplyPolicies:         s.ApplyPolicies,
+	}
 }
 
 // Brief is a user to those who go over all of them: the part of the record that they need,

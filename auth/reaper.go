@@ -12,6 +12,7 @@ type Removable interface {
 	// Scan calls f for up to n users that come after one, and returns which was the last,
 	// and whether there are more.
 	Scan(after Name, n int, f func(Brief)) (last Name, more bool, err error)
+	// Update may call edit twice: the last call counts.
 	Update(org, user string, edit func(old *Record) (*Record, error)) (Record, error)
 }
 
@@ -47,17 +48,17 @@ func (r *Reaper) Run(ctx context.Context) {
 func (r *Reaper) round(ctx context.Context) (removed int) {
 	var last Name
 	for {
-		var over []Name
+		var due []Name
 		next, more, err := r.Users.Scan(last, reapChunk, func(user Brief) {
 			if r.over(user.Lifetime) {
-				over = append(over, user.Name)
+				due = append(due, user.Name)
 			}
 		})
 		if err != nil {
 			r.Log.Warn("expired records are not removed", "error", err)
 			return removed
 		}
-		for _, name := range over {
+		for _, name := range due {
 			if !r.remove(name) {
 				continue
 			}

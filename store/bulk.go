@@ -10,8 +10,8 @@ import (
 )
 
 // UpdateMany changes users in one transaction: all of them or, where edit returns an
-// error, none. edit is called for each name as [Store.Update] calls it, with the state
-// before all of them, so no name may stand there twice. The other promises of Update hold.
+// error, none. edit is called once for each name, in the writer's turn, with the state before
+// all of them, so no name may stand there twice. The other promises of [Store.Update] hold.
 func (s *Store) UpdateMany(names []auth.Name, edit func(i int, old *auth.Record) (*auth.Record, error)) error {
 	keys := make([][]byte, len(names))
 	for i, name := range names {
@@ -50,7 +50,7 @@ func (s *Store) updateMany(tx *bbolt.Tx, names []auth.Name, keys [][]byte, edit 
 		if after[i] == nil {
 			continue
 		}
-		if bodies[i], err = encodeUser(*after[i]); err != nil {
+		if bodies[i], err = encodeUser(after[i]); err != nil {
 			return fmt.Errorf("user %q: %w", names[i].User, err)
 		}
 	}
@@ -59,7 +59,7 @@ func (s *Store) updateMany(tx *bbolt.Tx, names []auth.Name, keys [][]byte, edit 
 		if after[i] == nil {
 			err = s.deleteUser(tx, key)
 		} else {
-			_, err = s.putBody(tx, key, *after[i], bodies[i])
+			_, err = s.putBody(tx, key, after[i].Generation, bodies[i])
 		}
 		if err != nil {
 			return err

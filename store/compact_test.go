@@ -95,7 +95,7 @@ func fillAndEmpty(t *testing.T, s *Store, users int) {
 	err := s.update(func(tx *bbolt.Tx) error {
 		for i := range users {
 			r := record("default", fmt.Sprintf("user-%05d", i), strings.Repeat("text", 500))
-			if _, err := s.putUser(tx, userKey(r.Org, r.User), r); err != nil {
+			if _, err := s.putUser(tx, userKey(r.Org, r.User), &r); err != nil {
 				return err
 			}
 		}

@@ -165,7 +165,7 @@ func putInTurn(s *Store, r auth.Record, f func()) error {
 	return s.change(operation{
 		apply: func(tx *bbolt.Tx) error {
 			f()
-			_, err := s.putUser(tx, userKey(r.Org, r.User), r)
+			_, err := s.putUser(tx, userKey(r.Org, r.User), &r)
 			return err
 		},
 		committed: func() { s.notify.User(r.Org, r.User) },

@@ -94,7 +94,7 @@ func (s *Store) UpdatePolicy(id string, edit func(old *auth.Policy, users auth.P
 		},
 		committed: func() {
 			s.notify.Policy(id)
-			s.policyEdits.Add(1) // not before: who has read this number knows the policy as it is now
+			s.RulesChanged()
 		},
 		last: true,
 	})

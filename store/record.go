@@ -68,8 +68,8 @@ func quotaKey(k limiter.QuotaKey) []byte {
 	return []byte(k.Org + separator + k.User + separator + k.Scope)
 }
 
-func encodeUser(r auth.Record) ([]byte, error) {
-	return auth.MarshalSession(&r, json.OmitZeroStructFields(true)) // the encoder would copy it twice
+func encodeUser(r *auth.Record) ([]byte, error) {
+	return auth.MarshalSession(r, json.OmitZeroStructFields(true))
 }
 
 // userPayload is the generation, which reservations are checked against without

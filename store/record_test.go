@@ -221,7 +221,7 @@ func TestUserEncoding(t *testing.T) {
 		t.Fatal(err, unknown)
 	}
 	r := auth.Record{Org: "default", User: "älice", Generation: 1 << 60, Session: session}
-	encoded, err := encodeUser(r)
+	encoded, err := encodeUser(&r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -263,7 +263,8 @@ func FuzzOpen(f *testing.F) {
 }
 
 func FuzzDecodeUser(f *testing.F) {
-	whole, _ := encodeUser(record("default", "alice", "text"))
+	alice := record("default", "alice", "text")
+	whole, _ := encodeUser(&alice)
 	f.Add(userPayload(1, whole))
 	f.Add([]byte{})
 	f.Add([]byte("1234567"))
@@ -274,7 +275,7 @@ func FuzzDecodeUser(f *testing.F) {
 		r, err := decodeUser(payload)
 		if err != nil {
 			want(t, "decodeUser", err, auth.ErrDamaged)
-		} else if again, err := encodeUser(r); err != nil {
+		} else if again, err := encodeUser(&r); err != nil {
 			t.Errorf("read, but cannot be written: %v", err)
 		} else if _, err := decodeUser(userPayload(r.Generation, again)); err != nil {
 			t.Errorf("written, but cannot be read: %v", err)

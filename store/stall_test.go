@@ -33,7 +33,7 @@ func TestStalls(t *testing.T) {
 	must(t, s.update(func(tx *bbolt.Tx) error {
 		for i := range users {
 			r := record("default", name(i), text)
-			if _, err := s.putUser(tx, userKey(r.Org, r.User), r); err != nil {
+			if _, err := s.putUser(tx, userKey(r.Org, r.User), &r); err != nil {
 				return err
 			}
 		}

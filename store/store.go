@@ -72,7 +72,7 @@ type Store struct {
 	owed    []func() // news that nobody could read when they were told; the writer's alone
 	stopped chan struct{}
 
-	policyEdits atomic.Uint64 // edits of policies that are in force
+	rules atomic.Uint64 // raised when what edits are checked against has changed
 
 	// Of the writer alone.
 	sums     sums      // as the transaction under way leaves them
@@ -133,8 +133,8 @@ func Open(path string, log *slog.Logger) (*Store, error) {
 	}
 	s.file.Store(f)
 	s.identity.Store(&f.info)
-	s.noteInForce() // nobody knows of any other
 	s.queue.init()
+	s.noteInForce() // nobody knows of any other
 	if err := removeLeftovers(path); err != nil {
 		s.log.Warn("cannot remove what a crash has left behind", "error", err)
 	}

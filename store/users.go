@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 
 	"go.etcd.io/bbolt"
@@ -24,7 +25,8 @@ func (s *Store) Load(org, user string) (r auth.Record, kept []auth.KeptQuota, er
 }
 
 // Read is [Store.Load] for those who are told what checks act on: the state that it returns
-// is on disk, and acts on every check that starts when Read has returned.
+// acts on every check that starts when Read has returned. It is on disk, unless the disk has
+// refused to sync since: see [Store.Ready].
 func (s *Store) Read(org, user string) (r auth.Record, kept []auth.KeptQuota, err error) {
 	key := userKey(org, user)
 	err = s.viewInForce(func(tx *bbolt.Tx) error {
@@ -79,8 +81,9 @@ func readQuotas(tx *bbolt.Tx, user []byte) (kept []auth.KeptQuota, err error) {
 // Update changes one user in one transaction. edit is given the record as it stands
 // (nil: there is none; see also [auth.Record.Damaged]) and returns the one to store, or
 // nil to delete the user, or an error to change nothing, which Update returns as it is.
-// edit must be quick: every writer waits for it. It may be called twice, because the user
-// or a policy changed before its turn came; the last call counts.
+// edit must be quick: every writer may wait for it. It may be called twice, on two
+// goroutines one after the other, because the user or the rules changed before its turn came:
+// only the last call counts, and what the first was given may never have been in force.
 //
 // A record returned with Generation 0 starts the user's quotas afresh; one with the
 // Generation it had keeps them.
@@ -90,26 +93,29 @@ func readQuotas(tx *bbolt.Tx, user []byte) (kept []auth.KeptQuota, err error) {
 func (s *Store) Update(org, user string, edit func(old *auth.Record) (*auth.Record, error)) (stored auth.Record, err error) {
 	name, key := auth.Name{Org: org, User: user}, userKey(org, user)
 	ahead := s.editAhead(name, key, edit)
+	var after *auth.Record
+	var generation uint64
 	err = s.change(operation{
 		apply: func(tx *bbolt.Tx) error {
+			var err error
 			value := tx.Bucket(bucketUsers).Get(key)
 			if ahead.holds(s, value) {
-				var err error
-				stored, err = s.putBody(tx, key, ahead.after, ahead.body)
+				after = ahead.after
+				generation, err = s.putBody(tx, key, after.Generation, ahead.body)
 				return err
 			}
 			before, err := userBefore(name, key, value)
 			if err != nil {
 				return err
 			}
-			after, err := edit(before)
+			after, err = edit(before)
 			switch {
 			case err != nil:
 				return refused{err}
 			case after == nil:
 				return s.deleteUser(tx, key)
 			}
-			stored, err = s.putUser(tx, key, *after)
+			generation, err = s.putUser(tx, key, after)
 			return err
 		},
 		committed: func() { s.notify.User(org, user) },
@@ -118,16 +124,26 @@ func (s *Store) Update(org, user string, edit func(old *auth.Record) (*auth.Reco
 		return auth.Record{}, err
 	}
 	s.forgetDamage(key)
+	if after == nil {
+		return auth.Record{}, nil
+	}
+	stored = *after
+	stored.Generation = generation
 	return stored, nil
 }
+
+// RulesChanged has edits made again that were made and are not stored yet: what they are
+// checked against, policies or the configuration, is another one now. It is to be called when
+// that is in force.
+func (s *Store) RulesChanged() { s.rules.Add(1) }
 
 // ahead is an edit that was made and encoded before its turn, while the writer waits for
 // the disk. In its turn it only has to be looked at whether it still holds.
 type ahead struct {
-	before   []byte // what was stored; nil: nothing
-	policies uint64 // how many edits of policies were in force
-	after    auth.Record
-	body     []byte
+	before []byte // what was stored; nil: nothing
+	rules  uint64 // of the store, when the edit began
+	after  *auth.Record
+	body   []byte
 }
 
 // editAhead makes an edit on what is stored now, or returns nil where there is nothing to
@@ -138,7 +154,7 @@ func (s *Store) editAhead(name auth.Name, key []byte, edit func(old *auth.Record
 			a = nil
 		}
 	}()
-	a = &ahead{policies: s.policyEdits.Load()}
+	a = &ahead{rules: s.rules.Load()}
 	if err := s.view(func(tx *bbolt.Tx) error {
 		a.before = bytes.Clone(tx.Bucket(bucketUsers).Get(key))
 		return nil
@@ -149,11 +165,9 @@ func (s *Store) editAhead(name auth.Name, key []byte, edit func(old *auth.Record
 	if err != nil {
 		return nil
 	}
-	after, err := edit(old)
-	if err != nil || after == nil {
+	if a.after, err = edit(old); err != nil || a.after == nil {
 		return nil
 	}
-	a.after = *after
 	if a.body, err = encodeUser(a.after); err != nil {
 		return nil
 	}
@@ -161,31 +175,32 @@ func (s *Store) editAhead(name auth.Name, key []byte, edit func(old *auth.Record
 }
 
 // holds reports whether the edit would be the same on the value that is stored now, under
-// the policies that are in force now.
+// what is in force now.
 func (a *ahead) holds(s *Store, value []byte) bool {
-	return a != nil && a.policies == s.policyEdits.Load() &&
+	return a != nil && a.rules == s.rules.Load() &&
 		(value == nil) == (a.before == nil) && bytes.Equal(value, a.before)
 }
 
-func (s *Store) putUser(tx *bbolt.Tx, key []byte, r auth.Record) (auth.Record, error) {
+func (s *Store) putUser(tx *bbolt.Tx, key []byte, r *auth.Record) (generation uint64, err error) {
 	body, err := encodeUser(r)
 	if err != nil {
-		return auth.Record{}, err
+		return 0, err
 	}
-	return s.putBody(tx, key, r, body)
+	return s.putBody(tx, key, r.Generation, body)
 }
 
-// putBody writes a record that is encoded already.
-func (s *Store) putBody(tx *bbolt.Tx, key []byte, r auth.Record, body []byte) (_ auth.Record, err error) {
-	if r.Generation == 0 {
-		if r.Generation, err = tx.Bucket(bucketUsers).NextSequence(); err != nil {
-			return auth.Record{}, err
+// putBody writes a record that is encoded already. It returns its generation: a new one
+// where 0 is given.
+func (s *Store) putBody(tx *bbolt.Tx, key []byte, generation uint64, body []byte) (_ uint64, err error) {
+	if generation == 0 {
+		if generation, err = tx.Bucket(bucketUsers).NextSequence(); err != nil {
+			return 0, err
 		}
 		if err := s.deleteQuotas(tx, key); err != nil {
-			return auth.Record{}, err
+			return 0, err
 		}
 	}
-	return r, s.put(tx, bucketUsers, key, userPayload(r.Generation, body))
+	return generation, s.put(tx, bucketUsers, key, userPayload(generation, body))
 }
 
 func (s *Store) deleteUser(tx *bbolt.Tx, key []byte) error {
@@ -217,18 +232,11 @@ func (s *Store) deleteQuotas(tx *bbolt.Tx, user []byte) error {
 func (s *Store) Names(after auth.Name, n int) (names []auth.Name, err error) {
 	err = s.viewInForce(func(tx *bbolt.Tx) error {
 		names = nil
-		c := tx.Bucket(bucketUsers).Cursor()
-		start := userKey(after.Org, after.User)
-		key, _ := c.Seek(start)
-		if bytes.Equal(key, start) {
-			key, _ = c.Next()
-		}
-		for ; key != nil && len(names) < n; key, _ = c.Next() {
-			org, user, found := strings.Cut(string(key), separator)
-			if !found {
-				continue // a damaged key is nobody's
+		for _, name := range usersAfter(tx, after) {
+			if len(names) == n {
+				break
 			}
-			names = append(names, auth.Name{Org: org, User: user})
+			names = append(names, name)
 		}
 		return nil
 	})
@@ -237,35 +245,57 @@ func (s *Store) Names(after auth.Name, n int) (names []auth.Name, err error) {
 
 // Scan calls f for up to n users that come after one, in the order of org and user, those
 // whose records are damaged left out. It returns the last that was looked at, and whether
-// there are more. f must not use the store.
+// there are more.
 func (s *Store) Scan(after auth.Name, n int, f func(auth.Brief)) (last auth.Name, more bool, err error) {
+	var briefs []auth.Brief
+	damage := make(map[auth.Name]error)
 	last = after
 	err = s.view(func(tx *bbolt.Tx) error {
+		for value, name := range usersAfter(tx, after) {
+			if n == 0 {
+				more = true
+				break
+			}
+			n--
+			last = name
+			brief, err := decodeBrief(userKey(name.Org, name.User), value)
+			if err != nil {
+				damage[name] = err
+				continue
+			}
+			brief.Name = name
+			briefs = append(briefs, brief)
+		}
+		return nil
+	})
+	for name, err := range damage {
+		s.noteDamage(userKey(name.Org, name.User), err)
+	}
+	for _, brief := range briefs {
+		f(brief)
+	}
+	return last, more, err
+}
+
+// usersAfter yields the stored values of the users that come after one, and their names.
+func usersAfter(tx *bbolt.Tx, after auth.Name) iter.Seq2[[]byte, auth.Name] {
+	return func(yield func([]byte, auth.Name) bool) {
 		c := tx.Bucket(bucketUsers).Cursor()
 		start := userKey(after.Org, after.User)
 		key, value := c.Seek(start)
 		if bytes.Equal(key, start) {
 			key, value = c.Next()
 		}
-		for ; key != nil && n > 0; key, value = c.Next() {
+		for ; key != nil; key, value = c.Next() {
 			org, user, found := strings.Cut(string(key), separator)
 			if !found {
 				continue // a damaged key is nobody's
 			}
-			n--
-			last = auth.Name{Org: org, User: user}
-			brief, err := decodeBrief(key, value)
-			if err != nil {
-				s.noteDamage(bytes.Clone(key), err)
-				continue
+			if !yield(value, auth.Name{Org: org, User: user}) {
+				return
 			}
-			brief.Name = last
-			f(brief)
 		}
-		more = key != nil
-		return nil
-	})
-	return last, more, err
+	}
 }
 
 // Damaged returns the users whose records were found not to match their checksums

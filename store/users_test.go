@@ -68,8 +68,8 @@ func TestUpdate(t *testing.T) {
 	remove(t, s, "default", "alice")
 }
 
-// An edit is made before its turn. Where the user changed meanwhile it is made again on
-// what is stored then, and where nothing has, it is made once.
+// An edit is made before its turn. Where the user, or what it is checked against, changed
+// meanwhile it is made again on what is stored then; where nothing has, it is made once.
 func TestUpdateIsMadeAgain(t *testing.T) {
 	s := mustOpen(t, newPath(t))
 	put := func(alias string) {
@@ -106,6 +106,7 @@ func TestUpdateIsMadeAgain(t *testing.T) {
 	f("deleted meanwhile", func() { remove(t, s, "default", "alice") }, "other++", "nobody")
 	remove(t, s, "default", "alice")
 	f("created meanwhile", func() { put("new") }, "nobody", "new")
+	f("checked against other rules", s.RulesChanged, "new+", "new+")
 }
 
 // A user cannot be given a policy that is deleted before the edit's turn comes, not even by
@@ -389,7 +390,7 @@ func TestPolicyUsersOfMany(t *testing.T) {
 			if i%2 == 0 {
 				r.Session.ApplyPolicies = []string{"gold"}
 			}
-			if _, err := s.putUser(tx, userKey(r.Org, r.User), r); err != nil {
+			if _, err := s.putUser(tx, userKey(r.Org, r.User), &r); err != nil {
 				return err
 			}
 		}

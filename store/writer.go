@@ -30,8 +30,9 @@ type operation struct {
 // refused marks an error of the caller's own edit.
 type refused struct{ error }
 
-// queue collects operations for the writer. Adding to it never blocks: each user of
-// it has at most one operation under way.
+// queue collects operations for the writer. Adding to it never blocks. What waits in it is
+// bounded by those who wait for it, but for the pauses of reads that have given up on a disk
+// that hangs: these go when it is back.
 type queue struct {
 	mu      sync.Mutex // protects waiting, pauses and closed
 	waiting []operation
