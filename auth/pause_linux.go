@@ -2,14 +2,22 @@ package auth
 
 import (
 	"os"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// timers are used again: a refusal would make one and close it for each wrong password.
-var timers sync.Pool // of *timer
+// mostTimers bounds the files that refusals may hold open at once.
+const mostTimers = 64
+
+// timers are those that nobody waits for; nil: not made yet. They are never closed.
+var timers = func() chan *timer {
+	free := make(chan *timer, mostTimers)
+	for range mostTimers {
+		free <- nil
+	}
+	return free
+}()
 
 // timer is one of the system's (timerfd_create(2)).
 type timer struct {
@@ -18,9 +26,6 @@ type timer struct {
 }
 
 func newTimer() (*timer, error) {
-	if t, ok := timers.Get().(*timer); ok {
-		return t, nil
-	}
 	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC)
 	if err != nil {
 		return nil, os.NewSyscallError("timerfd_create", err)
@@ -28,34 +33,38 @@ func newTimer() (*timer, error) {
 	return &timer{fd, os.NewFile(uintptr(fd), "timer")}, nil
 }
 
-// pauseExactly is [time.Sleep] by a timer of the system, which is late by some microseconds.
-// Those of the runtime are late by up to a millisecond, and how much depends on when a
-// processor had nothing to do any more: after a hash, on how long that took. Where the system
-// has none to give, it is time.Sleep.
+// pauseExactly is [time.Sleep] by a timer of the system. The runtime's own timers fire on a
+// grid of milliseconds that starts when a processor goes idle, that is when a hash has ended,
+// so they would show how long it took. Where the system has no timer to give, or all are in
+// use, it is time.Sleep.
 func pauseExactly(d time.Duration) {
 	if d <= 0 {
 		return
 	}
 	until := time.Now().Add(d)
-	t, err := newTimer()
-	if err == nil {
-		err = t.pause(d)
+	select {
+	case t := <-timers:
+		t, err := t.pause(d)
+		timers <- t
+		if err == nil {
+			return
+		}
+	default:
 	}
-	if err != nil {
-		time.Sleep(time.Until(until))
-	}
+	time.Sleep(time.Until(until))
 }
 
-func (t *timer) pause(d time.Duration) error {
-	err := unix.TimerfdSettime(t.fd, 0, &unix.ItimerSpec{Value: unix.NsecToTimespec(int64(d))}, nil)
-	if err == nil {
-		var expirations [8]byte
-		_, err = t.file.Read(expirations[:])
+// pause waits for d, and returns the timer to use the next time.
+func (t *timer) pause(d time.Duration) (next *timer, err error) {
+	if t == nil {
+		if t, err = newTimer(); err != nil {
+			return nil, err
+		}
 	}
-	if err != nil {
-		t.file.Close()
-		return err
+	if err := unix.TimerfdSettime(t.fd, 0, &unix.ItimerSpec{Value: unix.NsecToTimespec(int64(d))}, nil); err != nil {
+		return t, os.NewSyscallError("timerfd_settime", err)
 	}
-	timers.Put(t)
-	return nil
+	var expirations [8]byte
+	_, err = t.file.Read(expirations[:])
+	return t, err
 }
