@@ -22,26 +22,47 @@ func limitMemory(log *slog.Logger) {
 	}
 }
 
-// The garbage that the collector lets gather before it runs again: leastGarbage, or a part of
-// the memory in use where that is more. Its own rule, as much as is in use, would keep twice
-// the memory of each active user and, with few of them, run ten times for what one run does:
-// a warm check allocates nothing, so garbage is that of logins and writes.
+// The garbage that the collector lets gather before it runs again. Its own rule, as much as
+// is in use, would keep twice the memory of each active user, though garbage comes slowly: a
+// warm check makes none. So it is leastGarbage, or a fifth of what is in use; and where
+// collections come often, as with a flood of passwords that argon2id hashes, up to as much as
+// is in use.
 const (
 	leastGarbage = 16 << 20 // bytes
 	leastPercent = 20       // of the memory in use
-	mostPercent  = 400      // the runtime's least heap is 4 MiB for each 100
+	usualPercent = 100      // the collector's own
+	mostPercent  = 400      // the runtime's least heap is 4 MiB × mostPercent/100
+
+	oftenCollected = 250 * time.Millisecond
 )
 
 // boundGarbage has the collector keep to that from now on, unless GOGC says another.
 var boundGarbage = sync.OnceFunc(func() {
-	if os.Getenv("GOGC") == "" {
-		afterEachCollection(func() { debug.SetGCPercent(garbagePercent(liveBytes())) })
+	if os.Getenv("GOGC") != "" {
+		return
 	}
+	var g garbage
+	afterEachCollection(func() { debug.SetGCPercent(g.percentNow(liveBytes(), time.Now())) })
 })
 
-// garbagePercent is what [debug.SetGCPercent] has to be with so much memory in use.
-func garbagePercent(live uint64) int {
-	return int(min(max(100*leastGarbage/max(live, 1), leastPercent), mostPercent))
+// garbage is how much may gather, as it changes from collection to collection.
+type garbage struct {
+	percent   int // of the memory in use
+	collected time.Time
+}
+
+// percentNow is what [debug.SetGCPercent] has to be after a collection that has left so much.
+func (g *garbage) percentNow(live uint64, now time.Time) int {
+	least := int(min(max(100*leastGarbage/max(live, 1), leastPercent), mostPercent))
+	switch since := now.Sub(g.collected); {
+	case since < oftenCollected:
+		g.percent = min(2*g.percent, usualPercent)
+	case since > 2*oftenCollected:
+		g.percent /= 2
+	}
+	g.percent = max(g.percent, least)
+	g.collected = now
+	return g.percent
 }
 
 // afterEachCollection calls f after each collection, soon.

@@ -39,22 +39,35 @@ func TestMemoryIsShort(t *testing.T) {
 }
 
 func TestGarbagePercent(t *testing.T) {
-	for _, c := range []struct {
-		live uint64
-		want int
-	}{
-		{0, mostPercent},
-		{1 << 20, mostPercent},
-		{4 << 20, 400},
-		{16 << 20, 100},
-		{64 << 20, 25},
-		{80 << 20, leastPercent},
-		{1 << 40, leastPercent},
-	} {
-		if got := garbagePercent(c.live); got != c.want {
-			t.Errorf("%d bytes in use: %d, want %d", c.live, got, c.want)
+	now := time.Now()
+	var g garbage
+	f := func(live uint64, after time.Duration, want int) {
+		t.Helper()
+		now = now.Add(after)
+		if got := g.percentNow(live, now); got != want {
+			t.Errorf("%d bytes in use, after %v: %d, want %d", live, after, got, want)
 		}
 	}
+	f(0, 0, mostPercent)
+	f(4<<20, time.Second, 400)
+	f(16<<20, time.Second, 200)
+	f(16<<20, time.Second, 100)
+	f(64<<20, time.Minute, 50)
+	f(64<<20, time.Minute, 25)
+	f(80<<20, time.Minute, leastPercent)
+	f(1<<40, time.Minute, leastPercent)
+
+	// Collections come often.
+	const often = 100 * time.Millisecond
+	f(1<<30, often, 40)
+	f(1<<30, often, 80)
+	f(1<<30, often, usualPercent)
+	f(1<<30, often, usualPercent)
+	f(1<<30, 300*time.Millisecond, usualPercent)
+	f(1<<30, time.Second, 50)
+	f(1<<30, time.Second, 25)
+	f(1<<30, time.Second, leastPercent)
+	f(4<<20, often, mostPercent)
 }
 
 // With more than a little memory in use the next collection comes before there is half as

@@ -151,9 +151,12 @@ func ask(ctx context.Context, url, user string) (int, error) {
 	return answer.StatusCode, nil
 }
 
-// activate logs the first n users in.
-func activate(ctx context.Context, s *server, n int) error {
-	g := generator{addr: s.addr, requests: requests(n), order: inTurn(n), connections: 8, count: n}
+// activate logs the first n users in, as fast as that goes.
+func activate(ctx context.Context, s *server, n int) error { return activateAt(ctx, s, n, 0) }
+
+// activateAt logs in so many a second; 0: as fast as that goes.
+func activateAt(ctx context.Context, s *server, n int, rate float64) error {
+	g := generator{addr: s.addr, requests: requests(n), order: inTurn(n), connections: 8, count: n, rate: rate}
 	if _, err := g.run(ctx); err != nil {
 		return fmt.Errorf("log %d users in: %w", n, err)
 	}
