@@ -78,7 +78,7 @@ func askOn(v *victim, user string) (n *tally, stop func()) {
 			}
 		}
 	})
-	return n, func() { close(done); group.Wait() }
+	return n, sync.OnceFunc(func() { close(done); group.Wait() })
 }
 
 // longestWait is limits.quota_wait, and something for a machine that is slow.
@@ -233,7 +233,9 @@ func throughTrouble(t *testing.T, v *victim, begin, end func()) {
 	createUser(t, v, "known", -1)
 	createUser(t, v, "counted", 1_000_000)
 	known, stopKnown := askOn(v, "known")
+	defer stopKnown()
 	counted, stopCounted := askOn(v, "counted")
+	defer stopCounted()
 	for _, n := range []*tally{known, counted} {
 		await(t, "a check", func() bool { answers, _ := n.take(); return answers["200"] > 0 })
 	}
@@ -280,7 +282,7 @@ func throughTrouble(t *testing.T, v *victim, begin, end func()) {
 	t.Logf("%d writes acknowledged, 0 lost; without the disk the user with a quota was answered %v", j.acks.Load(), answers)
 }
 
-// Whatever the disk refuses, by letting the calls of the program fail.
+// The calls of the program fail as they would on a disk that refuses them.
 func TestDiskTrouble(t *testing.T) {
 	f := func(name string, fails func(c call) answer) {
 		t.Run(name, func(t *testing.T) {
