@@ -24,16 +24,15 @@ func limitMemory(log *slog.Logger) {
 
 // The garbage that the collector lets gather before it runs again. Its own rule, as much as
 // is in use, would keep twice the memory of each active user, though garbage comes slowly: a
-// warm check makes none. So it is leastGarbage, or a fifth of what is in use; and where
-// collections come often, as with a flood of passwords that argon2id hashes, up to as much as
-// is in use.
+// warm check makes none. So it is leastGarbage, or a fifth of what is in use; and where that
+// would take more than mostShare of the processors, as with a flood of passwords that argon2id
+// hashes, up to as much as is in use.
 const (
 	leastGarbage = 16 << 20 // bytes
 	leastPercent = 20       // of the memory in use
 	usualPercent = 100      // the collector's own
 	mostPercent  = 400      // the runtime's least heap is 4 MiB × mostPercent/100
-
-	oftenCollected = 250 * time.Millisecond
+	mostShare    = 0.2
 )
 
 // boundGarbage has the collector keep to that from now on, unless GOGC says another.
@@ -42,27 +41,40 @@ var boundGarbage = sync.OnceFunc(func() {
 		return
 	}
 	var g garbage
-	afterEachCollection(func() { debug.SetGCPercent(g.percentNow(liveBytes(), time.Now())) })
+	afterEachCollection(func() { debug.SetGCPercent(g.percentNow(liveBytes(), processorTime())) })
 })
 
 // garbage is how much may gather, as it changes from collection to collection.
 type garbage struct {
-	percent   int // of the memory in use
-	collected time.Time
+	percent int // of the memory in use
+	before  processorSeconds
+}
+
+// processorSeconds are what was there to use of the processors, and what collecting took.
+type processorSeconds struct {
+	all, collecting float64
 }
 
 // percentNow is what [debug.SetGCPercent] has to be after a collection that has left so much.
-func (g *garbage) percentNow(live uint64, now time.Time) int {
-	least := int(min(max(100*leastGarbage/max(live, 1), leastPercent), mostPercent))
-	switch since := now.Sub(g.collected); {
-	case since < oftenCollected:
+func (g *garbage) percentNow(live uint64, now processorSeconds) int {
+	share := (now.collecting - g.before.collecting) / (now.all - g.before.all)
+	switch {
+	case share > mostShare:
 		g.percent = min(2*g.percent, usualPercent)
-	case since > 2*oftenCollected:
+	case share < mostShare/2:
 		g.percent /= 2
 	}
+	least := int(min(max(100*leastGarbage/max(live, 1), leastPercent), mostPercent))
 	g.percent = max(g.percent, least)
-	g.collected = now
+	g.before = now
 	return g.percent
+}
+
+func processorTime() processorSeconds {
+	times := []metrics.Sample{{Name: "/cpu/classes/total:cpu-seconds"}, {Name: "/cpu/classes/gc/total:cpu-seconds"}, {Name: "/cpu/classes/gc/mark/idle:cpu-seconds"}}
+	metrics.Read(times)
+	idle := times[2].Value.Float64() // what nobody else wanted to use
+	return processorSeconds{all: times[0].Value.Float64(), collecting: times[1].Value.Float64() - idle}
 }
 
 // afterEachCollection calls f after each collection, soon.

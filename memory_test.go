@@ -39,35 +39,35 @@ func TestMemoryIsShort(t *testing.T) {
 }
 
 func TestGarbagePercent(t *testing.T) {
-	now := time.Now()
 	var g garbage
-	f := func(live uint64, after time.Duration, want int) {
+	var now processorSeconds
+	f := func(live uint64, share float64, want int) {
 		t.Helper()
-		now = now.Add(after)
+		now.all += 2
+		now.collecting += 2 * share
 		if got := g.percentNow(live, now); got != want {
-			t.Errorf("%d bytes in use, after %v: %d, want %d", live, after, got, want)
+			t.Errorf("%d bytes in use, %v of the processors: %d, want %d", live, share, got, want)
 		}
 	}
 	f(0, 0, mostPercent)
-	f(4<<20, time.Second, 400)
-	f(16<<20, time.Second, 200)
-	f(16<<20, time.Second, 100)
-	f(64<<20, time.Minute, 50)
-	f(64<<20, time.Minute, 25)
-	f(80<<20, time.Minute, leastPercent)
-	f(1<<40, time.Minute, leastPercent)
+	f(4<<20, 0.01, 400)
+	f(16<<20, 0.01, 200)
+	f(16<<20, 0.01, 100)
+	f(64<<20, 0.01, 50)
+	f(64<<20, 0.01, 25)
+	f(80<<20, 0.01, leastPercent)
+	f(1<<40, 0.01, leastPercent)
 
-	// Collections come often.
-	const often = 100 * time.Millisecond
-	f(1<<30, often, 40)
-	f(1<<30, often, 80)
-	f(1<<30, often, usualPercent)
-	f(1<<30, often, usualPercent)
-	f(1<<30, 300*time.Millisecond, usualPercent)
-	f(1<<30, time.Second, 50)
-	f(1<<30, time.Second, 25)
-	f(1<<30, time.Second, leastPercent)
-	f(4<<20, often, mostPercent)
+	// It would take too much.
+	f(1<<30, 0.3, 40)
+	f(1<<30, 0.25, 80)
+	f(1<<30, 0.25, usualPercent)
+	f(1<<30, 0.9, usualPercent)
+	f(1<<30, 0.15, usualPercent)
+	f(1<<30, 0.05, 50)
+	f(1<<30, 0, 25)
+	f(1<<30, 0, leastPercent)
+	f(4<<20, 0.3, mostPercent)
 }
 
 // With more than a little memory in use the next collection comes before there is half as
