@@ -40,7 +40,8 @@ type Account struct {
 	policies   []string
 	detailed   bool
 	triggers   []float64 // percent of each quota
-	notices    *notices  // of the account itself, not of its limits
+
+	toldBlocked *atomic.Bool // Expired or Inactive is not news, until the user is edited
 }
 
 // header is a response header that is written as it stands.
@@ -133,7 +134,8 @@ func (c *Compiler) Compile(r Record, kept []KeptQuota, previous *Account) *Accou
 		policies:   r.Session.ApplyPolicies,
 		detailed:   r.Session.EnableDetailedRecording,
 		triggers:   r.Session.Monitor.TriggerLimits,
-		notices:    new(notices),
+
+		toldBlocked: new(atomic.Bool),
 	}
 	a.identify(&r.Session)
 	if e.HMAC {
@@ -148,7 +150,7 @@ func (c *Compiler) Compile(r Record, kept []KeptQuota, previous *Account) *Accou
 		previous = nil
 	}
 	if previous != nil && previous.expires == a.expires && previous.inactive == a.inactive {
-		a.notices = previous.notices
+		a.toldBlocked = previous.toldBlocked
 	}
 	c.grant(a, &e, kept, previous)
 	if previous != nil {
@@ -188,10 +190,11 @@ func (c *Compiler) grant(a *Account, e *Effective, kept []KeptQuota, previous *A
 		if right.limit != nil {
 			g.limits = c.bucket(a, right.scope, *right.limit, kept, previous)
 		}
-		urls, endpoints := compileRight(id, right.Right)
-		g.urls = urls
-		for _, rule := range endpoints {
-			g.endpoints = append(g.endpoints, endpoint{rule, a.window(rule, previous)})
+		if urls, endpoints := compileRight(id, right.Right); len(urls)+len(endpoints) > 0 {
+			g.paths = &paths{urls: urls}
+			for _, rule := range endpoints {
+				g.paths.endpoints = append(g.paths.endpoints, endpoint{rule, a.window(rule, previous)})
+			}
 		}
 		a.grants = append(a.grants, g)
 	}

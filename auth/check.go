@@ -318,7 +318,7 @@ func (c *Checker) admit(now *limiter.Now, s *Settings, api *API, version string,
 	if !a.used.Load() {
 		a.used.Store(true)
 	}
-	v := Verdict{Account: a, Named: a, API: api, version: version, notices: a.notices}
+	v := Verdict{Account: a, Named: a, API: api, version: version}
 	g := a.grantOf(api, s.AllowEmptyRights)
 	switch {
 	case a.inactive:
@@ -334,7 +334,7 @@ func (c *Checker) admit(now *limiter.Now, s *Settings, api *API, version string,
 			throttle: g.limits.throttle,
 		}
 		ch.shadow.rate, ch.shadow.quota = g.limits.shadow, g.limits.shadow
-		if g.dependsOnPath() {
+		if g.paths != nil {
 			v.Reason = g.narrow(api, r, &ch)
 		}
 		if v.Reason == Pass {
@@ -374,13 +374,13 @@ func (g *grant) narrow(api *API, r *Request, ch *charges) Reason {
 	if !clear || !under(path, api.ListenPath) {
 		return AmbiguousPath
 	}
-	if !g.allowsURL(path, r.Method, api) {
+	if !g.paths.allowsURL(path, r.Method, api) {
 		return URLNotGranted
 	}
 	if !g.sameForAll(api, r, path) {
 		return AmbiguousPath
 	}
-	if e := g.endpoint(path, r.Method, api); e != nil {
+	if e := g.paths.endpoint(path, r.Method, api); e != nil {
 		ch.limits.Rate = e.window
 		ch.shadow.rate = ch.shadow.rate || g.shadow
 	}
@@ -394,10 +394,10 @@ func (g *grant) sameForAll(api *API, r *Request, normal []byte) bool {
 	if sameReading(raw, normal) {
 		return true
 	}
-	want := g.endpoint(normal, r.Method, api)
+	want := g.paths.endpoint(normal, r.Method, api)
 	readings, ok := otherReadings(raw, normal)
 	for _, reading := range readings {
-		if !under(reading, api.ListenPath) || !g.allowsURL(reading, r.Method, api) || g.endpoint(reading, r.Method, api) != want {
+		if !under(reading, api.ListenPath) || !g.paths.allowsURL(reading, r.Method, api) || g.paths.endpoint(reading, r.Method, api) != want {
 			return false
 		}
 	}

@@ -10,11 +10,16 @@ import (
 
 // grant is what an account may do with one API: a right, compiled.
 type grant struct {
-	api       string // its id
-	limits    *bucket
-	shadow    bool     // the limits of endpoints refuse nobody
-	versions  []string // empty: all
-	urls      []urlRule
+	api      string // its id
+	limits   *bucket
+	shadow   bool     // the limits of endpoints refuse nobody
+	versions []string // empty: all
+	paths    *paths   // nil: the path decides no more than which API it is
+}
+
+// paths are the parts of a right that depend on the path.
+type paths struct {
+	urls      []urlRule // empty: all
 	endpoints []endpoint
 }
 
@@ -49,16 +54,13 @@ type Throttle struct {
 	Retries  int64
 }
 
-// dependsOnPath reports whether the path decides more than which API it is.
-func (g *grant) dependsOnPath() bool { return len(g.urls) > 0 || len(g.endpoints) > 0 }
-
 // allowsURL reports whether the right's allowed_urls include a request. Without
 // entries all are.
-func (g *grant) allowsURL(path []byte, method []byte, api *API) bool {
-	if len(g.urls) == 0 {
+func (p *paths) allowsURL(path []byte, method []byte, api *API) bool {
+	if len(p.urls) == 0 {
 		return true
 	}
-	for _, u := range g.urls {
+	for _, u := range p.urls {
 		if u.methods.include(method) && u.pattern.matches(path, api.ListenPath) {
 			return true
 		}
@@ -67,9 +69,9 @@ func (g *grant) allowsURL(path []byte, method []byte, api *API) bool {
 }
 
 // endpoint returns the first endpoint that a request is for, or nil.
-func (g *grant) endpoint(path []byte, method []byte, api *API) *endpoint {
-	for i := range g.endpoints {
-		e := &g.endpoints[i]
+func (p *paths) endpoint(path []byte, method []byte, api *API) *endpoint {
+	for i := range p.endpoints {
+		e := &p.endpoints[i]
 		if len(e.method) == len(method) && (methods{e.method}).include(method) && e.pattern.matches(path, api.ListenPath) {
 			return e
 		}

@@ -15,7 +15,6 @@ type notices struct {
 	rate    atomic.Int64 // Now.Mono until which RateExceeded is not news
 	apiRate atomic.Int64 // the same of APIRateExceeded
 	quota   atomic.Int64 // Now.Wall until which QuotaExceeded is not news
-	expired atomic.Int64 // 1: Expired or Inactive is not news, until the user is edited
 }
 
 // shortestNotice is the least time between two notices of one user's rate, whose window
@@ -27,7 +26,10 @@ const shortestNotice = int64(time.Second)
 // until an edit. Of many at once one is. It may be asked once for each verdict; any other
 // verdict is news.
 func (v *Verdict) News(now limiter.Now) bool {
-	if v.notices == nil {
+	switch {
+	case v.Reason == Expired, v.Reason == Inactive:
+		return v.Account.toldBlocked.CompareAndSwap(false, true)
+	case v.notices == nil:
 		return true
 	}
 	switch v.Reason {
@@ -41,8 +43,6 @@ func (v *Verdict) News(now limiter.Now) bool {
 			until = math.MaxInt64 // the period never ends
 		}
 		return first(&v.notices.quota, now.Wall, until)
-	case Expired, Inactive:
-		return v.notices.expired.CompareAndSwap(0, 1)
 	}
 	return true
 }
