@@ -74,7 +74,7 @@ func TestGarbagePercent(t *testing.T) {
 // much garbage, where the collector by itself would wait for as much.
 func TestBoundGarbage(t *testing.T) {
 	if os.Getenv("GOGC") != "" {
-		t.Skip("GOGC is set")
+		cannotRun(t, "GOGC is set")
 	}
 	held := make([]byte, 64<<20)
 	boundGarbage()

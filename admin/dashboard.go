@@ -218,12 +218,6 @@ func (c *call) matches(name auth.Name, text string) (bool, error) {
 	if contains(name.KeyID()) {
 		return true, nil
 	}
-	r, _, err := c.Users.Read(name.Org, name.User)
-	switch {
-	case errors.Is(err, auth.ErrNoUser), errors.Is(err, auth.ErrDamaged):
-		return false, nil
-	case err != nil:
-		return false, err
-	}
-	return contains(r.Session.Alias) || slices.ContainsFunc(r.Session.Tags, contains), nil
+	r, readable, err := c.readable(name)
+	return readable && (contains(r.Session.Alias) || slices.ContainsFunc(r.Session.Tags, contains)), err
 }

@@ -338,15 +338,22 @@ func (c *call) grants(name auth.Name, api *auth.API) (bool, error) {
 	if name.Org != api.Org {
 		return false, nil
 	}
-	r, _, err := c.Users.Read(name.Org, name.User)
-	switch {
-	case errors.Is(err, auth.ErrNoUser), errors.Is(err, auth.ErrDamaged):
-		return false, nil
-	case err != nil:
+	r, readable, err := c.readable(name)
+	if !readable {
 		return false, err
 	}
 	e := c.Directory.Effective(&r.Session)
 	return e.Grants(api.ID), nil
+}
+
+// readable returns a user's record, or false for one who is not there or is damaged: lists
+// leave them out.
+func (c *call) readable(name auth.Name) (auth.Record, bool, error) {
+	r, _, err := c.Users.Read(name.Org, name.User)
+	if errors.Is(err, auth.ErrNoUser) || errors.Is(err, auth.ErrDamaged) {
+		return auth.Record{}, false, nil
+	}
+	return r, err == nil, err
 }
 
 // list gathers the users that the request asks for: all, or those that may use the

@@ -14,34 +14,28 @@ import (
 
 // Load returns a user's record and quotas as they stood at one moment, or
 // [auth.ErrNoUser], [auth.ErrDamaged], [auth.ErrStoreDown].
-func (s *Store) Load(org, user string) (r auth.Record, kept []auth.KeptQuota, err error) {
-	key := userKey(org, user)
-	err = s.view(func(tx *bbolt.Tx) error {
-		r, kept, err = load(tx, key)
-		return err
-	})
-	s.noteDamage(key, err)
-	return r, kept, err
+func (s *Store) Load(org, user string) (auth.Record, []auth.KeptQuota, error) {
+	return s.load(s.view, org, user)
 }
 
 // Read is [Store.Load] for those who are told what checks act on: the state that it returns
 // acts on every check that starts when Read has returned. It is on disk, unless the disk has
 // refused to sync since: see [Store.Ready].
-func (s *Store) Read(org, user string) (r auth.Record, kept []auth.KeptQuota, err error) {
+func (s *Store) Read(org, user string) (auth.Record, []auth.KeptQuota, error) {
+	return s.load(s.viewInForce, org, user)
+}
+
+func (s *Store) load(view func(func(tx *bbolt.Tx) error) error, org, user string) (r auth.Record, kept []auth.KeptQuota, err error) {
 	key := userKey(org, user)
-	err = s.viewInForce(func(tx *bbolt.Tx) error {
-		r, kept, err = load(tx, key)
+	err = view(func(tx *bbolt.Tx) error {
+		kept = nil
+		if r, err = readUser(tx, key); err != nil {
+			return err
+		}
+		kept, err = readQuotas(tx, key)
 		return err
 	})
 	s.noteDamage(key, err)
-	return r, kept, err
-}
-
-func load(tx *bbolt.Tx, key []byte) (r auth.Record, kept []auth.KeptQuota, err error) {
-	if r, err = readUser(tx, key); err != nil {
-		return r, nil, err
-	}
-	kept, err = readQuotas(tx, key)
 	return r, kept, err
 }
 
