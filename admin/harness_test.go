@@ -124,6 +124,7 @@ func start(t testing.TB, change ...func(*Config)) *listener {
 		if err := server.Shutdown(); err != nil {
 			t.Error(err)
 		}
+		l.memory.Close() // Serve may begin only now
 		if err := <-served; err != nil {
 			t.Error(err)
 		}

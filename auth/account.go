@@ -23,23 +23,21 @@ type Account struct {
 	uses       []policyUse
 	used       atomic.Bool // by somebody who was let in, since the sweep last came by
 	inactive   bool
+	detailed   bool
 	expires    int64 // Unix seconds; 0 = never
 	remembered remembered
 	grants     []grant                    // by API id
 	every      *grant                     // for an API that grants does not name; nil: none
 	identity   []byte                     // values of the identity headers, one behind the other
 	lengths    [len(identityNames)]uint32 // of each
+	tags       uint32                     // how many of labels are tags; the rest are policies' ids
 	meta       []header                   // from meta_data
 
 	generation uint64
-	hash       string           // of the password; "" = none can be right
-	signer     *signer          // of signed requests; nil = none can be right
-	buckets    []*bucket        // by scope
-	windows    []endpointWindow // by scope
-	tags       []string
-	policies   []string
-	detailed   bool
-	triggers   []float64 // percent of each quota
+	hash       string    // of the password; "" = none can be right
+	signer     *signer   // of signed requests; nil = none can be right
+	buckets    []*bucket // by scope
+	labels     []string
 
 	toldBlocked *atomic.Bool // Expired or Inactive is not news, until the user is edited
 }
@@ -59,8 +57,8 @@ func (a *Account) Alias() []byte {
 	start := a.lengths[0] + a.lengths[1]
 	return a.identity[start : start+a.lengths[2]]
 }
-func (a *Account) Tags() []string     { return a.tags }
-func (a *Account) Policies() []string { return a.policies }
+func (a *Account) Tags() []string     { return a.labels[:a.tags] }
+func (a *Account) Policies() []string { return a.labels[a.tags:] }
 
 // Detailed reports whether every decision about the account is to be recorded in full
 // (Tyk's enable_detailed_recording).
@@ -130,10 +128,9 @@ func (c *Compiler) Compile(r Record, kept []KeptQuota, previous *Account) *Accou
 		expires:    max(0, r.Session.Expires),
 		uses:       uses,
 		meta:       c.meta(&e),
-		tags:       e.Tags,
-		policies:   r.Session.ApplyPolicies,
+		tags:       uint32(len(e.Tags)),
+		labels:     slices.Concat(e.Tags, r.Session.ApplyPolicies),
 		detailed:   r.Session.EnableDetailedRecording,
-		triggers:   r.Session.Monitor.TriggerLimits,
 
 		toldBlocked: new(atomic.Bool),
 	}
@@ -153,6 +150,9 @@ func (c *Compiler) Compile(r Record, kept []KeptQuota, previous *Account) *Accou
 		a.toldBlocked = previous.toldBlocked
 	}
 	c.grant(a, &e, kept, previous)
+	for _, b := range a.buckets {
+		b.quota.SetTriggers(r.Session.Monitor.TriggerLimits)
+	}
 	if previous != nil {
 		c.letGo(a, previous)
 	}
@@ -180,6 +180,10 @@ func (c *Compiler) grant(a *Account, e *Effective, kept []KeptQuota, previous *A
 	if e.every {
 		a.every = &grant{limits: own}
 	}
+	before := make(map[string]*limiter.Window)
+	if previous != nil {
+		before = maps.Collect(previous.endpointWindows)
+	}
 	a.grants = make([]grant, 0, len(e.rights))
 	for _, id := range slices.Sorted(maps.Keys(e.rights)) {
 		right := e.rights[id]
@@ -193,7 +197,7 @@ func (c *Compiler) grant(a *Account, e *Effective, kept []KeptQuota, previous *A
 		if urls, endpoints := compileRight(id, right.Right); len(urls)+len(endpoints) > 0 {
 			g.paths = &paths{urls: urls}
 			for _, rule := range endpoints {
-				g.paths.endpoints = append(g.paths.endpoints, endpoint{rule, a.window(rule, previous)})
+				g.paths.endpoints = append(g.paths.endpoints, endpoint{rule, window(before[rule.scope], rule.rate, rule.per)})
 			}
 		}
 		a.grants = append(a.grants, g)
@@ -239,7 +243,6 @@ func (c *Compiler) bucket(a *Account, scope string, limit limitSpec, kept []Kept
 		key := limiter.QuotaKey{Org: a.org, User: a.user, Scope: scope}
 		b.quota = limiter.NewQuota(key, limit.quotaMax, limit.renewal, state(kept, a.generation, scope), c.Ledger)
 	}
-	b.quota.SetTriggers(a.triggers)
 	a.buckets = slices.Insert(a.buckets, place, b)
 	return b
 }
@@ -254,26 +257,19 @@ func window(before *limiter.Window, rate, per float64) *limiter.Window {
 	return before
 }
 
-// findWindow returns where among the windows of endpoints one of that scope is, or
-// belongs.
-func (a *Account) findWindow(scope string) (i int, found bool) {
-	return slices.BinarySearchFunc(a.windows, scope, func(w endpointWindow, scope string) int { return strings.Compare(w.scope, scope) })
-}
-
-func (a *Account) window(rule endpointRule, previous *Account) *limiter.Window {
-	place, found := a.findWindow(rule.scope)
-	if found {
-		return a.windows[place].window
-	}
-	var before *limiter.Window
-	if previous != nil {
-		if i, found := previous.findWindow(rule.scope); found {
-			before = previous.windows[i].window
+// endpointWindows yields the windows of all endpoints by their scopes, each scope once;
+// nil where there is no limit of the rate.
+func (a *Account) endpointWindows(yield func(scope string, w *limiter.Window) bool) {
+	for i := range a.grants {
+		if a.grants[i].paths == nil {
+			continue
+		}
+		for _, e := range a.grants[i].paths.endpoints {
+			if !yield(e.scope, e.window) {
+				return
+			}
 		}
 	}
-	w := window(before, rule.rate, rule.per)
-	a.windows = slices.Insert(a.windows, place, endpointWindow{rule.scope, w})
-	return w
 }
 
 // letGo ends the quotas of previous that a has not taken over, and gives back what
@@ -323,7 +319,7 @@ var identityNames = [...][]byte{[]byte(headerUser), []byte(headerOrg), []byte(he
 // identify sets the values of the identity headers. They lie in one piece, because all
 // of them are read for every request.
 func (a *Account) identify(s *Session) {
-	values := [len(identityNames)]string{a.user, a.org, s.Alias, strings.Join(a.tags, ","), strings.Join(s.ApplyPolicies, ",")}
+	values := [len(identityNames)]string{a.user, a.org, s.Alias, strings.Join(a.Tags(), ","), strings.Join(a.Policies(), ",")}
 	for i, value := range values {
 		a.lengths[i] = uint32(len(value))
 	}

@@ -9,7 +9,7 @@ import (
 // charges are the limits that one request is charged to.
 type charges struct {
 	limits   limiter.Limits
-	throttle Throttle
+	throttle *Throttle
 	shadow   struct{ rate, quota, api bool } // those that refuse nobody
 	trace    *trace                          // not nil: nothing is charged
 }

@@ -52,7 +52,7 @@ type Verdict struct {
 	// Remembered says that the password was not hashed, because it had been right before.
 	Remembered bool
 
-	Throttle Throttle // how a request that is over its rate may be held: see [Checker.Hold]
+	Throttle *Throttle // how a request that is over its rate may be held, or nil: see [Checker.Hold]
 
 	Reached []float64 // triggers of the quota that this request reached, in percent; not to be changed
 

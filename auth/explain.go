@@ -271,7 +271,7 @@ func (t *trace) limits(e *Effective, record *Record, refused Reason, v *Verdict)
 	}
 	rate := fmt.Sprintf("%d of %d per %v left%s", v.Rate.Remaining, v.Rate.Limit, v.Rate.Per, origin)
 	hint := fmt.Sprintf("one more may pass in %v", v.Rate.Retry.Round(time.Millisecond))
-	if v.Throttle.Retries > 0 {
+	if v.Throttle != nil {
 		hint += fmt.Sprintf("; the request would be held and tried %d times, every %v", v.Throttle.Retries, v.Throttle.Interval)
 	}
 	if !step(RateExceeded, v.Rate.Limit > 0, rate, hint) {

@@ -29,26 +29,20 @@ type endpoint struct {
 	window *limiter.Window // nil: no limit of the rate
 }
 
-// endpointWindow is the window that all endpoints of one scope share.
-type endpointWindow struct {
-	scope  string
-	window *limiter.Window // nil: no limit of the rate
-}
-
 // bucket is what requests of one scope are charged to. It outlives the account: the
 // account that an edit or a new policy puts in its place takes it over.
 type bucket struct {
 	rate     *limiter.Window
 	quota    *limiter.Quota
-	edition  uint64 // of quota
-	throttle Throttle
-	shadow   bool // its limits refuse nobody
+	edition  uint64    // of quota
+	throttle *Throttle // nil: none is held
+	shadow   bool      // its limits refuse nobody
 	notices  *notices
 	scope    string // "": of the session; else see [LiveLimit]
 }
 
 // Throttle says how a request over its rate is held: it is tried again every Interval,
-// at most Retries times. The zero value holds nobody.
+// at most Retries times.
 type Throttle struct {
 	Interval time.Duration
 	Retries  int64
@@ -80,7 +74,8 @@ func (p *paths) endpoint(path []byte, method []byte, api *API) *endpoint {
 }
 
 // compileRight compiles the parts of a right that need it. What does not compile was
-// refused at write; should it be met all the same, it matches nothing.
+// refused at write; should it be met all the same, it matches nothing. Of endpoints with
+// the same method and path the first decides, so the others are left out.
 func compileRight(id string, r Right) (urls []urlRule, endpoints []endpointRule) {
 	for _, u := range r.AllowedURLs {
 		p, err := compilePattern(u.URL)
@@ -89,16 +84,22 @@ func compileRight(id string, r Right) (urls []urlRule, endpoints []endpointRule)
 		}
 		urls = append(urls, urlRule{p, slices.Clone(u.Methods)})
 	}
+	scopes := make(map[string]bool)
 	for _, e := range r.Endpoints {
 		p, err := compilePattern(e.Path)
 		if err != nil {
 			p = pattern{literal: "\x00"}
 		}
 		for _, m := range e.Methods {
+			scope := fmt.Sprintf("endpoint:%s:%s:%s", id, m.Name, e.Path)
+			if scopes[scope] {
+				continue
+			}
+			scopes[scope] = true
 			endpoints = append(endpoints, endpointRule{
 				pattern: p,
 				method:  m.Name,
-				scope:   fmt.Sprintf("endpoint:%s:%s:%s", id, m.Name, e.Path),
+				scope:   scope,
 				rate:    m.Limit.Rate,
 				per:     m.Limit.Per,
 			})

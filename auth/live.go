@@ -23,8 +23,8 @@ func (d *Directory) Limits(r Record, kept []KeptQuota, now limiter.Now) []LiveLi
 	for _, b := range a.buckets {
 		all = append(all, LiveLimit{b.scope, b.rate.State(now), b.quota.State(now)})
 	}
-	for _, w := range a.windows {
-		all = append(all, LiveLimit{Scope: w.scope, Rate: w.window.State(now)})
+	for scope, w := range a.endpointWindows {
+		all = append(all, LiveLimit{Scope: scope, Rate: w.State(now)})
 	}
 	slices.SortFunc(all, func(a, b LiveLimit) int { return strings.Compare(a.Scope, b.Scope) })
 	return all

@@ -55,7 +55,7 @@ func TestNamed(t *testing.T) {
 	f("alice", "wrong", false, true)
 	f("nobody", "pw", false, false)
 	a := w.ask("alice", "pw").Account
-	if !a.Detailed() || string(a.Alias()) != "A" || a.Tags()[0] != "t" || a.Policies() != nil {
+	if !a.Detailed() || string(a.Alias()) != "A" || a.Tags()[0] != "t" || len(a.Policies()) != 0 {
 		t.Errorf("got %v %q %q %q", a.Detailed(), a.Alias(), a.Tags(), a.Policies())
 	}
 }

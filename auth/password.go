@@ -294,13 +294,13 @@ func (p *Passwords) flightName(c claim) (name [32]byte) {
 // key is drawn for that account alone, so nothing that another account or process
 // remembers can match. The password itself is not kept.
 type remembered struct {
-	key  [32]byte
+	key  [16]byte
 	last atomic.Pointer[verified]
 }
 
 type verified struct {
-	digest [sha256.Size]byte
-	until  int64 // limiter.Now.Mono
+	digest [24]byte // the first of SHA-256's: it is for one process and one password
+	until  int64    // limiter.Now.Mono
 }
 
 // knows reports whether password is the one that was right and not too long ago.
@@ -320,8 +320,9 @@ func (r *remembered) learn(password []byte, until int64) {
 
 // digest is SHA-256 over the account's key and the password. The key comes first
 // and has one length, and digests are never shown, so plain SHA-256 serves.
-func (r *remembered) digest(password []byte) [sha256.Size]byte {
+func (r *remembered) digest(password []byte) [24]byte {
 	keyed := make([]byte, 0, len(r.key)+96) // on the stack; a longer password, which bcrypt does not read, is not
 	keyed = append(keyed, r.key[:]...)
-	return sha256.Sum256(append(keyed, password...))
+	sum := sha256.Sum256(append(keyed, password...))
+	return [24]byte(sum[:])
 }

@@ -188,11 +188,11 @@ func (l *limitSpec) takeQuota(o limitSpec) {
 func (l *limitSpec) setQuota(o limitSpec) { l.quotaMax, l.renewal = o.quotaMax, o.renewal }
 
 // throttle is how requests over the rate are held.
-func (l limitSpec) throttle() Throttle {
+func (l limitSpec) throttle() *Throttle {
 	if l.throttleInterval <= 0 || l.throttleRetries <= 0 {
-		return Throttle{}
+		return nil
 	}
-	return Throttle{Interval: time.Duration(limiter.Nanoseconds(l.throttleInterval)), Retries: l.throttleRetries}
+	return &Throttle{Interval: time.Duration(limiter.Nanoseconds(l.throttleInterval)), Retries: l.throttleRetries}
 }
 
 func (l limitSpec) limitsRate() bool { return l.rate > 0 && l.per > 0 }

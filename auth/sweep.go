@@ -98,12 +98,12 @@ func (a *Account) begin(now limiter.Now) {
 
 // rates returns all windows of the account; nil for those without a limit.
 func (a *Account) rates() []*limiter.Window {
-	windows := make([]*limiter.Window, 0, len(a.buckets)+len(a.windows))
+	windows := make([]*limiter.Window, 0, len(a.buckets))
 	for _, b := range a.buckets {
 		windows = append(windows, b.rate)
 	}
-	for _, w := range a.windows {
-		windows = append(windows, w.window)
+	for _, w := range a.endpointWindows {
+		windows = append(windows, w)
 	}
 	return windows
 }

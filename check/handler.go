@@ -75,7 +75,7 @@ func (h *Handler) Handle(ctx *fasthttp.RequestCtx) {
 	q.Authorization, q.AuthorizationCount = s.authorization.value, s.authorization.count
 
 	verdict := h.checker.Check(limiter.At(ctx.Time()), &q)
-	if verdict.Throttle.Retries > 0 && h.waiting.hold(ctx, d, &q, &verdict) {
+	if verdict.Throttle != nil && h.waiting.hold(ctx, d, &q, &verdict) {
 		return
 	}
 	h.write(&ctx.Response, d, &verdict)

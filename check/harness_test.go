@@ -126,6 +126,7 @@ func start(t testing.TB, change ...func(*options)) *listener {
 		if err := server.Shutdown(); err != nil {
 			t.Error(err)
 		}
+		where.Close() // Serve may begin only now
 		if err := <-served; err != nil {
 			t.Error(err)
 		}

@@ -65,7 +65,7 @@ func (w *waiting) hold(ctx *fasthttp.RequestCtx, d *dialect, q *auth.Request, v 
 		waiting:  w,
 		dialect:  d,
 		question: w.handler.checker.Hold(q, v),
-		throttle: v.Throttle,
+		throttle: *v.Throttle,
 		http10:   !ctx.Request.Header.IsHTTP11(),
 		close:    ctx.Request.Header.ConnectionClose(),
 		noBody:   ctx.IsHead(),

@@ -53,20 +53,18 @@ type Quota struct {
 	used     int64
 	reserved int64
 	closed   bool
-
-	step        int64     // reserved ahead of use; see aheadLocked
-	triggers    []float64 // percent, ascending; never changed, only replaced
-	nextTrigger int       // the first of triggers that has not been reached
-	pending     *pending
-	failed      error // of the last reservation; nil after a success
-	waiting     int64 // callers of Wait that the next reservation should serve
+	failed   bool // the last reservation
+	pending  *pending
+	step     int64 // reserved ahead of use; see aheadLocked
+	waiting  int64 // callers of Wait that the next reservation should serve
 
 	// How many requests came since the last reservation was asked for: the size of
 	// the next one follows the traffic.
 	askedAt   int64 // Now.Mono
 	askedUsed int64
 
-	told float64 // percent up to which triggers have been reported in this period
+	told     float64   // percent up to which triggers have been reported in this period
+	triggers *triggers // nil: none
 
 	key        QuotaKey
 	generation uint64
@@ -244,7 +242,7 @@ func (q *Quota) reserveLocked(now Now) {
 func (q *Quota) reservedNow(p *pending, r Reservation, err error) {
 	q.mu.Lock()
 	q.pending = nil
-	q.failed = err
+	q.failed = err != nil
 	switch {
 	case errors.Is(err, ErrStale):
 		q.closed = true
@@ -285,7 +283,7 @@ func (q *Quota) Wait(now Now, timeout time.Duration) bool {
 	case <-p.done:
 		q.mu.Lock()
 		defer q.mu.Unlock()
-		return q.failed == nil || q.closed
+		return !q.failed || q.closed
 	case <-timer.C:
 		return false
 	}
@@ -302,5 +300,5 @@ func (q *Quota) Settle() (key QuotaKey, r Reservation, unused bool) {
 	defer q.mu.Unlock()
 	q.closed = true
 	r = Reservation{Generation: q.generation, Start: q.start, Reserved: q.used}
-	return q.key, r, q.used < q.reserved || q.pending != nil || q.failed != nil
+	return q.key, r, q.used < q.reserved || q.pending != nil || q.failed
 }

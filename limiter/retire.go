@@ -79,14 +79,14 @@ func (w *Window) idleLocked(asked int64) bool {
 
 // settledLocked reports whether the ledger keeps all that there is to know of the quota.
 func (q *Quota) settledLocked(wall int64) bool {
-	return !q.closed && q.pending == nil && q.failed == nil && q.waiting == 0 && q.used == q.reserved &&
+	return !q.closed && q.pending == nil && !q.failed && q.waiting == 0 && q.used == q.reserved &&
 		(!q.begunLocked(wall) || q.toldAllLocked())
 }
 
 // giveBackLocked asks the ledger to keep what was used and no more. Requests that come
 // meanwhile wait for its answer as for any other.
 func (q *Quota) giveBackLocked() {
-	if q.closed || q.pending != nil || q.waiting > 0 || q.used == q.reserved && q.failed == nil {
+	if q.closed || q.pending != nil || q.waiting > 0 || q.used == q.reserved && !q.failed {
 		return
 	}
 	q.reserved, q.step = q.used, 0

@@ -5,6 +5,12 @@ import (
 	"sort"
 )
 
+// triggers are the percentages at which the use of a quota is worth telling.
+type triggers struct {
+	percent []float64 // ascending; never changed
+	next    int       // the first that has not been reached
+}
+
 // SetTriggers sets the percentages of the maximum at which the use is worth telling
 // (Tyk's monitor.trigger_limits), in any order. Each is reported once a period, by the
 // request that reaches it ([Result.Reached]). One that the period's use has already
@@ -19,30 +25,41 @@ func (q *Quota) SetTriggers(percent []float64) {
 	sorted = slices.Compact(sorted)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.triggers = sorted
-	q.nextTrigger = sort.Search(len(sorted), func(i int) bool { return sorted[i] > q.told })
+	q.triggers = nil
+	if len(sorted) > 0 {
+		q.triggers = &triggers{percent: sorted, next: sort.Search(len(sorted), func(i int) bool { return sorted[i] > q.told })}
+	}
 }
 
 // reachedLocked returns the triggers that the use has reached and that nobody has been
 // told of in this period, the lowest first. The caller must not change them.
 func (q *Quota) reachedLocked() []float64 {
-	first := q.nextTrigger
-	for q.nextTrigger < len(q.triggers) && percent(q.used, q.max) >= q.triggers[q.nextTrigger] {
-		q.told = q.triggers[q.nextTrigger]
-		q.nextTrigger++
+	t := q.triggers
+	if t == nil {
+		return nil
 	}
-	return q.triggers[first:q.nextTrigger]
+	first := t.next
+	for t.next < len(t.percent) && percent(q.used, q.max) >= t.percent[t.next] {
+		q.told = t.percent[t.next]
+		t.next++
+	}
+	return t.percent[first:t.next]
 }
 
 // toldAllLocked reports whether what has been told follows from the use: a change of the
 // maximum may have moved the use back behind a trigger that was reported, or past one that
 // was not.
 func (q *Quota) toldAllLocked() bool {
-	now := percent(q.used, q.max)
-	return q.told <= now && (q.nextTrigger == len(q.triggers) || q.triggers[q.nextTrigger] > now)
+	now, t := percent(q.used, q.max), q.triggers
+	return q.told <= now && (t == nil || t.next == len(t.percent) || t.percent[t.next] > now)
 }
 
 // forgetToldLocked begins a period in which nothing has been reported.
-func (q *Quota) forgetToldLocked() { q.told, q.nextTrigger = 0, 0 }
+func (q *Quota) forgetToldLocked() {
+	q.told = 0
+	if q.triggers != nil {
+		q.triggers.next = 0
+	}
+}
 
 func percent(used, limit int64) float64 { return float64(used) * 100 / float64(limit) }
