@@ -2,12 +2,14 @@
 // with wrong passwords, of users that exist and of users that do not, and says how well the
 // two can be told apart.
 //
-//	go run ./bench/timing [-samples N] [-cost N] [-kinds LIST] [-leaders N]
+//	go run ./bench/timing [-samples N] [-cost N] [-kinds LIST] [-leaders N] [-askers N]
 //
 // Samples of all classes are taken in turns, in random order. While some are taken, others
 // ("leaders") present the same name and password a moment earlier, as in Traefik's
 // CVE-2026-88010. Guessing is not slowed down meanwhile (bruteforce.enabled = false): that
-// would be measured instead.
+// would be measured instead. A refusal takes three quarters of a second where bcrypt's cost
+// is 12, most of it spent waiting: with several askers the same number of samples takes less
+// time, and so many hashes may be computed at once that none waits for another.
 //
 // Printed are each class's times, and of each two classes the ratio of their medians and the
 // areas under the curves of two classifiers that know one time alone, where 0.5 is guessing:
@@ -40,6 +42,7 @@ import (
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
+	"golang.org/x/sync/errgroup"
 
 	"sidekey/auth"
 	"sidekey/store"
@@ -50,6 +53,7 @@ type options struct {
 	cost    int    // of bcrypt, configured
 	kinds   string // of the stored hashes
 	leaders int    // at most, at once
+	askers  int
 	judge   bool
 }
 
@@ -59,6 +63,7 @@ func main() {
 	flag.IntVar(&o.cost, "cost", 10, "configured bcrypt cost")
 	flag.StringVar(&o.kinds, "kinds", "10,12,argon2id", "what users' passwords are stored as: bcrypt costs, argon2id")
 	flag.IntVar(&o.leaders, "leaders", 4, "most requests with the same name and password at once")
+	flag.IntVar(&o.askers, "askers", 1, "samples taken at once, from 1")
 	flag.BoolVar(&o.judge, "judge", true, "fail where classes can be told apart; few samples tell too little for that")
 	flag.Parse()
 
@@ -80,7 +85,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	addr, stop, err := serve(ctx, dir, o.cost)
+	addr, stop, err := serve(ctx, dir, o)
 	if err != nil {
 		return err
 	}
@@ -164,7 +169,7 @@ func makeHash(kind string) (string, error) {
 }
 
 // serve builds and runs sidekey until stop is called.
-func serve(ctx context.Context, dir string, cost int) (addr string, stop func(), err error) {
+func serve(ctx context.Context, dir string, o options) (addr string, stop func(), err error) {
 	binary := filepath.Join(dir, "sidekey")
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", binary, "sidekey")
 	build.Stderr = os.Stderr
@@ -172,8 +177,12 @@ func serve(ctx context.Context, dir string, cost int) (addr string, stop func(),
 		return "", nil, err
 	}
 	addr = filepath.Join(dir, "check.sock")
-	config := fmt.Sprintf("data_dir = %q\n[check]\nlisten = %q\n[admin]\nlisten = %q\n[log]\nlevel = \"warn\"\n[passwords]\nbcrypt_cost = %d\nverified_ttl = \"24h\"\nmax_wait = \"1m\"\n[bruteforce]\nenabled = false\n",
-		filepath.Join(dir, "data"), "unix:"+addr, "unix:"+filepath.Join(dir, "admin.sock"), cost)
+	concurrent := 0 // as is usual
+	if o.askers > 1 {
+		concurrent = o.askers
+	}
+	config := fmt.Sprintf("data_dir = %q\n[check]\nlisten = %q\n[admin]\nlisten = %q\n[log]\nlevel = \"warn\"\n[passwords]\nbcrypt_cost = %d\nverified_ttl = \"24h\"\nmax_concurrent = %d\nmax_wait = \"1m\"\n[bruteforce]\nenabled = false\n",
+		filepath.Join(dir, "data"), "unix:"+addr, "unix:"+filepath.Join(dir, "admin.sock"), o.cost, concurrent)
 	file := filepath.Join(dir, "sidecar.toml")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		return "", nil, err
@@ -240,54 +249,85 @@ type times struct {
 	byKind    map[string][]float64
 }
 
+// sampling is a run of samples.
+type sampling struct {
+	addr    string
+	byClass map[class][]user
+
+	mu    sync.Mutex // protects all below
+	first string     // answer
+	taken map[class]*times
+}
+
 // sample takes all samples. One that is answered otherwise than the first is an error: the
 // bytes of a refusal must not tell what its time does not.
 func sample(ctx context.Context, o options, addr string, users []user) (map[class]*times, error) {
-	taken := make(map[class]*times)
-	byClass := make(map[class][]user)
+	s := &sampling{addr: addr, byClass: make(map[class][]user), taken: make(map[class]*times)}
 	for _, c := range classes {
-		taken[c] = &times{byLeaders: make(map[int][]float64), byKind: make(map[string][]float64)}
+		s.taken[c] = &times{byLeaders: make(map[int][]float64), byKind: make(map[string][]float64)}
 	}
 	for _, u := range users {
-		byClass[u.class] = append(byClass[u.class], u)
+		s.byClass[u.class] = append(s.byClass[u.class], u)
 	}
-	first := ""
-	for i := range o.samples {
-		// The same for all classes, so that chance does not favour one.
-		leaders, after := i%(o.leaders+1), time.Duration(0)
-		if leaders > 0 {
-			after = time.Millisecond + time.Duration(rand.Int64N(int64(60*time.Millisecond)))
+	askers, ctx := errgroup.WithContext(ctx)
+	for asker := range o.askers {
+		askers.Go(func() error {
+			for i := asker; i < o.samples; i += o.askers {
+				if err := s.round(ctx, i, o.leaders); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return s.taken, askers.Wait()
+}
+
+// round takes one sample of each class, in random order. The number of leaders and when they
+// come are the same for all classes, so that chance does not favour one.
+func (s *sampling) round(ctx context.Context, n, mostLeaders int) error {
+	leaders, after := n%(mostLeaders+1), time.Duration(0)
+	if leaders > 0 {
+		after = time.Millisecond + time.Duration(rand.Int64N(int64(60*time.Millisecond)))
+	}
+	for _, next := range rand.Perm(len(classes)) {
+		if ctx.Err() != nil {
+			return ctx.Err()
 		}
-		for _, next := range rand.Perm(len(classes)) {
-			if ctx.Err() != nil {
-				return taken, ctx.Err()
-			}
-			c := classes[next]
-			u := user{name: fmt.Sprintf("nobody-%d-%d", i, rand.Uint32()), kind: "none"}
-			if list := byClass[c]; len(list) > 0 {
-				u = list[rand.IntN(len(list))]
-			}
-			wrong := fmt.Sprintf("wrong %d", rand.Uint64())
-			var group sync.WaitGroup
-			for range leaders {
-				group.Go(func() { ask(addr, u.name, wrong, 0) })
-			}
-			a, err := ask(addr, u.name, wrong, after)
-			group.Wait()
-			if err != nil {
-				return taken, err
-			}
-			if first == "" {
-				first = a.text
-			}
-			if a.text != first {
-				return taken, fmt.Errorf("%s: answered\n%s\nand the first was answered\n%s", c, a.text, first)
-			}
-			ms := float64(a.took) / float64(time.Millisecond)
-			taken[c].all = append(taken[c].all, ms)
-			taken[c].byLeaders[leaders] = append(taken[c].byLeaders[leaders], ms)
-			taken[c].byKind[u.kind] = append(taken[c].byKind[u.kind], ms)
+		c := classes[next]
+		u := user{name: fmt.Sprintf("nobody-%d-%d", n, rand.Uint32()), kind: "none"}
+		if list := s.byClass[c]; len(list) > 0 {
+			u = list[rand.IntN(len(list))]
+		}
+		wrong := fmt.Sprintf("wrong %d", rand.Uint64())
+		var group sync.WaitGroup
+		for range leaders {
+			group.Go(func() { ask(s.addr, u.name, wrong, 0) })
+		}
+		a, err := ask(s.addr, u.name, wrong, after)
+		group.Wait()
+		if err != nil {
+			return err
+		}
+		if err := s.add(c, u, leaders, a); err != nil {
+			return err
 		}
 	}
-	return taken, nil
+	return nil
+}
+
+func (s *sampling) add(c class, u user, leaders int, a answer) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.first == "" {
+		s.first = a.text
+	}
+	if a.text != s.first {
+		return fmt.Errorf("%s: answered\n%s\nand the first was answered\n%s", c, a.text, s.first)
+	}
+	ms, taken := float64(a.took)/float64(time.Millisecond), s.taken[c]
+	taken.all = append(taken.all, ms)
+	taken.byLeaders[leaders] = append(taken.byLeaders[leaders], ms)
+	taken.byKind[u.kind] = append(taken.byKind[u.kind], ms)
+	return nil
 }
