@@ -149,7 +149,7 @@ func (c *Checker) decide(now limiter.Now, r *Request, t *trace) Verdict {
 			account, refusal, retry = c.authenticate(&now, s, api.Org, r.Client, given, t)
 		}
 		if signed && refusal == BadCredentials || refusal == TooManyFailures || refusal == Busy {
-			s.Passwords.pace.pause(shortestRefusal - time.Duration(c.now().Mono-asked))
+			s.Passwords.pace.pause(time.Now().Add(shortestRefusal - time.Duration(c.now().Mono-asked)))
 		}
 		t.authenticate(c, s, api, given, signed, account, refusal)
 		if refusal != Pass {

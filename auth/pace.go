@@ -32,13 +32,14 @@ type pace struct {
 // of the runtime's. It is to be called before anything is asked.
 func (p *Passwords) PauseExactly() { p.pace.exact = true }
 
-// pause waits before a refusal.
-func (p *pace) pause(d time.Duration) {
+// pause waits before a refusal, until the moment for it: what has been done since that was
+// told would show otherwise.
+func (p *pace) pause(until time.Time) {
 	if p.exact {
-		pauseExactly(d)
+		pauseExactly(until)
 		return
 	}
-	time.Sleep(d)
+	time.Sleep(time.Until(until))
 }
 
 // mostRoom keeps the answer within the time that proxies wait, also for the slowest kinds.

@@ -197,7 +197,9 @@ type claim struct {
 func (p *Passwords) check(failures *Failures, c claim) (bool, error) {
 	f := p.answer(failures, c)
 	if f.err == nil && !f.matches {
-		p.pace.pause(p.pace.left(time.Since(c.came) - f.waited(c)))
+		began := c.came.Add(f.waited(c))
+		after := time.Since(began)
+		p.pace.pause(began.Add(after + p.pace.left(after)))
 	}
 	return f.matches, f.err
 }

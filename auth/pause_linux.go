@@ -37,14 +37,10 @@ func newTimer() (*timer, error) {
 // grid of milliseconds that starts when a processor goes idle, that is when a hash has ended,
 // so they would show how long it took. Where the system has no timer to give, or all are in
 // use, it is time.Sleep.
-func pauseExactly(d time.Duration) {
-	if d <= 0 {
-		return
-	}
-	until := time.Now().Add(d)
+func pauseExactly(until time.Time) {
 	select {
 	case t := <-timers:
-		t, err := t.pause(d)
+		t, err := t.pause(until)
 		timers <- t
 		if err == nil {
 			return
@@ -54,12 +50,16 @@ func pauseExactly(d time.Duration) {
 	time.Sleep(time.Until(until))
 }
 
-// pause waits for d, and returns the timer to use the next time.
-func (t *timer) pause(d time.Duration) (next *timer, err error) {
+// pause waits until then, and returns the timer to use the next time.
+func (t *timer) pause(until time.Time) (next *timer, err error) {
 	if t == nil {
 		if t, err = newTimer(); err != nil {
 			return nil, err
 		}
+	}
+	d := time.Until(until)
+	if d <= 0 {
+		return t, nil // the timer takes zero for never
 	}
 	if err := unix.TimerfdSettime(t.fd, 0, &unix.ItimerSpec{Value: unix.NsecToTimespec(int64(d))}, nil); err != nil {
 		return t, os.NewSyscallError("timerfd_settime", err)

@@ -5,4 +5,4 @@ package auth
 import "time"
 
 // pauseExactly is [time.Sleep] where there is nothing better.
-func pauseExactly(d time.Duration) { time.Sleep(d) }
+func pauseExactly(until time.Time) { time.Sleep(time.Until(until)) }

@@ -14,7 +14,7 @@ func TestPauseExactly(t *testing.T) {
 			for d := range 5 {
 				d := time.Duration(d*i) * 100 * time.Microsecond
 				began := time.Now()
-				pauseExactly(d)
+				pauseExactly(began.Add(d))
 				if took := time.Since(began); took < d {
 					t.Errorf("%v ended after %v", d, took)
 				}
@@ -22,5 +22,5 @@ func TestPauseExactly(t *testing.T) {
 		})
 	}
 	group.Wait()
-	pauseExactly(-time.Hour)
+	pauseExactly(time.Now().Add(-time.Hour))
 }
