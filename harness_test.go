@@ -348,3 +348,12 @@ func writeFile(t testing.TB, dir, name, text string) (path string) {
 	}
 	return path
 }
+
+func mustReadFile(t testing.TB, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
