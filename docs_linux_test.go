@@ -27,7 +27,7 @@ const typedPassword = "test123"
 // goesOn are commands that run until they are ended: the reader types the next one in
 // another terminal, once the program is there. One that takes the place of another in
 // front of the application ends it before.
-var goesOn = regexp.MustCompile(`^(?:make run|(?:\./)?sidekey serve|(?:\./)?sidekey dev|nginx|envoy|caddy run|haproxy)\b`)
+var goesOn = regexp.MustCompile(`^(?:make run|(?:\./)?sidekey serve|(?:\./)?sidekey dev|nginx|envoy|caddy run|haproxy|traefik)\b`)
 
 // stopped are the documents whose first command finds no sidekey that runs.
 var stopped = []string{"README.md", "docs/getting-started.md", "docs/operations.md"}
@@ -155,6 +155,7 @@ func newReader(t *testing.T) *reader {
 		{"127.0.0.1, port_value: 8080", "127.0.0.1, port_value: " + port(application)},
 		{"0.0.0.0, port_value: 8000", "127.0.0.1, port_value: " + port(client)},
 		{"localhost:8000", client}, {"listen      8000;", "listen " + client + ";"}, {"bind :8000", "bind " + client},
+		{"web.address=:8000", "web.address=" + client},
 		{"\n:8000 {", "\n:" + port(client) + " {\n\tbind 127.0.0.1"}, {"abns@sidekey", "abns@sidekey-" + port(client)},
 	}
 	for _, folder := range []string{"/usr/local/bin", "/etc/sidekey", "/etc/systemd/system", "/var/lib/sidekey", "/var/backups", "/tmp/proxy"} {
@@ -166,7 +167,8 @@ func newReader(t *testing.T) *reader {
 	}
 	r.places, r.names = strings.NewReplacer(there...), strings.NewReplacer(append(back, r.dir, "…")...)
 	r.untilReady = "until sidekey healthcheck >/dev/null 2>&1; do sleep 0.05; done\n"
-	r.untilProxy = fmt.Sprintf("until (: <>/dev/tcp/127.0.0.1/%s) 2>/dev/null; do sleep 0.05; done\n", port(client))
+	// Traefik listens before it knows its routes.
+	r.untilProxy = fmt.Sprintf("while [[ $(curl -s -o /dev/null -w '%%{http_code}' http://%s/) =~ 000|404 ]]; do sleep 0.05; done\n", client)
 	r.clone()
 	r.furnish(program)
 	r.start(bash)

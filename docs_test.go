@@ -196,7 +196,6 @@ var notRun = map[string]string{
 	"make test": "is what runs this test",
 	"docker ":   "needs Docker: TestScratch and TestComposeExample stand in",
 	"kubectl ":  "needs a cluster: TestKubernetesExample stands in",
-	"traefik ":  "is not packaged: TestForwardExamples stands in",
 }
 
 // why returns why a line of a block is not run; "" = it is.

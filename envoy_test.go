@@ -23,7 +23,7 @@ var envoy = proxy{
 			"address: 127.0.0.1, port_value: 9191": at(check),
 		}
 	},
-	args: func(_, file string) []string {
+	args: func(_, file, _ string) []string {
 		return []string{"-c", file, "--disable-hot-restart", "--concurrency", "1", "-l", "warn"}
 	},
 }

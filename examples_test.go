@@ -110,6 +110,13 @@ func asked(path, user string) message {
 	return m
 }
 
+func readYAML(t *testing.T, file string, into any) {
+	t.Helper()
+	if err := yaml.Unmarshal([]byte(mustReadFile(t, file)), into); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+}
+
 // Prometheus scrapes what listens, under the name that the alerts and the dashboard go by.
 func TestPrometheusExample(t *testing.T) {
 	var file struct {
