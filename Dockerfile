@@ -1,6 +1,8 @@
 # sidekey alone: no shell, no libc, no root.
 #
-#     docker build --build-arg VERSION=$(git describe --tags --always) -t sidekey .
+#     docker build -t sidekey .
+#
+# --build-arg VERSION=NAME is what "sidekey version" calls itself then.
 
 FROM golang:1.26 AS build
 ARG VERSION=devel

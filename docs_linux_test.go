@@ -144,7 +144,7 @@ func newReader(t *testing.T) *reader {
 	if err != nil {
 		cannotRun(t, err.Error())
 	}
-	r := &reader{t: t, dir: t.TempDir(), machine: t.TempDir(), statuses: make(chan string), ended: make(chan struct{})}
+	r := &reader{t: t, dir: t.TempDir(), machine: t.TempDir()}
 	check, admin, client, events := freeAddr(t), freeAddr(t), freeAddr(t), freeAddr(t)
 	r.application = startUpstream(t)
 	application := r.application.Addr
@@ -171,6 +171,23 @@ func newReader(t *testing.T) *reader {
 	r.untilProxy = fmt.Sprintf("while [[ $(curl -s -o /dev/null -w '%%{http_code}' http://%s/) =~ 000|404 ]]; do sleep 0.05; done\n", client)
 	r.clone()
 	r.furnish(program)
+	r.start(bash)
+	return r
+}
+
+// newTyping returns a reader in the repository itself, of whose commands nothing is changed:
+// programs in the folder bin of the machine come before all others.
+func newTyping(t *testing.T, machine string) *reader {
+	t.Helper()
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		cannotRun(t, err.Error())
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &reader{t: t, dir: here, machine: machine, places: strings.NewReplacer(), names: strings.NewReplacer()}
 	r.start(bash)
 	return r
 }
@@ -266,6 +283,7 @@ func (r *reader) start(bash string) {
 			search = append(search, folder)
 		}
 	}
+	r.statuses, r.ended = make(chan string), make(chan struct{})
 	r.screen, r.keyboard, r.commands = screen, keyboard, commands
 	r.shell = exec.Command(bash, "--norc", "--noprofile", "-c", `while read -r -u 3 file; do source "$file" 3<&- 4>&-; echo "$?" >&4; done`)
 	r.shell.Dir = r.dir

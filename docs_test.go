@@ -194,8 +194,8 @@ func significant(text string) string {
 // text: commands, flags, targets and tests have to be there.
 var notRun = map[string]string{
 	"make test": "is what runs this test",
-	"docker ":   "needs Docker: TestScratch and TestComposeExample stand in",
-	"kubectl ":  "needs a cluster: TestKubernetesExample stands in",
+	"docker ":   "is typed by TestContainers",
+	"kubectl ":  "is typed by TestContainers",
 }
 
 // why returns why a line of a block is not run; "" = it is.
