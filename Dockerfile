@@ -5,11 +5,11 @@
 # --build-arg VERSION=NAME is what "sidekey version" calls itself then.
 
 FROM golang:1.26 AS build
-ARG VERSION=devel
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
+ARG VERSION=devel
 RUN CGO_ENABLED=0 GOFLAGS= go build -trimpath -buildvcs=false \
       -ldflags "-s -w -buildid= -X main.version=$VERSION" -o /sidekey .
 RUN mkdir -m 0700 /data

@@ -63,6 +63,10 @@ func TestContainers(t *testing.T) {
 		{compose + "exec sidekey /sidekey user add alice", func() {
 			c.admits("examples_nginx_1", "examples_sidekey_1")
 			c.restarts("examples_sidekey_1")
+			c.types(compose + "restart nginx")
+			c.awaits("503", "-u", "alice:"+typedPassword)
+			c.types(compose + "restart sidekey application")
+			c.awaits("200", "-u", "alice:"+typedPassword)
 			c.keeps(compose)
 		}},
 		{"kubectl create configmap proxy --from-file=examples/nginx.conf", func() {}},

@@ -27,7 +27,7 @@ const typedPassword = "test123"
 // goesOn are commands that run until they are ended: the reader types the next one in
 // another terminal, once the program is there. One that takes the place of another in
 // front of the application ends it before.
-var goesOn = regexp.MustCompile(`^(?:make run|(?:\./)?sidekey serve|(?:\./)?sidekey dev|nginx|envoy|caddy run|haproxy|traefik)\b`)
+var goesOn = regexp.MustCompile(`^(?:make run|(?:\./)?sidekey serve|(?:\./)?sidekey dev|nginx|envoy|caddy run|haproxy|traefik|prometheus)\b`)
 
 // stopped are the documents whose first command finds no sidekey that runs.
 var stopped = []string{"README.md", "docs/getting-started.md", "docs/operations.md"}
@@ -118,8 +118,9 @@ type reader struct {
 	dir, machine string // the folder, and what stands for the root of the machine
 	places       *strings.Replacer
 	names        *strings.Replacer // the other way
-	untilReady   string            // commands that wait for sidekey, and for a proxy
+	untilReady   string            // commands that wait for sidekey, for a proxy and for Prometheus
 	untilProxy   string
+	untilWatched string
 
 	application *upstream
 
@@ -145,7 +146,7 @@ func newReader(t *testing.T) *reader {
 		cannotRun(t, err.Error())
 	}
 	r := &reader{t: t, dir: t.TempDir(), machine: t.TempDir()}
-	check, admin, client, events := freeAddr(t), freeAddr(t), freeAddr(t), freeAddr(t)
+	check, admin, client, events, prometheus := freeAddr(t), freeAddr(t), freeAddr(t), freeAddr(t), freeAddr(t)
 	r.application = startUpstream(t)
 	application := r.application.Addr
 	port := func(addr string) string { _, port, _ := net.SplitHostPort(addr); return port }
@@ -156,6 +157,7 @@ func newReader(t *testing.T) *reader {
 		{"0.0.0.0, port_value: 8000", "127.0.0.1, port_value: " + port(client)},
 		{"localhost:8000", client}, {"listen      8000;", "listen " + client + ";"}, {"bind :8000", "bind " + client},
 		{"web.address=:8000", "web.address=" + client},
+		{"path=/tmp/prometheus", "path=" + r.machine + "/tmp/prometheus --web.listen-address=" + prometheus},
 		{"\n:8000 {", "\n:" + port(client) + " {\n\tbind 127.0.0.1"}, {"abns@sidekey", "abns@sidekey-" + port(client)},
 	}
 	for _, folder := range []string{"/usr/local/bin", "/etc/sidekey", "/etc/systemd/system", "/var/lib/sidekey", "/var/backups", "/tmp/proxy"} {
@@ -169,6 +171,7 @@ func newReader(t *testing.T) *reader {
 	r.untilReady = "until sidekey healthcheck >/dev/null 2>&1; do sleep 0.05; done\n"
 	// Traefik listens before it knows its routes.
 	r.untilProxy = fmt.Sprintf("while [[ $(curl -s -o /dev/null -w '%%{http_code}' http://%s/) =~ 000|404 ]]; do sleep 0.05; done\n", client)
+	r.untilWatched = fmt.Sprintf("until curl -sf http://%s/-/ready >/dev/null; do kill -0 $! && sleep 0.05; done\n", prometheus)
 	r.clone()
 	r.furnish(program)
 	r.start(bash)
@@ -401,6 +404,12 @@ func (r *reader) script(text string) string {
 				}
 				lines.WriteString(`if [ -n "$PROXY" ]; then kill $PROXY; wait $PROXY; fi` + "\n")
 				log, wait = "proxy.log", "PROXY=$!\n"+r.untilProxy+"kill -0 $PROXY\n"
+			}
+			if strings.HasPrefix(command, "prometheus ") {
+				if _, err := exec.LookPath("prometheus"); err != nil {
+					cannotRun(r.t, err.Error())
+				}
+				wait = r.untilWatched
 			}
 			lines.WriteString(command + " >>" + log + " 2>&1 &\n" + wait)
 		default:

@@ -117,33 +117,6 @@ func readYAML(t *testing.T, file string, into any) {
 	}
 }
 
-// Prometheus scrapes what listens, under the name that the alerts and the dashboard go by.
-func TestPrometheusExample(t *testing.T) {
-	var file struct {
-		RuleFiles     []string `yaml:"rule_files"`
-		ScrapeConfigs []struct {
-			JobName       string `yaml:"job_name"`
-			MetricsPath   string `yaml:"metrics_path"`
-			StaticConfigs []struct{ Targets []string }
-		} `yaml:"scrape_configs"`
-	}
-	readYAML(t, "examples/prometheus.yml", &file)
-	for _, rules := range file.RuleFiles {
-		var rule struct{ Groups []struct{ Rules []yaml.Node } }
-		readYAML(t, filepath.Join("examples", rules), &rule)
-		if len(rule.Groups) == 0 || len(rule.Groups[0].Rules) == 0 {
-			t.Errorf("%s has no rules", rules)
-		}
-	}
-	job := file.ScrapeConfigs[0]
-	if up := fmt.Sprintf("up{job=%q}", job.JobName); !strings.Contains(mustReadFile(t, "examples/alerts.yaml"), up) {
-		t.Errorf("no alert asks for %s", up)
-	}
-	if job.MetricsPath != "" {
-		t.Errorf("metrics_path is %s", job.MetricsPath)
-	}
-}
-
 // What Compose makes fits what sidekey, its image and NGINX say.
 func TestComposeExample(t *testing.T) {
 	type service struct {
