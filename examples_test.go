@@ -6,6 +6,8 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -287,4 +289,78 @@ func TestKubernetesExample(t *testing.T) {
 	if got, _ := send(t, s.CheckAddr, asked("/auth/nginx@orders", "bob")); got.status != 200 {
 		t.Errorf("asked: %v", got)
 	}
+}
+
+// kubectl reads kubernetes.yaml with the types of Kubernetes: a field that is not one of
+// theirs is lost on the way.
+func TestKubernetesFields(t *testing.T) {
+	kubectl, err := exec.LookPath("kubectl")
+	if err != nil {
+		cannotRun(t, err.Error())
+	}
+	read := 0
+	for document := range strings.SplitSeq(mustReadFile(t, "examples/kubernetes.yaml"), "\n---\n") {
+		var want struct {
+			Kind string
+			Rest map[string]any `yaml:",inline"`
+		}
+		if err := yaml.Unmarshal([]byte(document), &want); err != nil {
+			t.Fatal(err)
+		}
+		change, isChanged := map[string][]string{ // what a kubectl without a cluster can do with it
+			"Deployment": {"set", "serviceaccount", "--local", "-f", "-", "somebody", "-o", "yaml"},
+			"Service":    {"set", "selector", "--local", "-f", "-", "app=orders", "-o", "yaml"},
+		}[want.Kind]
+		if !isChanged {
+			continue
+		}
+		read++
+		command := exec.Command(kubectl, change...)
+		command.Stdin = strings.NewReader(document)
+		command.Env = append(os.Environ(), "KUBECONFIG="+os.DevNull)
+		out, err := command.Output()
+		if err != nil {
+			t.Fatalf("%s: %v", command, err)
+		}
+		var got map[string]any
+		if err := yaml.Unmarshal(out, &got); err != nil {
+			t.Fatal(err)
+		}
+		for _, field := range missing(want.Rest, got) {
+			t.Errorf("%s: Kubernetes has no %s", want.Kind, field)
+		}
+	}
+	if read != 2 {
+		t.Errorf("%d documents were read", read)
+	}
+}
+
+// missing are the paths of the values that stand in one document and not in the other.
+func missing(from, in any) (paths []string) {
+	below := func(name string, from, in any) {
+		for _, path := range missing(from, in) {
+			paths = append(paths, name+path)
+		}
+	}
+	switch from := from.(type) {
+	case map[string]any:
+		in, _ := in.(map[string]any)
+		for name, value := range from {
+			below("."+name, value, in[name])
+		}
+	case []any:
+		in, _ := in.([]any)
+		for i, value := range from {
+			if i < len(in) {
+				below(fmt.Sprintf("[%d]", i), value, in[i])
+			} else {
+				paths = append(paths, fmt.Sprintf("[%d]", i))
+			}
+		}
+	default:
+		if from != in {
+			paths = append(paths, fmt.Sprintf(" = %v", from))
+		}
+	}
+	return paths
 }
