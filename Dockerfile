@@ -23,5 +23,6 @@ WORKDIR /
 VOLUME /data
 # The listeners are on loopback: give the proxy the same network name space, as in
 # examples/docker-compose.yaml, or mount a configuration that listens elsewhere.
+# Podman drops the line unless it builds with --format docker.
 HEALTHCHECK --interval=10s --timeout=6s --start-period=60s CMD ["/sidekey", "healthcheck"]
 ENTRYPOINT ["/sidekey"]

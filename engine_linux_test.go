@@ -95,6 +95,14 @@ func startEngine(t *testing.T) *engine {
 	writeFile(t, etc, "registries.conf", `unqualified-search-registries = ["docker.io"]`) // whose images are made below
 
 	before, _ := filepath.Glob("/sys/fs/cgroup/*/libpod_parent")
+	t.Cleanup(func() { // what name spaces do not take with them
+		after, _ := filepath.Glob("/sys/fs/cgroup/*/libpod_parent")
+		for _, folder := range after {
+			if !slices.Contains(before, folder) {
+				removeGroups(folder)
+			}
+		}
+	})
 	machine := exec.Command("sh", "-c", engineMachine, e.dir)
 	machine.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,
@@ -131,14 +139,17 @@ func startEngine(t *testing.T) *engine {
 	t.Cleanup(func() {
 		e.docker("pod", "rm", "--all", "--force")
 		e.docker("rm", "--all", "--force", "--time=0")
-		after, _ := filepath.Glob("/sys/fs/cgroup/*/libpod_parent") // what name spaces do not take with them
-		for _, folder := range after {
-			if !slices.Contains(before, folder) {
-				os.Remove(folder)
-			}
-		}
 	})
 	return e
+}
+
+// removeGroups removes a control group and those below, where nobody is in them.
+func removeGroups(folder string) {
+	below, _ := filepath.Glob(filepath.Join(folder, "*", "cgroup.procs"))
+	for _, processes := range below {
+		removeGroups(filepath.Dir(processes))
+	}
+	os.Remove(folder)
 }
 
 // script puts a program into bin.

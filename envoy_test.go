@@ -32,7 +32,7 @@ func findEnvoy() string {
 	if path, err := exec.LookPath("envoy"); err == nil {
 		return path
 	}
-	// Where "make tools" puts it: a Python package that brings the program.
+	// Where .ci/tools puts it: a Python package that brings the program.
 	found, _ := filepath.Glob(".tools/envoy/lib/python3*/site-packages/envoy/_bin/envoy")
 	if len(found) > 0 {
 		return found[0]
