@@ -1,13 +1,15 @@
 # sidekey alone: no shell, no libc, no root.
 #
-#     docker build --build-arg VERSION=$(git describe --tags --always) -t sidekey .
+#     docker build -t sidekey .
+#
+# --build-arg VERSION=NAME is what "sidekey version" calls itself then.
 
 FROM golang:1.26 AS build
-ARG VERSION=devel
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
+ARG VERSION=devel
 RUN CGO_ENABLED=0 GOFLAGS= go build -trimpath -buildvcs=false \
       -ldflags "-s -w -buildid= -X main.version=$VERSION" -o /sidekey .
 RUN mkdir -m 0700 /data
@@ -21,5 +23,6 @@ WORKDIR /
 VOLUME /data
 # The listeners are on loopback: give the proxy the same network name space, as in
 # examples/docker-compose.yaml, or mount a configuration that listens elsewhere.
+# Podman drops the line unless it builds with --format docker.
 HEALTHCHECK --interval=10s --timeout=6s --start-period=60s CMD ["/sidekey", "healthcheck"]
 ENTRYPOINT ["/sidekey"]

@@ -19,7 +19,7 @@ var caddy = proxy{
 			"127.0.0.1:9191": check,
 		}
 	},
-	args: func(_, file string) []string {
+	args: func(_, file, _ string) []string {
 		return []string{"run", "--config", file, "--adapter", "caddyfile"}
 	},
 }

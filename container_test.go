@@ -10,7 +10,7 @@ import (
 )
 
 // The image of the Dockerfile has nothing but the program and a folder for its data: this
-// is the same without Docker, as the same user.
+// is the same where no containers can be run, as the same user.
 func TestScratch(t *testing.T) {
 	if os.Geteuid() != 0 {
 		cannotRun(t, "chroot needs root")

@@ -27,7 +27,7 @@ const typedPassword = "test123"
 // goesOn are commands that run until they are ended: the reader types the next one in
 // another terminal, once the program is there. One that takes the place of another in
 // front of the application ends it before.
-var goesOn = regexp.MustCompile(`^(?:make run|(?:\./)?sidekey serve|(?:\./)?sidekey dev|nginx|envoy|caddy run|haproxy)\b`)
+var goesOn = regexp.MustCompile(`^(?:make run|(?:\./)?sidekey serve|(?:\./)?sidekey dev|nginx|envoy|caddy run|haproxy|traefik|prometheus)\b`)
 
 // stopped are the documents whose first command finds no sidekey that runs.
 var stopped = []string{"README.md", "docs/getting-started.md", "docs/operations.md"}
@@ -118,8 +118,9 @@ type reader struct {
 	dir, machine string // the folder, and what stands for the root of the machine
 	places       *strings.Replacer
 	names        *strings.Replacer // the other way
-	untilReady   string            // commands that wait for sidekey, and for a proxy
+	untilReady   string            // commands that wait for sidekey, for a proxy and for Prometheus
 	untilProxy   string
+	untilWatched string
 
 	application *upstream
 
@@ -144,8 +145,8 @@ func newReader(t *testing.T) *reader {
 	if err != nil {
 		cannotRun(t, err.Error())
 	}
-	r := &reader{t: t, dir: t.TempDir(), machine: t.TempDir(), statuses: make(chan string), ended: make(chan struct{})}
-	check, admin, client, events := freeAddr(t), freeAddr(t), freeAddr(t), freeAddr(t)
+	r := &reader{t: t, dir: t.TempDir(), machine: t.TempDir()}
+	check, admin, client, events, prometheus := freeAddr(t), freeAddr(t), freeAddr(t), freeAddr(t), freeAddr(t)
 	r.application = startUpstream(t)
 	application := r.application.Addr
 	port := func(addr string) string { _, port, _ := net.SplitHostPort(addr); return port }
@@ -155,6 +156,8 @@ func newReader(t *testing.T) *reader {
 		{"127.0.0.1, port_value: 8080", "127.0.0.1, port_value: " + port(application)},
 		{"0.0.0.0, port_value: 8000", "127.0.0.1, port_value: " + port(client)},
 		{"localhost:8000", client}, {"listen      8000;", "listen " + client + ";"}, {"bind :8000", "bind " + client},
+		{"web.address=:8000", "web.address=" + client},
+		{"path=/tmp/prometheus", "path=" + r.machine + "/tmp/prometheus --web.listen-address=" + prometheus},
 		{"\n:8000 {", "\n:" + port(client) + " {\n\tbind 127.0.0.1"}, {"abns@sidekey", "abns@sidekey-" + port(client)},
 	}
 	for _, folder := range []string{"/usr/local/bin", "/etc/sidekey", "/etc/systemd/system", "/var/lib/sidekey", "/var/backups", "/tmp/proxy"} {
@@ -166,9 +169,28 @@ func newReader(t *testing.T) *reader {
 	}
 	r.places, r.names = strings.NewReplacer(there...), strings.NewReplacer(append(back, r.dir, "…")...)
 	r.untilReady = "until sidekey healthcheck >/dev/null 2>&1; do sleep 0.05; done\n"
-	r.untilProxy = fmt.Sprintf("until (: <>/dev/tcp/127.0.0.1/%s) 2>/dev/null; do sleep 0.05; done\n", port(client))
+	// Traefik listens before it knows its routes.
+	r.untilProxy = fmt.Sprintf("while [[ $(curl -s -o /dev/null -w '%%{http_code}' http://%s/) =~ 000|404 ]]; do sleep 0.05; done\n", client)
+	r.untilWatched = fmt.Sprintf("until curl -sf http://%s/-/ready >/dev/null; do kill -0 $! && sleep 0.05; done\n", prometheus)
 	r.clone()
 	r.furnish(program)
+	r.start(bash)
+	return r
+}
+
+// newTyping returns a reader in the repository itself, of whose commands nothing is changed:
+// programs in the folder bin of the machine come before all others.
+func newTyping(t *testing.T, machine string) *reader {
+	t.Helper()
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		cannotRun(t, err.Error())
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &reader{t: t, dir: here, machine: machine, places: strings.NewReplacer(), names: strings.NewReplacer()}
 	r.start(bash)
 	return r
 }
@@ -264,6 +286,7 @@ func (r *reader) start(bash string) {
 			search = append(search, folder)
 		}
 	}
+	r.statuses, r.ended = make(chan string), make(chan struct{})
 	r.screen, r.keyboard, r.commands = screen, keyboard, commands
 	r.shell = exec.Command(bash, "--norc", "--noprofile", "-c", `while read -r -u 3 file; do source "$file" 3<&- 4>&-; echo "$?" >&4; done`)
 	r.shell.Dir = r.dir
@@ -381,6 +404,12 @@ func (r *reader) script(text string) string {
 				}
 				lines.WriteString(`if [ -n "$PROXY" ]; then kill $PROXY; wait $PROXY; fi` + "\n")
 				log, wait = "proxy.log", "PROXY=$!\n"+r.untilProxy+"kill -0 $PROXY\n"
+			}
+			if strings.HasPrefix(command, "prometheus ") {
+				if _, err := exec.LookPath("prometheus"); err != nil {
+					cannotRun(r.t, err.Error())
+				}
+				wait = r.untilWatched
 			}
 			lines.WriteString(command + " >>" + log + " 2>&1 &\n" + wait)
 		default:

@@ -190,13 +190,50 @@ func significant(text string) string {
 	return lines.String()
 }
 
+// What the head of an example tells to type is what the documents tell, to the letter: so it
+// is typed there. What else is shown in a head stands in an example, or is an address.
+func TestExampleHeads(t *testing.T) {
+	var typed strings.Builder
+	for _, d := range documents(t) {
+		for _, b := range d.blocks {
+			if b.language == "sh" || b.language == "console" {
+				typed.WriteString(significant(strings.ReplaceAll("\n"+b.text, "\n$ ", "\n")))
+			}
+		}
+	}
+	var examples strings.Builder
+	for _, file := range glob(t, "examples/*") {
+		examples.WriteString(significant(mustReadFile(t, file)))
+	}
+	for _, file := range append(glob(t, "examples/*"), "Dockerfile") {
+		for line := range strings.Lines(mustReadFile(t, file)) {
+			shown, isHead := strings.CutPrefix(line, "#")
+			if !isHead {
+				shown, isHead = strings.CutPrefix(line, "--")
+			}
+			if !isHead {
+				break
+			}
+			shown, isShown := strings.CutPrefix(shown, "    ")
+			if !isShown || addressRow.MatchString(strings.TrimSpace(shown)) {
+				continue
+			}
+			if shown = "\n" + significant(shown); !strings.Contains("\n"+typed.String(), shown) && !strings.Contains("\n"+examples.String(), shown) {
+				t.Errorf("%s: no document tells to type, and no example has %s", file, strings.TrimSpace(shown))
+			}
+		}
+	}
+}
+
+// addressRow is a row of the table of addresses in the head of an example.
+var addressRow = regexp.MustCompile(`^[0-9.:]+ {2,}`)
+
 // notRun are the commands that no test types, and why. They are checked like those in the
 // text: commands, flags, targets and tests have to be there.
 var notRun = map[string]string{
 	"make test": "is what runs this test",
-	"docker ":   "needs Docker: TestScratch and TestComposeExample stand in",
-	"kubectl ":  "needs a cluster: TestKubernetesExample stands in",
-	"traefik ":  "is not packaged: TestForwardExamples stands in",
+	"docker ":   "is typed by TestContainers",
+	"kubectl ":  "is typed by TestContainers",
 }
 
 // why returns why a line of a block is not run; "" = it is.

@@ -23,7 +23,7 @@ var envoy = proxy{
 			"address: 127.0.0.1, port_value: 9191": at(check),
 		}
 	},
-	args: func(_, file string) []string {
+	args: func(_, file, _ string) []string {
 		return []string{"-c", file, "--disable-hot-restart", "--concurrency", "1", "-l", "warn"}
 	},
 }
@@ -32,7 +32,7 @@ func findEnvoy() string {
 	if path, err := exec.LookPath("envoy"); err == nil {
 		return path
 	}
-	// Where "make tools" puts it: a Python package that brings the program.
+	// Where .ci/tools puts it: a Python package that brings the program.
 	found, _ := filepath.Glob(".tools/envoy/lib/python3*/site-packages/envoy/_bin/envoy")
 	if len(found) > 0 {
 		return found[0]

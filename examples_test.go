@@ -6,6 +6,8 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -110,55 +112,36 @@ func asked(path, user string) message {
 	return m
 }
 
-// Prometheus scrapes what listens, under the name that the alerts and the dashboard go by.
-func TestPrometheusExample(t *testing.T) {
-	var file struct {
-		RuleFiles     []string `yaml:"rule_files"`
-		ScrapeConfigs []struct {
-			JobName       string `yaml:"job_name"`
-			MetricsPath   string `yaml:"metrics_path"`
-			StaticConfigs []struct{ Targets []string }
-		} `yaml:"scrape_configs"`
-	}
-	readYAML(t, "examples/prometheus.yml", &file)
-	for _, rules := range file.RuleFiles {
-		var rule struct{ Groups []struct{ Rules []yaml.Node } }
-		readYAML(t, filepath.Join("examples", rules), &rule)
-		if len(rule.Groups) == 0 || len(rule.Groups[0].Rules) == 0 {
-			t.Errorf("%s has no rules", rules)
-		}
-	}
-	job := file.ScrapeConfigs[0]
-	if up := fmt.Sprintf("up{job=%q}", job.JobName); !strings.Contains(mustReadFile(t, "examples/alerts.yaml"), up) {
-		t.Errorf("no alert asks for %s", up)
-	}
-	if job.MetricsPath != "" {
-		t.Errorf("metrics_path is %s", job.MetricsPath)
+func readYAML(t *testing.T, file string, into any) {
+	t.Helper()
+	if err := yaml.Unmarshal([]byte(mustReadFile(t, file)), into); err != nil {
+		t.Fatalf("%s: %v", file, err)
 	}
 }
 
 // What Compose makes fits what sidekey, its image and NGINX say.
 func TestComposeExample(t *testing.T) {
+	type service struct {
+		Command     []string
+		Ports       []string
+		Volumes     []string
+		NetworkMode string `yaml:"network_mode"`
+		Build       struct{ Context string }
+		ReadOnly    bool `yaml:"read_only"`
+	}
 	var file struct {
-		Services map[string]struct {
-			Image       string
-			Command     []string
-			Ports       []string
-			Volumes     []string
-			NetworkMode string         `yaml:"network_mode"`
-			DependsOn   map[string]any `yaml:"depends_on"`
-			Build       struct{ Context string }
-			ReadOnly    bool `yaml:"read_only"`
-		}
-		Volumes map[string]any
+		Services map[string]service
+		Volumes  map[string]any
 	}
 	readYAML(t, "examples/docker-compose.yaml", &file)
 	sidekey, nginx, application := file.Services["sidekey"], file.Services["nginx"], file.Services["application"]
 	conf := mustReadFile(t, "examples/nginx.conf")
 	dockerfile := mustReadFile(t, "Dockerfile")
 
-	if sidekey.NetworkMode != "service:nginx" || len(sidekey.Ports) > 0 {
-		t.Errorf("sidekey is not on the loopback of nginx: %q, %q", sidekey.NetworkMode, sidekey.Ports)
+	for name, service := range map[string]service{"sidekey": sidekey, "application": application} {
+		if service.NetworkMode != "service:nginx" || len(service.Ports) > 0 {
+			t.Errorf("%s is not on the loopback of nginx: %q, %q", name, service.NetworkMode, service.Ports)
+		}
 	}
 	if filepath.Clean(filepath.Join("examples", sidekey.Build.Context)) != "." {
 		t.Errorf("sidekey is built from %s", sidekey.Build.Context)
@@ -171,18 +154,13 @@ func TestComposeExample(t *testing.T) {
 	if _, is := file.Volumes["sidekey"]; !is {
 		t.Error("there is no volume sidekey")
 	}
-	for name := range nginx.DependsOn {
-		if _, is := file.Services[name]; !is {
-			t.Errorf("nginx depends on %s", name)
-		}
-	}
 	if !slices.Equal(nginx.Ports, []string{"8000:8000"}) || !strings.Contains(conf, "listen      8000;") {
 		t.Errorf("ports of nginx: %q", nginx.Ports)
 	}
 	if !slices.Equal(nginx.Volumes, []string{"./nginx.conf:/etc/nginx/nginx.conf:ro"}) {
 		t.Errorf("volumes of nginx: %q", nginx.Volumes)
 	}
-	if !slices.Equal(application.Command, []string{"-port", "8080"}) || !strings.Contains(conf, "server 127.0.0.1:8080;") {
+	if !strings.Contains(strings.Join(application.Command, " "), " -p 127.0.0.1:8080 ") || !strings.Contains(conf, "server 127.0.0.1:8080;") {
 		t.Errorf("command of the application: %q", application.Command)
 	}
 }
@@ -311,4 +289,78 @@ func TestKubernetesExample(t *testing.T) {
 	if got, _ := send(t, s.CheckAddr, asked("/auth/nginx@orders", "bob")); got.status != 200 {
 		t.Errorf("asked: %v", got)
 	}
+}
+
+// kubectl reads kubernetes.yaml with the types of Kubernetes: a field that is not one of
+// theirs is lost on the way.
+func TestKubernetesFields(t *testing.T) {
+	kubectl, err := exec.LookPath("kubectl")
+	if err != nil {
+		cannotRun(t, err.Error())
+	}
+	read := 0
+	for document := range strings.SplitSeq(mustReadFile(t, "examples/kubernetes.yaml"), "\n---\n") {
+		var want struct {
+			Kind string
+			Rest map[string]any `yaml:",inline"`
+		}
+		if err := yaml.Unmarshal([]byte(document), &want); err != nil {
+			t.Fatal(err)
+		}
+		change, isChanged := map[string][]string{ // what a kubectl without a cluster can do with it
+			"Deployment": {"set", "serviceaccount", "--local", "-f", "-", "somebody", "-o", "yaml"},
+			"Service":    {"set", "selector", "--local", "-f", "-", "app=orders", "-o", "yaml"},
+		}[want.Kind]
+		if !isChanged {
+			continue
+		}
+		read++
+		command := exec.Command(kubectl, change...)
+		command.Stdin = strings.NewReader(document)
+		command.Env = append(os.Environ(), "KUBECONFIG="+os.DevNull)
+		out, err := command.Output()
+		if err != nil {
+			t.Fatalf("%s: %v", command, err)
+		}
+		var got map[string]any
+		if err := yaml.Unmarshal(out, &got); err != nil {
+			t.Fatal(err)
+		}
+		for _, field := range missing(want.Rest, got) {
+			t.Errorf("%s: Kubernetes has no %s", want.Kind, field)
+		}
+	}
+	if read != 2 {
+		t.Errorf("%d documents were read", read)
+	}
+}
+
+// missing are the paths of the values that stand in one document and not in the other.
+func missing(from, in any) (paths []string) {
+	below := func(name string, from, in any) {
+		for _, path := range missing(from, in) {
+			paths = append(paths, name+path)
+		}
+	}
+	switch from := from.(type) {
+	case map[string]any:
+		in, _ := in.(map[string]any)
+		for name, value := range from {
+			below("."+name, value, in[name])
+		}
+	case []any:
+		in, _ := in.([]any)
+		for i, value := range from {
+			if i < len(in) {
+				below(fmt.Sprintf("[%d]", i), value, in[i])
+			} else {
+				paths = append(paths, fmt.Sprintf("[%d]", i))
+			}
+		}
+	default:
+		if from != in {
+			paths = append(paths, fmt.Sprintf(" = %v", from))
+		}
+	}
+	return paths
 }

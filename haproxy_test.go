@@ -20,7 +20,7 @@ var haproxy = proxy{
 			"abns@sidekey":   "abns@sidekey-" + client,
 		}
 	},
-	args: func(dir, file string) []string { return []string{"-db", "-C", dir, "-f", file} },
+	args: func(dir, file, _ string) []string { return []string{"-db", "-C", dir, "-f", file} },
 	ends: syscall.SIGKILL, // 2.6 now and then crashes when it ends by itself
 }
 

@@ -21,7 +21,7 @@ var nginx = proxy{
 			"127.0.0.1:9191":    check,
 		}
 	},
-	args: func(dir, file string) []string {
+	args: func(dir, file, _ string) []string {
 		global := "daemon off;"
 		if os.Geteuid() == 0 {
 			global += " user root;" // workers have to write below dir

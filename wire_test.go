@@ -61,7 +61,7 @@ func send(t *testing.T, addr string, m message) (a answer, ok bool) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(patience))
+	c.SetDeadline(time.Now().Add(2 * patience)) // Traefik waits 30 s for sidekey
 
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s %s HTTP/1.1\r\n", m.method, m.target)

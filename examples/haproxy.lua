@@ -1,8 +1,8 @@
 -- The action "sidekey" of haproxy.cfg: it asks sidekey whether a request may pass.
 --
---     http-request lua.sidekey ADDRESS PATH
+--     http-request lua.sidekey abns@sidekey /auth/forward
 --
--- ADDRESS is where the section "sidekey" of haproxy.cfg listens. HAProxy has no such
+-- abns@sidekey is where the section "sidekey" of haproxy.cfg listens. HAProxy has no such
 -- action of its own; this one needs nothing but HAProxy 2.6 with Lua.
 --
 -- A refusal goes to the client here. Where sidekey lets the request pass, the variable
