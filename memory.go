@@ -24,15 +24,15 @@ func limitMemory(log *slog.Logger) {
 
 // The garbage that the collector lets gather before it runs again. Its own rule, as much as
 // is in use, would keep twice the memory of each active user, though garbage comes slowly: a
-// warm check makes none. So it is leastGarbage, or a fifth of what is in use; and where that
+// warm check makes none. So it is leastGarbage, or a seventh of what is in use; and where that
 // would take more than mostShare of the processors, as with a flood of passwords that argon2id
 // hashes, up to as much as is in use.
 const (
-	leastGarbage = 16 << 20 // bytes
-	leastPercent = 20       // of the memory in use
-	usualPercent = 100      // the collector's own
-	mostPercent  = 400      // the runtime's least heap is 4 MiB × mostPercent/100
-	mostShare    = 0.2
+	leastGarbage = 8 << 20 // bytes
+	leastPercent = 15      // of the memory in use
+	usualPercent = 100     // the collector's own
+	mostPercent  = 200     // the runtime's least heap is 4 MiB × mostPercent/100
+	mostShare    = 0.3
 )
 
 // boundGarbage has the collector keep to that from now on, unless GOGC says another.

@@ -50,24 +50,23 @@ func TestGarbagePercent(t *testing.T) {
 		}
 	}
 	f(0, 0, mostPercent)
-	f(4<<20, 0.01, 400)
-	f(16<<20, 0.01, 200)
+	f(4<<20, 0.01, 200)
 	f(16<<20, 0.01, 100)
-	f(64<<20, 0.01, 50)
-	f(64<<20, 0.01, 25)
+	f(16<<20, 0.01, 50)
+	f(32<<20, 0.01, 25)
 	f(80<<20, 0.01, leastPercent)
 	f(1<<40, 0.01, leastPercent)
 
 	// It would take too much.
-	f(1<<30, 0.3, 40)
-	f(1<<30, 0.25, 80)
-	f(1<<30, 0.25, usualPercent)
+	f(1<<30, 0.4, 30)
+	f(1<<30, 0.35, 60)
+	f(1<<30, 0.35, usualPercent)
 	f(1<<30, 0.9, usualPercent)
-	f(1<<30, 0.15, usualPercent)
+	f(1<<30, 0.2, usualPercent)
 	f(1<<30, 0.05, 50)
 	f(1<<30, 0, 25)
 	f(1<<30, 0, leastPercent)
-	f(4<<20, 0.3, mostPercent)
+	f(4<<20, 0.4, mostPercent)
 }
 
 // With more than a little memory in use the next collection comes before there is half as

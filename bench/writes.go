@@ -40,7 +40,7 @@ func writesRows() (list []measurement) {
 
 // garbagePercent is what sidekey has the garbage collector keep to while so little memory is
 // in use. Both sides of these rows have it, because both run in this process.
-const garbagePercent = 400
+const garbagePercent = 200
 
 // inNewFolder has a database made and written to in a folder that is removed.
 func (l *lab) inNewFolder(ctx context.Context, writers int, write func(dir string, w writeLoad) (float64, error)) (sample, error) {
