@@ -14,7 +14,8 @@ import (
 // kubectl stands for that of a cluster, and does with Podman what the lines of the documents
 // say; nothing else. The configuration that it makes is kubectl's own where there is one.
 // There is no cluster: who may do what in it, the network between pods, the service, probes,
-// the group of the volume and its access mode are proved by nobody here.
+// the group of the volume and its access mode are proved by nobody here. Podman takes a
+// file that is called as an image for what that is built from: so it is given another folder.
 const kubectl = `#!/bin/sh
 KUBE=DIR/configmaps
 case "$*" in
@@ -22,7 +23,7 @@ case "$*" in
 	KUBECTL "$@" --dry-run=client --output=yaml >"$KUBE/$3.yaml" && echo "configmap/$3 created" ;;
 "apply -f "*)
 	for map in "$KUBE"/*.yaml; do [ ! -e "$map" ] || set -- "$@" "--configmap=$map"; done
-	shift 2 && file=$1 && shift && DIR/bin/docker play kube "$@" "$file" ;;
+	shift 2 && file=$PWD/$1 && shift && cd "$KUBE" && DIR/bin/docker play kube "$@" "$file" ;;
 "exec -it deploy/"*" -c "*" -- "*)
 	pod=${3#deploy/}-pod-0 container=$5 && shift 6 && DIR/bin/docker exec -it "$pod-$container" "$@" ;;
 *) echo "kubectl $*: unknown here" >&2; exit 64 ;;

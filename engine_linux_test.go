@@ -27,11 +27,14 @@ type engine struct {
 }
 
 // Inside of the name spaces Podman finds its configuration and its state where it always
-// does. It ends when its standard input does, also where the test is killed.
+// does. It ends when its standard input does, also where the test is killed. What others have
+// mounted below /dev/shm is let go: a file system that is still mounted somewhere cannot be
+// mounted anew.
 const engineMachine = `set -e
 mount --make-rprivate /
 mount -t proc proc /proc
 mount -t tmpfs tmpfs /run
+umount --recursive --lazy /dev/shm || :
 mount -t tmpfs tmpfs /dev/shm
 mount --bind "$0/etc" /etc/containers
 mount --bind "$0/state" /var/lib/containers
