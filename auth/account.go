@@ -197,7 +197,9 @@ func (c *Compiler) grant(a *Account, e *Effective, kept []KeptQuota, previous *A
 		if urls, endpoints := compileRight(id, right.Right); len(urls)+len(endpoints) > 0 {
 			g.paths = &paths{urls: urls}
 			for _, rule := range endpoints {
-				g.paths.endpoints = append(g.paths.endpoints, endpoint{rule, window(before[rule.scope], rule.rate, rule.per)})
+				w := window(before[rule.scope], rule.rate, rule.per)
+				delete(before, rule.scope) // no two endpoints have one window
+				g.paths.endpoints = append(g.paths.endpoints, endpoint{rule, w})
 			}
 		}
 		a.grants = append(a.grants, g)
@@ -257,7 +259,7 @@ func window(before *limiter.Window, rate, per float64) *limiter.Window {
 	return before
 }
 
-// endpointWindows yields the windows of all endpoints by their scopes, each scope once;
+// endpointWindows yields the windows of all endpoints by their scopes, each window once;
 // nil where there is no limit of the rate.
 func (a *Account) endpointWindows(yield func(scope string, w *limiter.Window) bool) {
 	for i := range a.grants {

@@ -125,6 +125,38 @@ func TestSweepGrowsRatherThanForgets(t *testing.T) {
 	}
 }
 
+// Endpoints that are written twice, and such as have one name in two APIs, leave like all
+// others, also after an edit: no window is taken for two.
+func TestSweepTakesEachWindowOnce(t *testing.T) {
+	w := bounded(t, 1, api("orders", "/"), api("orders:GET", "/other"))
+	limit := func(method string) []EndpointMethod {
+		return []EndpointMethod{{Name: method, Limit: EndpointLimit{Rate: 5, Per: 60}}}
+	}
+	w.put("default", "ann", "pw", func(s *Session) {
+		s.AccessRights = map[string]Right{
+			"orders":     {Endpoints: []Endpoint{{Path: "POST:/x", Methods: limit("GET")}, {Path: "/", Methods: limit("GET")}, {Path: "/", Methods: limit("GET")}}},
+			"orders:GET": {Endpoints: []Endpoint{{Path: "/x", Methods: limit("POST")}}},
+		}
+	})
+	w.want("ann", "pw", Pass)
+	for i := range 2 {
+		w.edit("default", "ann", func(s *Session) { s.Alias = fmt.Sprint(i) })
+	}
+	if got := w.want("ann", "pw", Pass).Rate.Remaining; got != 3 {
+		t.Errorf("%d are left of 5, want 3", got)
+	}
+	w.clock.pass(time.Minute)
+	for range 2 { // the first time round it is seen to have been let in
+		for i := range 3 {
+			w.put("default", fmt.Sprint("bob", i), "pw", nil)
+			w.want(fmt.Sprint("bob", i), "pw", Pass)
+		}
+	}
+	if w.directory.Live("default", "ann") != nil {
+		t.Error("ann has not left")
+	}
+}
+
 // Nothing of a quota is lost, however often its user leaves, and no request passes that
 // would not have passed in a directory without a bound: answers are the same, to the last
 // number.

@@ -63,11 +63,13 @@ export async function userView({ main, params: [org, user], signal }) {
   ]);
   const text = new RawObject(own.text).text("data");
   const shown = JSON.parse(effective.text);
+  const live = el("section", { class: "live", "aria-label": "What is left" });
+  let following = follow();
 
   main.append(
     el("div", { class: "head" }, el("h1", {}, stored(user)), stateBadge(stateOf(shown.data, effective.warnings)), button("Delete", remove, "danger")),
     el("p", { class: "facts" }, "org ", el("code", {}, stored(org)), " · key id ", el("code", {}, stored(shown.key_id)), " · hash ", el("code", {}, shown.key_hash), written(shown.data), " · ", el("a", { href: `#/explain/${encodeURIComponent(org)}/${encodeURIComponent(user)}` }, "explain")),
-    el("section", { class: "live", "aria-label": "What is left" }, liveCard(key, signal)),
+    live,
   );
   if (shown.data.apply_policies?.length > 0) main.append(inForce(shown.data));
   let base = text;
@@ -90,11 +92,20 @@ export async function userView({ main, params: [org, user], signal }) {
     }),
   );
 
+  // follow shows what is left until what it returns is aborted.
+  function follow() {
+    const until = new AbortController();
+    live.replaceChildren(...liveCard(key, AbortSignal.any([signal, until.signal])));
+    return until;
+  }
+
   async function remove() {
     if (!(await confirmed("Delete", "Delete the user ", stored(user), "? The quota is forgotten as well."))) return;
+    following.abort(); // what is left of somebody who is gone cannot be asked for
     try {
       await ask("DELETE", `/api/keys/${key}`);
     } catch (error) {
+      following = follow();
       notice("bad", error.message);
       return;
     }
@@ -156,7 +167,7 @@ function liveCard(key, signal) {
     try {
       if (!document.hidden) await refresh();
     } catch (error) {
-      if (error.name === "AbortError" || error.status === 404) return;
+      if (error.name === "AbortError" || error.status === 404) return; // somebody else has deleted the user
       limits.replaceChildren(el("p", { class: "message bad" }, error.message));
     }
     if (!signal.aborted) setTimeout(follow, 2000);
