@@ -72,7 +72,7 @@ PATH=DIR/bin:$PATH exec nsenter --target PID --net --mount --pid --uts --ipc --w
 func startEngine(t *testing.T) *engine {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("only root can have name spaces of its own and run containers in them")
+		cannotRun(t, "only root can have name spaces of its own and run containers in them")
 	}
 	compose, err := filepath.Abs(".tools/podman-compose/bin/podman-compose")
 	if err != nil {
@@ -80,7 +80,7 @@ func startEngine(t *testing.T) *engine {
 	}
 	for _, program := range []string{"podman", "runc", "catatonit", "ip", "nsenter", "busybox", "ldd", compose} {
 		if _, err := exec.LookPath(program); err != nil {
-			t.Skip(err)
+			cannotRun(t, err.Error())
 		}
 	}
 	e := &engine{t: t, dir: t.TempDir()}

@@ -2,14 +2,12 @@ package main
 
 import (
 	"net"
-	"os/exec"
-	"path/filepath"
 )
 
 // envoy runs examples/envoy.yaml.
 var envoy = proxy{
 	name:    "envoy",
-	find:    findEnvoy,
+	find:    func() string { return findTool("envoy", "lib/python3*/site-packages/envoy/_bin/envoy") },
 	example: "examples/envoy.yaml",
 	ask:     "path_prefix: /auth/envoy\n",
 	places: func(client, application, check string) map[string]string {
@@ -26,16 +24,4 @@ var envoy = proxy{
 	args: func(_, file, _ string) []string {
 		return []string{"-c", file, "--disable-hot-restart", "--concurrency", "1", "-l", "warn"}
 	},
-}
-
-func findEnvoy() string {
-	if path, err := exec.LookPath("envoy"); err == nil {
-		return path
-	}
-	// Where .ci/tools puts it: a Python package that brings the program.
-	found, _ := filepath.Glob(".tools/envoy/lib/python3*/site-packages/envoy/_bin/envoy")
-	if len(found) > 0 {
-		return found[0]
-	}
-	return ""
 }

@@ -37,6 +37,19 @@ type proxy struct {
 
 var proxies = []proxy{nginx, envoy, caddy, haproxy, traefik}
 
+// findTool returns the program of that name: one that is installed, or the one in the Python
+// package that .ci/tools installs; "" = neither is there.
+func findTool(name, inPackage string) string {
+	if path, err := exec.LookPath(name); err == nil {
+		return path
+	}
+	found, _ := filepath.Glob(filepath.Join(".tools", name, inPackage))
+	if len(found) > 0 {
+		return found[0]
+	}
+	return ""
+}
+
 // start runs the proxy and returns where clients reach it. edits are further changes
 // of the example, what stands there to what is wanted.
 func (p proxy) start(t *testing.T, application, check string, edits ...map[string]string) (addr string) {

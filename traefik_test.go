@@ -1,8 +1,6 @@
 package main
 
 import (
-	"os/exec"
-	"path/filepath"
 	"syscall"
 	"testing"
 )
@@ -10,7 +8,7 @@ import (
 // traefik runs examples/traefik.yaml.
 var traefik = proxy{
 	name:    "traefik",
-	find:    findTraefik,
+	find:    func() string { return findTool("traefik", "bin/traefik") },
 	example: "examples/traefik.yaml",
 	ask:     `/auth/forward"`,
 	places: func(_, application, check string) map[string]string {
@@ -24,18 +22,6 @@ var traefik = proxy{
 	},
 	ends:   syscall.SIGKILL, // by itself it ends after 2 s
 	silent: true,
-}
-
-func findTraefik() string {
-	if path, err := exec.LookPath("traefik"); err == nil {
-		return path
-	}
-	// Where .ci/tools puts it: a Python package that brings the program.
-	found, _ := filepath.Glob(".tools/traefik/bin/traefik")
-	if len(found) > 0 {
-		return found[0]
-	}
-	return ""
 }
 
 // An entry point that believes what clients say of themselves, as is set behind a further

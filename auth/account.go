@@ -180,7 +180,7 @@ func (c *Compiler) grant(a *Account, e *Effective, kept []KeptQuota, previous *A
 	if e.every {
 		a.every = &grant{limits: own}
 	}
-	before := make(map[string]*limiter.Window)
+	var before map[string]*limiter.Window
 	if previous != nil {
 		before = maps.Collect(previous.endpointWindows)
 	}

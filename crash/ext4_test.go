@@ -26,7 +26,7 @@ type ext4 struct {
 func mountExt4(t testing.TB, dir string, options ...string) *ext4 {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("only root can mount a file system")
+		cannotRun(t, "only root can mount a file system")
 	}
 	disk := filepath.Join(memoryDir(t), "disk")
 	must(t, os.WriteFile(disk, nil, 0o600))

@@ -319,7 +319,7 @@ func damageWhileRunning(args []string) int {
 // What root restores is for the user whose folder it is in.
 func TestRestoreOwner(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("only root can give files away")
+		cannotRun(t, "only root can give files away")
 	}
 	path, backup := newPath(t), newPath(t)
 	s, err := Open(backup, quiet)
