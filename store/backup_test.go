@@ -235,7 +235,7 @@ func TestDamageWhileRunning(t *testing.T) {
 		if err := os.WriteFile(path, wholeDatabase(t, 60), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		child := exec.Command(os.Args[0], path, kind)
+		child := exec.Command(withoutRace(t), path, kind)
 		child.Env = childEnvironment("damage")
 		out, err := child.CombinedOutput()
 		if err != nil || !strings.HasSuffix(string(out), "lives\n") {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -67,7 +68,7 @@ func readInChild(t *testing.T, content []byte) (code int, said string) {
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(os.Args[0], path)
+	cmd := exec.Command(withoutRace(t), path)
 	cmd.Env = childEnvironment("read")
 	out, _ := cmd.CombinedOutput()
 	return cmd.ProcessState.ExitCode(), string(out)
@@ -129,7 +130,7 @@ func firstLines(text string) string {
 }
 
 // A file in which something is wrong anywhere: flipped bits in records, in pages' own
-// headers and in between, zeroed and copied pages, noise.
+// headers and in between, lengths that lead far away, zeroed and copied pages, noise.
 func TestBrokenFile(t *testing.T) {
 	content := wholeDatabase(t, 40)
 	used := lastUsed(content)
@@ -147,6 +148,17 @@ func TestBrokenFile(t *testing.T) {
 	for range 40 {
 		at, bit := random.IntN(used), random.IntN(8)
 		f(fmt.Sprintf("bit %d of byte %d flipped", bit, at), func(b []byte) { b[at] ^= 1 << bit })
+	}
+	// Most of the small numbers are bbolt's lengths and offsets.
+	var small []int
+	for at := 0; at < used; at += 4 {
+		if n := binary.LittleEndian.Uint32(content[at:]); n != 0 && n < 4096 {
+			small = append(small, at)
+		}
+	}
+	for range 40 {
+		at, bit := small[random.IntN(len(small))], 24+random.IntN(8)
+		f(fmt.Sprintf("2^%d added to the number at %d", bit, at), func(b []byte) { b[at+3] |= 1 << (bit - 24) })
 	}
 	for range 10 {
 		n := random.IntN(pages)

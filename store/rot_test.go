@@ -411,7 +411,7 @@ func TestRot(t *testing.T) {
 	const perChild = 2000
 	var refused, damaged, sound int
 	for first := 0; first < *mutants; first += perChild {
-		child := exec.Command(os.Args[0], dir, strconv.FormatUint(seed, 10), strconv.Itoa(first), strconv.Itoa(min(*mutants, first+perChild)))
+		child := exec.Command(withoutRace(t), dir, strconv.FormatUint(seed, 10), strconv.Itoa(first), strconv.Itoa(min(*mutants, first+perChild)))
 		child.Env = childEnvironment("rot")
 		var out, problem bytes.Buffer
 		child.Stdout, child.Stderr = &out, &problem
