@@ -105,22 +105,25 @@ func (c *Checker) Settings() *Settings { return c.settings.Load() }
 // Check answers a request. The checks come in the order of [Reason]: the first that
 // refuses is the answer, and a refused request uses up nothing. The two slow ways,
 // hashing a password and waiting for a reservation of quota, are bounded.
-func (c *Checker) Check(now limiter.Now, r *Request) Verdict {
-	return c.decide(now, r, nil)
+func (c *Checker) Check(now limiter.Now, r *Request) (v Verdict) {
+	c.decide(now, r, &v, nil)
+	return v
 }
 
-// decide is Check. With a trace it says what it looks at, and uses nothing up.
-func (c *Checker) decide(now limiter.Now, r *Request, t *trace) Verdict {
+// decide is Check; v is zero. With a trace it says what it looks at, and uses nothing up.
+func (c *Checker) decide(now limiter.Now, r *Request, v *Verdict, t *trace) {
 	s := c.settings.Load()
 	api, refusal := findAPI(s.APIs, r)
 	t.findAPI(s.APIs, r, api, refusal)
 	if refusal != Pass {
-		return refuse(refusal, api)
+		v.refuse(refusal, api)
+		return
 	}
 	version, known := api.version(r)
 	t.findVersion(api, r, version, known)
 	if !known {
-		return refuse(UnknownVersion, api)
+		v.refuse(UnknownVersion, api)
+		return
 	}
 	signed := api.HMAC && r.AuthorizationCount == 1 && isSignature(r.Authorization)
 	var buf CredentialBuffer
@@ -130,11 +133,11 @@ func (c *Checker) decide(now limiter.Now, r *Request, t *trace) Verdict {
 		given, refusal, message = credentials(r, &buf)
 		t.readCredentials(r, given, refusal, message)
 		if refusal != Pass {
-			v := refuse(refusal, api)
+			v.refuse(refusal, api)
 			if message != "" {
 				v.Message = string(message)
 			}
-			return v
+			return
 		}
 	}
 	spent := t != nil
@@ -153,31 +156,31 @@ func (c *Checker) decide(now limiter.Now, r *Request, t *trace) Verdict {
 		}
 		t.authenticate(c, s, api, given, signed, account, refusal)
 		if refusal != Pass {
-			v := refuse(refusal, api)
+			v.refuse(refusal, api)
 			v.Named = account
 			v.Retry = retry
 			if message != "" {
 				v.Message = message
 			}
-			return v
+			return
 		}
 		remembered := !signed && now.Mono == asked // hashing takes time
-		v := c.admit(&now, s, api, version, account, r, t)
+		c.admit(&now, s, api, version, account, r, v, t)
 		v.Remembered = remembered
 		if v.Reason != retryAccount {
-			return v
+			return
 		}
 		if c.directory.settled.Load() {
-			return refuse(Unavailable, api) // its quotas were ended for good: we are stopping
+			v.refuse(Unavailable, api) // its quotas were ended for good: we are stopping
+			return
 		}
 		// The user was edited while this request was under way. The new account is
 		// there as soon as the writer that ended the old one has published it.
 		time.Sleep(time.Millisecond)
 		now = c.now()
 	}
-	v := refuse(Busy, api)
+	v.refuse(Busy, api)
 	v.Retry = time.Second
-	return v
 }
 
 // accountTries bounds how often one request follows an account that is being edited. The
@@ -187,8 +190,9 @@ const accountTries = 20
 // retryAccount is not an answer: the account has been replaced.
 const retryAccount = reasonCount
 
-func refuse(reason Reason, api *API) Verdict {
-	return Verdict{Reason: reason, Message: reason.Message(), API: api}
+// refuse makes v a refusal of which nothing else is known.
+func (v *Verdict) refuse(reason Reason, api *API) {
+	*v = Verdict{Reason: reason, Message: reason.Message(), API: api}
 }
 
 // findAPI returns the API that r is for. An inactive one is as good as none.
@@ -313,12 +317,13 @@ func (c *Checker) authenticate(now *limiter.Now, s *Settings, org string, client
 	return account, Pass, 0
 }
 
-// admit checks what the account may do and charges the request to its limits.
-func (c *Checker) admit(now *limiter.Now, s *Settings, api *API, version string, a *Account, r *Request, t *trace) Verdict {
+// admit checks what the account may do, charges the request to its limits and says so in
+// v.
+func (c *Checker) admit(now *limiter.Now, s *Settings, api *API, version string, a *Account, r *Request, v *Verdict, t *trace) {
 	if !a.used.Load() {
 		a.used.Store(true)
 	}
-	v := Verdict{Account: a, Named: a, API: api, version: version}
+	*v = Verdict{Account: a, Named: a, API: api, version: version}
 	g := a.grantOf(api, s.AllowEmptyRights)
 	switch {
 	case a.inactive:
@@ -340,14 +345,13 @@ func (c *Checker) admit(now *limiter.Now, s *Settings, api *API, version string,
 		if v.Reason == Pass {
 			ch.narrow(api)
 			ch.trace = t
-			c.charge(now, s, &ch, &v)
+			c.charge(now, s, &ch, v)
 		}
 	}
-	t.admit(c, s, now, a, g, r, &v)
+	t.admit(c, s, now, a, g, r, v)
 	if v.Reason != retryAccount && v.Message == "" {
 		v.Message = v.Reason.Message()
 	}
-	return v
 }
 
 // grantOf returns what the account may do with an API, or nil for nothing.

@@ -22,9 +22,9 @@ type Step struct {
 // Explain decides as [Checker.Check] does, tells each check up to the first that
 // refuses, and uses nothing up: no rate, no quota, no failed login, no signature. That
 // also means that it remembers no password.
-func (c *Checker) Explain(now limiter.Now, r *Request) (Verdict, []Step) {
+func (c *Checker) Explain(now limiter.Now, r *Request) (v Verdict, steps []Step) {
 	t := new(trace)
-	v := c.decide(now, r, t)
+	c.decide(now, r, &v, t)
 	if n := len(t.steps); v.Reason != Pass && (n == 0 || t.steps[n-1].Passed) {
 		t.add(v.Reason, false, v.Message, "")
 	}

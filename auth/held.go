@@ -40,23 +40,25 @@ func (c *Checker) Hold(r *Request, v *Verdict) *Held {
 
 // Retry answers a held request anew: everything but its credentials is checked again.
 // Who has been given other credentials meanwhile is refused.
-func (c *Checker) Retry(now limiter.Now, h *Held) Verdict {
+func (c *Checker) Retry(now limiter.Now, h *Held) (v Verdict) {
 	s := c.settings.Load()
 	api := s.APIs.ByID(h.api)
 	if api == nil || !api.Active {
-		return refuse(UnknownAPI, nil)
+		v.refuse(UnknownAPI, nil)
+		return v
 	}
 	account, err := c.directory.Find(h.account.org, []byte(h.account.user))
 	switch {
 	case errors.Is(err, ErrNoUser), errors.Is(err, ErrDamaged), err == nil && !account.sameCredentials(h.account):
-		return refuse(BadCredentials, api)
+		v.refuse(BadCredentials, api)
 	case err != nil:
-		return refuse(Unavailable, api)
-	}
-	v := c.admit(&now, s, api, h.version, account, &h.request, nil)
-	if v.Reason == retryAccount { // edited in this very moment
-		v = refuse(Busy, api)
-		v.Retry = time.Second
+		v.refuse(Unavailable, api)
+	default:
+		c.admit(&now, s, api, h.version, account, &h.request, &v, nil)
+		if v.Reason == retryAccount { // edited in this very moment
+			v.refuse(Busy, api)
+			v.Retry = time.Second
+		}
 	}
 	return v
 }

@@ -166,7 +166,8 @@ func TestPolicyEditsNeverAdmitMore(t *testing.T) {
 				forget() // an account that nobody asked for was not compiled
 				api := apis.ByID(id)
 				at := now
-				v := c.admit(&at, c.Settings(), api, "", account, &Request{}, nil)
+				var v Verdict
+				c.admit(&at, c.Settings(), api, "", account, &Request{}, &v, nil)
 				e := effective()
 				limit, scope, granted := e.limits, "", e.Grants(id)
 				if r, ok := e.rights[id]; ok && r.limit != nil {

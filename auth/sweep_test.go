@@ -346,7 +346,8 @@ func TestSweepMeetsARequest(t *testing.T) {
 		t.Fatalf("%d active", got)
 	}
 	at, s := w.clock.now(), w.checker.Settings()
-	if v := w.checker.admit(&at, s, s.APIs.ByID("orders"), "", held, request("ann", "pw"), nil); v.Reason != retryAccount {
+	var v Verdict
+	if w.checker.admit(&at, s, s.APIs.ByID("orders"), "", held, request("ann", "pw"), &v, nil); v.Reason != retryAccount {
 		t.Errorf("who has left lets in: %v", v.Reason)
 	}
 	next, err := w.directory.Find("default", []byte("ann"))
