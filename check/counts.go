@@ -7,12 +7,14 @@ import (
 	"sidekey/auth"
 )
 
-// Kinds of decisions in a tally: those of the dialects, in the order of dialects, and
-// these.
+// Kinds of decisions in a tally.
 const (
-	kindNoDialect  = 3 + iota // the path names none
-	kindShadow                // by what limits in shadow would have refused for
-	kindRemembered            // let in by a remembered password, whatever became of the request
+	kindEnvoy = iota
+	kindNGINX
+	kindForward
+	kindNoDialect  // the path names none
+	kindShadow     // by what limits in shadow would have refused for
+	kindRemembered // let in by a remembered password, whatever became of the request
 )
 
 // bounds are the upper bounds of the histogram's buckets. The last one has none.

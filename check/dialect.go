@@ -15,12 +15,6 @@ type dialect struct {
 	name string
 	kind int // in a tally
 
-	// read makes a question of what the request says; rest is the path behind the
-	// dialect's name and the API's. missing is the name of the proxy setting that is
-	// missing or wrong, or "". Values and no pointers go through here: what a function
-	// value is pointed to would be allocated for each request.
-	read func(s sources, rest []byte) (q auth.Request, missing string)
-
 	// status is what goes out in place of the status that the client should see.
 	status func(reason auth.Reason, intended int) int
 
@@ -29,6 +23,36 @@ type dialect struct {
 }
 
 var dialects = []*dialect{&envoy, &nginx, &forward}
+
+// readQuestion makes a question of a proxy's request. d is nil where its path names no
+// dialect; else missing is the name of the proxy setting that is missing or wrong, or "".
+func readQuestion(header *fasthttp.RequestHeader, q *auth.Request) (d *dialect, missing string) {
+	d, api, rest := splitPath(header.RequestURI())
+	if d == nil {
+		return nil, "a path of /auth/envoy, /auth/nginx or /auth/forward"
+	}
+	var s sources
+	s.gather(header)
+	q.APIID = api
+	q.Headers = clientHeaders{header}
+	q.Authorization, q.AuthorizationCount = s.authorization.value, s.authorization.count
+	return d, d.read(&s, rest, q)
+}
+
+// read makes a question of what the request says; rest is the path behind the dialect's
+// name and the API's. missing is the name of the proxy setting that is missing or wrong, or
+// "". It calls functions by their names: what the value of one was given pointers to would
+// be allocated for each request.
+func (d *dialect) read(s *sources, rest []byte, q *auth.Request) (missing string) {
+	switch d.kind {
+	case kindEnvoy:
+		return readEnvoy(s, rest, q)
+	case kindNGINX:
+		return readNGINX(s, rest, q)
+	default:
+		return readForward(s, rest, q)
+	}
+}
 
 // asIntended is the status of the dialects whose proxies pass any refusal on.
 func asIntended(_ auth.Reason, intended int) int { return intended }

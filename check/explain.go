@@ -30,19 +30,14 @@ func (h *Handler) Explain(q auth.Question) (Explanation, error) {
 	if err != nil {
 		return Explanation{}, err
 	}
-	d, api, rest := splitPath(header.RequestURI())
-	var s sources
-	s.gather(header)
-	request, missing := d.read(s, rest)
+	var request auth.Request
+	d, missing := readQuestion(header, &request)
 	step := auth.Step{Check: auth.ProxyConfig.String(), Passed: missing == "", Value: "dialect " + d.name}
 	if missing != "" {
 		step.Hint = "missing, or there twice, in the proxy's configuration: " + missing
 		v := auth.Verdict{Reason: auth.ProxyConfig, Message: auth.ProxyConfig.Message()}
 		return h.explanation(v, []auth.Step{step}), nil
 	}
-	request.APIID = api
-	request.Headers = clientHeaders{header}
-	request.Authorization, request.AuthorizationCount = s.authorization.value, s.authorization.count
 	v, steps := h.checker.Explain(limiter.At(time.Now()), &request)
 	if q.Org != "" && v.API != nil && v.API.Org != q.Org {
 		for i := range steps {

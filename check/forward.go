@@ -8,29 +8,28 @@ import "sidekey/auth"
 // the client's query on, so a query means nothing here.
 var forward = dialect{
 	name:   "forward",
-	kind:   2,
-	read:   readForward,
+	kind:   kindForward,
 	status: asIntended,
 }
 
-func readForward(s sources, rest []byte) (q auth.Request, missing string) {
+func readForward(s *sources, rest []byte, q *auth.Request) (missing string) {
 	var ok bool
 	if len(rest) > 0 && rest[0] != '?' {
-		return q, "the address ends behind /auth/forward or /auth/forward@API"
+		return "the address ends behind /auth/forward or /auth/forward@API"
 	}
 	if q.Method, ok = s.forwardedMethod.one(); !ok {
-		return q, "X-Forwarded-Method"
+		return "X-Forwarded-Method"
 	}
 	if q.URI, ok = s.forwardedURI.one(); !ok {
-		return q, "X-Forwarded-Uri"
+		return "X-Forwarded-Uri"
 	}
 	if q.Host, ok = s.forwardedHost.one(); !ok {
-		return q, "X-Forwarded-Host"
+		return "X-Forwarded-Host"
 	}
 	client, ok := s.forwardedFor.one()
 	if !ok {
-		return q, "X-Forwarded-For"
+		return "X-Forwarded-For"
 	}
 	q.Client = lastHop(client)
-	return q, ""
+	return ""
 }

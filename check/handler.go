@@ -56,23 +56,12 @@ func (h *Handler) SetConfig(c Config) { h.config.Store(&c) }
 func (h *Handler) Handle(ctx *fasthttp.RequestCtx) {
 	defer h.denyPanic(ctx)
 	header := &ctx.Request.Header
-	d, api, rest := splitPath(header.RequestURI())
-	if d == nil {
-		h.notices.missing(h.log, "none", "a path of /auth/envoy, /auth/nginx or /auth/forward")
-		h.refuse(ctx, nil, auth.ProxyConfig)
-		return
-	}
-	var s sources
-	s.gather(header)
-	q, missing := d.read(s, rest)
+	var q auth.Request
+	d, missing := readQuestion(header, &q)
 	if missing != "" {
-		h.notices.missing(h.log, d.name, missing)
-		h.refuse(ctx, d, auth.ProxyConfig)
+		h.misconfigured(ctx, d, missing)
 		return
 	}
-	q.APIID = api
-	q.Headers = clientHeaders{header}
-	q.Authorization, q.AuthorizationCount = s.authorization.value, s.authorization.count
 
 	verdict := h.checker.Check(limiter.At(ctx.Time()), &q)
 	if verdict.Throttle != nil && h.waiting.hold(ctx, d, &q, &verdict) {
@@ -83,13 +72,14 @@ func (h *Handler) Handle(ctx *fasthttp.RequestCtx) {
 	h.observe(ctx.Time(), &ctx.Request.Header, d, &q, &verdict)
 }
 
-// refuse answers before there is a question. d is nil where the path names no dialect.
-func (h *Handler) refuse(ctx *fasthttp.RequestCtx, d *dialect, reason auth.Reason) {
-	verdict := auth.Verdict{Reason: reason, Message: reason.Message()}
-	answered := d
-	if d == nil {
-		answered = &forward
+// misconfigured refuses what is no question. d is nil where the path names no dialect.
+func (h *Handler) misconfigured(ctx *fasthttp.RequestCtx, d *dialect, missing string) {
+	name, answered := "none", &forward
+	if d != nil {
+		name, answered = d.name, d
 	}
+	h.notices.missing(h.log, name, missing)
+	verdict := auth.Verdict{Reason: auth.ProxyConfig, Message: auth.ProxyConfig.Message()}
 	h.write(&ctx.Response, answered, &verdict)
 	h.counts.add(ctx.ConnID(), d, &verdict, time.Since(ctx.Time()))
 	h.observe(ctx.Time(), &ctx.Request.Header, d, &auth.Request{}, &verdict)
