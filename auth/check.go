@@ -174,6 +174,7 @@ func (c *Checker) decide(now limiter.Now, r *Request, v *Verdict, t *trace) {
 			v.refuse(Unavailable, api) // its quotas were ended for good: we are stopping
 			return
 		}
+		*v = Verdict{}
 		// The user was edited while this request was under way. The new account is
 		// there as soon as the writer that ended the old one has published it.
 		time.Sleep(time.Millisecond)
@@ -318,12 +319,12 @@ func (c *Checker) authenticate(now *limiter.Now, s *Settings, org string, client
 }
 
 // admit checks what the account may do, charges the request to its limits and says so in
-// v.
+// v, which is zero.
 func (c *Checker) admit(now *limiter.Now, s *Settings, api *API, version string, a *Account, r *Request, v *Verdict, t *trace) {
 	if !a.used.Load() {
 		a.used.Store(true)
 	}
-	*v = Verdict{Account: a, Named: a, API: api, version: version}
+	v.Account, v.Named, v.API, v.version = a, a, api, version
 	g := a.grantOf(api, s.AllowEmptyRights)
 	switch {
 	case a.inactive:

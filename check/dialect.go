@@ -26,31 +26,32 @@ var dialects = []*dialect{&envoy, &nginx, &forward}
 
 // readQuestion makes a question of a proxy's request. d is nil where its path names no
 // dialect; else missing is the name of the proxy setting that is missing or wrong, or "".
-func readQuestion(header *fasthttp.RequestHeader, q *auth.Request) (d *dialect, missing string) {
+func readQuestion(header *fasthttp.RequestHeader) (d *dialect, q auth.Request, missing string) {
 	d, api, rest := splitPath(header.RequestURI())
 	if d == nil {
-		return nil, "a path of /auth/envoy, /auth/nginx or /auth/forward"
+		return nil, q, "a path of /auth/envoy, /auth/nginx or /auth/forward"
 	}
 	var s sources
 	s.gather(header)
+	q, missing = d.read(&s, rest)
 	q.APIID = api
 	q.Headers = clientHeaders{header}
 	q.Authorization, q.AuthorizationCount = s.authorization.value, s.authorization.count
-	return d, d.read(&s, rest, q)
+	return d, q, missing
 }
 
 // read makes a question of what the request says; rest is the path behind the dialect's
 // name and the API's. missing is the name of the proxy setting that is missing or wrong, or
 // "". It calls functions by their names: what the value of one was given pointers to would
 // be allocated for each request.
-func (d *dialect) read(s *sources, rest []byte, q *auth.Request) (missing string) {
+func (d *dialect) read(s *sources, rest []byte) (q auth.Request, missing string) {
 	switch d.kind {
 	case kindEnvoy:
-		return readEnvoy(s, rest, q)
+		return readEnvoy(s, rest)
 	case kindNGINX:
-		return readNGINX(s, rest, q)
+		return readNGINX(s, rest)
 	default:
-		return readForward(s, rest, q)
+		return readForward(s, rest)
 	}
 }
 

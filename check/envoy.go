@@ -12,20 +12,20 @@ var envoy = dialect{
 	removesAuthorization: true,
 }
 
-func readEnvoy(s *sources, rest []byte, q *auth.Request) (missing string) {
+func readEnvoy(s *sources, rest []byte) (q auth.Request, missing string) {
 	var ok bool
 	if len(rest) == 0 || rest[0] != '/' {
-		return "http_service.path_prefix: /auth/envoy, with the client's path behind it"
+		return q, "http_service.path_prefix: /auth/envoy, with the client's path behind it"
 	}
 	q.URI = rest
 	q.Method = s.method
 	if q.Host, ok = s.host.one(); !ok {
-		return "Host"
+		return q, "Host"
 	}
 	client, ok := s.forwardedFor.one()
 	if !ok {
-		return "allowed_headers: x-forwarded-for (and use_remote_address: true)"
+		return q, "allowed_headers: x-forwarded-for (and use_remote_address: true)"
 	}
 	q.Client = lastHop(client)
-	return ""
+	return q, ""
 }

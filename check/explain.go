@@ -30,8 +30,7 @@ func (h *Handler) Explain(q auth.Question) (Explanation, error) {
 	if err != nil {
 		return Explanation{}, err
 	}
-	var request auth.Request
-	d, missing := readQuestion(header, &request)
+	d, request, missing := readQuestion(header)
 	step := auth.Step{Check: auth.ProxyConfig.String(), Passed: missing == "", Value: "dialect " + d.name}
 	if missing != "" {
 		step.Hint = "missing, or there twice, in the proxy's configuration: " + missing

@@ -12,24 +12,24 @@ var forward = dialect{
 	status: asIntended,
 }
 
-func readForward(s *sources, rest []byte, q *auth.Request) (missing string) {
+func readForward(s *sources, rest []byte) (q auth.Request, missing string) {
 	var ok bool
 	if len(rest) > 0 && rest[0] != '?' {
-		return "the address ends behind /auth/forward or /auth/forward@API"
+		return q, "the address ends behind /auth/forward or /auth/forward@API"
 	}
 	if q.Method, ok = s.forwardedMethod.one(); !ok {
-		return "X-Forwarded-Method"
+		return q, "X-Forwarded-Method"
 	}
 	if q.URI, ok = s.forwardedURI.one(); !ok {
-		return "X-Forwarded-Uri"
+		return q, "X-Forwarded-Uri"
 	}
 	if q.Host, ok = s.forwardedHost.one(); !ok {
-		return "X-Forwarded-Host"
+		return q, "X-Forwarded-Host"
 	}
 	client, ok := s.forwardedFor.one()
 	if !ok {
-		return "X-Forwarded-For"
+		return q, "X-Forwarded-For"
 	}
 	q.Client = lastHop(client)
-	return ""
+	return q, ""
 }

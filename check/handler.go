@@ -55,9 +55,7 @@ func (h *Handler) SetConfig(c Config) { h.config.Store(&c) }
 // Handle answers one request. A panic is a refusal: the default is to deny.
 func (h *Handler) Handle(ctx *fasthttp.RequestCtx) {
 	defer h.denyPanic(ctx)
-	header := &ctx.Request.Header
-	var q auth.Request
-	d, missing := readQuestion(header, &q)
+	d, q, missing := readQuestion(&ctx.Request.Header)
 	if missing != "" {
 		h.misconfigured(ctx, d, missing)
 		return

@@ -18,26 +18,26 @@ var nginx = dialect{
 	status: statusNGINX,
 }
 
-func readNGINX(s *sources, rest []byte, q *auth.Request) (missing string) {
+func readNGINX(s *sources, rest []byte) (q auth.Request, missing string) {
 	var ok bool
 	if len(rest) > 0 && rest[0] != '?' {
-		return "proxy_pass: the path ends behind /auth/nginx or /auth/nginx@API"
+		return q, "proxy_pass: the path ends behind /auth/nginx or /auth/nginx@API"
 	}
 	if q.Method, ok = s.originalMethod.one(); !ok {
-		return "proxy_set_header X-Original-Method $request_method"
+		return q, "proxy_set_header X-Original-Method $request_method"
 	}
 	if q.URI, ok = s.originalURI.one(); !ok {
-		return "proxy_set_header X-Original-URI $request_uri"
+		return q, "proxy_set_header X-Original-URI $request_uri"
 	}
 	if q.Host, ok = s.host.one(); !ok {
-		return "proxy_set_header Host $host"
+		return q, "proxy_set_header Host $host"
 	}
 	client, ok := s.forwardedFor.one()
 	if !ok {
-		return "proxy_set_header X-Forwarded-For $remote_addr"
+		return q, "proxy_set_header X-Forwarded-For $remote_addr"
 	}
 	q.Client = lastHop(client)
-	return ""
+	return q, ""
 }
 
 func statusNGINX(reason auth.Reason, intended int) int {
