@@ -205,7 +205,7 @@ func findAPI(apis *APIs, r *Request) (*API, Reason) {
 		}
 		return api, Pass
 	}
-	var buf [512]byte
+	var buf [256]byte
 	path, clear := normalPath(buf[:0], r.URI)
 	if !clear {
 		path = nil

@@ -25,9 +25,13 @@ const (
 // maxPassword is the longest password, in bytes, that any hash here reads.
 const maxPassword = 1024
 
-// CredentialBuffer takes decoded credentials: the longest user name, a colon, the
-// longest password, and what base64 rounds up. It lives on the caller's stack.
-type CredentialBuffer [maxName + 1 + maxPassword + 2]byte
+// mostCredentials is the length of the longest user name, a colon, the longest password,
+// and what base64 rounds up.
+const mostCredentials = maxName + 1 + maxPassword + 2
+
+// CredentialBuffer takes decoded credentials of the usual length. It lives on the caller's
+// stack, and is made to hold nothing before each use; longer credentials are allocated.
+type CredentialBuffer [192]byte
 
 // strictBase64 refuses trailing bits that are not zero, so that one pair of user
 // and password has one spelling.
@@ -36,7 +40,7 @@ var strictBase64 = base64.StdEncoding.Strict()
 // ParseBasic reads the value of an Authorization header (RFC 7617): the scheme in
 // any case, one space, padded base64 in its one canonical spelling, split at the
 // first colon. It refuses control characters, invalid UTF-8, an empty user name and
-// an empty password. The decoded bytes are written to buf.
+// an empty password. The decoded bytes are written to buf where they have room there.
 //
 // malformed is "" when the credentials can be used.
 func ParseBasic(header []byte, buf *CredentialBuffer) (c Credentials, malformed Malformed) {
@@ -48,15 +52,13 @@ func ParseBasic(header []byte, buf *CredentialBuffer) (c Credentials, malformed 
 	if len(encoded) == 0 {
 		return Credentials{}, notBase64
 	}
-	if strictBase64.DecodedLen(len(encoded)) > len(buf) {
+	if strictBase64.DecodedLen(len(encoded)) > mostCredentials {
 		return Credentials{}, undecodable(encoded, notTwoPart)
 	}
-	n, err := strictBase64.Decode(buf[:], encoded)
-	// The decoder skips line breaks.
-	if err != nil || bytes.IndexByte(encoded, '\r') >= 0 || bytes.IndexByte(encoded, '\n') >= 0 {
+	text, err := strictBase64.AppendDecode(buf[:0], encoded)
+	if err != nil || len(encoded) != strictBase64.EncodedLen(len(text)) { // the decoder skips line breaks
 		return Credentials{}, undecodable(encoded, notBase64)
 	}
-	text := buf[:n]
 	user, password, found := bytes.Cut(text, []byte{':'})
 	switch {
 	case !found, len(user) == 0, len(user) > maxName, len(password) == 0, len(password) > maxPassword:
