@@ -123,7 +123,7 @@ func (s side) cpu() (sum time.Duration, err error) {
 // withBare starts sidekey over n users, and the bare handler, for as long as f runs.
 func (l *lab) withBare(ctx context.Context, n int, f func(ours, bare *server) error) error {
 	return l.withSidekey(ctx, n, func(ours *server) error {
-		bare, err := l.bare(ctx)
+		bare, err := l.bare(ctx, ours)
 		if err != nil {
 			return err
 		}

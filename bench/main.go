@@ -37,8 +37,8 @@ type options struct {
 }
 
 func main() {
-	if len(os.Args) == 3 && os.Args[1] == "bare" {
-		fatal(1, serveBare(os.Args[2]))
+	if len(os.Args) == 4 && os.Args[1] == "bare" {
+		fatal(1, serveBare(os.Args[2], os.Args[3]))
 	}
 	o := options{stored: []int{1000, 100_000, 1_000_000}}
 	flag.IntVar(&o.runs, "runs", 15, "pairs of runs of each row, `N` from 1")
