@@ -28,8 +28,9 @@ var dialects = []struct {
 func checkRows() (list []measurement) {
 	for _, d := range dialects {
 		list = append(list, measurement{
-			row:   row{Name: "check/" + d.name, Text: "warm check against the bare handler", Unit: "requests/s", AtLeast: 0.95},
-			needs: []string{"wrk"},
+			row:     row{Name: "check/" + d.name, Text: "warm check against the bare handler", Unit: "requests/s", AtLeast: 0.95},
+			needs:   []string{"wrk"},
+			closely: true,
 			measure: func(ctx context.Context, l *lab, r *row) error {
 				return l.withBare(ctx, few, func(ours, bare *server) error {
 					return l.compareOne(ctx, r, ours, bare, oneUser, d.path, d.headers)

@@ -27,8 +27,9 @@ func proxyRows() (list []measurement) {
 		proxy proxy
 	}{{"nginx/auth_request", nginx}, {"envoy/ext_authz", envoy}} {
 		list = append(list, measurement{
-			row:   row{Name: p.name, Text: "asking sidekey against asking the bare handler", Unit: "requests/s", AtLeast: 0.95},
-			needs: []string{"wrk", p.proxy.program},
+			row:     row{Name: p.name, Text: "asking sidekey against asking the bare handler", Unit: "requests/s", AtLeast: 0.95},
+			needs:   []string{"wrk", p.proxy.program},
+			closely: true,
 			measure: func(ctx context.Context, l *lab, r *row) error {
 				return l.withBare(ctx, few, func(ours, bare *server) error {
 					text, err := os.ReadFile(p.proxy.config)

@@ -39,6 +39,9 @@ func measureAll(ctx context.Context, o options, plan []measurement, progress io.
 	for i, m := range plan {
 		l.say("%d of %d: %s", i+1, len(plan), m.row.Name)
 		r := m.row
+		if l.runs = o.runs; m.closely {
+			l.runs *= 3
+		}
 		err := m.measure(ctx, l, &r)
 		switch {
 		case ctx.Err() != nil:
