@@ -39,7 +39,7 @@ var brief = []string{
 	"FLOOD=-rounds 1 -time 500ms -rate 1000 -names 1000 -judge=false",
 	"CHECKS=2000",
 	"ROWS=^users/10/uniform", "BENCH=-stored 10,20 -active 10 -connections 2 -runs 1 -time 1s",
-	"FAULTS=nochecksum:TestFlippedBit", "CRASH=-run TestFlippedBit", "SCHEDULES=100", "MUTANTS=20", "BACKUPS=2",
+	"FAULTS=nochecksum:TestFlippedBit", "CRASH=-run TestFlippedBit", "SCHEDULES=100", "MUTANTS=300", "BACKUPS=2",
 }
 
 // makeFlags is brief as make reads it from its environment, with the results in a folder

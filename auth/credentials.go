@@ -29,8 +29,9 @@ const maxPassword = 1024
 // and what base64 rounds up.
 const mostCredentials = maxName + 1 + maxPassword + 2
 
-// CredentialBuffer takes decoded credentials of the usual length. It lives on the caller's
-// stack, and is made to hold nothing before each use; longer credentials are allocated.
+// CredentialBuffer takes decoded credentials of the usual length; longer ones are
+// allocated. It lives on the caller's stack and is short, because it is cleared for each
+// request.
 type CredentialBuffer [192]byte
 
 // strictBase64 refuses trailing bits that are not zero, so that one pair of user

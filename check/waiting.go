@@ -24,12 +24,21 @@ type waiting struct {
 
 	mu      sync.Mutex // protects all below
 	held    map[*held]struct{}
+	users   map[auth.Name]int // how many of them are a user's
 	stopped bool
+}
+
+// roomLocked reports whether one more request of a user may be held: while fewer of its own
+// are than there is room for. One user gets half of it at the most, the next one half of
+// the rest, and so on: nobody can take all.
+func (w *waiting) roomLocked(user auth.Name) bool {
+	return !w.stopped && w.users[user] < w.handler.config.Load().MaxWaiting-len(w.held)
 }
 
 // held is one request that waits.
 type held struct {
 	*waiting
+	user     auth.Name
 	conn     net.Conn
 	unread   []byte // what the caller sent after the request
 	dialect  *dialect
@@ -55,14 +64,16 @@ const lookEvery = time.Second
 // hold takes a request and its connection away from the server, or returns false where
 // it must be answered now.
 func (w *waiting) hold(ctx *fasthttp.RequestCtx, d *dialect, q *auth.Request, v *auth.Verdict) bool {
+	user := auth.Name{Org: v.Account.Org(), User: v.Account.User()}
 	w.mu.Lock()
-	room := !w.stopped && len(w.held) < w.handler.config.Load().MaxWaiting
+	room := w.roomLocked(user)
 	w.mu.Unlock()
 	if !room {
 		return false
 	}
 	h := &held{
 		waiting:  w,
+		user:     user,
 		dialect:  d,
 		question: w.handler.checker.Hold(q, v),
 		throttle: *v.Throttle,
@@ -88,12 +99,13 @@ func (h *held) begin(c net.Conn) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.waiting.mu.Lock()
-	room := !h.stopped && len(h.held) < h.handler.config.Load().MaxWaiting
+	room := h.roomLocked(h.user)
 	if room {
 		if h.held == nil {
-			h.held = make(map[*held]struct{})
+			h.held, h.users = make(map[*held]struct{}), make(map[auth.Name]int)
 		}
 		h.held[h] = struct{}{}
+		h.users[h.user]++
 	}
 	h.waiting.mu.Unlock()
 	if !room {
@@ -218,7 +230,12 @@ func (h *held) closeLocked() {
 func (h *held) leave() (stopping bool) {
 	h.waiting.mu.Lock()
 	defer h.waiting.mu.Unlock()
-	delete(h.held, h)
+	if _, waits := h.held[h]; waits {
+		delete(h.held, h)
+		if h.users[h.user]--; h.users[h.user] == 0 {
+			delete(h.users, h.user)
+		}
+	}
 	return h.stopped
 }
 

@@ -23,7 +23,7 @@ func TestAllocThrottled(t *testing.T) {
 			t.Fatalf("%d descriptors are needed: %v", limit.Cur, err)
 		}
 	}
-	l := throttled(t, most)
+	l := throttled(t, 2*most) // of which one user gets half
 	l.add("ann", auth.Session{Rate: 1, Per: 3600, ThrottleInterval: 3000, ThrottleRetryLimit: 10})
 	l.ask("nginx", "GET", "/", login("ann"))
 	question := request("nginx", "GET", "/some/path?with=a&query=string", login("ann"), "Cookie: "+strings.Repeat("c", 1000))

@@ -210,6 +210,39 @@ func (f *fakeUsers) setPassword(user, stored string) {
 	f.records[name] = r
 }
 
+// One user's requests leave room for those of others, however many there are.
+func TestThrottleShares(t *testing.T) {
+	l := throttled(t, 8)
+	for _, user := range []string{"ann", "bob", "carl", "dora"} {
+		l.add(user, auth.Session{Rate: 1, Per: 3600, ThrottleInterval: 3000, ThrottleRetryLimit: 1})
+		l.ask("nginx", "GET", "/", login(user))
+	}
+	all := 0
+	f := func(user string, more int) {
+		t.Helper()
+		for range more {
+			c := l.client()
+			t.Cleanup(c.close)
+			io.WriteString(c.conn, request("nginx", "GET", "/", login(user)))
+			all++
+			l.waitFor(all)
+		}
+		if a := l.ask("nginx", "GET", "/", login(user)); a.String() != refusedHeld {
+			t.Errorf("%s: %v\nwant %v", user, a, refusedHeld)
+		}
+	}
+	f("ann", 4)
+	f("bob", 2)
+	f("carl", 1)
+	f("ann", 0)
+	f("dora", 1)
+	f("bob", 0)
+	l.handler.StopWaiting()
+	if n := len(l.handler.waiting.users); n != 0 {
+		t.Errorf("%d users wait, and nobody does", n)
+	}
+}
+
 // Held or not, never more than the rate: and none of those who wait is forgotten.
 func TestThrottleRate(t *testing.T) {
 	const rate, per, callers = 20, 200 * time.Millisecond, 60
