@@ -446,6 +446,8 @@ func (f *fakeUsers) Names(after auth.Name, n int) ([]auth.Name, error) {
 	return names, nil
 }
 
+func (f *fakeUsers) Hurry() {}
+
 func (f *fakeUsers) Reserve(key limiter.QuotaKey, r limiter.Reservation, done func(error)) {
 	f.mu.Lock()
 	n := auth.Name{Org: key.Org, User: key.User}

@@ -34,6 +34,8 @@ func (l *fakeLedger) Load(org, user string) (Record, []KeptQuota, error) {
 	return l.record, kept, nil
 }
 
+func (l *fakeLedger) Hurry() {}
+
 func (l *fakeLedger) Reserve(key limiter.QuotaKey, r limiter.Reservation, done func(error)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -53,6 +53,8 @@ func (m *memory) Load(org, user string) (Record, []KeptQuota, error) {
 }
 
 // Reserve keeps a reservation unless the user was written afresh or deleted since.
+func (m *memory) Hurry() {}
+
 func (m *memory) Reserve(key limiter.QuotaKey, r limiter.Reservation, done func(error)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

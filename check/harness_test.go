@@ -339,6 +339,8 @@ func (f *fakeUsers) Load(org, user string) (auth.Record, []auth.KeptQuota, error
 	return r, nil, nil
 }
 
+func (f *fakeUsers) Hurry() {}
+
 func (f *fakeUsers) Reserve(_ limiter.QuotaKey, _ limiter.Reservation, done func(error)) {
 	go done(nil)
 }

@@ -18,6 +18,8 @@ type ledger struct {
 	kept  map[QuotaKey]Reservation
 	queue []asked
 	count int // how often it was asked
+
+	hurried int // how often somebody waited
 }
 
 type asked struct {
@@ -34,6 +36,12 @@ func (l *ledger) Reserve(key QuotaKey, r Reservation, done func(error)) {
 	if l.eager && len(l.queue) == 1 {
 		go l.drain()
 	}
+}
+
+func (l *ledger) Hurry() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.hurried++
 }
 
 // drain commits whatever waits, as one writer does.

@@ -16,8 +16,11 @@ var ErrStale = errors.New("quota was reset, edited or deleted")
 type Ledger interface {
 	// Reserve makes r durable and then calls done once, from any goroutine, with
 	// nil, [ErrStale], or an error after which it is unknown whether r was kept.
-	// It never blocks and never calls done before it returns.
+	// It never blocks and never calls done before it returns. It may take its time, to
+	// write several reservations at once, until Hurry is called.
 	Reserve(key QuotaKey, r Reservation, done func(error))
+	// Hurry says that somebody waits for a reservation that has been asked for.
+	Hurry()
 }
 
 // QuotaKey names one quota: a user's own (Scope "") or one of its narrower ones.
@@ -277,6 +280,7 @@ func (q *Quota) Wait(now Now, timeout time.Duration) bool {
 	if p == nil {
 		return true
 	}
+	q.ledger.Hurry()
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	select {

@@ -2,6 +2,7 @@ package limiter
 
 import (
 	"math"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -356,6 +357,30 @@ func TestQuotaWaitTimesOut(t *testing.T) {
 }
 
 // Nobody waits for a quota that has something to say.
+// What is reserved ahead may take its time. Who waits hurries the ledger, also where the
+// reservation was on its way already.
+func TestQuotaHurries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &ledger{}
+		q := NewQuota(ann, 1000, 0, Reservation{Start: 1, Reserved: 1}, l)
+		q.used = 0
+		if r := Admit(seconds(1), Limits{Quota: q}); r.Outcome != Admitted || l.asked() != 1 || l.hurried != 0 {
+			t.Fatalf("ahead: %v, asked %d times, hurried %d", r.Outcome, l.asked(), l.hurried)
+		}
+		var group sync.WaitGroup
+		group.Go(func() { q.Wait(seconds(1), time.Minute) })
+		synctest.Wait()
+		if l.asked() != 1 || l.hurried != 1 {
+			t.Errorf("who waits: asked %d times, hurried %d", l.asked(), l.hurried)
+		}
+		l.answer(t, nil, true)
+		group.Wait()
+		if q.Wait(seconds(1), time.Minute); l.hurried != 1 {
+			t.Errorf("who need not wait: hurried %d times", l.hurried)
+		}
+	})
+}
+
 func TestQuotaWaitReturnsAtOnce(t *testing.T) {
 	l := &ledger{}
 	f := func(name string, used, reserved int64) {

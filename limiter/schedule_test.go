@@ -92,6 +92,9 @@ func (w *world) Reserve(key QuotaKey, r Reservation, done func(error)) {
 	w.queue = append(w.queue, promise{asked{key, r, done}, q, w.limit})
 }
 
+// Hurry implements Ledger: commits come when the schedule has them.
+func (w *world) Hurry() {}
+
 func (w *world) fail(format string, args ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -239,6 +239,7 @@ func remove(t testing.TB, s *Store, org, user string) {
 func reserve(s *Store, key limiter.QuotaKey, r limiter.Reservation) error {
 	done := make(chan error, 1)
 	s.Reserve(key, r, func(err error) { done <- err })
+	s.Hurry()
 	return <-done
 }
 

@@ -9,15 +9,19 @@ import (
 	"sidekey/limiter"
 )
 
-// Reserve implements [limiter.Ledger]. Reservations that wait at the same time
-// share one commit.
+// Reserve implements [limiter.Ledger]. Reservations wait for each other to share a commit,
+// until somebody waits for one of them.
 func (s *Store) Reserve(key limiter.QuotaKey, r limiter.Reservation, done func(error)) {
 	s.done.reservations.Add(1)
 	s.write(operation{
-		apply: func(tx *bbolt.Tx) error { return s.putQuota(tx, key, r) },
-		done:  done,
+		apply:   func(tx *bbolt.Tx) error { return s.putQuota(tx, key, r) },
+		patient: true,
+		done:    done,
 	})
 }
+
+// Hurry implements [limiter.Ledger].
+func (s *Store) Hurry() { s.queue.hurry() }
 
 // Settle keeps what is left of all quotas in one transaction.
 func (s *Store) Settle(unused map[limiter.QuotaKey]limiter.Reservation) error {

@@ -1,12 +1,67 @@
 package store
 
 import (
+	"fmt"
 	"slices"
+	"sync"
 	"testing"
+	"time"
 
 	"sidekey/auth"
 	"sidekey/limiter"
 )
+
+// Reservations wait for each other until their patience is at its end, somebody waits for
+// one, there is another write, or the store is closed.
+func TestReservePatience(t *testing.T) {
+	for name, end := range map[string]func(s *Store) error{
+		"hurry": func(s *Store) error { s.Hurry(); return nil },
+		"write": func(s *Store) error {
+			return s.UpdatePolicy("gold", func(*auth.Policy, auth.PolicyUsers) (*auth.Policy, error) { return nil, nil })
+		},
+		"pause":    func(s *Store) error { return s.pause(func() {}) },
+		"patience": nil,
+		"close":    (*Store).Close,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := mustOpen(t, newPath(t))
+			defer s.Close()
+			alice := put(t, s, record("default", "alice", "x"))
+			s.queue.mu.Lock()
+			if s.queue.patience = time.Hour; end == nil {
+				s.queue.patience = 300 * time.Millisecond
+			}
+			s.queue.mu.Unlock()
+			reserved := func(n int, end func(s *Store) error) {
+				t.Helper()
+				before := s.Stats().Commits
+				var answers sync.WaitGroup
+				for i := range n {
+					answers.Add(1)
+					key := limiter.QuotaKey{Org: "default", User: "alice", Scope: fmt.Sprint(i)}
+					s.Reserve(key, limiter.Reservation{Generation: alice.Generation, Reserved: 1}, func(err error) {
+						want(t, "reserve", err, nil)
+						answers.Done()
+					})
+					if end != nil {
+						time.Sleep(time.Millisecond) // a commit takes less
+					}
+				}
+				if end != nil {
+					want(t, name, end(s), nil)
+				}
+				answers.Wait()
+				if commits := s.Stats().Commits - before; commits != 1 {
+					t.Errorf("%d reservations in %d commits", n, commits)
+				}
+			}
+			reserved(50, end)
+			if name != "close" {
+				reserved(1, end)
+			}
+		})
+	}
+}
 
 func TestReserve(t *testing.T) {
 	path := newPath(t)
