@@ -39,10 +39,16 @@ func measureAll(ctx context.Context, o options, plan []measurement, progress io.
 	for i, m := range plan {
 		l.say("%d of %d: %s", i+1, len(plan), m.row.Name)
 		r := m.row
-		if l.runs = o.runs; m.closely {
-			l.runs *= 3
+		times := 1
+		if m.closely {
+			times = 3
 		}
-		err := m.measure(ctx, l, &r)
+		var err error
+		for range times {
+			if err = m.measure(ctx, l, &r); err != nil {
+				break
+			}
+		}
 		switch {
 		case ctx.Err() != nil:
 			return rows, errors.Join(append(failures, errors.New("interrupted"))...)

@@ -41,7 +41,7 @@ func main() {
 		fatal(1, serveBare(os.Args[2], os.Args[3]))
 	}
 	o := options{stored: []int{1000, 100_000, 1_000_000}}
-	flag.IntVar(&o.runs, "runs", 15, "pairs of runs of each row, `N` from 1; three times as many where what is wanted is close")
+	flag.IntVar(&o.runs, "runs", 15, "pairs of runs of each row, `N` from 1; where what is wanted is close, three times over")
 	flag.DurationVar(&o.time, "time", time.Second, "length of a run, in whole seconds")
 	flag.IntVar(&o.connections, "connections", 32, "connections of the load generators")
 	flag.IntVar(&o.active, "active", 10_000, "of the users stored, those who ask")

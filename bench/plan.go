@@ -16,7 +16,7 @@ import (
 type measurement struct {
 	row     row
 	needs   []string // programs
-	closely bool     // of three times as many pairs: the bound is closer to 1 than one run to the next
+	closely bool     // three times over, with other processes: the bound is closer to 1 than one run to the next
 	measure func(ctx context.Context, l *lab, r *row) error
 }
 
