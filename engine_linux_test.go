@@ -128,7 +128,7 @@ func startEngine(t *testing.T) *engine {
 		}
 		select {
 		case <-e.process.done:
-			t.Skipf("no name spaces: %v: %s", e.process.err, e.process.output.String())
+			cannotRun(t, fmt.Sprintf("no name spaces: %v: %s", e.process.err, e.process.output.String()))
 		default:
 		}
 		if time.Now().After(deadline) {
@@ -137,7 +137,7 @@ func startEngine(t *testing.T) *engine {
 	}
 	e.image("probe", map[string]string{"/bin/busybox": busybox(t)})
 	if out, err := e.docker("run", "--rm", "probe", "/bin/busybox", "true"); err != nil {
-		t.Skipf("the kernel runs no containers: %v: %s", err, out)
+		cannotRun(t, fmt.Sprintf("the kernel runs no containers: %v: %s", err, out))
 	}
 	t.Cleanup(func() {
 		e.docker("pod", "rm", "--all", "--force")

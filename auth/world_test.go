@@ -52,9 +52,9 @@ func (m *memory) Load(org, user string) (Record, []KeptQuota, error) {
 	return r, kept, nil
 }
 
-// Reserve keeps a reservation unless the user was written afresh or deleted since.
 func (m *memory) Hurry() {}
 
+// Reserve keeps a reservation unless the user was written afresh or deleted since.
 func (m *memory) Reserve(key limiter.QuotaKey, r limiter.Reservation, done func(error)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

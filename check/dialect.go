@@ -13,7 +13,7 @@ import (
 // never falls back to another's.
 type dialect struct {
 	name string
-	kind int // in a tally
+	kind int // of decisions in a tally; also what read goes by
 
 	// status is what goes out in place of the status that the client should see.
 	status func(reason auth.Reason, intended int) int

@@ -29,8 +29,8 @@ type waiting struct {
 }
 
 // roomLocked reports whether one more request of a user may be held: while fewer of its own
-// are than there is room for. One user gets half of it at the most, the next one half of
-// the rest, and so on: nobody can take all.
+// are than there is room for. One user gets half of it at the most, rounded up, the next one
+// half of the rest, and so on.
 func (w *waiting) roomLocked(user auth.Name) bool {
 	return !w.stopped && w.users[user] < w.handler.config.Load().MaxWaiting-len(w.held)
 }

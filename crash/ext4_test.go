@@ -22,7 +22,7 @@ type ext4 struct {
 }
 
 // mountExt4 makes a file system with options of mkfs.ext4 and mounts it at dir until the
-// test ends. Where that is not possible the test is skipped.
+// test ends. Where that is not possible the test cannot run.
 func mountExt4(t testing.TB, dir string, options ...string) *ext4 {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -36,7 +36,7 @@ func mountExt4(t testing.TB, dir string, options ...string) *ext4 {
 	}
 	device, err := run("losetup", "--find", "--show", disk)
 	if err != nil {
-		t.Skip(err)
+		cannotRun(t, err.Error())
 	}
 	e := &ext4{t: t, device: device, dir: dir}
 	t.Cleanup(func() {
@@ -46,7 +46,7 @@ func mountExt4(t testing.TB, dir string, options ...string) *ext4 {
 	})
 	must(t, os.Mkdir(dir, 0o700))
 	if err := e.mount(); err != nil {
-		t.Skip(err)
+		cannotRun(t, err.Error())
 	}
 	t.Cleanup(func() {
 		if err := syscall.Unmount(e.dir, syscall.MNT_DETACH); err != nil && !errors.Is(err, syscall.EINVAL) { // EINVAL: is not mounted
@@ -77,7 +77,7 @@ func (e *ext4) makeReadOnly() {
 	e.t.Helper()
 	err := os.WriteFile(filepath.Join("/sys/fs/ext4", filepath.Base(e.device), "trigger_fs_error"), []byte("a test"), 0)
 	if err != nil {
-		e.t.Skip(err)
+		cannotRun(e.t, err.Error())
 	}
 	e.refuses(syscall.EROFS)
 }
@@ -90,7 +90,7 @@ func (e *ext4) pullOut() {
 	defer dir.Close()
 	// EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH: what is in memory alone stays there.
 	if err := unix.IoctlSetPointerInt(int(dir.Fd()), 0x8004587d, 2); err != nil {
-		e.t.Skip(err)
+		cannotRun(e.t, err.Error())
 	}
 	e.refuses(syscall.EIO)
 }
@@ -106,7 +106,7 @@ func (e *ext4) refuses(want error) {
 func (e *ext4) hang() {
 	e.t.Helper()
 	if _, err := run("fsfreeze", "--freeze", e.dir); err != nil {
-		e.t.Skip(err)
+		cannotRun(e.t, err.Error())
 	}
 	e.t.Cleanup(func() { run("fsfreeze", "--unfreeze", e.dir) }) // or nothing there can be ended
 }

@@ -356,7 +356,6 @@ func TestQuotaWaitTimesOut(t *testing.T) {
 	})
 }
 
-// Nobody waits for a quota that has something to say.
 // What is reserved ahead may take its time. Who waits hurries the ledger, also where the
 // reservation was on its way already.
 func TestQuotaHurries(t *testing.T) {
@@ -381,6 +380,7 @@ func TestQuotaHurries(t *testing.T) {
 	})
 }
 
+// Nobody waits for a quota that has something to say.
 func TestQuotaWaitReturnsAtOnce(t *testing.T) {
 	l := &ledger{}
 	f := func(name string, used, reserved int64) {
