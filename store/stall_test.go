@@ -16,21 +16,18 @@ import (
 	"sidekey/auth"
 )
 
-var stalls = flag.Int("stalls", 0, "rounds that TestStalls measures, of 3 s for each row")
+var stalls = flag.Int("stalls", 1, "rounds that BenchmarkStalls measures, of 3 s for each row")
 
 // How long do 64 writers wait for an acknowledgement, alone, and beside what an operator may
 // do to a database of 60 MB? A busy disk makes writers wait by itself, so only the
 // difference between the rows says anything, of rounds in turns.
-func TestStalls(t *testing.T) {
-	if *stalls == 0 {
-		t.Skip("it measures and proves nothing: -args -stalls 5")
-	}
+func BenchmarkStalls(b *testing.B) {
 	const users, writers = 60_000, 64
-	s := mustOpen(t, newPath(t))
+	s := mustOpen(b, newPath(b))
 	name := func(i int) string { return fmt.Sprintf("user-%06d", i) }
 	text := strings.Repeat("text", 200)
 	s.file.Load().db.NoSync = true
-	must(t, s.update(func(tx *bbolt.Tx) error {
+	must(b, s.update(func(tx *bbolt.Tx) error {
 		for i := range users {
 			r := record("default", name(i), text)
 			if _, err := s.putUser(tx, userKey(r.Org, r.User), &r); err != nil {
@@ -40,7 +37,7 @@ func TestStalls(t *testing.T) {
 		return nil
 	}))
 	s.file.Load().db.NoSync = false
-	must(t, s.file.Load().db.Sync())
+	must(b, s.file.Load().db.Sync())
 
 	until := func(end chan struct{}, again func() error) {
 		for {
@@ -50,7 +47,7 @@ func TestStalls(t *testing.T) {
 			default:
 			}
 			if err := again(); err != nil {
-				t.Error(err)
+				b.Error(err)
 				return
 			}
 		}
@@ -118,7 +115,7 @@ func TestStalls(t *testing.T) {
 						r := record("default", name((n*7919%(users/writers))*writers+w), text)
 						began := time.Now()
 						if _, err := s.Update(r.Org, r.User, func(*auth.Record) (*auth.Record, error) { return &r, nil }); err != nil {
-							t.Error(err)
+							b.Error(err)
 							return
 						}
 						waits[w] = append(waits[w], time.Since(began))
@@ -133,12 +130,12 @@ func TestStalls(t *testing.T) {
 			slices.Sort(sorted)
 			longest[i] = append(longest[i], sorted[len(sorted)-1])
 			mostly[i] = append(mostly[i], sorted[len(sorted)*999/1000])
-			t.Logf("%-28s %6d writes, p99.9 %v, longest %v", row.name, len(sorted), mostly[i][len(mostly[i])-1], longest[i][len(longest[i])-1])
+			b.Logf("%-28s %6d writes, p99.9 %v, longest %v", row.name, len(sorted), mostly[i][len(mostly[i])-1], longest[i][len(longest[i])-1])
 		}
 	}
 	median := func(of []time.Duration) time.Duration { return slices.Sorted(slices.Values(of))[len(of)/2] }
-	t.Log("medians of the rounds:")
+	b.Log("medians of the rounds:")
 	for i, row := range rows {
-		t.Logf("%-28s p99.9 %8v, longest %8v", row.name, median(mostly[i]).Round(time.Millisecond/10), median(longest[i]).Round(time.Millisecond/10))
+		b.Logf("%-28s p99.9 %8v, longest %8v", row.name, median(mostly[i]).Round(time.Millisecond/10), median(longest[i]).Round(time.Millisecond/10))
 	}
 }
