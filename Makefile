@@ -51,7 +51,7 @@ fuzz: ## Run each fuzz target for FUZZTIME (1m)
 
 .PHONY: crash
 crash: crash-broken ## All of the crash tests: about an hour (docs/reliability.md)
-	go test -count=1 -timeout 3h -v ./crash $(CRASH)
+	go test -count=1 -timeout 3h -v ./e2e/crash $(CRASH)
 	go test -count=1 -timeout 3h -v -run TestQuotaAnySchedule ./limiter -args -rapid.checks=$(SCHEDULES)
 	go test -count=1 -timeout 20m -run 'TestRot$$' ./store -args -mutants $(MUTANTS)
 	go test -count=1 -timeout 20m -run 'TestBackup$$' ./store -args -backups $(BACKUPS)
@@ -63,10 +63,10 @@ FAULTS = nosync:TestPowerCut nosettle:TestPowerCut nodirsync:TestPowerCut nofile
 
 .PHONY: crash-broken
 crash-broken: ## Show that the crash tests fail where a promise is broken
-	@go vet -tags broken ./store ./limiter ./crash
+	@go vet -tags broken ./store ./limiter ./e2e/crash
 	@for fault in $(FAULTS); do \
 		name=$${fault%%:*} test=$${fault##*:}; \
-		out=$$(SIDEKEY_BROKEN=$$name go test -count=1 -timeout 10m -tags broken -run "^$$test\$$" ./crash 2>&1); \
+		out=$$(SIDEKEY_BROKEN=$$name go test -count=1 -timeout 10m -tags broken -run "^$$test\$$" ./e2e/crash 2>&1); \
 		if echo "$$out" | grep -q "^--- FAIL: $$test " && echo "$$out" | grep -Eq 'LOST|OVER|SERVED WRONG|no order of'; then \
 			echo "$$name: $$test fails, as it should"; \
 		else \

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"sidekey/admin/openapitest"
+	"sidekey/internal/openapitest"
 )
 
 // T-70, T-71, T-72: plain, with TLS and on a unix socket, the admin listener takes no

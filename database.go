@@ -13,7 +13,7 @@ import (
 
 	"sidekey/admin"
 	"sidekey/command"
-	"sidekey/secretfile"
+	"sidekey/internal/secretfile"
 	"sidekey/store"
 )
 

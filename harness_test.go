@@ -18,8 +18,8 @@ import (
 	"testing"
 	"time"
 
-	"sidekey/admin/openapitest"
-	"sidekey/admin/tyktest"
+	"sidekey/internal/openapitest"
+	"sidekey/internal/tyktest"
 )
 
 // What tests of the whole program share: the real binary in a process of its own, and

@@ -31,12 +31,12 @@ func TestLayout(t *testing.T) {
 	never("sidekey/check", "sidekey/store", "sidekey/admin", "sidekey/config", "sidekey/decisionlog", "sidekey/events")
 	never("sidekey/decisionlog", "sidekey/store", "sidekey/admin", "sidekey/config", "sidekey/events")
 	never("sidekey/events", "sidekey/store", "sidekey/admin", "sidekey/config", "sidekey/decisionlog")
-	never("sidekey/vault", "sidekey/auth", "sidekey/store", "sidekey/admin", "sidekey/check", "sidekey/config", "github.com/valyala/fasthttp")
+	never("sidekey/internal/vault", "sidekey/auth", "sidekey/store", "sidekey/admin", "sidekey/check", "sidekey/config", "github.com/valyala/fasthttp")
 	never("sidekey/config", "sidekey/store", "sidekey/admin", "sidekey/check", "github.com/valyala/fasthttp")
 
 	never("sidekey/command", "sidekey/store", "sidekey/admin", "sidekey/check", "github.com/valyala/fasthttp")
 
-	for _, alone := range []string{"sidekey/limiter", "sidekey/proxy"} {
+	for _, alone := range []string{"sidekey/limiter", "sidekey/internal/devproxy"} {
 		for _, dep := range packages[alone].Deps {
 			if !packages[dep].Standard {
 				t.Errorf("%s must depend on the standard library alone, not on %s", alone, dep)
@@ -62,12 +62,12 @@ func TestLayout(t *testing.T) {
 	onlyIn("github.com/go-crypt/crypt", "sidekey/auth")
 	onlyIn("github.com/spf13/cobra", "sidekey/command")
 	onlyIn("sidekey/store", "sidekey")
-	onlyIn("sidekey/vault", "sidekey")
+	onlyIn("sidekey/internal/vault", "sidekey")
 
 	// For tests alone.
-	onlyIn("github.com/getkin/kin-openapi", "sidekey/admin/tyktest", "sidekey/admin/openapitest")
+	onlyIn("github.com/getkin/kin-openapi", "sidekey/internal/tyktest", "sidekey/internal/openapitest")
 	onlyIn("github.com/chromedp")
-	never("sidekey", "sidekey/admin/tyktest", "sidekey/admin/openapitest")
+	never("sidekey", "sidekey/internal/tyktest", "sidekey/internal/openapitest")
 
 	// No file is written, no process started, no address looked up by what decides.
 	never("sidekey/limiter", "os", "net")

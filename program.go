@@ -22,9 +22,9 @@ import (
 	"sidekey/config"
 	"sidekey/decisionlog"
 	"sidekey/events"
+	"sidekey/internal/vault"
 	"sidekey/limiter"
 	"sidekey/store"
-	"sidekey/vault"
 )
 
 // program is a running sidekey: what startProgram made, in the order in which it was made.

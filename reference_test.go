@@ -14,7 +14,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
-	"sidekey/admin/openapitest"
+	"sidekey/internal/openapitest"
 )
 
 // The API reference shows every operation of openapi.json with all that is in it, and

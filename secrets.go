@@ -6,7 +6,7 @@ import (
 	"sync"
 
 	"sidekey/auth"
-	"sidekey/vault"
+	"sidekey/internal/vault"
 )
 
 // secrets opens the secrets of signed requests, and knows those that it could not open:

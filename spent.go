@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"sidekey/auth"
-	"sidekey/secretfile"
+	"sidekey/internal/secretfile"
 )
 
 // loadSpent returns the memory of used signatures, out of what the last run handed over.

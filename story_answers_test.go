@@ -19,7 +19,7 @@ import (
 	"strings"
 	"time"
 
-	"sidekey/admin/openapitest"
+	"sidekey/internal/openapitest"
 )
 
 // scriptAnswer is an HTTP answer or why there is none.

@@ -22,11 +22,11 @@ import (
 	"github.com/valyala/fasthttp/fasthttputil"
 	"go.uber.org/goleak"
 
-	"sidekey/admin/openapitest"
-	"sidekey/admin/tyktest"
 	"sidekey/auth"
+	"sidekey/internal/openapitest"
+	"sidekey/internal/tyktest"
+	"sidekey/internal/vault"
 	"sidekey/limiter"
-	"sidekey/vault"
 )
 
 func TestMain(m *testing.M) {

@@ -16,7 +16,7 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 
-	"sidekey/admin/openapitest"
+	"sidekey/internal/openapitest"
 )
 
 //go:embed dashboard.yml gateway.yml

@@ -21,7 +21,7 @@ import (
 	"testing"
 	"time"
 
-	"sidekey/admin/openapitest"
+	"sidekey/internal/openapitest"
 )
 
 // full asks for all of a test, where go test runs a short form.

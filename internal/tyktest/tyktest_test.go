@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"testing"
 
-	"sidekey/admin/openapitest"
+	"sidekey/internal/openapitest"
 )
 
 // What is not as Tyk describes it is noticed, and what is, is not.

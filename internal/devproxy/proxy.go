@@ -1,7 +1,7 @@
-// Package proxy stands in front of a service on a developer's machine and asks sidekey's
+// Package devproxy stands in front of a service on a developer's machine and asks sidekey's
 // check listener for each request, as Caddy, Traefik or HAProxy would: in dialect
 // "forward", over HTTP. It is no part of the decision, and no replacement for them.
-package proxy
+package devproxy
 
 import (
 	"context"

@@ -14,7 +14,7 @@ import (
 	"fmt"
 	"strings"
 
-	"sidekey/secretfile"
+	"sidekey/internal/secretfile"
 )
 
 // Key seals and opens the secrets of users, with AES-256-GCM. A sealed secret opens for

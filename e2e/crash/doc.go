@@ -7,6 +7,6 @@
 // can be killed at each of them, the disk can fail, fill up, hang and get well again,
 // and the exact stream of writes and syncs can be recorded.
 //
-//	go test ./crash         a short form, also part of make test
-//	go test ./crash -full   all of it: make crash
+//	go test ./e2e/crash         a short form, also part of make test
+//	go test ./e2e/crash -full   all of it: make crash
 package crash
