@@ -11,7 +11,7 @@ RUN go mod download
 COPY . .
 ARG VERSION=devel
 RUN CGO_ENABLED=0 GOFLAGS= go build -trimpath -buildvcs=false \
-      -ldflags "-s -w -buildid= -X main.version=$VERSION" -o /sidekey .
+      -ldflags "-s -w -buildid= -X sidekey/internal/version.release=$VERSION" -o /sidekey .
 RUN mkdir -m 0700 /data
 
 FROM scratch

@@ -79,7 +79,7 @@ bench: ## Compare with a bare handler, NGINX's own basic auth and bbolt; import 
 	@mkdir -p $(RESULTS)
 	go run ./bench -rows '$(ROWS)' -json $(RESULTS)/bench.json $(BENCH)
 	@if grep -q '"users/' $(RESULTS)/bench.json; then go run ./bench -plot $(RESULTS)/bench.json >$(RESULTS)/users.svg; fi
-	@if test -z '$(ROWS)'; then go test -run '^$$' -bench Import -benchtime 1x -timeout 30m .; fi
+	@if test -z '$(ROWS)'; then go test -run '^$$' -bench Import -benchtime 1x -timeout 30m ./e2e/load; fi
 
 .PHONY: timing
 timing: ## What the time of a refusal tells: SAMPLES (5000) of each class, bcrypt COST (10). TIMING: its flags

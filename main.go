@@ -9,19 +9,17 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 
 	"sidekey/command"
 	"sidekey/config"
+	"sidekey/internal/version"
+	"sidekey/server"
 )
 
-// version is set by the linker for a release.
-var version = ""
-
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == verifyCommand { // started by the program itself
-		os.Exit(verifyDatabase(os.Args[2:], os.Stdout, os.Stderr))
+	if len(os.Args) > 1 && os.Args[1] == server.VerifyCommand { // started by the program itself
+		os.Exit(server.VerifyDatabase(os.Args[2:], os.Stdout, os.Stderr))
 	}
 	root := command.New(commands())
 	os.Exit(command.Run(root, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
@@ -30,16 +28,11 @@ func main() {
 // commands is what the command line needs of the program.
 func commands() command.Program {
 	return command.Program{
-		Version: buildVersion(),
+		Version: version.String(),
 		Serve:   serve,
-		Start:   startHere,
-		Offline: openOffline,
-		Database: []command.DatabaseCommand{
-			{Use: "backup FILE", Short: "write a copy of the database to a file", Run: backup},
-			{Use: "restore FILE", Short: "put a backup in the place of the database, which is kept", Run: restore},
-			{Use: "check-db [FILE]", Short: "name every damaged record of the database, or of a backup", Run: checkDatabase},
-			{Use: "compact", Short: "give the room of deleted records back to the disk", Run: compact},
-		},
+		Start:   server.StartHere,
+		Offline: server.OpenOffline,
+		Backup:  server.Backup, Restore: server.Restore, CheckDatabase: server.CheckDatabase, Compact: server.Compact,
 	}
 }
 
@@ -64,28 +57,17 @@ func serve(path string, stderr io.Writer) int {
 	if err := syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{}); err != nil {
 		log.Warn("core files are not switched off", "error", err)
 	}
-	p, err := startProgram(path, cfg, log)
+	p, err := server.Start(path, cfg, log)
 	if err != nil {
 		fmt.Fprintln(stderr, "sidekey:", err)
 		return command.ExitFailed
 	}
-	ended := p.wait(stop, hangup)
+	ended := p.Wait(stop, hangup)
 	cancel() // a second signal ends the process at once
-	if err := errors.Join(ended, p.stop()); err != nil {
+	if err := errors.Join(ended, p.Stop()); err != nil {
 		log.Error("stopped, but not cleanly", "error", err)
 		return command.ExitFailed
 	}
 	log.Info("stopped")
 	return command.ExitDone
-}
-
-// buildVersion is the release's version, or what the module's build knows of itself.
-func buildVersion() string {
-	if version != "" {
-		return version
-	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "(devel)"
 }
