@@ -29,18 +29,27 @@ type engine struct {
 	process *testutil.Process
 }
 
-// Inside of the name spaces Podman finds its configuration and its state where it always
-// does. It ends when its standard input does, also where the test is killed. What others have
-// mounted below /dev/shm is let go: a file system that is still mounted somewhere cannot be
-// mounted anew.
+// engineMachine sets up the name spaces, in which Podman finds its configuration and its state
+// in their usual places. It ends when its standard input does, also if the test is killed.
+// A machine that has never run Podman lacks these places: an overlay that only the name space
+// sees adds them. Mounts of others below /dev/shm are detached, because a file system that is
+// still mounted somewhere cannot be mounted again.
 const engineMachine = `set -e
 mount --make-rprivate /
 mount -t proc proc /proc
 mount -t tmpfs tmpfs /run
 umount --recursive --lazy /dev/shm || :
 mount -t tmpfs tmpfs /dev/shm
-mount --bind "$0/etc" /etc/containers
-mount --bind "$0/state" /var/lib/containers
+place() {
+	if [ ! -d "$1/containers" ]; then
+		mkdir -p "/run/overlay$1/upper" "/run/overlay$1/work"
+		mount -t overlay overlay -o "lowerdir=$1,upperdir=/run/overlay$1/upper,workdir=/run/overlay$1/work" "$1"
+		mkdir "$1/containers"
+	fi
+	mount --bind "$2" "$1/containers"
+}
+place /etc "$0/etc"
+place /var/lib "$0/state"
 ip link set lo up
 exec catatonit -- cat
 `
