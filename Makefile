@@ -16,7 +16,7 @@ help: ## Show this list
 
 .PHONY: build
 build: ## Build the static binary ./sidekey
-	CGO_ENABLED=0 go build -trimpath -o sidekey .
+	CGO_ENABLED=0 go build -trimpath -buildvcs=auto -o sidekey .
 
 .PHONY: run
 run: build ## Build, and serve with sidecar.toml until interrupted

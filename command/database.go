@@ -16,14 +16,16 @@ type databaseAction struct {
 	use   string
 	short string
 	run   func(DatabaseOptions) (DatabaseOutcome, error)
+	// readsFile says that the command works on the file if sidekey does not run.
+	readsFile bool
 }
 
 func databaseCommands(p Program) []databaseAction {
 	return []databaseAction{
-		{"backup FILE", "write a copy of the database to a file", p.Backup},
-		{"restore FILE", "put a backup in the place of the database, which is kept", p.Restore},
-		{"check-db [FILE]", "name every damaged record of the database, or of a backup", p.CheckDatabase},
-		{"compact", "give the room of deleted records back to the disk", p.Compact},
+		{"backup FILE", "write a copy of the database to a file", p.Backup, false},
+		{"restore FILE", "put a backup in the place of the database, which is kept", p.Restore, false},
+		{"check-db [FILE]", "name every damaged record of the database, or of a backup", p.CheckDatabase, true},
+		{"compact", "give the room of deleted records back to the disk", p.Compact, false},
 	}
 }
 
@@ -84,6 +86,10 @@ func databaseCommand(d databaseAction) *cobra.Command {
 				return errors.Join(c.copy(request{method: method, path: path}, answer), c.close())
 			}
 			outcome, err := d.run(o)
+			if d.readsFile && errors.Is(err, ErrNotRunning) && o.Admin == "" {
+				o.Offline = true
+				outcome, err = d.run(o)
+			}
 			if err != nil {
 				return err
 			}

@@ -7,42 +7,42 @@ import (
 	"sidekey/auth"
 )
 
-// censusEvery is how often the users' password hashes are counted: when users log in,
-// and hashes are made anew, their kinds change.
-const censusEvery = time.Hour
+// censusInterval is how often the users' password hashes are counted. Their kinds change, because
+// a login replaces an outdated hash.
+const censusInterval = time.Hour
 
-// censusBatch is how many users are read at once, between pauses: nobody waits for it.
+// A census reads users in batches with pauses between them: nothing waits for it.
 const (
 	censusBatch = 500
 	censusPause = 2 * time.Millisecond
 )
 
-// runCensus counts the users' password hashes, again and again until ctx ends, so that a
-// password for nobody takes as long as one for somebody.
-func (p *Server) runCensus(ctx context.Context) {
+// runCensus counts the users' password hashes again and again until ctx ends, so that checking
+// the password of a name that does not exist takes as long as checking one that does.
+func (s *Server) runCensus(ctx context.Context) {
 	for ctx.Err() == nil {
-		if census, err := p.census(ctx); err == nil {
-			p.counted.Store(census)
-			p.setDecoys(p.checker.Settings().Passwords)
+		if census, err := s.census(ctx); err == nil {
+			s.counted.Store(census)
+			s.setDecoys(s.checker.Settings().Passwords)
 		} else if ctx.Err() == nil {
-			p.log.Warn("the users' password hashes were not counted: names that do not exist may take another time than others", "error", err)
+			s.log.Warn("counting password hashes failed: response times may reveal which users exist", "error", err)
 		}
-		wait(ctx, censusEvery)
+		wait(ctx, censusInterval)
 	}
 }
 
-// setDecoys gives a password checker what was counted last.
-func (p *Server) setDecoys(passwords *auth.Passwords) {
-	if census := p.counted.Load(); census != nil {
-		passwords.SetCensus(census, p.key.Derive("decoys of passwords"))
+// setDecoys gives a password checker the last census, if there is one.
+func (s *Server) setDecoys(passwords *auth.Passwords) {
+	if census := s.counted.Load(); census != nil {
+		passwords.SetCensus(census, s.key.Derive("decoys of passwords"))
 	}
 }
 
-func (p *Server) census(ctx context.Context) (*auth.Census, error) {
+func (s *Server) census(ctx context.Context) (*auth.Census, error) {
 	census := auth.NewCensus()
 	var last auth.Name
 	for {
-		next, more, err := p.store.Scan(last, censusBatch, func(user auth.Brief) { census.Add(user.PasswordHash) })
+		next, more, err := s.store.Scan(last, censusBatch, func(user auth.Brief) { census.Add(user.PasswordHash) })
 		if err != nil || !more {
 			return census, err
 		}
@@ -53,6 +53,7 @@ func (p *Server) census(ctx context.Context) (*auth.Census, error) {
 	}
 }
 
+// wait returns after d, or earlier if ctx ends.
 func wait(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

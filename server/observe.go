@@ -10,31 +10,34 @@ import (
 )
 
 // startObservers opens the decision log and the queue of events.
-func (p *Server) startObservers(c config.Config) (err error) {
-	if p.decisions, err = decisionlog.Open(decisionLogOf(c), p.log); err != nil {
+func (s *Server) startObservers(c config.Config) (err error) {
+	if s.decisions, err = decisionlog.Open(decisionLogOf(c), s.log); err != nil {
 		return err
 	}
-	p.events = events.NewQueue(eventsOf(c), c.Events.Queue, p.log)
-	p.monitor = events.NewMonitor(p.events)
+	s.stops.add("decision log", func(deadline context.Context) error {
+		ctx, cancel := extend(deadline)
+		defer cancel()
+		return s.decisions.Stop(ctx)
+	})
+	s.events = events.NewQueue(eventsOf(c), c.Events.Queue, s.log)
+	s.stops.add("events", func(deadline context.Context) error {
+		ctx, cancel := extend(deadline)
+		defer cancel()
+		s.events.Stop(ctx)
+		return nil
+	})
+	s.monitor = events.NewMonitor(s.events)
 	return nil
 }
 
-// lastMoment is what the observers get to deliver what they hold even where the listeners
-// took all of shutdown_timeout.
+// lastMoment is how long an observer may take to deliver what it holds even if the listeners used
+// all of shutdown_timeout.
 const lastMoment = 250 * time.Millisecond
 
-// stopObservers delivers what the observers hold, until the deadline.
-func (p *Server) stopObservers(deadline context.Context) error {
+// extend returns a context that ends at the deadline, but not before lastMoment has passed.
+func extend(deadline context.Context) (context.Context, context.CancelFunc) {
 	end, _ := deadline.Deadline()
-	ctx, cancel := context.WithTimeout(context.Background(), max(time.Until(end), lastMoment))
-	defer cancel()
-	if p.events != nil {
-		p.events.Stop(ctx)
-	}
-	if p.decisions == nil {
-		return nil
-	}
-	return p.decisions.Stop(ctx)
+	return context.WithTimeout(context.Background(), max(time.Until(end), lastMoment))
 }
 
 func decisionLogOf(c config.Config) decisionlog.Config {

@@ -1,63 +1,73 @@
 package server
 
 import (
-	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"os"
 
 	"github.com/valyala/fasthttp/fasthttputil"
 
 	"sidekey/admin"
 	"sidekey/auth"
-	"sidekey/command"
 	"sidekey/config"
 	"sidekey/store"
 )
 
-// openOffline opens the database for commands, and serves the admin API to this process
-// alone: over memory, with a secret that is drawn for it.
-func OpenOffline(cfg config.Config, create bool, log *slog.Logger) (*command.Offline, error) {
+// Offline is an open database with the admin API over it, without a listener.
+type Offline struct {
+	// Dial connects to the admin API, which accepts Secret.
+	Dial   func() (net.Conn, error)
+	Secret string
+	// Records returns up to n records after a name, in order, with their hashes. It marks
+	// damaged ones.
+	Records func(after auth.Name, n int) ([]auth.Record, error)
+	Close   func() error
+}
+
+// Open opens the database for commands, and serves the admin API to this process alone: over
+// memory, with a random secret. If there is no database, Open creates one if create is set, and
+// else returns an error that is [fs.ErrNotExist].
+func Open(cfg config.Config, create bool, log *slog.Logger) (*Offline, error) {
 	if _, err := os.Stat(databasePath(cfg)); errors.Is(err, fs.ErrNotExist) && !create {
 		return nil, err
 	}
-	cfg.Log.Decisions, cfg.Events.WebhookURL = "none", "" // nobody is to hear of it
-	p, err := open("", cfg, log)
+	cfg.Log.Decisions, cfg.Events.WebhookURL = "none", "" // a command decides nothing and notifies no one
+	s, err := open("", cfg, log)
 	if errors.Is(err, store.ErrInUse) {
 		err = fmt.Errorf("%w: without -offline, that process is asked", err)
 	}
 	if err != nil {
-		return nil, errors.Join(err, p.Stop())
+		return nil, errors.Join(err, s.Stop())
 	}
 	secret := rand.Text()
 	listener := fasthttputil.NewInmemoryListener()
-	server := admin.NewServer(p.adminHandler([]string{secret}))
+	server := admin.NewServer(s.adminHandler([]string{secret}))
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
-	return &command.Offline{
+	return &Offline{
 		Dial:    listener.Dial,
 		Secret:  secret,
-		Records: p.records,
+		Records: s.records,
 		Close: func() error {
 			listener.Close()
-			return errors.Join(<-served, p.Stop())
+			return errors.Join(<-served, s.Stop())
 		},
 	}, nil
 }
 
-// records returns up to n records after one, hashes included. One that is damaged is
-// marked as such, one that is gone since its name was read is left out.
-func (p *Server) records(after auth.Name, n int) ([]auth.Record, error) {
-	names, err := p.store.Names(after, n)
+// records is [Offline.Records]. It leaves out records that were deleted after it read their names.
+func (s *Server) records(after auth.Name, n int) ([]auth.Record, error) {
+	names, err := s.store.Names(after, n)
 	if err != nil {
 		return nil, err
 	}
 	records := make([]auth.Record, 0, len(names))
 	for _, name := range names {
-		r, _, err := p.store.Load(name.Org, name.User)
+		r, _, err := s.store.Load(name.Org, name.User)
 		switch {
 		case errors.Is(err, auth.ErrNoUser):
 			continue
@@ -69,23 +79,4 @@ func (p *Server) records(after auth.Name, n int) ([]auth.Record, error) {
 		records = append(records, r)
 	}
 	return records, nil
-}
-
-// startHere brings up both listeners for a command.
-func StartHere(cfg config.Config, log *slog.Logger) (*command.Running, error) {
-	p, err := Start("", cfg, log)
-	if err != nil {
-		return nil, err
-	}
-	secrets, _, err := admin.LoadSecrets(cfg.SecretPath())
-	if err != nil {
-		return nil, errors.Join(err, p.Stop())
-	}
-	return &command.Running{
-		Check:  p.servers[0].listener.Addr().String(),
-		Admin:  p.servers[1].listener.Addr().String(),
-		Secret: secrets[0],
-		Wait:   func(stop context.Context) error { return p.Wait(stop, nil) },
-		Stop:   p.Stop,
-	}, nil
 }

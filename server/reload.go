@@ -3,13 +3,9 @@ package server
 import (
 	"crypto/tls"
 	"fmt"
-	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"time"
-
-	"github.com/fsnotify/fsnotify"
 
 	"sidekey/admin"
 	"sidekey/auth"
@@ -17,41 +13,40 @@ import (
 	"sidekey/config"
 )
 
-// makeSettings compiles what decides out of a configuration. Of the settings before
-// (nil: none), which were made of configBefore, it takes over the state of APIs' limits,
-// and the password checker and the failures where nothing of their configuration has
-// changed.
-func (p *Server) makeSettings(c config.Config, before *auth.Settings, configBefore config.Config) (*auth.Settings, error) {
-	s := &auth.Settings{
+// makeSettings compiles the settings of decisions from a configuration. It takes over from the
+// settings before (nil = none), which were made from configBefore: the state of the APIs' limits
+// always, the password checker and the failures if their configuration has not changed.
+func (s *Server) makeSettings(c config.Config, before *auth.Settings, configBefore config.Config) (*auth.Settings, error) {
+	settings := &auth.Settings{
 		VerifiedTTL:      c.Passwords.VerifiedTTL,
 		QuotaWait:        c.Limits.QuotaWait,
 		AllowEmptyRights: c.Rights.AllowEmptyRights,
-		Upgrade:          p.upgrades.start,
+		Upgrade:          s.upgrades.start,
 		SignatureSkew:    c.Check.HMACClockSkew,
-		Signatures:       p.spent,
+		Signatures:       s.spent,
 	}
 	var previous *auth.APIs
 	if before != nil {
 		previous = before.APIs
 	}
 	var err error
-	if s.APIs, err = auth.NewAPIs(c.APIList(), previous); err != nil {
+	if settings.APIs, err = auth.NewAPIs(c.APIList(), previous); err != nil {
 		return nil, err
 	}
 	if before != nil && c.Bruteforce == configBefore.Bruteforce {
-		s.Failures = before.Failures
+		settings.Failures = before.Failures
 	} else {
-		s.Failures = auth.NewFailures(c.Bruteforce.Failures())
+		settings.Failures = auth.NewFailures(c.Bruteforce.Failures())
 	}
 	if before != nil && c.Passwords == configBefore.Passwords {
-		s.Passwords = before.Passwords
-		return s, nil
+		settings.Passwords = before.Passwords
+		return settings, nil
 	}
-	if s.Passwords, err = auth.NewPasswords(c.Passwords.Maker(), c.Passwords.Concurrent(), c.Passwords.MaxWait); err != nil {
+	if settings.Passwords, err = auth.NewPasswords(c.Passwords.Maker(), c.Passwords.Concurrent(), c.Passwords.MaxWait); err != nil {
 		return nil, err
 	}
-	s.Passwords.PauseExactly()
-	return s, nil
+	settings.Passwords.PauseExactly()
+	return settings, nil
 }
 
 func checkConfigOf(c config.Config) check.Config {
@@ -63,102 +58,102 @@ func checkConfigOf(c config.Config) check.Config {
 	}
 }
 
-func (p *Server) compiler(c config.Config) *auth.Compiler {
+func (s *Server) compiler(c config.Config) *auth.Compiler {
 	return &auth.Compiler{
-		Ledger:      p.store,
-		Policies:    p.policies,
+		Ledger:      s.store,
+		Policies:    s.policies,
 		MergeTags:   c.Rights.PolicyTags == "merge",
 		MetaHeaders: c.Check.MetaHeaders,
-		OpenSecret:  p.secrets.open,
+		OpenSecret:  s.secrets.open,
 	}
 }
 
-func (p *Server) rules() auth.Rules {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	s := p.checker.Settings()
+func (s *Server) rules() auth.Rules {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	settings := s.checker.Settings()
 	return auth.Rules{
-		APIs:             s.APIs,
-		Policies:         p.policies,
-		AllowEmptyRights: s.AllowEmptyRights,
-		MetaHeaders:      p.config.Check.MetaHeaders,
-		MaxPassword:      s.Passwords.MaxPassword(),
+		APIs:             settings.APIs,
+		Policies:         s.policies,
+		AllowEmptyRights: settings.AllowEmptyRights,
+		MetaHeaders:      s.config.Check.MetaHeaders,
+		MaxPassword:      settings.Passwords.MaxPassword(),
 	}
 }
 
-// reload puts the configuration file in force as it stands now. A bad one changes
-// nothing but what readyz says.
-func (p *Server) reload() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	cfg, err := config.Load(p.path)
+// reload puts the configuration file in force as it is now. An invalid file changes only what
+// /readyz reports.
+func (s *Server) reload() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	cfg, err := config.Load(s.path)
 	var settings *auth.Settings
 	var fixed []string
 	if err == nil {
-		fixed = needRestart(p.config, cfg)
-		cfg.Admin = p.config.Admin // the organisation of APIs that name none is among them
-		settings, err = p.makeSettings(cfg, p.checker.Settings(), p.config)
+		fixed = needRestart(s.config, cfg)
+		cfg.Admin = s.config.Admin // includes the organisation of APIs that name none
+		settings, err = s.makeSettings(cfg, s.checker.Settings(), s.config)
 	}
 	var keys adminKeys
 	if err == nil {
-		keys, err = p.readAdminKeys()
+		keys, err = s.readAdminKeys()
 	}
 	var turnLog func()
 	if err == nil {
-		turnLog, err = p.decisions.Prepare(decisionLogOf(cfg))
+		turnLog, err = s.decisions.Prepare(decisionLogOf(cfg))
 	}
-	p.rejected = err
+	s.rejected = err
 	if err != nil {
-		// A decision log that was moved away is begun anew all the same.
-		if turnLog, err := p.decisions.Prepare(decisionLogOf(p.config)); err == nil {
+		// If the decision log was moved away, a new one is begun nevertheless.
+		if turnLog, err := s.decisions.Prepare(decisionLogOf(s.config)); err == nil {
 			turnLog()
 		}
-		p.log.Error("the configuration was not reloaded; the one before stays in force", "error", err)
+		s.log.Error("the configuration was not reloaded; the previous one stays in force", "error", err)
 		return err
 	}
 	if len(fixed) > 0 {
-		p.log.Warn("changes that act only after a restart", "keys", strings.Join(fixed, ", "))
+		s.log.Warn("changes that act only after a restart", "keys", strings.Join(fixed, ", "))
 	}
-	recompile := !reflect.DeepEqual(p.config.Check.MetaHeaders, cfg.Check.MetaHeaders) || p.config.Rights != cfg.Rights
-	p.config, p.loadedAt = cfg, time.Now()
+	recompile := !reflect.DeepEqual(s.config.Check.MetaHeaders, cfg.Check.MetaHeaders) || s.config.Rights != cfg.Rights
+	s.config, s.loadedAt = cfg, time.Now()
 	turnLog()
-	p.events.SetConfig(eventsOf(cfg))
-	p.setDecoys(settings.Passwords)
-	p.checker.SetSettings(settings)
-	p.directory.SetBound(cfg.Limits.MaxActive, now, p.memory.IsShort)
-	if p.admin != nil {
-		p.admin.SetSecrets(keys.secrets)
+	s.events.SetConfig(eventsOf(cfg))
+	s.setDecoys(settings.Passwords)
+	s.checker.SetSettings(settings)
+	s.directory.SetBound(cfg.Limits.MaxActive, now, s.memory.IsShort)
+	if s.admin != nil {
+		s.admin.SetSecrets(keys.secrets)
 	}
-	if p.certificate != nil {
-		p.certificate.Set(keys.pair)
+	if s.certificate != nil {
+		s.certificate.Set(keys.pair)
 	}
-	p.check.SetConfig(checkConfigOf(cfg))
-	p.policies.SetFile(cfg.PolicyList())
-	p.store.RulesChanged()
+	s.check.SetConfig(checkConfigOf(cfg))
+	s.policies.SetFile(cfg.PolicyList())
+	s.store.RulesChanged()
 	if recompile {
-		p.directory.SetCompiler(p.compiler(cfg))
+		s.directory.SetCompiler(s.compiler(cfg))
 	}
-	p.log.Info("reloaded the configuration", "file", p.path)
+	s.log.Info("reloaded the configuration", "file", s.path)
 	return nil
 }
 
-// adminKeys are the files of the admin listener that a reload reads again.
+// adminKeys are the contents of the admin listener's files that a reload reads again.
 type adminKeys struct {
 	secrets []string
-	pair    *tls.Certificate // nil: no TLS
+	pair    *tls.Certificate // nil = no TLS
 }
 
-func (p *Server) readAdminKeys() (keys adminKeys, err error) {
-	if keys.secrets, _, err = admin.LoadSecrets(p.config.SecretPath()); err != nil {
+func (s *Server) readAdminKeys() (keys adminKeys, err error) {
+	if keys.secrets, _, err = admin.LoadSecrets(s.config.SecretPath()); err != nil {
 		return keys, fmt.Errorf("admin secret: %w", err)
 	}
-	if p.certificate != nil {
-		keys.pair, err = readCertificate(p.config.Admin)
+	if s.certificate != nil {
+		keys.pair, err = readCertificate(s.config.Admin)
 	}
 	return keys, err
 }
 
-// readCertificate reads the files that the configuration names.
+// readCertificate reads the certificate and the key that the configuration names.
 func readCertificate(c config.AdminConfig) (*tls.Certificate, error) {
 	pair, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
 	if err != nil {
@@ -167,7 +162,7 @@ func readCertificate(c config.AdminConfig) (*tls.Certificate, error) {
 	return &pair, nil
 }
 
-// needRestart names what differs between two configurations and is read only at
+// needRestart names the keys that differ between two configurations and are read only at the
 // start.
 func needRestart(before, after config.Config) (keys []string) {
 	for _, k := range []struct {
@@ -195,67 +190,3 @@ func needRestart(before, after config.Config) (keys []string) {
 	}
 	return keys
 }
-
-// watcher tells when a file has changed.
-type watcher struct {
-	notify  *fsnotify.Watcher
-	changed chan struct{} // holds one token
-}
-
-// settleTime lets an editor finish: many write a file in several steps.
-const settleTime = 200 * time.Millisecond
-
-// watch watches the folder of a file, because editors and Kubernetes put a new file
-// in the place of the old one.
-func watch(path string) (*watcher, error) {
-	notify, err := fsnotify.NewWatcher()
-	if err != nil {
-		return nil, err
-	}
-	if err := notify.Add(filepath.Dir(path)); err != nil {
-		notify.Close()
-		return nil, fmt.Errorf("watch %s: %w", filepath.Dir(path), err)
-	}
-	w := &watcher{notify: notify, changed: make(chan struct{}, 1)}
-	go w.run(path)
-	return w, nil
-}
-
-func (w *watcher) run(path string) {
-	last, _ := os.ReadFile(path)
-	timer := time.NewTimer(0)
-	<-timer.C
-	waiting := false
-	for {
-		select {
-		case _, open := <-w.notify.Events:
-			if !open {
-				return
-			}
-			// Not again while it runs: in a folder where something is always going on, it
-			// would never end.
-			if !waiting {
-				waiting = true
-				timer.Reset(settleTime)
-			}
-		case _, open := <-w.notify.Errors:
-			if !open {
-				return
-			}
-		case <-timer.C:
-			waiting = false
-			// Most events in the folder are about other files, the database's among them.
-			text, err := os.ReadFile(path)
-			if err == nil && string(text) == string(last) {
-				continue
-			}
-			last = text
-			select {
-			case w.changed <- struct{}{}:
-			default:
-			}
-		}
-	}
-}
-
-func (w *watcher) close() { w.notify.Close() }

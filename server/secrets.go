@@ -9,8 +9,8 @@ import (
 	"sidekey/internal/vault"
 )
 
-// secrets opens the secrets of signed requests, and knows those that it could not open:
-// their users are refused, and an operator has to learn why.
+// secrets opens the secrets of signed requests and remembers those that it could not open: their
+// users are refused, and an operator must learn why.
 type secrets struct {
 	key *vault.Key
 	log *slog.Logger
@@ -23,8 +23,8 @@ func newSecrets(key *vault.Key, log *slog.Logger) *secrets {
 	return &secrets{key: key, log: log, closed: make(map[auth.Name]bool)}
 }
 
-// mostClosed are named; there may be as many as there are users.
-const mostClosed = 100
+// maxClosed bounds the users that are remembered: all of them may be concerned.
+const maxClosed = 100
 
 // open is [auth.Compiler.OpenSecret].
 func (s *secrets) open(n auth.Name, sealed string) (secret string, err error) {
@@ -34,16 +34,16 @@ func (s *secrets) open(n auth.Name, sealed string) (secret string, err error) {
 	switch {
 	case err == nil:
 		delete(s.closed, n)
-	case !s.closed[n] && len(s.closed) < mostClosed:
+	case !s.closed[n] && len(s.closed) < maxClosed:
 		s.closed[n] = true
-		s.log.Error("a secret of signed requests cannot be opened: the user is refused until hmac.key is restored or the user written anew",
+		s.log.Error("cannot open the secret of a user's signed requests: the user is refused until hmac.key is restored or the user is written again",
 			"org", n.Org, "user", n.User, "error", err)
 	}
 	return secret, err
 }
 
-// forget is called when a user is written or deleted: whoever reads the record next finds
-// out anew.
+// forget forgets that a user's secret could not be opened. Call it when the user is written or
+// deleted: the next check opens the secret again.
 func (s *secrets) forget(n auth.Name) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,3 +1,9 @@
+// Package server is a running sidekey: Open, Start, Wait, Stop. It connects the packages that
+// decide, store, listen and observe, reloads the configuration, and runs the background jobs.
+//
+// Parts start in the order in which they need each other, and stop in reverse: each adds its end
+// to one list (stops) when it has begun. So an error in the middle of a start ends exactly what
+// has begun.
 package server
 
 import (
@@ -29,260 +35,231 @@ import (
 	"sidekey/store"
 )
 
-// program is a running sidekey: what startProgram made, in the order in which it was made.
+// Server is a running sidekey. [Start] makes one; it must be stopped.
 type Server struct {
-	path string // of the configuration; "" = built-in
+	path string // of the configuration file; "" = built-in defaults
 	log  *slog.Logger
 
-	mu       sync.Mutex    // protects what a reload replaces
-	config   config.Config // in force
+	mu       sync.Mutex // protects what a reload replaces
+	config   config.Config
 	loadedAt time.Time
-	rejected error // why the file as it stands is not in force; nil: it is
+	rejected error // why the file as it is now is not in force; nil = it is
 
 	store     *store.Store
-	key       *vault.Key // of the secrets of signed requests
+	key       *vault.Key // seals the secrets of signed requests
 	secrets   *secrets
 	spent     *auth.SpentSignatures
-	spentPath string // where spent is handed over
 	policies  *auth.Policies
 	directory *auth.Directory
 	checker   *auth.Checker
 	check     *check.Handler
-	admin     *admin.Handler // nil before it is made
+	admin     *admin.Handler // nil until it exists
 
-	certificate *listen.Certificate // of the admin listener; nil: no TLS
-
-	held    listen.Inherited // sockets that no listener has taken yet
-	servers []*served
-	failed  chan error // a server that ended by itself
-	watcher *watcher   // nil where there is no file to watch
+	adminSecrets   []string
+	certificate    *listen.Certificate // of the admin listener; nil = no TLS
+	inherited      listen.Inherited    // sockets that no listener has taken yet
+	checkL, adminL net.Listener
+	failed         chan error      // receives the error of a listener that ended by itself
+	changed        <-chan struct{} // receives when the configuration file changes; nil = not watched
 
 	decisions *decisionlog.Log
 	events    *events.Queue
 	monitor   *events.Monitor
 
-	memory     memlimit.Shortage
-	upgrades   *upgrades
-	stopReaper func() // waits for its end; nil before it runs
-	stopCensus func() // the same
-	counted    atomic.Pointer[auth.Census]
+	memory   memlimit.Watch
+	upgrades *upgrades
+	counted  atomic.Pointer[auth.Census]
+
+	stops stops
 }
 
-// server is one listener being served.
-type served struct {
-	name     string
-	listener net.Listener
-	fasthttp *fasthttp.Server
-	done     chan struct{}
-}
-
-// openProgram opens the database and makes all that decides, without a listener. What it
-// returns is to be stopped, also with an error.
-func open(path string, cfg config.Config, log *slog.Logger) (p *Server, err error) {
-	p = &Server{path: path, log: log, config: cfg, loadedAt: time.Now(), failed: make(chan error, 2)}
-	// First, because it makes data_dir, and makes its name durable.
-	if p.store, err = openVerified(databasePath(cfg), log); err != nil {
-		return p, err
+// open opens the database and builds everything that decides, without a listener. The caller
+// must stop the returned Server, also if there is an error.
+func open(path string, cfg config.Config, log *slog.Logger) (s *Server, err error) {
+	s = &Server{path: path, log: log, config: cfg, loadedAt: time.Now(), failed: make(chan error, 2)}
+	// The database comes first because opening it creates data_dir durably.
+	if s.store, err = openVerified(databasePath(cfg), log); err != nil {
+		return s, err
 	}
-	if err := p.startObservers(cfg); err != nil {
-		return p, err
+	// It is closed before the observers stop: a webhook that does not answer uses all the time
+	// that is left, and unused quota must be given back before.
+	observing := s.startObservers(cfg)
+	s.stops.add("database", s.closeStore)
+	if observing != nil {
+		return s, observing
 	}
 	key, created, err := vault.Load(cfg.KeyPath())
 	if err != nil {
-		return p, fmt.Errorf("key of the secrets of signed requests: %w", err)
+		return s, fmt.Errorf("key for the secrets of signed requests: %w", err)
 	}
 	if created {
-		log.Info("generated the key that secrets of signed requests are sealed with: it belongs to the backups", "file", cfg.KeyPath())
+		log.Info("generated the key that seals the secrets of signed requests: include it in backups", "file", cfg.KeyPath())
 	}
-	p.key, p.secrets = key, newSecrets(key, log)
-	p.spentPath = cfg.SpentPath()
-	if p.spent, err = loadSpent(p.spentPath, cfg.Check.HMACRemembered, created, log); err != nil {
-		return p, fmt.Errorf("memory of used signatures: %w", err)
+	s.key, s.secrets = key, newSecrets(key, log)
+	if err := s.startSpent(cfg, created); err != nil {
+		return s, err
 	}
-	p.upgrades = newUpgrades(p)
-	settings, err := p.makeSettings(cfg, nil, config.Config{})
+	s.upgrades = newUpgrades(s)
+	s.stops.add("replacing outdated hashes", func(context.Context) error { s.upgrades.stop(); return nil })
+	settings, err := s.makeSettings(cfg, nil, config.Config{})
 	if err != nil {
-		return p, err
+		return s, err
 	}
-	if err := p.loadPolicies(); err != nil {
-		return p, err
+	if err := s.loadPolicies(); err != nil {
+		return s, err
 	}
-	p.directory = auth.NewDirectory(p.store, p.compiler(cfg))
-	p.directory.SetBound(cfg.Limits.MaxActive, now, p.memory.IsShort)
-	p.store.Notify(store.Notify{User: p.publishUser, Policy: p.publishPolicy})
-	p.checker = auth.NewChecker(p.directory, settings, now)
-	p.check = check.NewHandler(p.checker, checkConfigOf(cfg), log)
-	p.check.SetObservers(p.decisions, p.monitor)
-	return p, nil
+	s.directory = auth.NewDirectory(s.store, s.compiler(cfg))
+	s.directory.SetBound(cfg.Limits.MaxActive, now, s.memory.IsShort)
+	s.store.Notify(store.Notify{User: s.publishUser, Policy: s.publishPolicy})
+	s.checker = auth.NewChecker(s.directory, settings, now)
+	s.check = check.NewHandler(s.checker, checkConfigOf(cfg), log)
+	s.check.SetObservers(s.decisions, s.monitor)
+	return s, nil
 }
 
 func now() limiter.Now { return limiter.At(time.Now()) }
 
-// adminHandler answers the admin API to who knows one of the secrets.
-func (p *Server) adminHandler(secrets []string) *admin.Handler {
-	cfg := p.config
+// adminHandler serves the admin API to callers with one of the secrets.
+func (s *Server) adminHandler(secrets []string) *admin.Handler {
+	cfg := s.config
 	return admin.NewHandler(admin.Config{
-		Users:        p.store,
-		PolicyStore:  p.store,
-		Policies:     p.policies,
-		Directory:    p.directory,
-		Settings:     p.checker.Settings,
-		Rules:        p.rules,
+		Users:        s.store,
+		PolicyStore:  s.store,
+		Policies:     s.policies,
+		Directory:    s.directory,
+		Settings:     s.checker.Settings,
+		Rules:        s.rules,
 		AdminSecrets: secrets,
 		WrongSecret:  200 * time.Millisecond,
 		TLS:          cfg.Admin.TLS(),
-		Secrets:      p.key,
+		Secrets:      s.key,
 		Hosts:        cfg.Admin.Hosts,
 		Org:          cfg.Admin.OrgID,
-		Reload:       p.reload,
-		Health:       p.health,
-		Database:     p.database(),
-		Metrics:      p.writeMetrics,
-		Decisions:    p.decisionTotals,
-		Explain:      func(q auth.Question) (any, error) { return p.check.Explain(q) },
-		KeyEvents:    p.monitor,
+		Reload:       s.reload,
+		Health:       s.health,
+		Database:     s.database(),
+		Metrics:      s.writeMetrics,
+		Decisions:    s.decisionTotals,
+		Explain:      func(q auth.Question) (any, error) { return s.check.Explain(q) },
+		KeyEvents:    s.monitor,
 		Version:      version.String(),
-		Log:          p.log,
+		Log:          s.log,
 	})
 }
 
-// startProgram brings everything up, or leaves nothing running.
+// Start starts a sidekey with the configuration cfg, which was read from the file at path
+// (path "": it is built in and never reloaded). If it returns an error, nothing is left running.
 func Start(path string, cfg config.Config, log *slog.Logger) (_ *Server, err error) {
 	memlimit.Limit(log)
 	memlimit.BoundGarbage()
-	held, err := listen.TakeInherited()
+	inherited, err := listen.TakeInherited()
 	if err != nil {
 		return nil, err
 	}
-	p, err := open(path, cfg, log)
+	s, err := open(path, cfg, log)
 	defer func() {
 		if err != nil {
-			p.Stop()
-			held.Close()
+			s.Stop()
+			inherited.Close()
 		}
 	}()
 	if err != nil {
 		return nil, err
 	}
-	p.held = held
-	secrets, created, err := admin.LoadSecrets(cfg.SecretPath())
-	if err != nil {
-		return nil, fmt.Errorf("admin secret: %w", err)
+	s.inherited = inherited
+	if err := s.startListeners(cfg); err != nil {
+		return nil, err
+	}
+	reaper := auth.Reaper{Users: s.store, Policies: s.policies, Every: cfg.Lifecycle.Every, PerSecond: cfg.Lifecycle.RemovalsPerSecond, Log: log}
+	s.runInBackground("removing expired records", reaper.Run)
+	s.runInBackground("counting password hashes", s.runCensus)
+	if path != "" {
+		s.watchFile()
+	}
+	return s, nil
+}
+
+// runInBackground runs f until the Server stops. Stop waits until f has returned.
+func (s *Server) runInBackground(name string, f func(context.Context)) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var group sync.WaitGroup
+	group.Go(func() { f(ctx) })
+	s.stops.add(name, func(context.Context) error {
+		cancel()
+		group.Wait()
+		return nil
+	})
+}
+
+// startListeners opens both listeners and serves them. Both are open before either is served, so
+// that an address that cannot be used is an error of the start.
+func (s *Server) startListeners(cfg config.Config) (err error) {
+	var created bool
+	if s.adminSecrets, created, err = admin.LoadSecrets(cfg.SecretPath()); err != nil {
+		return fmt.Errorf("admin secret: %w", err)
 	}
 	if created {
-		log.Info("generated the admin secret", "file", cfg.SecretPath())
+		s.log.Info("generated the admin secret", "file", cfg.SecretPath())
 	}
 	if cfg.Admin.TLS() {
 		pair, err := readCertificate(cfg.Admin)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		p.certificate = new(listen.Certificate)
-		p.certificate.Set(pair)
+		s.certificate = new(listen.Certificate)
+		s.certificate.Set(pair)
 	}
-	p.admin = p.adminHandler(secrets)
-	if err := p.listen("check", cfg.Check.Listen, cfg.Check.SocketMode, 0, nil, check.NewServer(p.check, check.ServerConfig{
+	s.admin = s.adminHandler(s.adminSecrets)
+	if s.checkL, err = s.listen("check", cfg.Check.Listen, cfg.Check.SocketMode, 0); err != nil {
+		return err
+	}
+	if s.adminL, err = s.listen("admin", cfg.Admin.Listen, cfg.Admin.SocketMode, admin.MaxConnections); err != nil {
+		return err
+	}
+	if s.certificate != nil {
+		s.adminL = tls.NewListener(s.adminL, &tls.Config{GetCertificate: s.certificate.Get, MinVersion: tls.VersionTLS12})
+	}
+	if err := s.inherited.CheckTaken(); err != nil {
+		return err
+	}
+	// The admin listener stops last: it tells how the other one drains.
+	s.serve("admin", s.adminL, admin.NewServer(s.admin))
+	s.serve("check", s.checkL, check.NewServer(s.check, check.ServerConfig{
 		ReadTimeout:    cfg.Check.ReadTimeout,
 		WriteTimeout:   cfg.Check.WriteTimeout,
 		IdleTimeout:    cfg.Check.IdleTimeout,
-		MaxConnections: listen.RoomFor(cfg.Check.MaxConnections, log),
+		MaxConnections: listen.MaxConnections(cfg.Check.MaxConnections, s.log),
 		MaxHeaderBytes: cfg.Check.MaxHeaderBytes,
-	})); err != nil {
-		return nil, err
+	}))
+	s.stops.add("requests that wait", func(context.Context) error {
+		s.check.StopWaiting()
+		s.admin.StopDownloads()
+		return nil
+	})
+	return nil
+}
+
+// listen opens the listener of a configured address, or takes an inherited one.
+func (s *Server) listen(name, where, socketMode string, maxOpen int64) (net.Listener, error) {
+	l, err := s.openListener(where, socketMode)
+	if err != nil {
+		return nil, fmt.Errorf("%s.listen = %q: %w", name, where, err)
 	}
-	if err := p.listen("admin", cfg.Admin.Listen, cfg.Admin.SocketMode, admin.MaxConnections, p.certificate, admin.NewServer(p.admin)); err != nil {
-		return nil, err
-	}
-	if err := held.Rest(); err != nil {
-		return nil, err
-	}
-	for _, s := range p.servers {
-		go p.serve(s)
-	}
-	p.stopReaper = p.startReaper(cfg.Lifecycle)
-	p.stopCensus = inBackground(p.runCensus)
-	if path != "" {
-		if p.watcher, err = watch(path); err != nil {
-			log.Warn("changes of the configuration file are not noticed; SIGHUP still reloads it", "error", err)
+	s.stops.add(name+" address", func(context.Context) error {
+		if err := l.Close(); !errors.Is(err, net.ErrClosed) { // the server has closed it
+			return err
 		}
-	}
-	return p, nil
+		return nil
+	})
+	return listen.Bound(l, name, maxOpen, s.log), nil
 }
 
-// startReaper removes expired records in the background until the function that it
-// returns is called.
-func (p *Server) startReaper(c config.LifecycleConfig) (stop func()) {
-	reaper := auth.Reaper{Users: p.store, Policies: p.policies, Every: c.Every, PerSecond: c.RemovalsPerSecond, Log: p.log}
-	return inBackground(reaper.Run)
-}
-
-// inBackground runs f until the function that it returns is called, which waits for its
-// end.
-func inBackground(f func(context.Context)) (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	var group sync.WaitGroup
-	group.Go(func() { f(ctx) })
-	return func() {
-		cancel()
-		group.Wait()
-	}
-}
-
-// loadPolicies puts the policies that the store keeps and those of the file in force.
-func (p *Server) loadPolicies() error {
-	stored, damaged, err := p.store.Policies()
-	if err != nil {
-		return err
-	}
-	if damaged != nil {
-		p.log.Error("policies are damaged: users that have them are refused until they are written anew", "error", damaged)
-	}
-	p.policies = auth.NewPolicies(stored)
-	p.policies.SetFile(p.config.PolicyList())
-	return nil
-}
-
-// publishUser puts a user in force as the store has it now.
-func (p *Server) publishUser(org, user string) {
-	p.secrets.forget(auth.Name{Org: org, User: user})
-	p.directory.Publish(org, user)
-}
-
-// publishPolicy puts a policy in force as the store has it now. One that cannot be
-// read is as good as none: its users are refused. While the store is down the one that is
-// known stays: the store tells again when it is back.
-func (p *Server) publishPolicy(id string) {
-	policy, err := p.store.Policy(id)
-	if errors.Is(err, auth.ErrStoreDown) {
-		return
-	}
-	if err != nil {
-		p.log.Error("a policy cannot be read: users that have it are refused", "policy", id, "error", err)
-		policy = nil
-	}
-	p.policies.SetStored(id, policy)
-}
-
-// listen opens a listener, so that a wrong address is known before anything is served.
-func (p *Server) listen(name, where, socketMode string, most int64, cert *listen.Certificate, f *fasthttp.Server) error {
-	l, err := p.openListener(where, socketMode)
-	if err != nil {
-		return fmt.Errorf("%s.listen = %q: %w", name, where, err)
-	}
-	l = listen.Bound(l, name, most, p.log)
-	if cert != nil {
-		l = tls.NewListener(l, &tls.Config{GetCertificate: cert.Get, MinVersion: tls.VersionTLS12})
-	}
-	p.servers = append(p.servers, &served{name: name, listener: l, fasthttp: f, done: make(chan struct{})})
-	return nil
-}
-
-func (p *Server) openListener(where, socketMode string) (net.Listener, error) {
+func (s *Server) openListener(where, socketMode string) (net.Listener, error) {
 	address, err := config.ParseAddress(where)
 	if err != nil {
 		return nil, err
 	}
-	if l := p.held.Take(address.Network, address.Where); l != nil {
+	if l := s.inherited.Take(address.Network, address.Where); l != nil {
 		return l, nil
 	}
 	var mode fs.FileMode
@@ -294,113 +271,84 @@ func (p *Server) openListener(where, socketMode string) (net.Listener, error) {
 	return listen.Open(address.Network, address.Where, mode)
 }
 
-func (p *Server) serve(s *served) {
-	defer close(s.done)
-	p.log.Info("listening", "listener", s.name, "address", s.listener.Addr().String())
-	if err := s.fasthttp.Serve(s.listener); err != nil {
-		p.failed <- fmt.Errorf("%s listener: %w", s.name, err)
-	}
+// serve serves a listener until the Server stops: then it accepts no more connections and answers
+// the requests in flight.
+func (s *Server) serve(name string, l net.Listener, f *fasthttp.Server) {
+	go func() {
+		s.log.Info("listening", "listener", name, "address", l.Addr().String())
+		if err := f.Serve(l); err != nil {
+			s.failed <- fmt.Errorf("%s listener: %w", name, err)
+		}
+	}()
+	s.stops.add(name+" listener", f.ShutdownWithContext)
 }
 
-// wait returns when the program is to stop, with an error where nobody asked for it.
-// Until then it reloads the configuration when told to, or when the file changes.
-func (p *Server) Wait(stop context.Context, hangup <-chan os.Signal) error {
-	var changed <-chan struct{}
-	if p.watcher != nil {
-		changed = p.watcher.changed
-	}
+// CheckAddr returns the address of the check listener.
+func (s *Server) CheckAddr() string { return s.checkL.Addr().String() }
+
+// AdminAddr returns the address of the admin listener.
+func (s *Server) AdminAddr() string { return s.adminL.Addr().String() }
+
+// AdminSecret returns a secret that the admin listener accepts.
+func (s *Server) AdminSecret() string { return s.adminSecrets[0] }
+
+// Wait reloads the configuration whenever hangup receives or the file changes. It returns nil
+// when stop ends, or the error of a listener that failed.
+func (s *Server) Wait(stop context.Context, hangup <-chan os.Signal) error {
 	for {
 		select {
 		case <-stop.Done():
-			p.log.Info("stopping")
+			s.log.Info("stopping")
 			return nil
-		case err := <-p.failed:
-			p.log.Error("stopping", "error", err)
+		case err := <-s.failed:
+			s.log.Error("stopping", "error", err)
 			return err
 		case <-hangup:
-			p.reload()
-		case <-changed:
-			p.reload()
+			s.reload()
+		case <-s.changed:
+			s.reload()
 		}
 	}
 }
 
-// stop ends what startProgram began, in reverse: no new connections, what is in flight is
-// answered, unused quota is given back, the database closed.
-func (p *Server) Stop() error {
-	if p.watcher != nil {
-		p.watcher.close()
-	}
-	p.mu.Lock()
-	timeout := p.config.ShutdownTimeout
-	p.mu.Unlock()
+// Stop stops everything in reverse order: the listeners accept no more connections and answer
+// what is in flight, unused quota is given back, the database is closed. It takes at most
+// shutdown_timeout, and lastCommit more if the disk is slow.
+func (s *Server) Stop() error {
+	s.mu.Lock()
+	timeout := s.config.ShutdownTimeout
+	s.mu.Unlock()
 	deadline, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	if p.admin != nil {
-		p.admin.StopDownloads()
-	}
-	var problems []error
-	if p.check != nil {
-		p.check.StopWaiting()
-	}
-	for _, s := range p.servers {
-		if err := s.stop(deadline); err != nil {
-			problems = append(problems, fmt.Errorf("%s listener: %w", s.name, err))
-		}
-	}
-	if p.stopReaper != nil {
-		p.stopReaper()
-	}
-	if p.stopCensus != nil {
-		p.stopCensus()
-	}
-	if p.upgrades != nil {
-		p.upgrades.stop()
-	}
-	if p.spent != nil {
-		if err := saveSpent(p.spentPath, p.spent); err != nil {
-			problems = append(problems, fmt.Errorf("memory of used signatures: %w", err))
-		}
-	}
-	if p.store != nil {
-		problems = append(problems, p.closeStore(deadline))
-	}
-	problems = append(problems, p.stopObservers(deadline))
-	return errors.Join(problems...)
+	return s.stops.run(deadline)
 }
 
-// lastCommit is what the database gets to be closed in even where the listeners took all of
+// lastCommit is how long closing the database may take even if the listeners used all of
 // shutdown_timeout.
 const lastCommit = 2 * time.Second
 
-// closeStore gives unused quota back and closes the database, unless the disk hangs until
-// the deadline: then it is as after a crash.
-func (p *Server) closeStore(deadline context.Context) error {
+// closeStore gives unused quota back and closes the database. If the disk hangs until the
+// deadline, closeStore gives up: the next start finds the database as after a crash.
+func (s *Server) closeStore(deadline context.Context) error {
 	end, _ := deadline.Deadline()
 	closed := make(chan error, 1)
 	go func() {
 		var settled error
-		if p.directory != nil {
-			settled = p.store.Settle(p.directory.Settle())
+		if s.directory != nil {
+			settled = s.store.Settle(s.directory.Settle())
 		}
-		closed <- errors.Join(settled, p.store.Close())
+		closed <- errors.Join(settled, s.store.Close())
 	}()
 	select {
 	case err := <-closed:
 		return err
 	case <-time.After(max(time.Until(end), lastCommit)):
-		return errors.New("the disk does not answer: the database was not closed within shutdown_timeout, and unused quota not given back")
+		return errors.New("the disk does not respond: did not close it within shutdown_timeout, and did not give unused quota back")
 	}
 }
 
-func (s *served) stop(deadline context.Context) error {
-	err := s.fasthttp.ShutdownWithContext(deadline)
-	s.listener.Close() // where it was never served
-	return err
-}
-
-func (p *Server) health() admin.Health {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return admin.Health{Store: p.store.Ready(), Damaged: p.store.Damaged(), Sealed: p.secrets.unreadable(), Loaded: p.loadedAt, Reload: p.rejected}
+func (s *Server) health() admin.Health {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return admin.Health{Store: s.store.Ready(), Damaged: s.store.Damaged(), Sealed: s.secrets.unreadable(), Loaded: s.loadedAt, Reload: s.rejected}
 }

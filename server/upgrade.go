@@ -8,23 +8,23 @@ import (
 	"sidekey/auth"
 )
 
-// upgrades replaces outdated password hashes, in the background and one at a time.
+// upgrades replaces outdated password hashes in the background, one at a time.
 type upgrades struct {
-	p      *Server
+	server *Server
 	ctx    context.Context
 	cancel context.CancelFunc
-	one    chan struct{}
+	one    chan struct{} // holds a token while a hash is being replaced
 	group  sync.WaitGroup
 }
 
-func newUpgrades(p *Server) *upgrades {
-	u := &upgrades{p: p, one: make(chan struct{}, 1)}
+func newUpgrades(s *Server) *upgrades {
+	u := &upgrades{server: s, one: make(chan struct{}, 1)}
 	u.ctx, u.cancel = context.WithCancel(context.Background())
 	return u
 }
 
-// start replaces one hash, unless it has been changed by the time the new one is made.
-// While another is being replaced it does nothing: the next login will ask again.
+// start replaces a hash, unless it changes before the new one is made. While another hash is
+// being replaced, start does nothing: the next login asks again.
 func (u *upgrades) start(org, user, outdated string, password []byte) {
 	select {
 	case u.one <- struct{}{}:
@@ -34,23 +34,23 @@ func (u *upgrades) start(org, user, outdated string, password []byte) {
 	u.group.Go(func() {
 		defer func() { <-u.one }()
 		if err := u.replace(org, user, outdated, string(password)); err != nil && !errors.Is(err, errChanged) && u.ctx.Err() == nil {
-			u.p.log.Warn("an outdated password hash was not replaced", "org", org, "user", user, "error", err)
+			u.server.log.Warn("cannot replace an outdated password hash", "org", org, "user", user, "error", err)
 		}
 	})
 }
 
-var errChanged = errors.New("the password was changed meanwhile")
+var errChanged = errors.New("the password has changed")
 
 func (u *upgrades) replace(org, user, outdated, password string) error {
-	passwords := u.p.checker.Settings().Passwords
+	passwords := u.server.checker.Settings().Passwords
 	if len(password) > passwords.MaxPassword() {
-		return nil // the configured hash could not hold it
+		return nil // the configured kind of hash cannot hold it
 	}
 	hash, kind, err := passwords.Make(u.ctx, password)
 	if err != nil {
 		return err
 	}
-	_, err = u.p.store.Update(org, user, func(old *auth.Record) (*auth.Record, error) {
+	_, err = u.server.store.Update(org, user, func(old *auth.Record) (*auth.Record, error) {
 		if old == nil || old.Session.BasicAuth.Password != outdated {
 			return nil, errChanged
 		}
@@ -61,7 +61,7 @@ func (u *upgrades) replace(org, user, outdated, password string) error {
 	return err
 }
 
-// stop waits for the one that is under way.
+// stop waits until no hash is being replaced.
 func (u *upgrades) stop() {
 	u.cancel()
 	u.group.Wait()

@@ -15,20 +15,19 @@ import (
 	"strings"
 	"time"
 
-	"sidekey/command"
 	"sidekey/config"
 	"sidekey/store"
 )
 
-// verifyCommand is how the program starts itself to verify a database.
+// VerifyCommand is the argument with which the program starts itself to verify a database.
 const VerifyCommand = "verify-database"
 
 func databasePath(c config.Config) string { return filepath.Join(c.DataDir, "sidekey.db") }
 
-// openVerified opens the database, or says on one line why it must not be used. Users
-// whose records are damaged are named in the log and refused; nobody else is.
+// openVerified opens the database, or returns an error of one line that says why it must not be
+// used. Users whose records are damaged are named in the log and refused; all others are served.
 func openVerified(path string, log *slog.Logger) (*store.Store, error) {
-	report, err := verifyInChild(path, verifyLimit(path))
+	report, err := verifyInChild(path, verifyTimeout(path))
 	if err != nil {
 		return nil, err
 	}
@@ -40,20 +39,19 @@ func openVerified(path string, log *slog.Logger) (*store.Store, error) {
 	return s, nil
 }
 
-// verifyLimit is how long a database may take to be verified: a slow disk reads 20 MB a
-// second.
-func verifyLimit(path string) time.Duration {
-	limit := 8 * time.Second
+// verifyTimeout returns how long verifying a database may take. A slow disk reads 20 MB a second.
+func verifyTimeout(path string) time.Duration {
+	timeout := 8 * time.Second
 	if info, err := os.Stat(path); err == nil {
-		limit += time.Duration(info.Size()/20) * time.Microsecond
+		timeout += time.Duration(info.Size()/20) * time.Microsecond
 	}
-	return limit
+	return timeout
 }
 
-// verifyInChild verifies a database in a process of its own: bbolt on a damaged file can
-// end the process in ways that nothing catches, or never come back. The memory that it
-// takes to go over a large file goes with it. A file that is not there is a good one.
-func verifyInChild(path string, limit time.Duration) (report store.Report, err error) {
+// verifyInChild verifies a database in a child process: with a damaged file bbolt can end the
+// process in ways that nothing catches, or hang. The memory that verifying a large file takes is
+// also freed with the child. A file that does not exist is valid.
+func verifyInChild(path string, timeout time.Duration) (report store.Report, err error) {
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		return store.Report{}, nil
 	}
@@ -61,7 +59,7 @@ func verifyInChild(path string, limit time.Duration) (report store.Report, err e
 	if err != nil {
 		return store.Report{}, fmt.Errorf("verify %s: %w", path, err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	var out, problem bytes.Buffer
 	child := exec.CommandContext(ctx, self, VerifyCommand, path)
@@ -70,17 +68,17 @@ func verifyInChild(path string, limit time.Duration) (report store.Report, err e
 	var ended *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
-		return store.Report{}, fmt.Errorf("verify %s: not done within %v: the file is damaged or the disk is", path, limit)
+		return store.Report{}, fmt.Errorf("verify %s: not done within %v: the file or the disk is damaged", path, timeout)
 	case err == nil:
 		if err := json.Unmarshal(out.Bytes(), &report); err != nil {
-			return store.Report{}, fmt.Errorf("BUG: what verify says is not understood: %w", err)
+			return store.Report{}, fmt.Errorf("BUG: cannot read what verify prints: %w", err)
 		}
-	case errors.As(err, &ended) && ended.ExitCode() == command.ExitFailed:
-		return store.Report{}, errors.New(said(&problem))
+	case errors.As(err, &ended) && ended.ExitCode() == exitUnusable:
+		return store.Report{}, errors.New(message(&problem))
 	case errors.As(err, &ended) && ended.ExitCode() == exitInUse:
-		return store.Report{}, inUse(said(&problem))
+		return store.Report{}, inUse(message(&problem))
 	case errors.As(err, &ended):
-		return store.Report{}, fmt.Errorf("verify %s: the file ends whoever opens it (%v): restore a backup", path, ended)
+		return store.Report{}, fmt.Errorf("verify %s: the file crashes every process that opens it (%v): restore a backup", path, ended)
 	default:
 		return store.Report{}, fmt.Errorf("verify %s: %w", path, err)
 	}
@@ -90,39 +88,44 @@ func verifyInChild(path string, limit time.Duration) (report store.Report, err e
 	return report, nil
 }
 
-// exitInUse is the exit code of the child where another process has the database open.
-const exitInUse = 3
+// Exit codes of the child besides 0. A panic of Go exits with 2.
+const (
+	exitUnusable = 1 // standard error says why
+	exitInUse    = 3 // another process has the database open
+)
 
-// inUse is a [store.ErrInUse] in the child's words.
+// inUse is a [store.ErrInUse] in the words of the child.
 type inUse string
 
 func (e inUse) Error() string        { return string(e) }
 func (e inUse) Is(target error) bool { return target == store.ErrInUse }
 
-func said(problem *bytes.Buffer) string {
+func message(problem *bytes.Buffer) string {
 	return strings.TrimPrefix(strings.TrimSpace(problem.String()), "sidekey: ")
 }
 
-// verifyDatabase is the child of verifyInChild. It opens what is whole as bbolt does: if
-// that ends a process, it had better be this one.
-func VerifyDatabase(args []string, stdout, stderr io.Writer) int {
+// Verify is the main function of the child: it verifies the database that its argument names,
+// prints a [store.Report] as JSON, and returns the exit code. It also opens a valid database as
+// bbolt does: if that crashes a process, it must be this one.
+func Verify(args []string, stdout, stderr io.Writer) int {
 	if len(args) != 1 {
 		fmt.Fprintf(stderr, "usage: sidekey %s FILE\n", VerifyCommand)
-		return command.ExitUsage
+		return exitUnusable
 	}
 	report, err := store.Verify(args[0])
 	if err == nil && report.Usable() == nil {
 		err = store.TryOpen(args[0])
 	}
-	if err != nil {
+	if err == nil {
+		err = json.NewEncoder(stdout).Encode(report)
+	}
+	switch {
+	case errors.Is(err, store.ErrInUse):
 		fmt.Fprintln(stderr, "sidekey:", err)
-		if errors.Is(err, store.ErrInUse) {
-			return exitInUse
-		}
-		return command.ExitFailed
+		return exitInUse
+	case err != nil:
+		fmt.Fprintln(stderr, "sidekey:", err)
+		return exitUnusable
 	}
-	if err := json.NewEncoder(stdout).Encode(report); err != nil {
-		return command.ExitFailed
-	}
-	return command.ExitDone
+	return 0
 }

@@ -14,7 +14,7 @@ import (
 	"sidekey/store"
 )
 
-// verifyVariable tells the child of a test that verifies a database how to end.
+// verifyVariable tells the child that verifies a database for a test how to end.
 const verifyVariable = "SIDEKEY_VERIFY"
 
 func TestMain(m *testing.M) {
@@ -24,7 +24,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// verifyAsTold is the test's own binary as the child that verifies a database.
+// verifyAsTold makes the test's own binary the child that verifies a database, and ends it as the
+// variable says.
 func verifyAsTold(args []string) int {
 	switch os.Getenv(verifyVariable) {
 	case "panic":
@@ -35,10 +36,10 @@ func verifyAsTold(args []string) int {
 	case "hangs":
 		select {}
 	}
-	return VerifyDatabase(args, os.Stdout, os.Stderr)
+	return Verify(args, os.Stdout, os.Stderr)
 }
 
-// Whatever a file does to the process that opens it first, the program says one line.
+// Whatever a file does to the process that opens it, the error is one line.
 func TestVerifyInChild(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sidekey.db")
 	if err := os.Chmod(filepath.Dir(path), 0o700); err != nil {
@@ -73,8 +74,8 @@ func TestVerifyInChild(t *testing.T) {
 		t.Fatal(err)
 	}
 	f("a good one", "")
-	f("panic", "the file ends whoever opens it (exit status 2)")
-	f("killed", "the file ends whoever opens it (signal: killed")
+	f("panic", "the file crashes every process that opens it (exit status 2)")
+	f("killed", "the file crashes every process that opens it (signal: killed")
 	f("hangs", "not done within 1s")
 	if err := os.WriteFile(path, bytes.Repeat([]byte("noise"), 10_000), 0o600); err != nil {
 		t.Fatal(err)

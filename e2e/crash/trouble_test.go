@@ -207,7 +207,7 @@ func TestStopWhileDiskHangs(t *testing.T) {
 	must(t, wantOK(c.ask("counted", password)))
 	hanging.Store(true)
 	must(t, v.cmd.Process.Signal(syscall.SIGTERM))
-	await(t, "it says why it ends as it does", func() bool { return strings.Contains(v.output.tail(1000), "the disk does not answer") })
+	await(t, "it says why it ends as it does", func() bool { return strings.Contains(v.output.tail(1000), "the disk does not respond") })
 	release() // for the supervisor alone: a process that has ended makes no more calls
 	<-v.exited
 	if code := v.cmd.ProcessState.ExitCode(); code != 1 {

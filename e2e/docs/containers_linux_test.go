@@ -149,7 +149,7 @@ func (c *containers) awaits(status string, options ...string) {
 // built looks at the image: it runs without anything, and has the name that is given.
 func (c *containers) built() {
 	c.t.Helper()
-	if got, _ := c.docker("run", "--rm", "--network=none", "sidekey", "version"); got != "sidekey devel" {
+	if got, _ := c.docker("run", "--rm", "--network=none", "sidekey", "version"); got != "sidekey unknown" {
 		c.t.Errorf("version: %q", got)
 	}
 	c.mustDocker("build", "--build-arg", "VERSION=v1.2.3", "-t", "named", ".")

@@ -84,7 +84,7 @@ func TestT98FewFiles(t *testing.T) {
 		return status == 200 && err == nil
 	})
 	s.PutUser("bob", `{"basic_auth_data":{"password":"pw"}}`)
-	if output := s.Process.Output.String(); !strings.Contains(output, "fewer connections are served than configured") || strings.Contains(output, "panic") {
+	if output := s.Process.Output.String(); !strings.Contains(output, "serving fewer connections than configured") || strings.Contains(output, "panic") {
 		t.Errorf("the log:\n%s", output)
 	}
 }

@@ -16,7 +16,7 @@ import (
 // T-31: ten thousand who send a header byte by byte cost memory for what they sent, not
 // for what they might, are cut off, and hold up nobody.
 func TestT31TenThousandSlowClients(t *testing.T) {
-	clients := listen.RoomFor(10_000, slog.New(slog.DiscardHandler))
+	clients := listen.MaxConnections(10_000, slog.New(slog.DiscardHandler))
 	const mostKiB = 32 // for each
 	s := sidekeytest.Start(t, sidekeytest.Listeners+"check.read_timeout = \"2s\"\n")
 	s.PutUser("ann", `{"basic_auth_data":{"password":"pw"}}`)

@@ -10,62 +10,64 @@ import (
 	"time"
 )
 
-// listener is what a server is served on. It goes on where fasthttp would end, which takes
-// every error of Accept for the last one: who opens more connections than the process may
-// have files would stop the program.
-type listener struct {
+// boundedListener is a listener that survives errors of Accept. fasthttp treats every such error
+// as final, so a client that opens more connections than the process may have files would stop
+// the program.
+type boundedListener struct {
 	net.Listener
-	name string
-	most int64 // connections open at once; one more is closed unanswered; 0 = not bounded here
-	log  *slog.Logger
+	name    string
+	maxOpen int64 // of open connections; 0 = no bound here
+	log     *slog.Logger
 
 	open   atomic.Int64
-	warned time.Time // of Accept alone
+	warned time.Time // used by Accept alone
 }
 
-// boundListener serves at most that many connections of a listener at once; 0 = all.
-func Bound(l net.Listener, name string, most int64, log *slog.Logger) net.Listener {
-	return &listener{Listener: l, name: name, most: most, log: log}
+// Bound returns a listener that has at most maxOpen connections open at once and closes further ones
+// unanswered; maxOpen = 0 sets no bound. Its Accept waits while the process has no file or memory for
+// a connection, and does not return such errors. The name is for log messages.
+func Bound(l net.Listener, name string, maxOpen int64, log *slog.Logger) net.Listener {
+	return &boundedListener{Listener: l, name: name, maxOpen: maxOpen, log: log}
 }
 
 const (
-	acceptAgain = 20 * time.Millisecond // after files or memory have run out
-	warnAgain   = 10 * time.Second
+	acceptRetry  = 20 * time.Millisecond // after files or memory have run out
+	warnInterval = 10 * time.Second
 )
 
-// Accept returns the next connection. Files that have run out are waited for: those who
-// are connected go on, and the others stand in the system's queue.
-func (l *listener) Accept() (net.Conn, error) {
+// Accept returns the next connection. If files have run out, it waits: existing connections keep
+// working, and new ones wait in the kernel's queue.
+func (l *boundedListener) Accept() (net.Conn, error) {
 	for {
 		c, err := l.Listener.Accept()
 		switch {
-		case err == nil && l.most == 0:
+		case err == nil && l.maxOpen == 0:
 			return c, nil
-		case err == nil && l.open.Add(1) > l.most:
+		case err == nil && l.open.Add(1) > l.maxOpen:
 			l.open.Add(-1)
 			c.Close()
-			l.warn("more connections than can be served: one is closed", "most", l.most)
+			l.warn("too many connections: closed one", "max", l.maxOpen)
 		case err == nil:
 			return &countedConn{Conn: c, open: &l.open}, nil
-		case runOut(err):
-			l.warn("no connection can be accepted for now", "error", err)
-			time.Sleep(acceptAgain)
+		case isTemporary(err):
+			l.warn("cannot accept a connection for now", "error", err)
+			time.Sleep(acceptRetry)
 		default:
 			return nil, err
 		}
 	}
 }
 
-func (l *listener) warn(text string, args ...any) {
-	if time.Since(l.warned) < warnAgain {
+func (l *boundedListener) warn(text string, args ...any) {
+	if time.Since(l.warned) < warnInterval {
 		return
 	}
 	l.warned = time.Now()
 	l.log.Warn(text, append([]any{"listener", l.name}, args...)...)
 }
 
-// runOut reports errors that end by themselves when others let go of what they hold.
-func runOut(err error) bool {
+// isTemporary reports errors that end when the process, or another one, frees what it holds.
+func isTemporary(err error) bool {
 	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
 		if errors.Is(err, e) {
 			return true
@@ -74,7 +76,7 @@ func runOut(err error) bool {
 	return false
 }
 
-// countedConn is a connection of a listener that bounds them.
+// countedConn is a connection of a boundedListener.
 type countedConn struct {
 	net.Conn
 	open   *atomic.Int64
@@ -86,18 +88,18 @@ func (c *countedConn) Close() error {
 	return c.Conn.Close()
 }
 
-// spareFiles are kept for the database, the configuration, the admin listener and those
-// who are told that there is no room for them.
+// spareFiles is the number of files that connections of the check listener leave for the
+// database, the configuration, the admin listener, and clients that are told there is no room.
 const spareFiles = 200
 
-// roomFor returns how many connections of the check listener can be served where most are
-// configured: no more than the process may have files.
-func RoomFor(most int, log *slog.Logger) int {
+// MaxConnections returns how many connections the check listener can serve: the configured
+// number, or fewer if the process may not have that many files.
+func MaxConnections(configured int, log *slog.Logger) int {
 	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur >= uint64(most)+spareFiles {
-		return most
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur >= uint64(configured)+spareFiles {
+		return configured
 	}
-	room := max(1, int(limit.Cur)-spareFiles, int(limit.Cur)/2)
-	log.Info("fewer connections are served than configured: the process may not have more files (LimitNOFILE, ulimit -n)", "check.max_connections", most, "served", room, "files", limit.Cur)
-	return room
+	n := max(1, int(limit.Cur)-spareFiles, int(limit.Cur)/2)
+	log.Info("serving fewer connections than configured: the process may not open more files (LimitNOFILE, ulimit -n)", "check.max_connections", configured, "max", n, "files", limit.Cur)
+	return n
 }

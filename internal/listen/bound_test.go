@@ -13,7 +13,7 @@ import (
 	"sidekey/internal/testutil"
 )
 
-// scarceListener has no file for a connection until the time has come, and ends then.
+// scarceListener fails with EMFILE until a time, and then is closed.
 type scarceListener struct {
 	until time.Time
 	calls int
@@ -31,21 +31,21 @@ func (l *scarceListener) Close() error { return nil }
 
 func (l *scarceListener) Addr() net.Addr { return nil }
 
-// T-98: files that have run out are waited for, without spinning and without a line in the
-// log for each try.
+// T-98: Accept waits while files have run out, without spinning and without a log line for each
+// attempt.
 func TestT98AcceptGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log testutil.LockedBuffer
 		scarce := &scarceListener{until: time.Now().Add(25 * time.Second)}
-		l := &listener{Listener: scarce, name: "check", log: slog.New(slog.NewTextHandler(&log, nil))}
+		l := Bound(scarce, "check", 0, slog.New(slog.NewTextHandler(&log, nil)))
 		if c, err := l.Accept(); c != nil || err != net.ErrClosed {
 			t.Errorf("%v, %v", c, err)
 		}
-		if most := int(25*time.Second/acceptAgain) + 1; scarce.calls > most {
+		if most := int(25*time.Second/acceptRetry) + 1; scarce.calls > most {
 			t.Errorf("tried %d times, want at most %d", scarce.calls, most)
 		}
-		if n := strings.Count(log.String(), "no connection can be accepted for now"); n != 3 {
-			t.Errorf("%d lines in the log, want one each 10 s:\n%s", n, log.String())
+		if n := strings.Count(log.String(), "cannot accept a connection for now"); n != 3 {
+			t.Errorf("%d log lines, want one every 10 s:\n%s", n, log.String())
 		}
 	})
 }
@@ -57,7 +57,7 @@ func TestListenerBound(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tcp.Close()
-	l := &listener{Listener: tcp, most: 2, log: slog.New(slog.DiscardHandler)}
+	l := Bound(tcp, "admin", 2, slog.New(slog.DiscardHandler))
 	accepted := make(chan net.Conn)
 	go func() {
 		for {

@@ -5,14 +5,14 @@ import (
 	"sync/atomic"
 )
 
-// certificate is what the admin listener shows to its clients. It can be replaced while
-// the listener is served.
+// Certificate is the certificate of a TLS listener. [Certificate.Set] replaces it while the
+// listener serves. The zero value has none: set one before the first handshake.
 type Certificate struct {
 	pair atomic.Pointer[tls.Certificate]
 }
 
-// set shows another certificate from the next handshake on.
+// Set makes all later handshakes use another certificate.
 func (c *Certificate) Set(pair *tls.Certificate) { c.pair.Store(pair) }
 
-// get is [tls.Config.GetCertificate].
+// Get returns the current certificate, as [tls.Config.GetCertificate].
 func (c *Certificate) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.pair.Load(), nil }

@@ -5,71 +5,69 @@ import (
 	"fmt"
 	"maps"
 	"net"
-	"os"
 	"slices"
-	"strconv"
 	"strings"
-	"syscall"
+
+	"github.com/coreos/go-systemd/v22/activation"
 )
 
-// inherited are sockets that systemd holds for the program (sd_listen_fds(3)), by network
-// and address. While the program is restarted, who connects waits in their queues and is
-// not refused.
+// Inherited holds the sockets that systemd passes to the program (sd_listen_fds(3)), by network
+// and address. While the program restarts, connections wait in the queues of these sockets and
+// are not refused.
 type Inherited map[string]net.Listener
 
-// firstInherited is the number of the first file that is handed over.
-const firstInherited = 3
-
-// takeInherited takes what was handed over to this process, once: the processes that it
-// starts get neither the sockets nor the variables.
+// TakeInherited takes the sockets that were passed to this process. It also removes them from
+// the environment, so that child processes do not take them. Call it once.
 func TakeInherited() (Inherited, error) {
-	pid, count := os.Getenv("LISTEN_PID"), os.Getenv("LISTEN_FDS")
-	for _, name := range []string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"} {
-		os.Unsetenv(name)
-	}
-	if pid != strconv.Itoa(os.Getpid()) {
-		return nil, nil // for somebody else, or for nobody
-	}
-	n, err := strconv.Atoi(count)
-	if err != nil || n < 0 {
-		return nil, fmt.Errorf("LISTEN_FDS = %q: a number is wanted", count)
-	}
-	held := make(Inherited)
-	for fd := firstInherited; fd < firstInherited+n; fd++ {
-		syscall.CloseOnExec(fd)
-		file := os.NewFile(uintptr(fd), "socket "+strconv.Itoa(fd))
+	inherited := make(Inherited)
+	var errs []error
+	for _, file := range activation.Files(true) {
 		l, err := net.FileListener(file)
-		file.Close()
+		errs = append(errs, file.Close())
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("file %d of LISTEN_FDS is no socket that listens: %w", fd, err), held.Close())
+			errs = append(errs, fmt.Errorf("file %s of LISTEN_FDS must be a listening socket: %w", file.Name(), err))
+			continue
 		}
-		held[l.Addr().Network()+" "+l.Addr().String()] = l
+		inherited[key(l.Addr())] = l
 	}
-	return held, nil
+	if err := errors.Join(errs...); err != nil {
+		return nil, errors.Join(err, inherited.Close())
+	}
+	return inherited, nil
 }
 
-// take returns the socket of a configured address, or nil.
-func (h Inherited) Take(network, address string) net.Listener {
-	key := network + " " + address
-	if addr, err := net.ResolveTCPAddr("tcp", address); network == "tcp" && err == nil {
-		key = "tcp " + addr.String()
+func key(a net.Addr) string { return a.Network() + " " + a.String() }
+
+// Take returns the socket of a configured address, which now belongs to the caller. It returns
+// nil if there is none.
+func (in Inherited) Take(network, address string) net.Listener {
+	if len(in) == 0 {
+		return nil // without resolving the name
 	}
-	l := h[key]
-	delete(h, key)
+	name := network + " " + address
+	if network == "tcp" {
+		if addr, err := net.ResolveTCPAddr(network, address); err == nil {
+			name = key(addr)
+		}
+	}
+	l := in[name]
+	delete(in, name)
 	return l
 }
 
-// rest is an error where sockets were not taken: nobody would answer on them.
-func (h Inherited) Rest() error {
-	if len(h) == 0 {
+// CheckTaken returns an error that names the sockets that no listener took. Clients would
+// connect to them and get no answer.
+func (in Inherited) CheckTaken() error {
+	if len(in) == 0 {
 		return nil
 	}
-	return fmt.Errorf("sockets were handed over (LISTEN_FDS) that no listener is configured for: %s", strings.Join(slices.Sorted(maps.Keys(h)), ", "))
+	return fmt.Errorf("sockets were passed (LISTEN_FDS) that no listener is configured for: %s", strings.Join(slices.Sorted(maps.Keys(in)), ", "))
 }
 
-func (h Inherited) Close() error {
+// Close closes the sockets that no listener took.
+func (in Inherited) Close() error {
 	var errs []error
-	for _, l := range h {
+	for _, l := range in {
 		errs = append(errs, l.Close())
 	}
 	return errors.Join(errs...)

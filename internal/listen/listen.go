@@ -1,3 +1,5 @@
+// Package listen opens listeners: addresses, unix sockets, inherited sockets, connection bounds,
+// certificates.
 package listen
 
 import (
@@ -8,7 +10,9 @@ import (
 	"syscall"
 )
 
-// openListener listens on an address; a unix socket gets the permissions mode.
+// Open listens on an address of network "tcp" or "unix". mode is the file mode of a unix socket;
+// until it is set, only the user that runs the program can connect. Open removes a socket that a
+// crashed process left behind.
 func Open(network, address string, mode fs.FileMode) (net.Listener, error) {
 	if network != "unix" {
 		return net.Listen(network, address)
@@ -16,7 +20,7 @@ func Open(network, address string, mode fs.FileMode) (net.Listener, error) {
 	if err := removeStaleSocket(address); err != nil {
 		return nil, err
 	}
-	before := syscall.Umask(0o177) // nobody else, until the mode is set
+	before := syscall.Umask(0o177)
 	l, err := net.Listen(network, address)
 	syscall.Umask(before)
 	if err != nil {
@@ -29,8 +33,8 @@ func Open(network, address string, mode fs.FileMode) (net.Listener, error) {
 	return l, nil
 }
 
-// removeStaleSocket removes the socket of a process that is gone. One that somebody
-// answers on is left alone.
+// removeStaleSocket removes the socket at path if no process listens on it. It returns an error
+// if one does, or if the file is not a socket.
 func removeStaleSocket(path string) error {
 	info, err := os.Lstat(path)
 	switch {
@@ -39,7 +43,7 @@ func removeStaleSocket(path string) error {
 	case err != nil:
 		return err
 	case info.Mode().Type() != os.ModeSocket:
-		return errors.New("something that is no socket is there")
+		return errors.New("must be a socket, or not exist")
 	}
 	conn, err := net.Dial("unix", path)
 	if err == nil {

@@ -100,14 +100,14 @@ const memoryEvery = 100 * time.Millisecond
 var started = time.Now()
 
 // memory tells when there is too little of it for more active users.
-type Shortage struct {
+type Watch struct {
 	next  atomic.Int64 // time since started from which to look again
 	short atomic.Bool
 }
 
 // isShort reports whether what outlived the last collection is more than three quarters of
 // the memory limit. Beyond that the collector would run all the time.
-func (m *Shortage) IsShort() bool {
+func (m *Watch) IsShort() bool {
 	at, next := int64(time.Since(started)), m.next.Load()
 	if at >= next && m.next.CompareAndSwap(next, at+int64(memoryEvery)) {
 		m.short.Store(liveBytes() > uint64(debug.SetMemoryLimit(-1))/4*3)

@@ -19,7 +19,7 @@ func TestMemoryIsShort(t *testing.T) {
 		t.Helper()
 		debug.SetMemoryLimit(limit)
 		runtime.GC()
-		var m Shortage
+		var m Watch
 		if got := m.IsShort(); got != want {
 			t.Errorf("limit %d: %v", limit, got)
 		}
@@ -32,7 +32,7 @@ func TestMemoryIsShort(t *testing.T) {
 
 	// It is not looked at again for each request.
 	debug.SetMemoryLimit(math.MaxInt64)
-	var m Shortage
+	var m Watch
 	m.IsShort()
 	debug.SetMemoryLimit(1)
 	if m.IsShort() {
