@@ -26,7 +26,7 @@ func TestFlippedBit(t *testing.T) {
 	must(t, os.WriteFile(v.database(), bytes.ReplaceAll(content, good, bad), 0o600))
 
 	if !v.start() {
-		t.Fatalf("sidekey does not start:\n%s", v.output.tail(2000))
+		t.Fatalf("sidekey does not start:\n%s", v.output.Tail(2000))
 	}
 	c, admin := v.check(), v.admin()
 	defer c.close()

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"sidekey/internal/testutil"
 )
 
 // ext4 is a file system of its own, in a file, to which the kernel can be asked to do what
@@ -26,17 +28,17 @@ type ext4 struct {
 func mountExt4(t testing.TB, dir string, options ...string) *ext4 {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		cannotRun(t, "only root can mount a file system")
+		testutil.CannotRun(t, "only root can mount a file system")
 	}
 	disk := filepath.Join(memoryDir(t), "disk")
 	must(t, os.WriteFile(disk, nil, 0o600))
 	must(t, os.Truncate(disk, 64<<20))
 	if _, err := run("mkfs.ext4", append(options, "-q", disk)...); err != nil {
-		cannotRun(t, err.Error())
+		testutil.CannotRun(t, err.Error())
 	}
 	device, err := run("losetup", "--find", "--show", disk)
 	if err != nil {
-		cannotRun(t, err.Error())
+		testutil.CannotRun(t, err.Error())
 	}
 	e := &ext4{t: t, device: device, dir: dir}
 	t.Cleanup(func() {
@@ -46,7 +48,7 @@ func mountExt4(t testing.TB, dir string, options ...string) *ext4 {
 	})
 	must(t, os.Mkdir(dir, 0o700))
 	if err := e.mount(); err != nil {
-		cannotRun(t, err.Error())
+		testutil.CannotRun(t, err.Error())
 	}
 	t.Cleanup(func() {
 		if err := syscall.Unmount(e.dir, syscall.MNT_DETACH); err != nil && !errors.Is(err, syscall.EINVAL) { // EINVAL: is not mounted
@@ -77,7 +79,7 @@ func (e *ext4) makeReadOnly() {
 	e.t.Helper()
 	err := os.WriteFile(filepath.Join("/sys/fs/ext4", filepath.Base(e.device), "trigger_fs_error"), []byte("a test"), 0)
 	if err != nil {
-		cannotRun(e.t, err.Error())
+		testutil.CannotRun(e.t, err.Error())
 	}
 	e.refuses(syscall.EROFS)
 }
@@ -90,7 +92,7 @@ func (e *ext4) pullOut() {
 	defer dir.Close()
 	// EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH: what is in memory alone stays there.
 	if err := unix.IoctlSetPointerInt(int(dir.Fd()), 0x8004587d, 2); err != nil {
-		cannotRun(e.t, err.Error())
+		testutil.CannotRun(e.t, err.Error())
 	}
 	e.refuses(syscall.EIO)
 }
@@ -106,7 +108,7 @@ func (e *ext4) refuses(want error) {
 func (e *ext4) hang() {
 	e.t.Helper()
 	if _, err := run("fsfreeze", "--freeze", e.dir); err != nil {
-		cannotRun(e.t, err.Error())
+		testutil.CannotRun(e.t, err.Error())
 	}
 	e.t.Cleanup(func() { run("fsfreeze", "--unfreeze", e.dir) }) // or nothing there can be ended
 }

@@ -16,12 +16,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"sidekey/internal/openapitest"
+	"sidekey/internal/testutil"
 )
 
 // full asks for all of a test, where go test runs a short form.
@@ -47,20 +47,7 @@ func newRandom(t testing.TB) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, 1))
 }
 
-// patience is how long anything may take that normally takes milliseconds.
-const patience = 20 * time.Second
-
 var quiet = slog.New(slog.DiscardHandler)
-
-// cannotRun skips a test that this machine has not what it needs for. Where everything
-// has to be tested, that is a failure.
-func cannotRun(t testing.TB, why string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatal(why)
-	}
-	t.Skip(why)
-}
 
 func must(t testing.TB, err error) {
 	t.Helper()
@@ -69,30 +56,11 @@ func must(t testing.TB, err error) {
 	}
 }
 
-var buildDir string
+// program is the program as it is released, or with the faults of a broken build if the tests are
+// built with them.
+var program = testutil.Builds{Flags: []string{"-tags", buildTags}}
 
-// binary is the program as it is released, or with the faults of a broken build where
-// the tests are built with them.
-var binary = sync.OnceValues(func() (path string, err error) {
-	if buildDir, err = os.MkdirTemp("", "sidekey-crash-"); err != nil {
-		return "", err
-	}
-	path = filepath.Join(buildDir, "sidekey")
-	build := exec.Command("go", "build", "-tags", buildTags, "-o", path, "sidekey")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return path, nil
-})
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if buildDir != "" {
-		os.RemoveAll(buildDir)
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(program.Main(m)) }
 
 // memoryDir returns a folder that is not on a disk where there is such a one: after a
 // kill the page cache is all that counts, and that is the same everywhere.
@@ -116,7 +84,7 @@ type victim struct {
 	supervisor *supervisor // of this one
 	cmd        *exec.Cmd
 	exited     chan struct{} // closed when the process has ended, and nobody asks about its calls
-	output     lockedBuffer
+	output     testutil.LockedBuffer
 	secret     string
 }
 
@@ -130,7 +98,7 @@ func newVictim(t testing.TB, dir, options string) *victim {
 	t.Cleanup(func() {
 		v.kill()
 		if t.Failed() {
-			t.Logf("output of sidekey:\n%s", v.output.tail(4000))
+			t.Logf("output of sidekey:\n%s", v.output.Tail(4000))
 		}
 	})
 	return v
@@ -143,7 +111,7 @@ func (v *victim) database() string          { return filepath.Join(v.dir, "data"
 func (v *victim) start() (ready bool) {
 	v.t.Helper()
 	v.launch()
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(testutil.Patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		select {
 		case <-v.exited:
 			return false
@@ -161,14 +129,14 @@ func (v *victim) start() (ready bool) {
 		}
 		return true
 	}
-	v.t.Fatalf("sidekey is not ready:\n%s", v.output.tail(2000))
+	v.t.Fatalf("sidekey is not ready:\n%s", v.output.Tail(2000))
 	return false
 }
 
 // launch starts a process.
 func (v *victim) launch() {
 	v.t.Helper()
-	path, err := binary()
+	path, err := program.Binary()
 	must(v.t, err)
 	v.cmd = exec.Command(path, "serve", "-config", filepath.Join(v.dir, "sidecar.toml"))
 	v.cmd.Stdout, v.cmd.Stderr = &v.output, &v.output
@@ -197,7 +165,7 @@ func (v *victim) stop() {
 	v.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-v.exited:
-	case <-time.After(patience):
+	case <-time.After(testutil.Patience):
 		v.t.Errorf("sidekey does not end")
 		v.kill()
 	}
@@ -228,7 +196,7 @@ var errNotSent = errors.New("not sent")
 // nobody knows whether it was carried out.
 func (c *connection) do(method, target, body string, header ...string) (status int, text string, err error) {
 	if c.conn == nil {
-		if c.conn, err = net.DialTimeout("unix", c.socket, patience); err != nil {
+		if c.conn, err = net.DialTimeout("unix", c.socket, testutil.Patience); err != nil {
 			return 0, "", fmt.Errorf("%w: %w", errNotSent, err)
 		}
 		c.reader = bufio.NewReader(c.conn)
@@ -247,7 +215,7 @@ func (c *connection) do(method, target, body string, header ...string) (status i
 		b.WriteString(h + "\r\n")
 	}
 	b.WriteString("\r\n" + body)
-	c.conn.SetDeadline(time.Now().Add(patience))
+	c.conn.SetDeadline(time.Now().Add(testutil.Patience))
 	if _, err := c.conn.Write(b.Bytes()); err != nil {
 		return 0, "", err
 	}
@@ -285,24 +253,4 @@ const password = "open sesame"
 func (c *connection) ask(user, password string) (status int, text string, err error) {
 	return c.do("GET", "/auth/envoy/orders", "", "X-Forwarded-For: 192.0.2.1",
 		"Authorization: Basic "+base64.StdEncoding.EncodeToString([]byte(user+":"+password)))
-}
-
-// lockedBuffer takes the output of a process while a test may read it.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-// tail returns the last n bytes.
-func (b *lockedBuffer) tail(n int) string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	text := b.buf.String()
-	return text[max(0, len(text)-n):]
 }

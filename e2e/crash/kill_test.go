@@ -69,7 +69,7 @@ func TestKillAtEveryCall(t *testing.T) {
 		k.arm(v, 1+random.IntN(90))
 		if !v.start() {
 			if c := k.killed.Load(); c == nil {
-				t.Fatalf("sidekey does not start:\n%s", v.output.tail(2000))
+				t.Fatalf("sidekey does not start:\n%s", v.output.Tail(2000))
 			}
 		} else {
 			load(t, v, list, &j)
@@ -148,7 +148,7 @@ func TestKillAtFirstStart(t *testing.T) {
 		names = append(names, at.name)
 		v.supervise = supervision{}
 		if !v.start() {
-			t.Fatalf("killed at call %d, %v, of its first start, sidekey does not start again:\n%s", n, at, v.output.tail(2000))
+			t.Fatalf("killed at call %d, %v, of its first start, sidekey does not start again:\n%s", n, at, v.output.Tail(2000))
 		}
 		s := &subject{name: "alice"}
 		if status, text, err := s.write(v.admin(), 1); err != nil || status != 200 {

@@ -218,7 +218,7 @@ func TestLinearizable(t *testing.T) {
 			var k killer
 			k.arm(v, 10+random.IntN(2000))
 			if !v.start() && k.killed.Load() == nil {
-				t.Fatalf("sidekey does not start:\n%s", v.output.tail(2000))
+				t.Fatalf("sidekey does not start:\n%s", v.output.Tail(2000))
 			}
 			timer := time.AfterFunc(time.Duration(100+random.IntN(900))*time.Millisecond, func() { v.cmd.Process.Kill() })
 			var group sync.WaitGroup

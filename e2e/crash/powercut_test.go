@@ -101,7 +101,7 @@ func record(t *testing.T, rounds int) (*recording, string, []*subject) {
 			}
 			load(t, v, list, &j)
 		} else if k.killed.Load() == nil {
-			t.Fatalf("sidekey does not start:\n%s", v.output.tail(2000))
+			t.Fatalf("sidekey does not start:\n%s", v.output.Tail(2000))
 		}
 		v.kill()
 		if !verify(t, v.database(), list) {

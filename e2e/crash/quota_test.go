@@ -114,7 +114,7 @@ func TestQuotaOverKills(t *testing.T) {
 			k.at.Store(0)
 		}
 		if !v.start() && k.killed.Load() == nil {
-			t.Fatalf("sidekey does not start:\n%s", v.output.tail(2000))
+			t.Fatalf("sidekey does not start:\n%s", v.output.Tail(2000))
 		}
 		var group sync.WaitGroup
 		for _, s := range list {

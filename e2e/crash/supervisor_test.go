@@ -16,6 +16,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"sidekey/internal/testutil"
 )
 
 // supervised are the system calls that wait for a supervisor, besides openat where it
@@ -113,7 +115,7 @@ func (s *supervisor) start(t testing.TB, cmd *exec.Cmd) error {
 		}
 	}()
 	if err := <-ready; err != nil {
-		cannotRun(t, fmt.Sprintf("this system has no seccomp user notification: %v", err))
+		testutil.CannotRun(t, fmt.Sprintf("this system has no seccomp user notification: %v", err))
 	}
 	s.started, s.done, s.ended = make(chan struct{}), make(chan struct{}), make(chan struct{})
 	go s.serve()

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"sidekey/internal/testutil"
 )
 
 // createUser makes a user who may log in.
@@ -207,19 +209,19 @@ func TestStopWhileDiskHangs(t *testing.T) {
 	must(t, wantOK(c.ask("counted", password)))
 	hanging.Store(true)
 	must(t, v.cmd.Process.Signal(syscall.SIGTERM))
-	await(t, "it says why it ends as it does", func() bool { return strings.Contains(v.output.tail(1000), "the disk does not respond") })
+	await(t, "it says why it ends as it does", func() bool { return strings.Contains(v.output.Tail(1000), "the disk does not respond") })
 	release() // for the supervisor alone: a process that has ended makes no more calls
 	<-v.exited
 	if code := v.cmd.ProcessState.ExitCode(); code != 1 {
-		t.Errorf("exit code %d:\n%s", code, v.output.tail(1000))
+		t.Errorf("exit code %d:\n%s", code, v.output.Tail(1000))
 	}
 }
 
 func await(t *testing.T, what string, there func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !there(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(testutil.Patience); !there(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %s", patience, what)
+			t.Fatalf("not within %v: %s", testutil.Patience, what)
 		}
 	}
 }
@@ -362,11 +364,11 @@ func TestDatabaseMoved(t *testing.T) {
 // well again when there is room.
 func TestFullDisk(t *testing.T) {
 	if os.Geteuid() != 0 {
-		cannotRun(t, "only root can mount a small disk")
+		testutil.CannotRun(t, "only root can mount a small disk")
 	}
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=2m,mode=0700"); err != nil {
-		cannotRun(t, fmt.Sprintf("mount: %v", err))
+		testutil.CannotRun(t, fmt.Sprintf("mount: %v", err))
 	}
 	defer syscall.Unmount(dir, syscall.MNT_DETACH)
 	v := newVictim(t, dir, "")
@@ -457,7 +459,7 @@ func TestNoDescriptors(t *testing.T) {
 	time.Sleep(time.Second)
 	select {
 	case <-v.exited:
-		t.Fatalf("sidekey has ended:\n%s", v.output.tail(2000))
+		t.Fatalf("sidekey has ended:\n%s", v.output.Tail(2000))
 	default:
 	}
 	if answers, _ := known.take(); len(answers) != 1 || answers["200"] < 20 {

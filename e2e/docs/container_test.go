@@ -18,10 +18,7 @@ func TestScratch(t *testing.T) {
 	if os.Geteuid() != 0 {
 		testutil.CannotRun(t, "chroot needs root")
 	}
-	chroot, err := exec.LookPath("chroot")
-	if err != nil {
-		testutil.CannotRun(t, err.Error())
-	}
+	chroot := testutil.NeedProgram(t, "chroot")
 	program, err := sidekeytest.Binary()
 	if err != nil {
 		t.Fatal(err)

@@ -106,10 +106,7 @@ func (c *containers) kubectl() {
 	if err := os.Mkdir(filepath.Join(c.dir, "configmaps"), 0o755); err != nil {
 		c.t.Fatal(err)
 	}
-	program, err := exec.LookPath("kubectl")
-	if err != nil {
-		testutil.CannotRun(c.t, err.Error())
-	}
+	program := testutil.NeedProgram(c.t, "kubectl")
 	c.script("kubectl", kubectl, "DIR", c.dir, "KUBECTL", program)
 }
 

@@ -16,7 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"sidekey/e2e/internal/proxytest"
 	"sidekey/internal/testutil"
 )
 
@@ -86,14 +85,12 @@ func startEngine(t *testing.T) *engine {
 	if os.Geteuid() != 0 {
 		testutil.CannotRun(t, "only root can have name spaces of its own and run containers in them")
 	}
-	compose, err := filepath.Abs(".tools/podman-compose/bin/podman-compose")
+	compose, err := filepath.Abs(testutil.NeedProgram(t, "podman-compose", "bin/podman-compose"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, program := range []string{"podman", "runc", "catatonit", "ip", "nsenter", "busybox", "ldd", compose} {
-		if _, err := exec.LookPath(program); err != nil {
-			testutil.CannotRun(t, err.Error())
-		}
+	for _, program := range []string{"podman", "runc", "catatonit", "ip", "nsenter", "busybox", "ldd"} {
+		testutil.NeedProgram(t, program)
 	}
 	e := &engine{t: t, dir: t.TempDir()}
 	for _, folder := range []string{"bin", "etc", "state"} {
@@ -127,10 +124,7 @@ func startEngine(t *testing.T) *engine {
 	}
 	e.process = testutil.StartCommand(t, machine)
 	e.process.Ends = syscall.SIGKILL
-	podman, err := exec.LookPath("podman")
-	if err != nil {
-		t.Fatal(err)
-	}
+	podman := testutil.NeedProgram(t, "podman")
 	e.script("podman", enginePodman, "PODMAN", podman)
 	e.script("docker", engineDocker, "COMPOSE", compose, "DIR", e.dir, "PID", fmt.Sprint(machine.Process.Pid))
 
@@ -147,7 +141,7 @@ func startEngine(t *testing.T) *engine {
 			t.Fatalf("no name spaces within %v", testutil.Patience)
 		}
 	}
-	e.image("probe", map[string]string{"/bin/busybox": busybox(t)})
+	e.image("probe", map[string]string{"/bin/busybox": testutil.NeedProgram(t, "busybox")})
 	if out, err := e.docker("run", "--rm", "probe", "/bin/busybox", "true"); err != nil {
 		testutil.CannotRun(t, fmt.Sprintf("the kernel runs no containers: %v: %s", err, out))
 	}
@@ -243,7 +237,7 @@ func (e *engine) image(name string, files map[string]string, settings ...string)
 func (e *engine) baseImages() {
 	e.t.Helper()
 	shell := func(further map[string]string) map[string]string {
-		files := map[string]string{"/tmp": "", "/bin/busybox": busybox(e.t)}
+		files := map[string]string{"/tmp": "", "/bin/busybox": testutil.NeedProgram(e.t, "busybox")}
 		applets, err := exec.Command("busybox", "--list").Output()
 		if err != nil {
 			e.t.Fatal(err)
@@ -262,10 +256,7 @@ func (e *engine) baseImages() {
 		"/usr/local/go": "", "/go": "", "/root": "", "/etc/ssl/certs/ca-certificates.crt": "/etc/ssl/certs/ca-certificates.crt",
 	}), "ENV GOPATH=/go", "ENV GOTOOLCHAIN=local", "ENV GOPROXY=off", "ENV HOME=/root")
 
-	path := proxytest.FindNGINX()
-	if path == "" {
-		testutil.CannotRun(e.t, "nginx is not installed")
-	}
+	path := testutil.NeedProgram(e.t, "nginx")
 	program := shell(map[string]string{
 		"/usr/sbin/nginx": path, "/etc/nginx": "", "/usr/share/nginx": "", "/var/log/nginx": "", "/var/lib/nginx": "",
 		"/etc/passwd": "/etc/passwd", "/etc/group": "/etc/group",
@@ -279,13 +270,4 @@ func (e *engine) baseImages() {
 	}
 	e.image("docker.io/library/nginx:1", program, `CMD ["nginx", "-g", "daemon off;"]`)
 	e.image("docker.io/nginxinc/nginx-unprivileged:1", program, `CMD ["nginx", "-g", "daemon off;"]`, "USER 101")
-}
-
-func busybox(t *testing.T) (path string) {
-	t.Helper()
-	path, err := exec.LookPath("busybox")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
 }

@@ -271,10 +271,7 @@ func TestKubernetesExample(t *testing.T) {
 // kubectl reads kubernetes.yaml with the types of Kubernetes: a field that is not one of
 // theirs is lost on the way.
 func TestKubernetesFields(t *testing.T) {
-	kubectl, err := exec.LookPath("kubectl")
-	if err != nil {
-		testutil.CannotRun(t, err.Error())
-	}
+	kubectl := testutil.NeedProgram(t, "kubectl")
 	read := 0
 	for document := range strings.SplitSeq(testutil.ReadFile(t, "examples/kubernetes.yaml"), "\n---\n") {
 		var want struct {

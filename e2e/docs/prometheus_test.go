@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,10 +17,7 @@ import (
 // every question of the dashboard, and notices that sidekey is gone.
 func TestPrometheusExample(t *testing.T) {
 	t.Parallel()
-	path, err := exec.LookPath("prometheus")
-	if err != nil {
-		testutil.CannotRun(t, err.Error())
-	}
+	path := testutil.NeedProgram(t, "prometheus")
 	s := sidekeytest.Start(t, sidekeytest.Listeners)
 	admin, addr, dir := strings.TrimPrefix(s.AdminURL, "http://"), testutil.FreeAddr(t), t.TempDir()
 	config := strings.Replace(testutil.ReadFile(t, "examples/prometheus.yml"), "127.0.0.1:9192", admin, 1)

@@ -13,10 +13,7 @@ import (
 // The shipped unit says nothing that systemd does not understand, and gives the program
 // no right that it does not use: an exposure of at most 2.0, where 10 is everything.
 func TestSystemdUnit(t *testing.T) {
-	analyze, err := exec.LookPath("systemd-analyze")
-	if err != nil {
-		testutil.CannotRun(t, "systemd-analyze is not installed")
-	}
+	analyze := testutil.NeedProgram(t, "systemd-analyze")
 	path, err := sidekeytest.Binary()
 	if err != nil {
 		t.Fatal(err)

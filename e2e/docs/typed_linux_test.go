@@ -145,10 +145,7 @@ func newReader(t *testing.T) *reader {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bash, err := exec.LookPath("bash")
-	if err != nil {
-		testutil.CannotRun(t, err.Error())
-	}
+	bash := testutil.NeedProgram(t, "bash")
 	r := &reader{t: t, dir: t.TempDir(), machine: t.TempDir()}
 	check, admin, client, events, prometheus := testutil.FreeAddr(t), testutil.FreeAddr(t), testutil.FreeAddr(t), testutil.FreeAddr(t), testutil.FreeAddr(t)
 	r.application = sidekeytest.StartUpstream(t)
@@ -186,10 +183,7 @@ func newReader(t *testing.T) *reader {
 // programs in the folder bin of the machine come before all others.
 func newTyping(t *testing.T, machine string) *reader {
 	t.Helper()
-	bash, err := exec.LookPath("bash")
-	if err != nil {
-		testutil.CannotRun(t, err.Error())
-	}
+	bash := testutil.NeedProgram(t, "bash")
 	here, err := os.Getwd()
 	if err != nil {
 		t.Fatal(err)
@@ -410,9 +404,7 @@ func (r *reader) script(text string) string {
 				log, wait = "proxy.log", "PROXY=$!\n"+r.untilProxy+"kill -0 $PROXY\n"
 			}
 			if strings.HasPrefix(command, "prometheus ") {
-				if _, err := exec.LookPath("prometheus"); err != nil {
-					testutil.CannotRun(r.t, err.Error())
-				}
+				testutil.NeedProgram(r.t, "prometheus")
 				wait = r.untilWatched
 			}
 			lines.WriteString(command + " >>" + log + " 2>&1 &\n" + wait)

@@ -10,7 +10,6 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -47,10 +46,7 @@ type browser struct {
 // startBrowser opens a tab until the test ends. sees is shown what the page asks for.
 func startBrowser(t *testing.T, s *sidekeytest.Sidekey, sees func(*http.Request)) *browser {
 	t.Helper()
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		testutil.CannotRun(t, "chromium is not installed")
-	}
+	path := testutil.NeedProgram(t, "chromium")
 	target, err := url.Parse(s.AdminURL)
 	if err != nil {
 		t.Fatal(err)

@@ -22,9 +22,7 @@ import (
 // The API reference shows every operation of openapi.json with all that is in it, and
 // neither has nor sends the secret. What it says to type into a shell is carried out.
 func TestReference(t *testing.T) {
-	if _, err := exec.LookPath("curl"); err != nil {
-		testutil.CannotRun(t, "curl is not installed")
-	}
+	testutil.NeedProgram(t, "curl")
 	s := sidekeytest.Start(t, pageConfig)
 	var secretSent atomic.Bool
 	b := startBrowser(t, s, func(r *http.Request) {

@@ -74,7 +74,7 @@ secret_file = "%[1]s/secret"
 
 	// ask returns the status and the name of the certificate.
 	ask := func(secret, origin string) (status int, name string) {
-		client := sidekeytest.Compared(t, &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true})
+		client := sidekeytest.Client(t, &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true})
 		request, err := http.NewRequest("GET", "https://"+admin+"/tyk/keys", nil)
 		if err != nil {
 			t.Fatal(err)

@@ -30,13 +30,13 @@ func TestMemoryIsShort(t *testing.T) {
 	f(9<<20, true)
 	runtime.KeepAlive(held)
 
-	// It is not looked at again for each request.
+	// The answer is reused for a while.
 	debug.SetMemoryLimit(math.MaxInt64)
 	var m Watch
 	m.IsShort()
 	debug.SetMemoryLimit(1)
 	if m.IsShort() {
-		t.Error("looked twice at once")
+		t.Error("measured again at once")
 	}
 }
 
@@ -51,13 +51,13 @@ func TestGarbagePercent(t *testing.T) {
 			t.Errorf("%d bytes in use, %v of the processors: %d, want %d", live, share, got, want)
 		}
 	}
-	f(0, 0, mostPercent)
+	f(0, 0, maxPercent)
 	f(4<<20, 0.01, 200)
 	f(16<<20, 0.01, 100)
 	f(16<<20, 0.01, 50)
 	f(32<<20, 0.01, 25)
-	f(80<<20, 0.01, leastPercent)
-	f(1<<40, 0.01, leastPercent)
+	f(80<<20, 0.01, minPercent)
+	f(1<<40, 0.01, minPercent)
 
 	// It would take too much.
 	f(1<<30, 0.4, 30)
@@ -67,12 +67,12 @@ func TestGarbagePercent(t *testing.T) {
 	f(1<<30, 0.2, usualPercent)
 	f(1<<30, 0.05, 50)
 	f(1<<30, 0, 25)
-	f(1<<30, 0, leastPercent)
-	f(4<<20, 0.4, mostPercent)
+	f(1<<30, 0, minPercent)
+	f(4<<20, 0.4, maxPercent)
 }
 
-// With more than a little memory in use the next collection comes before there is half as
-// much garbage, where the collector by itself would wait for as much.
+// If much memory is in use, the next collection comes before the garbage is half as much. By
+// itself, the collector would wait until it is as much.
 func TestBoundGarbage(t *testing.T) {
 	if os.Getenv("GOGC") != "" {
 		testutil.CannotRun(t, "GOGC is set")
@@ -82,7 +82,7 @@ func TestBoundGarbage(t *testing.T) {
 	deadline := time.Now().Add(testutil.Patience)
 	for runtime.GC(); heapGoal() > liveBytes()*3/2; runtime.Gosched() {
 		if time.Now().After(deadline) {
-			t.Fatalf("%d MiB are in use, and the next collection is at %d MiB", liveBytes()>>20, heapGoal()>>20)
+			t.Fatalf("%d MiB are in use, but the next collection is at %d MiB", liveBytes()>>20, heapGoal()>>20)
 		}
 	}
 	runtime.KeepAlive(held)

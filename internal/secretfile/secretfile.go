@@ -1,4 +1,4 @@
-// Package secretfile reads and makes files whose text is for one user's eyes.
+// Package secretfile reads and creates files that only one user may read.
 package secretfile
 
 import (
@@ -11,10 +11,10 @@ import (
 	"syscall"
 )
 
-// Load returns the text of a file, without the line end behind it. A file that does not
-// exist is made with the text that generate returns (created is then true); it appears
-// as a whole or not at all, and is on disk when Load returns. The file must be readable
-// by its owner alone, and the owner be this process's user or root.
+// Load returns the text of a file, without the line end after it. If the file does not exist, Load
+// creates it with the text that generate returns (created is then true): it appears completely or
+// not at all, and is on disk when Load returns. Only the owner may be able to read the file, and the
+// owner must be the user of this process or root.
 func Load(path string, generate func() string) (text string, created bool, err error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {

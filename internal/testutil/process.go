@@ -14,26 +14,27 @@ import (
 	"time"
 )
 
-// patience is how long anything may take that normally takes milliseconds.
+// Patience bounds everything that normally takes milliseconds.
 const Patience = 20 * time.Second
 
-// process is a program that a test started.
+// Process is a program that a test started.
 type Process struct {
 	t      *testing.T
 	name   string
 	Cmd    *exec.Cmd
-	Ends   syscall.Signal // on what it ends well
+	Ends   syscall.Signal // ends it with exit code 0, or is SIGKILL
 	Output LockedBuffer
 	Done   chan struct{} // closed when it has ended
-	Err    error         // how, once done is closed
+	Err    error         // of its end, once Done is closed
 }
 
-// start runs a program until the test ends. Its output is shown when the test fails.
+// Start starts a program that runs until the test ends. If the test fails, it logs the output.
 func Start(t *testing.T, path string, args ...string) *Process {
 	t.Helper()
 	return StartCommand(t, exec.Command(path, args...))
 }
 
+// StartCommand is [Start] for a command.
 func StartCommand(t *testing.T, cmd *exec.Cmd) *Process {
 	t.Helper()
 	p := &Process{t: t, name: filepath.Base(cmd.Path), Cmd: cmd, Ends: syscall.SIGTERM, Done: make(chan struct{})}
@@ -56,7 +57,7 @@ func StartCommand(t *testing.T, cmd *exec.Cmd) *Process {
 	return p
 }
 
-// stop ends the process, where it has not ended before, and returns how it ended.
+// Stop ends the process, unless it has ended, and returns the error of its end.
 func (p *Process) Stop() error {
 	p.Cmd.Process.Signal(p.Ends) // an error means that it has ended
 	select {
@@ -69,11 +70,12 @@ func (p *Process) Stop() error {
 	}
 }
 
-// await looks until there is what is wanted, and fails the test when there is not.
-func (p *Process) Await(what string, there func() bool) {
+// Await waits until a condition holds. If it does not within Patience, or the process ends, the
+// test fails.
+func (p *Process) Await(what string, holds func() bool) {
 	p.t.Helper()
 	for deadline := time.Now().Add(Patience); time.Now().Before(deadline); {
-		if there() {
+		if holds() {
 			return
 		}
 		select {
@@ -85,10 +87,10 @@ func (p *Process) Await(what string, there func() bool) {
 	p.t.Fatalf("%s: not within %v: %s\n%s", p.name, Patience, what, p.Output.String())
 }
 
-// awaitPort waits until somebody listens on addr.
+// AwaitPort waits until a process listens on addr.
 func (p *Process) AwaitPort(addr string) {
 	p.t.Helper()
-	p.Await(addr+" is listened on", func() bool {
+	p.Await("a process listens on "+addr, func() bool {
 		c, err := net.Dial("tcp", addr)
 		if err == nil {
 			c.Close()
@@ -97,7 +99,7 @@ func (p *Process) AwaitPort(addr string) {
 	})
 }
 
-// residentKiB is VmRSS of the process: all its memory that is not paged out.
+// ResidentKiB returns VmRSS of the process: all its memory that is not swapped out.
 func (p *Process) ResidentKiB() int {
 	p.t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Cmd.Process.Pid))

@@ -1,5 +1,5 @@
-// Package vault seals secrets that are kept on disk and have to be read again, so that
-// the database alone tells nobody what they are.
+// Package vault seals secrets that are stored on disk and must be read again, so that the database
+// alone does not reveal them.
 package vault
 
 import (
@@ -17,11 +17,11 @@ import (
 	"sidekey/internal/secretfile"
 )
 
-// Key seals and opens the secrets of users, with AES-256-GCM. A sealed secret opens for
-// the user alone that it was sealed for: one that was copied into another's record does
-// not. Of one key up to 2^32 seals are safe, since nonces are random.
+// Key seals and opens the secrets of users, with AES-256-GCM. A sealed secret opens only for the
+// user it was sealed for, and not in the record of another user. One key can safely seal 2^32
+// secrets, because nonces are random.
 type Key struct {
-	id   string // says which key it is, and nothing about it
+	id   string // identifies the key and reveals nothing about it
 	aead cipher.AEAD
 	raw  [KeySize]byte
 }
@@ -29,8 +29,8 @@ type Key struct {
 // KeySize is the size of a key in bytes.
 const KeySize = 32
 
-// Load reads a key from a file, or generates one where the file does not exist (created
-// is then true). The file must be readable by its owner alone.
+// Load reads a key from a file. If the file does not exist, Load generates a key and writes it
+// (created is then true). Only the owner may be able to read the file.
 func Load(path string) (key *Key, created bool, err error) {
 	text, created, err := secretfile.Load(path, generate)
 	if err != nil {
@@ -38,7 +38,7 @@ func Load(path string) (key *Key, created bool, err error) {
 	}
 	raw, err := hex.DecodeString(text)
 	if err != nil || len(raw) != KeySize {
-		return nil, false, fmt.Errorf("%s: a key of %d hexadecimal digits is wanted", path, 2*KeySize)
+		return nil, false, fmt.Errorf("%s: must be %d hexadecimal digits", path, 2*KeySize)
 	}
 	return New([KeySize]byte(raw)), created, nil
 }
@@ -49,7 +49,7 @@ func generate() string {
 	return hex.EncodeToString(raw[:])
 }
 
-// New returns the key of these bytes.
+// New returns the key with these bytes.
 func New(raw [KeySize]byte) *Key {
 	block, err := aes.NewCipher(raw[:])
 	if err != nil {
@@ -63,30 +63,30 @@ func New(raw [KeySize]byte) *Key {
 	return &Key{id: hex.EncodeToString(sum[:4]), aead: aead, raw: raw}
 }
 
-// Derive returns a key for another purpose, from which neither this one nor that of a
-// third purpose can be told.
+// Derive returns a key for another purpose. It reveals neither this key nor the key of a third
+// purpose.
 func (k *Key) Derive(purpose string) []byte {
 	mac := hmac.New(sha256.New, k.raw[:])
 	mac.Write([]byte("sidekey purpose\x00" + purpose))
 	return mac.Sum(nil)
 }
 
-// version begins what is sealed. What follows is the key's id, and nonce, ciphertext and
-// tag in base64, separated by dots.
+// version is the first part of a sealed secret. The others, separated by dots, are the id of the
+// key, and in base64 the nonce, the ciphertext and the tag.
 const version = "v1"
 
 var encoding = base64.RawURLEncoding.Strict()
 
-// Seal returns a user's secret in the form that is stored.
+// Seal returns a user's secret in the form to store.
 func (k *Key) Seal(org, user, secret string) (sealed string) {
 	box := k.aead.Seal(nil, nil, []byte(secret), boundTo(org, user))
 	return version + "." + k.id + "." + encoding.EncodeToString(box)
 }
 
-// ErrNotOpened says that a sealed secret is of another key, of another user, or damaged.
+// ErrNotOpened means that a secret was sealed with another key or for another user, or is damaged.
 var ErrNotOpened = errors.New("the secret cannot be opened")
 
-// Open returns the secret that was sealed for a user, or [ErrNotOpened] and why.
+// Open returns the secret that was sealed for a user. Its error is an [ErrNotOpened] with the reason.
 func (k *Key) Open(org, user, sealed string) (secret string, err error) {
 	parts := strings.Split(sealed, ".")
 	if len(parts) != 3 || parts[0] != version {
@@ -106,5 +106,5 @@ func (k *Key) Open(org, user, sealed string) (secret string, err error) {
 	return string(plain), nil
 }
 
-// boundTo is what a sealed secret is bound to. Names hold no NUL.
+// boundTo returns the additional data that a sealed secret is bound to. Names contain no NUL.
 func boundTo(org, user string) []byte { return []byte("hmac_string\x00" + org + "\x00" + user) }

@@ -2,13 +2,11 @@ package proxytest
 
 import (
 	"net"
-	"os/exec"
 )
 
 // caddy runs examples/Caddyfile.
 var caddy = Proxy{
 	Name:    "caddy",
-	Find:    func() string { path, _ := exec.LookPath("caddy"); return path },
 	example: "examples/Caddyfile",
 	ask:     "rewrite /auth/forward?",
 	places: func(client, application, check string) map[string]string {

@@ -2,16 +2,14 @@ package proxytest
 
 import (
 	"net"
-
-	"sidekey/internal/testutil"
 )
 
 // envoy runs examples/envoy.yaml.
 var envoy = Proxy{
-	Name:    "envoy",
-	Find:    func() string { return testutil.FindTool("envoy", "lib/python3*/site-packages/envoy/_bin/envoy") },
-	example: "examples/envoy.yaml",
-	ask:     "path_prefix: /auth/envoy\n",
+	Name:      "envoy",
+	inPackage: "lib/python3*/site-packages/envoy/_bin/envoy",
+	example:   "examples/envoy.yaml",
+	ask:       "path_prefix: /auth/envoy\n",
 	places: func(client, application, check string) map[string]string {
 		at := func(addr string) string {
 			host, port, _ := net.SplitHostPort(addr)

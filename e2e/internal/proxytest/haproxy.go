@@ -1,14 +1,12 @@
 package proxytest
 
 import (
-	"os/exec"
 	"syscall"
 )
 
 // haproxy runs examples/haproxy.cfg, which loads examples/haproxy.lua.
 var haproxy = Proxy{
 	Name:    "haproxy",
-	Find:    findHAProxy,
 	example: "examples/haproxy.cfg",
 	beside:  []string{"examples/haproxy.lua"},
 	ask:     "lua.sidekey abns@sidekey /auth/forward\n",
@@ -22,13 +20,4 @@ var haproxy = Proxy{
 	},
 	Args: func(dir, file, _ string) []string { return []string{"-db", "-C", dir, "-f", file} },
 	ends: syscall.SIGKILL, // 2.6 now and then crashes when it ends by itself
-}
-
-func findHAProxy() string {
-	for _, name := range []string{"haproxy", "/usr/sbin/haproxy", "/usr/local/sbin/haproxy"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	return ""
 }

@@ -2,13 +2,11 @@ package proxytest
 
 import (
 	"os"
-	"os/exec"
 )
 
-// nginx runs examples/nginx.conf.
+// NGINX runs examples/nginx.conf.
 var NGINX = Proxy{
 	Name:    "nginx",
-	Find:    FindNGINX,
 	example: "examples/nginx.conf",
 	ask:     "http://sidekey/auth/nginx;",
 	places: func(client, application, check string) map[string]string {
@@ -25,13 +23,4 @@ var NGINX = Proxy{
 		}
 		return []string{"-p", dir, "-c", file, "-g", global}
 	},
-}
-
-func FindNGINX() string {
-	for _, name := range []string{"nginx", "/usr/sbin/nginx", "/usr/local/sbin/nginx"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	return ""
 }

@@ -1,3 +1,5 @@
+// Package proxytest runs the proxies with the configurations in examples/, which it changes in
+// nothing but addresses and what a test names.
 package proxytest
 
 import (
@@ -14,26 +16,37 @@ import (
 	"sidekey/internal/testutil"
 )
 
-// proxy is one program that asks sidekey.
+// Proxy is a program that asks sidekey.
 type Proxy struct {
-	Name    string
-	Find    func() string // the program; "" = not here
-	example string        // its configuration
-	beside  []string      // further files of it, which stay as they are
-	ask     string        // the text in it that ends with the path that sidekey is asked on
+	Name      string   // of the program
+	inPackage string   // where the Python package of that name has it; "" = there is none
+	example   string   // its configuration
+	beside    []string // further files of the configuration, which are not changed
+	ask       string   // the text of the configuration that ends with the path of the check
 
-	// places says what in the example becomes which address.
+	// places maps texts of the example to the addresses that replace them.
 	places func(client, application, check string) map[string]string
-	Args   func(dir, file, client string) []string
+	// Args returns the arguments of the program, with the configuration in a file of the folder
+	// dir and the address of clients.
+	Args func(dir, file, client string) []string
 
-	ends   syscall.Signal // on what it ends with exit code 0; 0 = SIGTERM
-	Silent bool           // it cannot show the client what is left, with the application's answer
+	ends   syscall.Signal // ends it with exit code 0; 0 = SIGTERM
+	Silent bool           // it cannot add headers about what is left to the application's answer
 }
 
+// Find returns the path of the program, or "".
+func (p Proxy) Find() string {
+	if p.inPackage == "" {
+		return testutil.FindProgram(p.Name)
+	}
+	return testutil.FindProgram(p.Name, p.inPackage)
+}
+
+// Proxies are all proxies that the tests run.
 var Proxies = []Proxy{NGINX, envoy, caddy, haproxy, Traefik}
 
-// start runs the proxy and returns where clients reach it. edits are further changes
-// of the example, what stands there to what is wanted.
+// Start starts the proxy and returns the address for clients. edits are further changes of the
+// example: the texts to replace and their replacements.
 func (p Proxy) Start(t *testing.T, application, check string, edits ...map[string]string) (addr string) {
 	t.Helper()
 	path := p.Find()
@@ -80,7 +93,7 @@ func (p Proxy) Start(t *testing.T, application, check string, edits ...map[strin
 	return addr
 }
 
-// naming is the edit that names the API outright, as the example explains.
+// Naming returns the edit that makes the check name the API, as the example explains.
 func (p Proxy) Naming(api string) map[string]string {
 	end := p.ask[len(p.ask)-1:]
 	return map[string]string{p.ask: strings.TrimSuffix(p.ask, end) + "@" + api + end}

@@ -2,16 +2,14 @@ package proxytest
 
 import (
 	"syscall"
-
-	"sidekey/internal/testutil"
 )
 
 // traefik runs examples/traefik.yaml.
 var Traefik = Proxy{
-	Name:    "traefik",
-	Find:    func() string { return testutil.FindTool("traefik", "bin/traefik") },
-	example: "examples/traefik.yaml",
-	ask:     `/auth/forward"`,
+	Name:      "traefik",
+	inPackage: "bin/traefik",
+	example:   "examples/traefik.yaml",
+	ask:       `/auth/forward"`,
 	places: func(_, application, check string) map[string]string {
 		return map[string]string{
 			"127.0.0.1:8080": application,

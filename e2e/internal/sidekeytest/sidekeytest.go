@@ -1,3 +1,5 @@
+// Package sidekeytest runs the built sidekey in a process of its own, and speaks to it and to
+// proxies in front of it. Everything listens on free loopback ports and ends with its test.
 package sidekeytest
 
 import (
@@ -11,7 +13,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"sidekey/internal/openapitest"
@@ -19,47 +20,27 @@ import (
 	"sidekey/internal/tyktest"
 )
 
-// What tests of the whole program share: the real binary in a process of its own, and
-// the few ways of talking to it. Everything listens on free loopback ports, everything
-// is ended by its own process id.
+var program = testutil.Builds{Flags: []string{"-trimpath"}} // as make build, which shares the build cache then
 
-// binary is the program, built once for all tests. TestMain removes it.
-var Binary = sync.OnceValues(func() (path string, err error) {
-	buildDir, err = os.MkdirTemp("", "sidekey-test-")
-	if err != nil {
-		return "", err
-	}
-	path = filepath.Join(buildDir, "sidekey")
-	build := exec.Command("go", "build", "-trimpath", "-o", path, ".") // as make build, which then need not compile again
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return path, nil
-})
+// Binary returns the path of the program, which it builds at the first call.
+func Binary() (path string, err error) { return program.Binary() }
 
-var buildDir string
-
-// runTests runs the tests of a package at the root of the module, as people type commands
-// there, and returns the exit code.
+// Main is the TestMain of a package of e2e: it runs the tests with the root of the module as the
+// working directory, as people type commands there, and returns the exit code.
 func Main(m *testing.M) int {
 	out, err := exec.Command("go", "env", "GOMOD").Output()
 	if err == nil {
 		err = os.Chdir(filepath.Dir(strings.TrimSpace(string(out))))
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "the root of the module:", err)
+		fmt.Fprintln(os.Stderr, "cannot find the root of the module:", err)
 		return 1
 	}
-	code := m.Run()
-	if buildDir != "" {
-		os.RemoveAll(buildDir)
-	}
-	return code
+	return program.Main(m)
 }
 
-// listeners begins the configuration of every test. startSidekey fills in what stands
-// in capitals; tables and [[apis]] can follow.
+// Listeners begins the configuration of every test. Start replaces the words in capitals; tables
+// and [[apis]] can follow.
 const Listeners = `
 data_dir = "DATA"
 check.listen = "CHECK"
@@ -68,7 +49,7 @@ passwords.bcrypt_cost = 8
 limits.quota_wait = "10s" # the disk may be slow
 `
 
-// sidekey is a running program.
+// Sidekey is a running program.
 type Sidekey struct {
 	AdminURL  string // http://HOST:PORT
 	CheckAddr string // HOST:PORT
@@ -79,10 +60,10 @@ type Sidekey struct {
 	Process *testutil.Process
 }
 
-// startSidekey runs the program with config, in which the words DATA, CHECK and ADMIN
-// stand for a fresh folder and free addresses, and returns when it is ready.
-// files is how many files it may have open, where it is not many.
-func Start(t *testing.T, config string, files ...string) *Sidekey {
+// Start starts the program with a configuration, in which it replaces DATA, CHECK and ADMIN by a
+// new folder and free addresses, and returns when it is ready. maxFiles, if given, is how many
+// files the program may have open.
+func Start(t *testing.T, config string, maxFiles ...string) *Sidekey {
 	t.Helper()
 	path, err := Binary()
 	if err != nil {
@@ -95,13 +76,13 @@ func Start(t *testing.T, config string, files ...string) *Sidekey {
 	config = strings.NewReplacer(`"DATA"`, fmt.Sprintf("%q", s.DataDir), "CHECK", s.CheckAddr, "ADMIN", admin).Replace(config)
 	file := testutil.WriteFile(t, dir, "sidecar.toml", config)
 
-	if args := []string{"serve", "-config", file}; len(files) == 0 {
+	if args := []string{"serve", "-config", file}; len(maxFiles) == 0 {
 		s.Process = testutil.Start(t, path, args...)
 	} else {
-		s.Process = testutil.Start(t, "sh", append([]string{"-c", "ulimit -n " + files[0] + ` && exec "$0" "$@"`, path}, args...)...)
+		s.Process = testutil.Start(t, "sh", append([]string{"-c", "ulimit -n " + maxFiles[0] + ` && exec "$0" "$@"`, path}, args...)...)
 	}
 	s.Process.Await("GET /readyz answers 200", func() bool {
-		answer, err := Compared(t, http.DefaultTransport).Get(s.AdminURL + "/readyz")
+		answer, err := Client(t, http.DefaultTransport).Get(s.AdminURL + "/readyz")
 		if err != nil {
 			return false
 		}
@@ -116,7 +97,7 @@ func Start(t *testing.T, config string, files ...string) *Sidekey {
 	return s
 }
 
-// stop ends the program as an operator does, and wants it to end well.
+// Stop ends the program as an operator does. If its exit code is not 0, the test fails.
 func (s *Sidekey) Stop() {
 	s.T.Helper()
 	if err := s.Process.Stop(); err != nil {
@@ -124,7 +105,7 @@ func (s *Sidekey) Stop() {
 	}
 }
 
-// admin asks the admin listener, with the secret.
+// Admin sends a request with the secret to the admin listener.
 func (s *Sidekey) Admin(method, path, body string) (status int, answer string, header http.Header) {
 	s.T.Helper()
 	request, err := http.NewRequest(method, s.AdminURL+path, strings.NewReader(body))
@@ -132,7 +113,7 @@ func (s *Sidekey) Admin(method, path, body string) (status int, answer string, h
 		s.T.Fatal(err)
 	}
 	request.Header.Set("Authorization", s.Secret)
-	response, err := Compared(s.T, http.DefaultTransport).Do(request)
+	response, err := Client(s.T, http.DefaultTransport).Do(request)
 	if err != nil {
 		s.T.Fatal(err)
 	}
@@ -144,18 +125,18 @@ func (s *Sidekey) Admin(method, path, body string) (status int, answer string, h
 	return response.StatusCode, string(text), response.Header
 }
 
-// compare compares an exchange with the admin listener with sidekey's description of its
-// API, and with Tyk's.
+// Compare compares an exchange with the admin listener with the OpenAPI descriptions of sidekey
+// and of Tyk.
 func Compare(x openapitest.Exchange) error {
 	return errors.Join(openapitest.Check(x), tyktest.Check(x))
 }
 
-// compared is a client of the admin listener whose every exchange is compared.
-func Compared(t testing.TB, through http.RoundTripper) *http.Client {
+// Client returns a client of the admin listener that compares every exchange.
+func Client(t testing.TB, through http.RoundTripper) *http.Client {
 	return &http.Client{Transport: Comparing{Failing(t), through}}
 }
 
-// failing fails the test with an error.
+// Failing returns a function that fails the test if it gets an error.
 func Failing(t testing.TB) func(error) {
 	return func(err error) {
 		if err != nil {
@@ -164,12 +145,13 @@ func Failing(t testing.TB) func(error) {
 	}
 }
 
-// comparing tells note of each exchange what is wrong with it, or nil.
+// Comparing is a transport that compares each exchange and calls Note with the result.
 type Comparing struct {
 	Note    func(error)
 	Through http.RoundTripper
 }
 
+// RoundTrip implements [http.RoundTripper].
 func (c Comparing) RoundTrip(r *http.Request) (*http.Response, error) {
 	var sent []byte
 	if r.Body != nil {
@@ -192,7 +174,7 @@ func (c Comparing) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer, nil
 }
 
-// putUser creates or overwrites a user from the members of a session object.
+// PutUser creates or overwrites a user from the members of a session object.
 func (s *Sidekey) PutUser(name, session string) {
 	s.T.Helper()
 	if status, answer, _ := s.Admin("POST", "/api/apis/keys/basic/"+name, session); status != http.StatusOK {
@@ -200,7 +182,7 @@ func (s *Sidekey) PutUser(name, session string) {
 	}
 }
 
-// deleteUser removes a user.
+// DeleteUser removes a user.
 func (s *Sidekey) DeleteUser(name string) {
 	s.T.Helper()
 	if status, answer, _ := s.Admin("DELETE", "/api/apis/keys/basic/"+name, ""); status != http.StatusOK {
@@ -208,7 +190,7 @@ func (s *Sidekey) DeleteUser(name string) {
 	}
 }
 
-// basic is a request header with credentials.
+// Basic returns a request header with credentials.
 func Basic(user, password string) string {
 	return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
 }

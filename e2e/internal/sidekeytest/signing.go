@@ -11,16 +11,16 @@ import (
 	"time"
 )
 
-// signing is how a client signs a request (draft-cavage-http-signatures-12).
+// Signing is how a client signs a request (draft-cavage-http-signatures-12).
 type Signing struct {
 	KeyID, Secret string
 	Algorithm     string
-	Names         string // of what is signed, as in the header
+	Names         string // what is signed, as in the header
 	Target, Host  string // target with the method in lower case in front
 	Header        []string
 }
 
-// authorization returns the Authorization header.
+// Authorization returns the Authorization header.
 func (s Signing) Authorization() string {
 	var lines []string
 	for name := range strings.FieldsSeq(s.Names) {
@@ -46,7 +46,7 @@ func (s Signing) Authorization() string {
 		s.KeyID, s.Algorithm, s.Names, base64.StdEncoding.EncodeToString(mac.Sum(nil)))
 }
 
-// dated is a header with a date some time from now.
+// Dated returns a header with a date some time from now.
 func Dated(name string, later time.Duration) string {
 	return name + ": " + time.Now().Add(later).UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT")
 }

@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// session is the body that creates a user with these members.
+// Session returns the body that creates a user with these members.
 func Session(password string, members ...string) string {
 	members = append(members, fmt.Sprintf(`"org_id": "default", "basic_auth_data": {"password": %q}`, password))
 	return "{" + strings.Join(members, ", ") + "}"
 }
 
-// grants are the access rights to these APIs.
+// Grants returns the access rights to these APIs.
 func Grants(apis ...string) string {
 	var rights []string
 	for _, api := range apis {
@@ -20,6 +20,7 @@ func Grants(apis ...string) string {
 	return `"access_rights": {` + strings.Join(rights, ", ") + "}"
 }
 
+// StoryConfig configures the APIs that the stories of the proxies use.
 const StoryConfig = Listeners + `
 check.meta_headers = { developer_id = "X-Developer-Id" }
 check.hmac_clock_skew = "1h"
@@ -45,7 +46,8 @@ versions = ["v1", "v2"]
 default_version = "v1"
 `
 
-// asked is the question about /orders/1, as the proxies of that dialect send it.
+// Asked returns the check request for GET /orders/1, as the proxies of the dialect in the path send
+// it.
 func Asked(path, user string) Message {
 	dialect := strings.Split(strings.TrimPrefix(path, "/auth/"), "@")[0]
 	m := Get(path, "X-Forwarded-For: 192.0.2.1")

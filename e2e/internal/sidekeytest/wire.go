@@ -16,11 +16,11 @@ import (
 	"sidekey/internal/testutil"
 )
 
-// The two ends of the wire that a proxy stands in: a client that sends its request
-// byte for byte, and an application that keeps what it got as it came. net/http does
-// neither: it cleans paths and folds header names.
+// The two ends of the wire with a proxy in the middle: a client that sends its request byte for
+// byte, and an application that records what it received unchanged. net/http does neither: it
+// cleans paths and folds header names.
 
-// message is a request, as the client sends it or as the application got it.
+// Message is a request, as the client sends it or as the application received it.
 type Message struct {
 	Method string
 	Target string   // as it stands in the request line
@@ -28,12 +28,12 @@ type Message struct {
 	Body   string
 }
 
-// get is a GET of target with these headers.
+// Get returns a GET of target with these headers.
 func Get(target string, header ...string) Message {
 	return Message{Method: "GET", Target: target, Header: header}
 }
 
-// values returns the values of every header with that name, in any case.
+// Values returns the values of every header with that name, in any case.
 func (m Message) Values(name string) []string {
 	var values []string
 	for _, line := range m.Header {
@@ -44,7 +44,7 @@ func (m Message) Values(name string) []string {
 	return values
 }
 
-// answer is what the client got.
+// Answer is what the client received.
 type Answer struct {
 	Status int
 	Header http.Header
@@ -53,9 +53,8 @@ type Answer struct {
 
 func (a Answer) String() string { return fmt.Sprintf("%d %v %s", a.Status, a.Header, a.Body) }
 
-// send sends a request on a connection of its own and reads the answer. A host is
-// added where the request names none. It is not ok when the proxy closes the
-// connection without an answer.
+// Send sends a request on a connection of its own and reads the answer. It adds a Host header if
+// the request has none. ok is false if the proxy closes the connection without an answer.
 func Send(t *testing.T, addr string, m Message) (a Answer, ok bool) {
 	t.Helper()
 	c, err := net.Dial("tcp", addr)
@@ -93,7 +92,7 @@ func Send(t *testing.T, addr string, m Message) (a Answer, ok bool) {
 	return Answer{response.StatusCode, response.Header, string(body)}, true
 }
 
-// upstream is the application behind the proxy.
+// Upstream is the application behind the proxy.
 type Upstream struct {
 	Addr string
 
@@ -101,7 +100,7 @@ type Upstream struct {
 	seen []Message
 }
 
-// startUpstream runs an application that answers everything with 200 and "welcome".
+// StartUpstream starts an application that answers everything with 200 and "welcome".
 func StartUpstream(t *testing.T) *Upstream {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -132,7 +131,7 @@ func (u *Upstream) serve(t *testing.T, c net.Conn) {
 	c.SetDeadline(time.Now().Add(testutil.Patience))
 	m, err := readMessage(bufio.NewReader(c))
 	if m.Method == "" && err != nil {
-		return // connected, and said nothing
+		return // a connection without a request
 	}
 	u.mu.Lock()
 	u.seen = append(u.seen, m)
@@ -179,7 +178,7 @@ func readMessage(r *bufio.Reader) (m Message, err error) {
 	return m, err
 }
 
-// take returns the requests that arrived since the last call.
+// Take returns the requests that arrived since the last call.
 func (u *Upstream) Take() []Message {
 	u.mu.Lock()
 	defer u.mu.Unlock()
