@@ -16,9 +16,9 @@ import (
 	"sidekey/internal/testutil"
 )
 
-// T-70, T-71, T-72: plain, with TLS and on a unix socket, the admin listener takes no
-// request that a page of another site can make a browser send, and none without the
-// secret; nothing is changed by those; and clients that say nothing hold up nobody.
+// T-70, T-71, T-72: without TLS, with TLS and on a unix socket, the admin listener refuses every
+// request that a page of another site can make a browser send, and every request without the
+// secret. Refused requests change nothing, and silent clients delay no other client.
 func TestT70EveryListener(t *testing.T) {
 	path, err := sidekeytest.Binary()
 	if err != nil {
@@ -110,7 +110,7 @@ func TestT70EveryListener(t *testing.T) {
 				f(403, "Host: "+host, right)
 				f(403, "Host: "+host, right, "Origin: "+origin+host, "Sec-Fetch-Site: same-origin")
 			}
-			// Without the secret: each costs 200 ms, so only some.
+			// Each wrong secret costs 200 ms, so send only some.
 			for _, header := range []string{"X: y", "Authorization: " + secret[1:], "Cookie: secret=" + secret, "X_Tyk_Authorization: " + secret} {
 				if status, _ := ask("POST", "/api/apis/keys/basic/mallory?secret="+secret, user, "Host: localhost", header); status != 401 {
 					t.Errorf("%q: %d", header, status)
@@ -120,7 +120,7 @@ func TestT70EveryListener(t *testing.T) {
 				t.Errorf("somebody was made: %d %s", status, text)
 			}
 
-			// Who says nothing, and who says half of it.
+			// Clients that send nothing, and clients that send half a request.
 			for i := range 200 {
 				c := dial()
 				defer c.Close()

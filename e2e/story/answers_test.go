@@ -24,11 +24,11 @@ import (
 	"sidekey/internal/testutil"
 )
 
-// scriptAnswer is an HTTP answer or why there is none.
+// scriptAnswer is an HTTP answer, or the reason why there is none.
 type scriptAnswer struct {
 	status int
 	raw    []byte
-	text   string // as it is printed
+	text   string // as printed
 }
 
 func (s *script) print(a scriptAnswer, err error) error {
@@ -36,7 +36,7 @@ func (s *script) print(a scriptAnswer, err error) error {
 		return err
 	}
 	if !strings.HasSuffix(a.text, "\n") {
-		a.text += "\n" // as every text of a txtar file ends
+		a.text += "\n" // as all texts in a txtar file end
 	}
 	_, err = io.WriteString(s.out, a.text)
 	return err
@@ -87,8 +87,8 @@ func (s *script) times(args []string) error {
 	return nil
 }
 
-// begin sends what its arguments say until one of them is under way: a password that is
-// being hashed, in the only slot that there is, so that another login is refused.
+// begin sends logins until one of them is in progress: its password occupies the only slot for
+// hashing, so another login is refused.
 func (s *script) begin(args []string) error {
 	request, err := s.checkRequest(args[1:])
 	if err != nil {
@@ -116,7 +116,7 @@ func (s *script) begin(args []string) error {
 
 func (s *script) answered([]string) error { return s.print(<-s.begun, nil) }
 
-// askAdmin is admin [flags] METHOD PATH [FILE].
+// askAdmin runs admin [flags] METHOD PATH [FILE].
 func (s *script) askAdmin(args []string) (scriptAnswer, error) {
 	flags := flag.NewFlagSet("admin", flag.ContinueOnError)
 	indent := flags.Bool("i", false, "indent the body")
@@ -150,7 +150,7 @@ func (s *script) askAdmin(args []string) (scriptAnswer, error) {
 	return a, err
 }
 
-// authorization is the header with the secret.
+// authorization returns the header with the secret.
 func (s *script) authorization() string {
 	secret, _ := os.ReadFile(filepath.Join(s.dir, "data", "admin.secret"))
 	return fmt.Sprintf("Authorization: %s\r\n", bytes.TrimSpace(secret))
@@ -180,7 +180,7 @@ func (s *script) askCheck(args []string) (scriptAnswer, error) {
 	return s.exchange(s.check, request)
 }
 
-// checkRequest is what a proxy of that dialect sends for ask [flags] DIALECT URI.
+// checkRequest returns the request of a proxy of that dialect for ask [flags] DIALECT URI.
 func (s *script) checkRequest(args []string) (string, error) {
 	flags := flag.NewFlagSet("ask", flag.ContinueOnError)
 	user := flags.String("u", "", "USER:PASSWORD")
@@ -264,8 +264,7 @@ func (s *script) exchange(address, request string) (scriptAnswer, error) {
 	return s.read(c, request)
 }
 
-// read reads an answer into the form in which it is compared: header names as they
-// were sent, in order of the alphabet.
+// read converts an answer to the form in which stories compare it: header names as sent, sorted.
 func (s *script) read(c net.Conn, request string) (scriptAnswer, error) {
 	raw, err := io.ReadAll(c)
 	if err != nil {
@@ -297,17 +296,17 @@ func (s *script) read(c net.Conn, request string) (scriptAnswer, error) {
 				line = "Content-Length: LENGTH"
 			}
 		}
-		// No line of a txtar file ends in a space.
+		// Lines in a txtar file do not end with a space.
 		header = append(header, strings.TrimRight(line, " ")+"\n")
 	}
 	slices.Sort(header)
 	return scriptAnswer{status, raw, fmt.Sprintf("%d\n%s\n%s", status, s.words(strings.Join(header, "")), text)}, nil
 }
 
-// generatedSecret is an hmac_string that sidekey has made.
+// generatedSecret matches an hmac_string that sidekey generated.
 var generatedSecret = regexp.MustCompile(`"hmac_string": ?"([A-Z2-7]{26})"`)
 
-// scriptWords replaces what differs from run to run.
+// scriptWords replaces what differs between runs by words.
 var scriptWords = []struct {
 	pattern *regexp.Regexp
 	word    string

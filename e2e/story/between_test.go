@@ -18,8 +18,8 @@ import (
 	"sidekey/e2e/internal/sidekeytest"
 )
 
-// between stands between the sidekey command of a story and the admin listener. It passes
-// everything on as it is, and compares each exchange as the tests' own are.
+// between is a proxy between the sidekey command of a story and the admin listener. It passes
+// everything on unchanged and compares each exchange with the API descriptions.
 type between struct {
 	*httptest.Server
 
@@ -28,12 +28,12 @@ type between struct {
 	wrong  error
 }
 
-// startBetween passes on to where admin says, at the time.
+// startBetween starts a proxy to the address that admin returns at the time of each request.
 func startBetween(admin func() string) *between {
 	b := &between{}
 	through := &http.Transport{
 		DisableCompression: true,
-		DisableKeepAlives:  true, // the listener may be another one the next time
+		DisableKeepAlives:  true, // the listener may have another address the next time
 		DialContext:        func(context.Context, string, string) (net.Conn, error) { return dialScript(admin()) },
 	}
 	b.Server = httptest.NewServer(&httputil.ReverseProxy{
@@ -47,7 +47,7 @@ func startBetween(admin func() string) *between {
 	return b
 }
 
-// note is told what is wrong with an exchange; nil: nothing.
+// note records the result of comparing an exchange; nil = it is as described.
 func (b *between) note(err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -55,7 +55,7 @@ func (b *between) note(err error) {
 	b.wrong = errors.Join(b.wrong, err)
 }
 
-// take returns how many exchanges there were since, and what was wrong with them.
+// take returns the number of exchanges since the last call, and their faults.
 func (b *between) take() (passed int, wrong error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -64,11 +64,11 @@ func (b *between) take() (passed int, wrong error) {
 	return passed, wrong
 }
 
-// asking are the commands that ask the admin listener.
+// asking are the commands that send requests to the admin listener.
 var asking = []string{"api", "backup", "check-db", "compact", "explain", "export", "healthcheck", "import", "policy", "user"}
 
-// proxied returns a command's arguments with a configuration that leads to the proxy between,
-// where they lead to the admin listener that runs.
+// proxied returns the arguments of a command with a configuration that leads to the proxy, if they
+// lead to the running admin listener.
 func (s *script) proxied(args []string) (led []string, is bool) {
 	other := slices.ContainsFunc(args, func(arg string) bool {
 		return arg == "-offline" || arg == "-admin" || arg == "-h"
@@ -86,13 +86,13 @@ func (s *script) proxied(args []string) (led []string, is bool) {
 	}
 	copied, err := s.copyConfig(config)
 	if err != nil || copied == "" {
-		return args, false // the command says what is wrong
+		return args, false // the command reports the fault
 	}
 	return append(led, "-config", copied), true
 }
 
-// copyConfig writes a copy of a configuration in which the proxy's address stands for that of
-// the admin listener, which it returns: "" where there is none in it.
+// copyConfig writes a copy of a configuration with the address of the proxy in place of the admin
+// listener's. It returns the listener's address, or "" if the configuration has none.
 func (s *script) copyConfig(config string) (copied string, err error) {
 	text, err := os.ReadFile(filepath.Join(s.dir, config))
 	if err != nil || !strings.Contains(string(text), s.admin) {

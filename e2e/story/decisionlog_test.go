@@ -15,8 +15,8 @@ import (
 	"sidekey/internal/testutil"
 )
 
-// Decisions go on when whoever read the decision log on stdout has gone, and when the
-// disk is full.
+// Decisions go on when the reader of the decision log on stdout has ended, and when the disk is
+// full.
 func TestDecisionLogCannotBeWritten(t *testing.T) {
 	f := func(name, config string) {
 		t.Run(name, func(t *testing.T) {

@@ -14,10 +14,10 @@ import (
 	"sidekey/internal/testutil"
 )
 
-// What dev prints is typed as it stands, and gives what stands behind it; at the end
-// nothing is left.
+// What dev prints can be typed unchanged and gives the results that it shows. At the end nothing is
+// left.
 func TestDev(t *testing.T) {
-	path, err := sidekeytest.Binary() // before its place changes
+	path, err := sidekeytest.Binary() // before the working directory changes
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +35,7 @@ func TestDev(t *testing.T) {
 			if upstream {
 				args = append(args, "-upstream", behind.URL)
 			}
-			t.Chdir(temp) // no sidecar.toml is there
+			t.Chdir(temp) // a folder without sidecar.toml
 			dev := testutil.Start(t, path, args...)
 			dev.Await("it says how to end it", func() bool { return strings.Contains(dev.Output.String(), "Ctrl-C") })
 			lines := regexp.MustCompile(`(?m)^  (curl .*) # (.*)$`).FindAllStringSubmatch(dev.Output.String(), -1)

@@ -16,10 +16,10 @@ import (
 	"sidekey/internal/testutil"
 )
 
-// TestGoldenSeeds posts the bodies of the three documents that this program was made
-// from to a configuration that has their orgs, APIs and policies. Every member of a
-// document's sample answer is in the answer, with the sample's value where the sample
-// answers that request; and the whole answer is compared with a text.
+// TestGoldenSeeds posts the bodies of the three documents that this program was made from to a
+// configuration with their organisations, APIs and policies. Every member of a document's sample
+// answer is in the answer, with the sample's value if the sample answers that request. The whole
+// answer is also compared as text.
 func TestGoldenSeeds(t *testing.T) {
 	f := func(seed, user, config string, sampleIsAnswer bool, but ...string) {
 		t.Run(seed, func(t *testing.T) {
@@ -73,21 +73,21 @@ func TestGoldenSeeds(t *testing.T) {
 				t.Errorf("got\n%s\nwant\n%s", text.String(), want)
 			}
 
-			// The user can log in; only the third document's is past its time.
+			// The user can log in, except that of the third document, who has expired.
 			a, err := s.askCheck([]string{"-u", user + ":test123", "envoy", "/"})
 			if wantStatus := map[bool]int{true: 200, false: 401}[seed != "002"]; err != nil || a.status != wantStatus {
 				t.Errorf("asked: %v %s, want %d", err, a.text, wantStatus)
 			}
 		})
 	}
-	// The sample's key id has another org in front than its org_id.
+	// The sample's key id begins with another organisation than its org_id.
 	f("000", "test-user", `
 admin.org_id = "54b53d3aeba6db5c35000002"
 [[apis]]
 id = "bc2f8cfb7ab241504d9f3574fe407499"
 `, true, "key_id")
-	// The sample's key id was censored, as the name in the path. The policy is the
-	// thread's, with what it takes to leave the session's own limits and rights as they are.
+	// The sample's key id was censored, and so was the name in the path. The policy is the
+	// thread's, with what leaves the session's own limits and rights unchanged.
 	f("001", "test@test.com", `
 admin.org_id = "570534390b79010001000001"
 [[apis]]
@@ -111,8 +111,8 @@ api_id = "feda9795301d4f4e5f6992ae3a638dcd"
 api_name = "Portal"
 versions = ["Default"]
 `, true, "key_id")
-	// The sample answers some other request: its members have to be there, and the
-	// request's values. Its data.key_id is no field of a session; smoothing is null until set.
+	// The sample answers another request, so its members must be there with the values of this
+	// request. Its data.key_id is no field of a session; smoothing is null until set.
 	f("002", "portal-user", `
 admin.org_id = "5e9d9544a1dcd60001d0ed20"
 [[apis]]
@@ -127,7 +127,7 @@ access_rights.portal = { api_id = "portal" }
 `, false, "data.key_id", "data.smoothing")
 }
 
-// compareSample wants every member of sample in got, but those that are named.
+// compareSample checks that every member of sample is in got, except the named ones.
 func compareSample(t *testing.T, at string, sample, got any, values bool, but []string) {
 	t.Helper()
 	if slices.Contains(but, at) {

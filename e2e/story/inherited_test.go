@@ -16,7 +16,7 @@ import (
 	"sidekey/internal/testutil"
 )
 
-// withSockets is a command that runs the program with sockets handed over, as systemd does.
+// withSockets returns a command that runs the program with passed sockets, as systemd does.
 func withSockets(t *testing.T, program, config string, sockets ...net.Listener) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command("sh", "-c", fmt.Sprintf(`LISTEN_FDS=%d LISTEN_PID=$$ exec "$0" serve -config "$1"`, len(sockets)), program, config)
@@ -31,8 +31,8 @@ func withSockets(t *testing.T, program, config string, sockets ...net.Listener) 
 	return cmd
 }
 
-// While the program is restarted, requests wait in the socket that was handed over. None
-// is refused, and a quota counts every one.
+// While the program restarts, requests wait in the passed socket: none is refused, and a quota
+// counts every one.
 func TestRestartRefusesNobody(t *testing.T) {
 	program, err := sidekeytest.Binary()
 	if err != nil {
@@ -112,7 +112,8 @@ func TestRestartRefusesNobody(t *testing.T) {
 	}
 }
 
-// A socket that nobody would answer on keeps the program from starting.
+// A passed socket without a configured listener keeps the program from starting: its clients would
+// get no answer.
 func TestInheritedNotConfigured(t *testing.T) {
 	program, err := sidekeytest.Binary()
 	if err != nil {

@@ -14,17 +14,17 @@ import (
 	"sidekey/internal/testutil"
 )
 
-// leaks is what a story has presented as passwords, and all that the program has said in
-// it: answers, logs, output of commands (T-75).
+// leaks holds the passwords that a story sent, and all that the program wrote in it: answers, logs,
+// output of commands (T-75).
 type leaks struct {
-	passwords map[string]bool // and their base64 with the user, as they are sent
+	passwords map[string]bool // and their base64 with the user, as sent
 	said      testutil.LockedBuffer
 }
 
-// ownWords are passwords that the program says for reasons of its own.
+// ownWords are passwords that the program also writes for other reasons.
 var ownWords = map[string]bool{"password": true, "secret": true, "plain": true, "wrong": true, "right": true, "other": true}
 
-// present notes a password.
+// present records a password.
 func (l *leaks) present(user, password string) {
 	if password == "" || ownWords[password] {
 		return
@@ -38,7 +38,7 @@ func (l *leaks) present(user, password string) {
 
 var passwordMember = regexp.MustCompile(`"password"\s*:\s*("(?:[^"\\]|\\.)*")`)
 
-// presentBody notes the passwords in a request's body.
+// presentBody records the passwords in a request's body.
 func (l *leaks) presentBody(body []byte) {
 	for _, found := range passwordMember.FindAllSubmatch(body, -1) {
 		var password string
@@ -48,17 +48,17 @@ func (l *leaks) presentBody(body []byte) {
 	}
 }
 
-// hashText is what no answer, log or file but the database may hold.
+// hashText matches what only the database may contain.
 var hashText = regexp.MustCompile(`\$2[abxy]\$[0-9]{2}\$[./A-Za-z0-9]{8}|\$argon2i?d?\$v=`)
 
-// find returns where in everything that was said, and in the files of dir but the database
-// and the secrets themselves, a password, a hash or a secret stands.
+// find returns an error if a password, a hash or a secret is in what the program wrote, or in the
+// files of dir other than the database and the secrets themselves.
 func (l *leaks) find(dir string) error {
 	texts := map[string]string{"an answer, the log or the output of a command": l.said.String()}
 	secrets := make(map[string]bool)
 	err := filepath.WalkDir(filepath.Join(dir, "data"), func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.Type().IsRegular() {
-			return nil // no data folder, or a file that is gone
+			return nil // no data folder, or a file that was removed
 		}
 		text, err := os.ReadFile(path)
 		switch {
@@ -101,7 +101,7 @@ func (l *leaks) find(dir string) error {
 	return nil
 }
 
-// around returns the text about a place in it.
+// around returns the text near an offset.
 func around(text string, i int) string {
 	return fmt.Sprintf("…%q…", text[max(0, i-100):min(len(text), i+100)])
 }

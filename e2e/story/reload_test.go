@@ -11,8 +11,8 @@ import (
 	"sidekey/internal/testutil"
 )
 
-// A folder in which something is always going on, as where the database or a log file
-// is beside the configuration, does not keep a change of the configuration from acting.
+// A change of the configuration acts also if other files in its folder change all the time, such as
+// the database or a log file.
 func TestReloadInBusyFolder(t *testing.T) {
 	s := sidekeytest.Start(t, sidekeytest.Listeners)
 	dir := filepath.Dir(s.DataDir)

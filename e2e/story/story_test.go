@@ -26,39 +26,38 @@ import (
 
 var updateStories = flag.Bool("update", false, "write what e2e/story/testdata/script and e2e/story/testdata/golden compare with")
 
-// TestStories runs e2e/story/testdata/script: one story for each promise, told to the real
-// program in a process of its own. In the *.toml files of a story the words CHECK and
-// ADMIN stand for its listeners' addresses, WEBHOOK for that of a receiver of events,
-// WORK for its folder. Its commands, besides
-// testscript's own:
+// TestStories runs e2e/story/testdata/script: one story for each promise, told to the real program
+// in a process of its own. In the *.toml files of a story, the test replaces CHECK and ADMIN by the
+// addresses of the listeners, WEBHOOK by that of a receiver of events, and WORK by the folder of the
+// story. Its commands, besides those of testscript:
 //
 //	serve [CONFIG]              start the program and wait until it is ready
-//	quit                        SIGTERM; it must end well; its log is then in stderr
+//	quit                        SIGTERM; it must end with exit code 0; its log is then in stderr
 //	crash                       SIGKILL
 //	signal NAME                 HUP or TERM, and go on
 //	log REGEXP                  wait until the log of the running program matches
 //	exits CODE ARG... [<FILE]   run sidekey; it must end with that code
-//	admin METHOD PATH [FILE]    ask the admin listener, with the secret
+//	admin METHOD PATH [FILE]    send a request with the secret to the admin listener
 //	ask [flags] DIALECT URI     ask the check listener as a proxy does
 //	until REGEXP COMMAND ARG... repeat admin or ask until the answer matches
 //	times N COMMAND ARG...      repeat admin or ask, and count the statuses
-//	begin ask ...               ask for a login, and return while it is under way
-//	answered                    print the answer to what was begun
-//	again                       send what was asked last once more, as it was
-//	newer FILE                  make a database one that a later version has written
+//	begin ask ...               ask for a login, and return while it is in progress
+//	answered                    print the answer to the request that begin sent
+//	again                       repeat the last request of ask byte for byte
+//	newer FILE                  mark a database as written by a later version
 //	lines N FILE                wait until a file has N lines, and print them
 //	webhook STATUS              the answer of the receiver of events from now on
-//	received N                  wait for N events, all there are, and print them
-//	asked N                     wait for N requests to the receiver, and print how they came
+//	received N                  wait for exactly N events, and print them
+//	asked N                     wait for N requests to the receiver, and print their headers
 //
-// What its commands ask the admin listener, and are answered, passes a proxy that compares it
-// with openapi.json, as admin does: see between.
+// Requests of its commands to the admin listener pass a proxy that compares them and their answers
+// with openapi.json (see between), as admin does.
 //
-// What a story's program has said is searched for its passwords, hashes and secret at the
-// end (T-75): see leaks.
+// At the end, everything that the program wrote is searched for the passwords, hashes and secret of
+// the story (T-75, see leaks).
 //
-// An answer is printed as status, sorted headers and body. What differs from run to
-// run is a word in it: see scriptWords.
+// An answer is printed as status, sorted headers and body. Words replace what differs between runs
+// (see scriptWords).
 func TestStories(t *testing.T) {
 	path, err := sidekeytest.Binary()
 	if err != nil {
@@ -74,7 +73,7 @@ func TestStories(t *testing.T) {
 			env.Defer(s.webhook.Close)
 			s.between = startBetween(func() string { return s.admin })
 			env.Defer(s.between.Close)
-			// For exec, where a story types on a terminal.
+			// for exec in stories that type on a terminal
 			env.Setenv("SIDEKEY", filepath.Join(env.WorkDir, "sidekey"))
 			env.Defer(func() {
 				s.kill()
@@ -110,7 +109,7 @@ func TestStories(t *testing.T) {
 	})
 }
 
-// script is one story under way.
+// script is a running story.
 type script struct {
 	binary, dir  string
 	check, admin string // addresses: HOST:PORT, or the path of a unix socket
@@ -122,14 +121,14 @@ type script struct {
 	begun chan scriptAnswer
 	asked string // the last request to the check listener
 
-	generated string // the last hmac_string that an answer has shown
+	generated string // the last hmac_string in an answer
 
 	webhook *webhook // nil outside of TestStories
-	between *between // the same
+	between *between // nil outside of TestStories
 
 	leaks leaks
 
-	out, err io.Writer // of the command under way
+	out, err io.Writer // of the running command
 	secret   string    // SIDEKEY_ADMIN_SECRET, which the story sets with env
 }
 
@@ -149,7 +148,7 @@ func scriptCommand(run func(*script, []string) error) func(*testscript.TestScrip
 	}
 }
 
-// fillIn puts the addresses into the configurations.
+// fillIn writes the addresses into the configurations.
 func (s *script) fillIn() error {
 	files, err := filepath.Glob(filepath.Join(s.dir, "*.toml"))
 	if err != nil {
@@ -247,7 +246,7 @@ func (s *script) awaitLog(args []string) error {
 	return s.patiently("a log that matches "+args[0], func() bool { return want.MatchString(s.logged.String()) })
 }
 
-// patiently looks until there is what is wanted.
+// patiently waits until a condition holds, at most testutil.Patience.
 func (s *script) patiently(what string, there func() bool) error {
 	for deadline := time.Now().Add(testutil.Patience); time.Now().Before(deadline); {
 		if there() {
@@ -289,7 +288,7 @@ func (s *script) exits(args []string) error {
 	cmd.Run()
 	io.WriteString(s.out, s.words(out.String()))
 	io.WriteString(s.err, s.words(stderr.String()))
-	if args[0] != "export" && args[0] != "hash-password" { // which are asked for hashes
+	if args[0] != "export" && args[0] != "hash-password" { // these print hashes on purpose
 		io.WriteString(&s.leaks.said, out.String()+stderr.String())
 	}
 	if got := cmd.ProcessState.ExitCode(); got != want {
@@ -307,8 +306,8 @@ func (s *script) exits(args []string) error {
 	return nil
 }
 
-// newer rewrites the format version of a database that nobody has open, with a
-// checksum as store's envelope has it.
+// newer rewrites the format version of a database that no process has open, with the checksum of
+// store's envelope.
 func (s *script) newer(args []string) error {
 	db, err := bbolt.Open(filepath.Join(s.dir, args[0]), 0o600, &bbolt.Options{Timeout: testutil.Patience})
 	if err != nil {

@@ -24,7 +24,7 @@ import (
 	"sidekey/internal/testutil"
 )
 
-// writeCertificate writes a certificate for 127.0.0.1 under a name of its own, and its key.
+// writeCertificate writes a certificate for 127.0.0.1 with a name, and its key.
 func writeCertificate(t *testing.T, dir, name string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -50,8 +50,7 @@ func writeCertificate(t *testing.T, dir, name string) {
 	testutil.WriteFile(t, dir, "key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der})))
 }
 
-// The admin listener with TLS, and what of it a reload reads again: the certificate and
-// the secrets.
+// The admin listener with TLS, and what a reload reads again: the certificate and the secrets.
 func TestAdminTLS(t *testing.T) {
 	path, err := sidekeytest.Binary()
 	if err != nil {
@@ -72,7 +71,7 @@ secret_file = "%[1]s/secret"
 `, dir, testutil.FreeAddr(t), admin))
 	p := testutil.Start(t, path, "serve", "-config", config)
 
-	// ask returns the status and the name of the certificate.
+	// ask returns the status and the name in the certificate.
 	ask := func(secret, origin string) (status int, name string) {
 		client := sidekeytest.Client(t, &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true})
 		request, err := http.NewRequest("GET", "https://"+admin+"/tyk/keys", nil)
@@ -109,7 +108,8 @@ secret_file = "%[1]s/secret"
 	want("the-secret-of-today", "", 200, "first")
 	want("the-secret-of-today", "https://"+admin, 200, "first")
 	want("the-secret-of-today", "http://"+admin, 403, "first")
-	// The commands trust that certificate, whatever name it is for, and use the first secret.
+	// The commands trust the configured certificate, whatever name it is for, and use the first
+	// secret.
 	list := exec.Command(path, "user", "list", "-config", config)
 	if out, err := list.CombinedOutput(); err != nil {
 		t.Errorf("sidekey user list: %v\n%s", err, out)
@@ -129,7 +129,7 @@ secret_file = "%[1]s/secret"
 	want("the-secret-of-today", "", 403, "second")
 	want("the-secret-of-tomorrow", "", 200, "second")
 
-	// What cannot be read changes nothing.
+	// Files that cannot be read change nothing.
 	for name, file := range map[string]string{"cert.pem": "no certificate", "secret": "short"} {
 		before := testutil.ReadFile(t, filepath.Join(dir, name))
 		testutil.WriteFile(t, dir, name, file)

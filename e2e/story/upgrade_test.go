@@ -14,7 +14,7 @@ import (
 	"sidekey/internal/testutil"
 )
 
-// A user who was written under one password hash logs in under another: the stored
+// A user written with one kind of password hash logs in when another kind is configured: the stored
 // hash is replaced once, in the background, and nothing else of the user changes.
 func TestUpgrade(t *testing.T) {
 	f := func(name, before, after, wantBefore, wantAfter string) {
@@ -51,8 +51,8 @@ func TestUpgrade(t *testing.T) {
 			restart()
 			login("wrong", 401)
 			login("right", 200)
-			// The database is open in the other process: the hash_type tells, and where
-			// that stays the same, the end.
+			// The database is open in the other process, so look at hash_type or, if that stays the
+			// same, wait for the end.
 			if wantKind := map[bool]string{true: "argon2id", false: "bcrypt"}[strings.HasPrefix(wantAfter, "$argon")]; userState(t, s, "alice").BasicAuth.HashType != wantKind {
 				deadline := time.Now().Add(5 * time.Second)
 				for userState(t, s, "alice").BasicAuth.HashType != wantKind {
@@ -70,7 +70,7 @@ func TestUpgrade(t *testing.T) {
 			}
 			upgraded := awaitHash(t, s, wantAfter, func() { restart(); login("right", 200) })
 
-			// It happens once.
+			// It happens only once.
 			s.Stop()
 			if again := storedHash(t, s.DataDir, wantAfter); again != upgraded {
 				t.Errorf("the hash was made anew again: %s, then %s", upgraded, again)
@@ -89,7 +89,7 @@ func TestUpgrade(t *testing.T) {
 	f("argon2id", "", "\n[passwords]\nhash = \"argon2id\"\n", "$2a$08$", "$argon2id$v=19$m=19456,t=2,p=1$")
 }
 
-// shown is what these tests read of a session.
+// shown is the part of a session that these tests read.
 type shown struct {
 	Alias          string `json:"alias"`
 	QuotaRemaining int64  `json:"quota_remaining"`
@@ -109,7 +109,7 @@ func userState(t *testing.T, s *sidekeytest.Sidekey, user string) (got shown) {
 	return got
 }
 
-// restarted starts the program again on the same folder and addresses.
+// restarted starts the program again with the same folder and addresses.
 func restarted(t *testing.T, s *sidekeytest.Sidekey, config string) *sidekeytest.Sidekey {
 	t.Helper()
 	path, err := sidekeytest.Binary()
@@ -123,9 +123,9 @@ func restarted(t *testing.T, s *sidekeytest.Sidekey, config string) *sidekeytest
 	return &again
 }
 
-// awaitHash stops the program, which ends what is under way, and looks for the new
-// hash in its database. A replacement that had not begun by then begins with the next
-// login, which restart also does.
+// awaitHash stops the program, which finishes what is in progress, and looks for the new hash in
+// its database. A replacement that had not begun begins with the next login, which restart also
+// does.
 func awaitHash(t *testing.T, s *sidekeytest.Sidekey, prefix string, restart func()) string {
 	t.Helper()
 	for deadline := time.Now().Add(5 * time.Second); ; {
@@ -145,8 +145,8 @@ func awaitHash(t *testing.T, s *sidekeytest.Sidekey, prefix string, restart func
 	}
 }
 
-// hashes counts the users' records of a database that nobody has open whose password
-// hash begins with prefix.
+// hashes counts the records whose password hash begins with prefix, in a database that no process
+// has open.
 func hashes(t *testing.T, dir, prefix string) (n int) {
 	t.Helper()
 	eachValue(t, dir, func(value string) { n += strings.Count(value, `"password":"`+prefix) })

@@ -19,8 +19,8 @@ import (
 	"sidekey/internal/testutil"
 )
 
-// The real program on damaged files: it says one line and ends with 1, or it refuses
-// single users, whom it names, and nobody else.
+// With damaged files the program prints one line and exits with 1, or it names and refuses single
+// users and serves all others.
 func TestDamagedDatabase(t *testing.T) {
 	s := sidekeytest.Start(t, sidekeytest.Listeners)
 	const users = 8
@@ -33,7 +33,7 @@ func TestDamagedDatabase(t *testing.T) {
 	whole := []byte(testutil.ReadFile(t, path))
 	ask := &script{binary: s.Process.Cmd.Path, dir: filepath.Dir(s.DataDir), check: s.CheckAddr, admin: strings.TrimPrefix(s.AdminURL, "http://")}
 
-	// sidekey check-db says the same with its exit code.
+	// sidekey check-db tells the same by its exit code.
 	check := func(what string, want int) string {
 		t.Helper()
 		out, _ := exec.Command(ask.binary, "check-db", "-config", config).CombinedOutput()
@@ -72,9 +72,9 @@ func TestDamagedDatabase(t *testing.T) {
 		check(what, 1)
 	}
 
-	// One record.
+	// Damage one record.
 	b := bytes.Clone(whole)
-	for at := 0; ; at++ { // the record, and what older states left in free pages
+	for at := 0; ; at++ { // the record, and copies that older states left in free pages
 		next := bytes.Index(b[at:], []byte("alias-3-x"))
 		if next < 0 {
 			break
@@ -118,12 +118,12 @@ func TestDamagedDatabase(t *testing.T) {
 	check("written anew", 0)
 }
 
-// A client who reads its backup a byte at a time holds up no writer, nor the room of
-// deleted pages, nor the end of the program.
+// A client that reads its backup one byte at a time delays no writer, does not keep the space of
+// deleted pages, and does not keep the program from ending.
 func TestSlowBackupReader(t *testing.T) {
 	s := sidekeytest.Start(t, sidekeytest.Listeners)
 	long := strings.Repeat("x", 100_000)
-	for i := range 64 { // more than the buffers of a connection hold
+	for i := range 64 { // more than the buffers of a connection can hold
 		s.PutUser(fmt.Sprintf("big%d", i), fmt.Sprintf(`{"meta_data": {"long": %q}, "basic_auth_data": {"password": "pw"}}`, long))
 	}
 	write := func(during time.Duration) (worst time.Duration, writes int64) {
@@ -195,7 +195,7 @@ func TestSlowBackupReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("%d writes; the longest took %v, without readers %v; the file grew by %d bytes", writes, busy, quiet, after.Size()-before.Size())
-	// A writer that waits for readers waits until they are done, which is after this.
+	// A writer that waits for readers would wait until after this.
 	if busy > 2*time.Second {
 		t.Errorf("a writer waited for %v, without readers for %v", busy, quiet)
 	}

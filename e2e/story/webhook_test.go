@@ -12,14 +12,14 @@ import (
 	"sync"
 )
 
-// webhook is the receiver of a story's events.
+// webhook receives the events of a story.
 type webhook struct {
 	*httptest.Server
 
 	mu     sync.Mutex
 	status int
 	heads  []string // of all requests
-	bodies []string // that were answered 2xx and not shown yet
+	bodies []string // answered 2xx and not shown yet
 }
 
 func startWebhook() *webhook {
@@ -42,7 +42,7 @@ func (w *webhook) receive(answer http.ResponseWriter, r *http.Request) {
 	answer.WriteHeader(w.status)
 }
 
-// webhookAnswers is webhook STATUS: answer with that status from now on.
+// webhookAnswers runs webhook STATUS: answer with that status from now on.
 func (s *script) webhookAnswers(args []string) (err error) {
 	s.webhook.mu.Lock()
 	defer s.webhook.mu.Unlock()
@@ -50,7 +50,7 @@ func (s *script) webhookAnswers(args []string) (err error) {
 	return err
 }
 
-// received is received N: wait for N events, and print them.
+// received runs received N: wait for N events and print them.
 func (s *script) received(args []string) error {
 	n, err := strconv.Atoi(args[0])
 	if err != nil {
@@ -71,7 +71,8 @@ func (s *script) received(args []string) error {
 	return err
 }
 
-// webhookAsked is asked N: wait until the webhook was asked N times since the last call, and print how.
+// webhookAsked runs asked N: wait until the webhook got N requests since the last call, and print
+// them.
 func (s *script) webhookAsked(args []string) error {
 	n, err := strconv.Atoi(args[0])
 	if err != nil {
@@ -89,7 +90,7 @@ func (s *script) webhookAsked(args []string) error {
 	return err
 }
 
-// lines is lines N FILE: wait until the file has N lines, and print them.
+// lines runs lines N FILE: wait until the file has N lines and print them.
 func (s *script) lines(args []string) error {
 	n, err := strconv.Atoi(args[0])
 	if err != nil {
