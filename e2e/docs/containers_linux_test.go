@@ -14,11 +14,11 @@ import (
 	"sidekey/internal/testutil"
 )
 
-// kubectl stands for that of a cluster, and does with Podman what the lines of the documents
-// say; nothing else. The configuration that it makes is kubectl's own where there is one.
-// There is no cluster: who may do what in it, the network between pods, the service, probes,
-// the group of the volume and its access mode are proved by nobody here. Podman takes a
-// file that is called as an image for what that is built from: so it is given another folder.
+// kubectl is a stand-in for the kubectl of a cluster: it does with Podman what the lines of the
+// documents say, and nothing else. It lets the real kubectl make the configuration. There is no
+// cluster, so the test proves nothing about rights in it, the network between pods, the service,
+// probes, the group of the volume and its access mode. Podman would build an image from a file with
+// the image's name, so it runs in another folder.
 const kubectl = `#!/bin/sh
 KUBE=DIR/configmaps
 case "$*" in
@@ -33,12 +33,12 @@ case "$*" in
 esac
 `
 
-// TestContainers types the commands for containers that docs/proxies.md shows, in a folder
-// with the files as they stand, and looks at what becomes of each. docker is Podman, with
-// images of Docker Hub made from what this machine has.
+// TestContainers types the commands for containers that docs/proxies.md shows, in a folder with the
+// unchanged files, and checks the effect of each. docker is Podman, with images of Docker Hub made
+// from the programs of this machine.
 func TestContainers(t *testing.T) {
 	t.Parallel()
-	if _, err := sidekeytest.Binary(); err != nil { // compiled once for here and for the image
+	if _, err := sidekeytest.Binary(); err != nil { // compiled once for this test and for the image
 		t.Fatal(err)
 	}
 	if out, err := exec.Command("go", "mod", "download").CombinedOutput(); err != nil {
@@ -94,13 +94,13 @@ func TestContainers(t *testing.T) {
 	}
 }
 
-// containers is what is looked at behind the commands.
+// containers checks the effects of the commands.
 type containers struct {
 	*engine
 	reader *reader
 }
 
-// kubectl puts the stand-in into the folder of programs.
+// kubectl installs the stand-in.
 func (c *containers) kubectl() {
 	c.t.Helper()
 	if err := os.Mkdir(filepath.Join(c.dir, "configmaps"), 0o755); err != nil {
@@ -110,7 +110,7 @@ func (c *containers) kubectl() {
 	c.script("kubectl", kubectl, "DIR", c.dir, "KUBECTL", program)
 }
 
-// types types a command as the reader of a document does: one that goes on running, in
+// types types a command as the reader of a document does. One that goes on running is typed in
 // another terminal.
 func (c *containers) types(command string) {
 	c.t.Helper()
@@ -122,7 +122,7 @@ func (c *containers) types(command string) {
 	}
 }
 
-// asks asks as a client on the machine does and returns the status.
+// asks sends a request as a client on the machine and returns the status.
 func (c *containers) asks(options ...string) (status string) {
 	command := append([]string{"curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "http://localhost:8000/orders"}, options...)
 	status, _ = c.inside(command...)
@@ -143,7 +143,7 @@ func (c *containers) awaits(status string, options ...string) {
 	c.t.Fatalf("a client gets %s, want %s\n%s\n%s", got, status, all, log)
 }
 
-// built looks at the image: it runs without anything, and has the name that is given.
+// built checks the image: it runs without anything else, and prints the version it was built with.
 func (c *containers) built() {
 	c.t.Helper()
 	if got, _ := c.docker("run", "--rm", "--network=none", "sidekey", "version"); got != "sidekey unknown" {
@@ -159,7 +159,7 @@ func (c *containers) built() {
 	}
 }
 
-// up looks at what Compose has started, which nobody gets through yet.
+// up checks what Compose started, before there is a user.
 func (c *containers) up() {
 	c.t.Helper()
 	c.awaits("401")
@@ -174,7 +174,7 @@ func (c *containers) up() {
 	c.locked("examples_sidekey_1", true)
 }
 
-// deployed looks at the pod, in which all have given up what they do not need.
+// deployed checks the pod, in which every container gave up the rights that it does not need.
 func (c *containers) deployed() {
 	c.t.Helper()
 	c.awaits("401")
@@ -185,7 +185,7 @@ func (c *containers) deployed() {
 	c.alone(infra)
 }
 
-// alone wants that others on the network of a container reach NGINX there, and nobody else.
+// alone checks that others on the network of a container reach NGINX and nothing else there.
 func (c *containers) alone(container string) {
 	c.t.Helper()
 	addr := c.mustDocker("inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", container)
@@ -197,8 +197,8 @@ func (c *containers) alone(container string) {
 	}
 }
 
-// locked wants that the program of a container runs as nobody in particular, can become
-// nobody else, and has a root that it cannot write, where it has none to write.
+// locked checks that the program of a container runs as an unprivileged user, cannot become another
+// one, and cannot write its root if readOnly.
 func (c *containers) locked(container string, readOnly bool) {
 	c.t.Helper()
 	process := "/proc/" + c.mustDocker("inspect", "--format", "{{.State.Pid}}", container)
@@ -224,8 +224,8 @@ func (c *containers) locked(container string, readOnly bool) {
 	}
 }
 
-// admits wants that alice gets through with the password that was typed, and that a refusal
-// of sidekey is what the client gets.
+// admits checks that alice gets through with the typed password, and that the client gets sidekey's
+// refusals.
 func (c *containers) admits(proxy, sidekey string) {
 	c.t.Helper()
 	alice := []string{"-u", "alice:" + typedPassword}
@@ -250,7 +250,7 @@ func (c *containers) admits(proxy, sidekey string) {
 	}
 }
 
-// restarts wants that a program which is killed is started again, with its users.
+// restarts checks that a program that is killed is started again, with its users.
 func (c *containers) restarts(container string) {
 	c.t.Helper()
 	pid := func() string { return c.mustDocker("inspect", "--format", "{{.State.Pid}}", container) }
@@ -266,7 +266,7 @@ func (c *containers) restarts(container string) {
 	c.awaits("200", "-u", "alice:"+typedPassword)
 }
 
-// keeps wants that users outlive the containers, which are gone at the end.
+// keeps checks that users outlive the containers, which are gone at the end.
 func (c *containers) keeps(compose string) {
 	c.t.Helper()
 	c.types(compose + "down")

@@ -14,15 +14,15 @@ import (
 )
 
 var (
-	// metricIn finds the metrics in an expression, and the labels that are asked for.
+	// metricIn finds the metrics in an expression, and the labels that it uses.
 	metricIn  = regexp.MustCompile(`\b((?:sidekey|process|go)_\w+)(?:\{([^}]*)\})?`)
 	labelIn   = regexp.MustCompile(`(\w+)\s*(?:=~|!~|!=|=)\s*\\?"((?:[^"\\]|\\[^"])*)\\?"`)
 	groupedBy = regexp.MustCompile(`\bby \(([^)]*)\)`)
 	sampled   = regexp.MustCompile(`(?m)^(\w+)(?:\{(.*)\})? `)
 )
 
-// What the dashboard and the alert rules ask for has to be there: Grafana shows an empty
-// panel and Prometheus never fires where a name is wrong.
+// The metrics and labels of the dashboard and the alert rules must exist: if a name is wrong,
+// Grafana shows an empty panel, and Prometheus never fires.
 func TestDashboardAndAlerts(t *testing.T) {
 	s := sidekeytest.Start(t, sidekeytest.Listeners+`
 [[apis]]
@@ -32,7 +32,7 @@ rate = 1.0
 per = 60.0
 `)
 	s.PutUser("ann", sidekeytest.Session("pw"))
-	for range 2 { // the second would have been refused
+	for range 2 { // the rate allows one, so the second is refused
 		sidekeytest.Send(t, s.CheckAddr, sidekeytest.Get("/auth/envoy/", sidekeytest.Basic("ann", "pw"), "X-Forwarded-For: 192.0.2.1"))
 	}
 	answer, err := sidekeytest.Client(t, http.DefaultTransport).Get(s.AdminURL + "/metrics")

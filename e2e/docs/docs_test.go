@@ -16,31 +16,31 @@ import (
 	"sidekey/internal/testutil"
 )
 
-// What README.md and docs/ show is run, or is what a test runs. Each fenced block says by
-// its language what it is:
+// A test runs or compares everything that README.md and docs/ show. The language of a fenced block
+// says what the block is:
 //
-//	sh         commands, each of which must end well (typed_linux_test.go runs them)
-//	console    commands behind "$ ", each with all of what it prints
-//	toml       for sidecar.toml, which gets it before the next commands
-//	json       a file, where a name stands behind the language; else what a story compares
-//	others     a part of a file in examples/, but for comments and indentation
+//	sh         commands, each of which must succeed (typed_linux_test.go runs them)
+//	console    commands after "$ ", each with its complete output
+//	toml       keys for sidecar.toml, which gets them before the next commands
+//	json       a file, if a name follows the language; else what a story compares
+//	others     a part of a file in examples/, except for comments and indentation
 //
-// "…" in what is shown stands for anything, on a line of its own for any lines: dates, ids
-// and numbers that differ from run to run.
+// "…" in a block stands for any text, on a line of its own for any lines: dates, ids and numbers that
+// differ between runs.
 
 // block is a fenced block of a document.
 type block struct {
 	at       string // FILE:LINE
 	language string
-	file     string // behind the language
+	file     string // the word after the language
 	text     string
 }
 
-// document is a file in Markdown.
+// document is a Markdown file.
 type document struct {
 	name   string
 	text   string // all of it
-	prose  string // without its blocks
+	prose  string // without the blocks
 	blocks []block
 }
 
@@ -84,7 +84,7 @@ func readDocument(t *testing.T, name string) document {
 	return d
 }
 
-// looksLike matches what is shown in a document against what is there.
+// looksLike matches a text shown in a document with the real one.
 func looksLike(want, got string) bool {
 	var pattern strings.Builder
 	for line := range strings.Lines(want) {
@@ -116,7 +116,7 @@ func TestLooksLike(t *testing.T) {
 	f("…\n", "", true)
 }
 
-// A block of a kind that nobody knows is one that nobody runs.
+// No test would run a block of an unknown kind.
 func TestDocsBlocks(t *testing.T) {
 	for _, d := range documents(t) {
 		for _, b := range d.blocks {
@@ -170,7 +170,7 @@ func (b block) check(t *testing.T, d document) (wrong string) {
 	return ""
 }
 
-// significant is a text without comments, empty lines, and spaces around its lines.
+// significant returns a text without comments, empty lines, and spaces around its lines.
 func significant(text string) string {
 	var lines strings.Builder
 	for line := range strings.Lines(text) {
@@ -182,8 +182,8 @@ func significant(text string) string {
 	return lines.String()
 }
 
-// What the head of an example tells to type is what the documents tell, to the letter: so it
-// is typed there. What else is shown in a head stands in an example, or is an address.
+// The commands in the head of an example are those of the documents, to the letter, so they are
+// typed there. Other lines of a head stand in an example, or are addresses.
 func TestExampleHeads(t *testing.T) {
 	var typed strings.Builder
 	for _, d := range documents(t) {
@@ -217,18 +217,18 @@ func TestExampleHeads(t *testing.T) {
 	}
 }
 
-// addressRow is a row of the table of addresses in the head of an example.
+// addressRow matches a row of the table of addresses in the head of an example.
 var addressRow = regexp.MustCompile(`^[0-9.:]+ {2,}`)
 
-// notRun are the commands that no test types, and why. They are checked like those in the
-// text: commands, flags, targets and tests have to be there.
+// notRun lists the commands that no test types, with the reason. They are checked like commands in
+// prose: commands, flags, targets and tests must exist.
 var notRun = map[string]string{
 	"make test": "is what runs this test",
 	"docker ":   "is typed by TestContainers",
 	"kubectl ":  "is typed by TestContainers",
 }
 
-// why returns why a line of a block is not run; "" = it is.
+// why returns the reason why a line of a block is not run; "" = it is.
 func why(line string) string {
 	for command, reason := range notRun {
 		if line == strings.TrimSpace(command) || strings.HasPrefix(line, strings.TrimSpace(command)+" ") {
@@ -258,8 +258,8 @@ var (
 	target   = regexp.MustCompile(`(?m)^([a-z-]+):`)
 )
 
-// commandLines are what a document tells to type: the lines of blocks and the spans of
-// code in its text that begin with the name of a program of ours.
+// commandLines returns the command lines of a document: lines of blocks, and code spans of its
+// text, that begin with the name of one of our programs.
 func (d document) commandLines() (lines []string) {
 	add := func(line string) {
 		line = strings.TrimPrefix(strings.Join(strings.Fields(line), " "), "./")
@@ -284,8 +284,8 @@ func (d document) commandLines() (lines []string) {
 	return lines
 }
 
-// Every command that a document names is there, with its flags; so are the targets of
-// make, the tests and the benchmarks.
+// Every command in a document exists, with its flags; so do the targets of make, the tests and the
+// benchmarks.
 func TestDocsCommands(t *testing.T) {
 	targets := target.FindAllString(testutil.ReadFile(t, "Makefile"), -1)
 	checked := make(map[string]bool)
@@ -316,7 +316,7 @@ func TestDocsCommands(t *testing.T) {
 	}
 }
 
-// shellWords takes a command apart, up to what sends its output elsewhere.
+// shellWords splits a command into words, up to a redirection of its output.
 func shellWords(line string) (words []string) {
 	for word := range strings.FieldsSeq(regexp.MustCompile(`'[^']*'|"[^"]*"`).ReplaceAllString(line, "QUOTED")) {
 		if strings.ContainsAny(word[:1], "#|><;&") {
@@ -327,8 +327,8 @@ func shellWords(line string) (words []string) {
 	return words
 }
 
-// parses reports what is wrong with the command and the flags of a command line. Names in
-// capitals stand for values, and what is in brackets or behind an ellipsis for choices.
+// parses returns an error if a command or a flag of a command line does not exist. Names in
+// capitals stand for values, and brackets or an ellipsis for choices.
 func parses(args []string) error {
 	root := command.New(command.Program{})
 	root.InitDefaultHelpCmd()
@@ -362,7 +362,7 @@ func parses(args []string) error {
 
 var functionNamed = `(?m)^func (%s)\(`
 
-// goCommand reports what is missing of what go test or go run are told to run.
+// goCommand returns an error if what go test or go run should run does not exist.
 func goCommand(t *testing.T, words []string) error {
 	folder, below := ".", false
 	for _, word := range words {
@@ -401,7 +401,7 @@ func goCommand(t *testing.T, words []string) error {
 		if value == "" && i+1 < len(words) {
 			value = words[i+1]
 		}
-		value, _, _ = strings.Cut(value, "/") // what is behind names a case
+		value, _, _ = strings.Cut(value, "/") // the part after the slash names a case
 		if value == "" || value == "." || value == "…" || value == "QUOTED" {
 			continue
 		}
@@ -419,7 +419,7 @@ var (
 	metricInText = regexp.MustCompile(`\bsidekey_[a-z_]+`)
 )
 
-// Keys of the configuration and metrics are called by their names.
+// Keys of the configuration and metrics have the right names in the documents.
 func TestDocsNames(t *testing.T) {
 	var code strings.Builder
 	for _, pattern := range []string{"server/*.go", "admin/*.go", "check/*.go"} {
@@ -455,8 +455,7 @@ var (
 	heading = regexp.MustCompile(`(?m)^#+ (.*)$`)
 )
 
-// Links lead to files and headings that are there, and every document is found from
-// docs/README.md.
+// Links lead to files and headings that exist, and docs/README.md leads to every document.
 func TestDocsLinks(t *testing.T) {
 	linked := make(map[string]bool)
 	for _, d := range documents(t) {
@@ -487,7 +486,7 @@ func TestDocsLinks(t *testing.T) {
 	}
 }
 
-// anchors are the headings of a document as GitHub names them.
+// anchors returns the headings of a document as GitHub names them.
 func anchors(text string) (list []string) {
 	for _, m := range heading.FindAllStringSubmatch(text, -1) {
 		name := strings.ToLower(strings.NewReplacer("`", "", "[", "", "]", "").Replace(m[1]))
@@ -499,7 +498,7 @@ func anchors(text string) (list []string) {
 
 var figure = regexp.MustCompile(`[0-9][0-9.,]* (?:to [0-9]+ )?(?:KB|KiB|MiB|bytes|ms)`)
 
-// The figures of a row about sizing stand in the document that the row leads to.
+// The figures in a row about sizing stand in the document that the row links to.
 func TestDocsSizing(t *testing.T) {
 	_, sizing, _ := strings.Cut(testutil.ReadFile(t, "docs/operations.md"), "## Sizing\n")
 	sizing, _, _ = strings.Cut(sizing, "\n## ")
@@ -522,7 +521,7 @@ func TestDocsSizing(t *testing.T) {
 	}
 }
 
-// A README is read, not searched: one screen and a half.
+// A README is short enough to read: one screen and a half.
 func TestREADMEIsShort(t *testing.T) {
 	if lines := strings.Count(testutil.ReadFile(t, "README.md"), "\n"); lines > 110 {
 		t.Errorf("README.md has %d lines", lines)

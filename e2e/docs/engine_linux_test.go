@@ -19,12 +19,12 @@ import (
 	"sidekey/internal/testutil"
 )
 
-// engine runs containers with Podman, on a machine of its own as far as they can tell: its
-// name spaces for files, network and processes end with the test, and with them every
-// container, mount, bridge and rule of the firewall.
+// engine runs containers with Podman on what looks like a machine of its own: its name spaces for
+// files, network and processes end with the test, and so do all containers, mounts, bridges and
+// firewall rules.
 type engine struct {
 	t       *testing.T
-	dir     string // bin/docker, bin/kubectl, and what Podman keeps
+	dir     string // bin/docker, bin/kubectl, and the files of Podman
 	process *testutil.Process
 }
 
@@ -53,7 +53,7 @@ ip link set lo up
 exec catatonit -- cat
 `
 
-// engineConfig asks for nothing that needs systemd, or more than a machine may allow.
+// engineConfig uses nothing that needs systemd, or more than a machine may allow.
 const engineConfig = `[containers]
 default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
 volumes = [%s]
@@ -65,21 +65,21 @@ events_logger = "file"
 network_backend = "netavark"
 `
 
-// enginePodman gives builds, and nothing else, the folders of the Go that is here.
+// enginePodman gives builds, and nothing else, the Go folders of this machine.
 const enginePodman = `#!/bin/sh
 export DISABLE_HC_SYSTEMD=true BUILDAH_FORMAT=docker
 if [ "$1" = build ]; then export CONTAINERS_CONF=/etc/containers/build.conf; fi
 exec PODMAN "$@"
 `
 
-// engineDocker is docker, with "docker compose" by podman-compose.
+// engineDocker is docker; "docker compose" is podman-compose.
 const engineDocker = `#!/bin/sh
 tool=podman
 if [ "$1" = compose ]; then shift && tool=COMPOSE; fi
 PATH=DIR/bin:$PATH exec nsenter --target PID --net --mount --pid --uts --ipc --wd="$PWD" "$tool" "$@"
 `
 
-// startEngine returns an engine without any image. Where none can run the test is skipped.
+// startEngine returns an engine without images. If none can run here, it skips the test.
 func startEngine(t *testing.T) *engine {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -107,7 +107,7 @@ func startEngine(t *testing.T) *engine {
 	testutil.WriteFile(t, etc, "registries.conf", `unqualified-search-registries = ["docker.io"]`) // whose images are made below
 
 	before, _ := filepath.Glob("/sys/fs/cgroup/*/libpod_parent")
-	t.Cleanup(func() { // what name spaces do not take with them
+	t.Cleanup(func() { // what does not end with the name spaces
 		after, _ := filepath.Glob("/sys/fs/cgroup/*/libpod_parent")
 		for _, folder := range after {
 			if !slices.Contains(before, folder) {
@@ -152,7 +152,7 @@ func startEngine(t *testing.T) *engine {
 	return e
 }
 
-// removeGroups removes a control group and those below, where nobody is in them.
+// removeGroups removes a control group and those below, unless a process is in them.
 func removeGroups(folder string) {
 	below, _ := filepath.Glob(filepath.Join(folder, "*", "cgroup.procs"))
 	for _, processes := range below {
@@ -176,7 +176,7 @@ func (e *engine) docker(arguments ...string) (printed string, err error) {
 	return strings.TrimSpace(string(out)), err
 }
 
-// mustDocker is docker for what has to end well.
+// mustDocker is docker for commands that must succeed.
 func (e *engine) mustDocker(arguments ...string) (printed string) {
 	e.t.Helper()
 	printed, err := e.docker(arguments...)
@@ -186,15 +186,15 @@ func (e *engine) mustDocker(arguments ...string) (printed string) {
 	return printed
 }
 
-// inside runs a program of this machine where the containers are.
+// inside runs a program of this machine in the name spaces of the containers.
 func (e *engine) inside(command ...string) (printed string, err error) {
 	enter := []string{"--target", fmt.Sprint(e.process.Cmd.Process.Pid), "--net", "--mount", "--pid", "--"}
 	out, err := exec.Command("nsenter", append(enter, command...)...).CombinedOutput()
 	return strings.TrimSpace(string(out)), err
 }
 
-// image makes an image of files and folders: what is in it to what it is here; "" = a folder
-// for all, and what begins with "->" is a link. settings are lines of a Dockerfile.
+// image makes an image. files maps paths in it to files of this machine; "" makes a folder that
+// everyone can write, and "->PATH" a link. settings are lines of a Dockerfile.
 func (e *engine) image(name string, files map[string]string, settings ...string) {
 	e.t.Helper()
 	var layer bytes.Buffer
@@ -232,8 +232,8 @@ func (e *engine) image(name string, files map[string]string, settings ...string)
 	}
 }
 
-// baseImages stand for those of Docker Hub, which is not asked: made of the programs that
-// are here, with the settings that our files count on.
+// baseImages makes stand-ins for the images of Docker Hub, which the test does not use: from
+// programs of this machine, with the settings that our files rely on.
 func (e *engine) baseImages() {
 	e.t.Helper()
 	shell := func(further map[string]string) map[string]string {
@@ -251,7 +251,7 @@ func (e *engine) baseImages() {
 		return files
 	}
 	e.image("docker.io/library/busybox:1", shell(nil), `CMD ["sh"]`)
-	// The modules are those that were downloaded here, and nothing is asked for.
+	// The build uses the modules of this machine and downloads none.
 	e.image("docker.io/library/golang:1.26", shell(map[string]string{
 		"/usr/local/go": "", "/go": "", "/root": "", "/etc/ssl/certs/ca-certificates.crt": "/etc/ssl/certs/ca-certificates.crt",
 	}), "ENV GOPATH=/go", "ENV GOTOOLCHAIN=local", "ENV GOPROXY=off", "ENV HOME=/root")

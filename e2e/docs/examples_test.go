@@ -23,15 +23,15 @@ import (
 )
 
 var (
-	// questionIn finds where examples ask, also in comments.
+	// questionIn matches the paths of checks, also in comments.
 	questionIn = regexp.MustCompile(`/auth/(envoy|nginx|forward)(@orders)?`)
 	addressIn  = regexp.MustCompile(`127\.0\.0\.1(?::|, port_value: )([0-9]+)`)
-	// answerIn finds headers of sidekey's answers: NGINX writes them into variables.
+	// answerIn matches headers of sidekey's answers; NGINX writes them as variables.
 	answerIn = regexp.MustCompile(`(?i)\b(?:upstream_http_)?(x[-_]auth[-_](?:user|org|alias|tags|policies|[a-z]+)|x[-_]ratelimit[-_][a-z]+|x[-_]error[-_][a-z]+|ratelimit(?:[-_]policy)?|retry[-_]after|x[-_]developer[-_]id|www-authenticate)\b`)
 )
 
-// Every example asks where sidekey listens, for what it answers, and names headers that
-// its answers have; and each that asks hands on every identity header.
+// Every example uses the address where sidekey listens and a path that it answers, and names
+// headers that its answers have. Each example with a check passes every identity header on.
 func TestExamplesAgree(t *testing.T) {
 	defaults := config.Default()
 	known := []string{"8080"} // the application
@@ -85,7 +85,7 @@ func TestExamplesAgree(t *testing.T) {
 		if prefix := "{ prefix: x-auth- }"; strings.Contains(text, prefix) {
 			named = append(named, identity...)
 		}
-		asks := questionIn.MatchString(significant(text)) && filepath.Ext(file) != ".cfg" // haproxy.lua hands on
+		asks := questionIn.MatchString(significant(text)) && filepath.Ext(file) != ".cfg" // haproxy.lua passes them on
 		if asks || filepath.Ext(file) == ".lua" {
 			for _, name := range identity {
 				if !slices.Contains(named, name) {
@@ -96,7 +96,7 @@ func TestExamplesAgree(t *testing.T) {
 	}
 }
 
-// What Compose makes fits what sidekey, its image and NGINX say.
+// The Compose file fits sidekey, its image and NGINX.
 func TestComposeExample(t *testing.T) {
 	type service struct {
 		Command     []string
@@ -123,8 +123,8 @@ func TestComposeExample(t *testing.T) {
 	if filepath.Clean(filepath.Join("examples", sidekey.Build.Context)) != "." {
 		t.Errorf("sidekey is built from %s", sidekey.Build.Context)
 	}
-	// Read-only, so all that is written has to be in the volume: the image's WORKDIR with
-	// the data_dir of the built-in configuration.
+	// The root is read-only, so everything that is written must be in the volume: the image's
+	// WORKDIR with the data_dir of the built-in configuration.
 	if want := "sidekey:/" + config.Default().DataDir; !sidekey.ReadOnly || !slices.Contains(sidekey.Volumes, want) || !strings.Contains(dockerfile, "WORKDIR /\n") {
 		t.Errorf("volumes of sidekey: %q, want %s", sidekey.Volumes, want)
 	}
@@ -142,7 +142,7 @@ func TestComposeExample(t *testing.T) {
 	}
 }
 
-// A pod of kubernetes.yaml, as far as sidekey is in it.
+// pod is a pod of kubernetes.yaml, as far as sidekey is concerned.
 type pod struct {
 	SecurityContext struct {
 		RunAsUser int `yaml:"runAsUser"`
@@ -169,8 +169,8 @@ type pod struct {
 	}
 }
 
-// What Kubernetes makes fits what sidekey, its image and NGINX say, and the configuration
-// in it is one that sidekey runs with.
+// The Kubernetes file fits sidekey, its image and NGINX, and sidekey runs with the configuration in
+// it.
 func TestKubernetesExample(t *testing.T) {
 	var settings struct{ Data map[string]string }
 	var deployment struct {
@@ -268,8 +268,8 @@ func TestKubernetesExample(t *testing.T) {
 	}
 }
 
-// kubectl reads kubernetes.yaml with the types of Kubernetes: a field that is not one of
-// theirs is lost on the way.
+// kubectl reads kubernetes.yaml with the types of Kubernetes, and drops a field that they do not
+// have.
 func TestKubernetesFields(t *testing.T) {
 	kubectl := testutil.NeedProgram(t, "kubectl")
 	read := 0
@@ -281,7 +281,7 @@ func TestKubernetesFields(t *testing.T) {
 		if err := yaml.Unmarshal([]byte(document), &want); err != nil {
 			t.Fatal(err)
 		}
-		change, isChanged := map[string][]string{ // what a kubectl without a cluster can do with it
+		change, isChanged := map[string][]string{ // what kubectl can do with it without a cluster
 			"Deployment": {"set", "serviceaccount", "--local", "-f", "-", "somebody", "-o", "yaml"},
 			"Service":    {"set", "selector", "--local", "-f", "-", "app=orders", "-o", "yaml"},
 		}[want.Kind]
@@ -309,7 +309,7 @@ func TestKubernetesFields(t *testing.T) {
 	}
 }
 
-// missing are the paths of the values that stand in one document and not in the other.
+// missing returns the paths of the values that are in one document and not in the other.
 func missing(from, in any) (paths []string) {
 	below := func(name string, from, in any) {
 		for _, path := range missing(from, in) {

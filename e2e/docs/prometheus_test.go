@@ -13,8 +13,8 @@ import (
 	"sidekey/internal/testutil"
 )
 
-// Prometheus with examples/prometheus.yml scrapes sidekey, understands every alert rule and
-// every question of the dashboard, and notices that sidekey is gone.
+// Prometheus with examples/prometheus.yml scrapes sidekey, understands every alert rule and every
+// query of the dashboard, and notices when sidekey is down.
 func TestPrometheusExample(t *testing.T) {
 	t.Parallel()
 	path := testutil.NeedProgram(t, "prometheus")
@@ -26,7 +26,7 @@ func TestPrometheusExample(t *testing.T) {
 	testutil.WriteFile(t, dir, "alerts.yaml", testutil.ReadFile(t, "examples/alerts.yaml"))
 	process := testutil.Start(t, path, "--config.file="+file, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+addr)
 
-	// ask asks Prometheus' API, and takes of the answer what there is room for.
+	// ask sends a request to the API of Prometheus and decodes the data of the answer.
 	ask := func(target string, data any) (wrong string) {
 		t.Helper()
 		answer, err := http.Get("http://" + addr + "/api/v1/" + target)
@@ -112,7 +112,7 @@ func TestPrometheusExample(t *testing.T) {
 	})
 }
 
-// expressions are all values of the key "expr" of a document.
+// expressions returns all values of the key "expr" in a document.
 func expressions(document any) (list []string) {
 	switch value := document.(type) {
 	case []any:

@@ -13,7 +13,7 @@ import (
 	"sidekey/internal/testutil"
 )
 
-// hazards are the numbers that docs/security.md and the tests use.
+// hazards returns the numbers that docs/security.md and the tests use.
 func hazards() (numbers []string) {
 	for _, span := range [][2]int{{1, 13}, {20, 24}, {30, 34}, {40, 44}, {50, 52}, {60, 63}, {70, 75}, {80, 84}, {90, 99}} {
 		for n := span[0]; n <= span[1]; n++ {
@@ -30,13 +30,12 @@ var (
 	hazardInText = regexp.MustCompile(`T-?([0-9]{2})`)
 )
 
-// Every hazard has a row in docs/security.md, which names tests that are there and say
-// which hazard they are about, or why there is none; and every number that a test's name
-// or comment has is in the row.
+// Every hazard has a row in docs/security.md. The row names existing tests, which name the hazard,
+// or the reason why there is none. Every number in a test's name or comment is in that row.
 func TestHazardTable(t *testing.T) {
-	// From a test's name to the hazards that its name, comment or body name.
+	// From the name of a test to the hazards in its name, comment or body.
 	tests := make(map[string]map[string]bool)
-	named := make(map[string][]string) // from a hazard to the tests that have it in their name
+	named := make(map[string][]string) // from a hazard to the tests with it in their name
 	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, "_test.go") {
 			return err
@@ -96,7 +95,7 @@ func TestHazardTable(t *testing.T) {
 	}
 }
 
-// T-84: nothing that a client names is found by a hash that it can compute: Go's maps and
+// T-84: no table of what clients name uses a hash that a client can compute: Go's maps and
 // hash/maphash draw a seed for each process.
 func TestT84NoUnseededHash(t *testing.T) {
 	for name, p := range listPackages(t) {

@@ -10,8 +10,8 @@ import (
 	"sidekey/internal/testutil"
 )
 
-// The shipped unit says nothing that systemd does not understand, and gives the program
-// no right that it does not use: an exposure of at most 2.0, where 10 is everything.
+// systemd understands every line of the shipped unit, which gives the program no right that it does
+// not use: an exposure of at most 2.0 of 10.
 func TestSystemdUnit(t *testing.T) {
 	analyze := testutil.NeedProgram(t, "systemd-analyze")
 	path, err := sidekeytest.Binary()

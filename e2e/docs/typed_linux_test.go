@@ -25,19 +25,19 @@ import (
 	"sidekey/internal/testutil"
 )
 
-// typedPassword is what the reader types wherever a password is asked for.
+// typedPassword is the password that the reader types at every prompt.
 const typedPassword = "test123"
 
-// goesOn are commands that run until they are ended: the reader types the next one in
-// another terminal, once the program is there. One that takes the place of another in
-// front of the application ends it before.
+// goesOn matches commands that run until they are stopped: the reader types the next command in
+// another terminal, once the program is ready. A command that replaces another one in front of the
+// application stops it first.
 var goesOn = regexp.MustCompile(`^(?:make run|(?:\./)?sidekey serve|(?:\./)?sidekey dev|nginx|envoy|caddy run|haproxy|traefik|prometheus)\b`)
 
-// stopped are the documents whose first command finds no sidekey that runs.
+// stopped are the documents whose first command expects that sidekey does not run.
 var stopped = []string{"README.md", "docs/getting-started.md", "docs/operations.md"}
 
-// brief are variables of the Makefile with which the targets that take minutes to hours do a
-// little of each thing that they do. What they measure so is judged by nobody.
+// brief are variables of the Makefile with which targets that take minutes to hours do a little of
+// each thing. Nothing judges what they measure then.
 var brief = []string{
 	"SAMPLES=3", "COST=8", "TIMING=-kinds 8 -leaders 1 -judge=false",
 	"FLOOD=-rounds 1 -time 500ms -rate 1000 -names 1000 -judge=false",
@@ -46,8 +46,8 @@ var brief = []string{
 	"FAULTS=nochecksum:TestFlippedBit", "CRASH=-run TestFlippedBit", "SCHEDULES=100", "MUTANTS=300", "BACKUPS=2",
 }
 
-// makeFlags is brief as make reads it from its environment, with the results in a folder
-// of the test's.
+// makeFlags returns brief in the form in which make reads it from its environment, with a folder
+// for the results.
 func makeFlags(results string) string {
 	var words []string
 	for _, variable := range append([]string{"RESULTS=" + results}, brief...) {
@@ -56,7 +56,7 @@ func makeFlags(results string) string {
 	return strings.Join(words, " ")
 }
 
-// Each of these variables is one that the Makefile has.
+// The Makefile has each of these variables.
 func TestDocsBrief(t *testing.T) {
 	makefile := testutil.ReadFile(t, "Makefile")
 	for _, variable := range append([]string{"RESULTS="}, brief...) {
@@ -66,10 +66,9 @@ func TestDocsBrief(t *testing.T) {
 	}
 }
 
-// TestDocs types what README.md and docs/ show into a shell, document by document: in a
-// folder with what a clone of the repository has, on a terminal, with sidekey in the PATH
-// and an application behind the proxy. Nothing is changed of it but the addresses and the
-// folders of the machine, which are the test's own.
+// TestDocs types what README.md and docs/ show into a shell, document by document: in a folder with
+// the files of the repository, on a terminal, with sidekey in the PATH and an application behind
+// the proxy. It changes only addresses and folders of the machine, which are the test's own.
 func TestDocs(t *testing.T) {
 	for _, d := range documents(t) {
 		if !slices.ContainsFunc(d.blocks, func(b block) bool {
@@ -116,12 +115,12 @@ func allNotRun(text string) bool {
 	return true
 }
 
-// reader is somebody who follows a document.
+// reader is a person who follows a document.
 type reader struct {
 	t            *testing.T
-	dir, machine string // the folder, and what stands for the root of the machine
+	dir, machine string // the working directory, and the folder that stands for /
 	places       *strings.Replacer
-	names        *strings.Replacer // the other way
+	names        *strings.Replacer // the reverse
 	untilReady   string            // commands that wait for sidekey, for a proxy and for Prometheus
 	untilProxy   string
 	untilWatched string
@@ -130,12 +129,12 @@ type reader struct {
 
 	shell    *exec.Cmd
 	commands io.Writer     // names of files to run
-	statuses chan string   // of files that have run
-	ended    chan struct{} // the shell has
-	screen   *os.File      // what is printed
-	keyboard *os.File      // the terminal's other end
-	from     int64         // what is below was looked at
-	typed    int64         // prompts before it were answered
+	statuses chan string   // exit codes of files that have run
+	ended    chan struct{} // closed when the shell has ended
+	screen   *os.File      // receives the output
+	keyboard *os.File      // the other end of the terminal
+	from     int64         // offset up to which the output was read
+	typed    int64         // offset up to which prompts were answered
 	number   int
 }
 
@@ -179,8 +178,8 @@ func newReader(t *testing.T) *reader {
 	return r
 }
 
-// newTyping returns a reader in the repository itself, of whose commands nothing is changed:
-// programs in the folder bin of the machine come before all others.
+// newTyping returns a reader in the repository itself whose commands are not changed. Programs in
+// the folder bin of the machine take precedence.
 func newTyping(t *testing.T, machine string) *reader {
 	t.Helper()
 	bash := testutil.NeedProgram(t, "bash")
@@ -193,7 +192,7 @@ func newTyping(t *testing.T, machine string) *reader {
 	return r
 }
 
-// clone makes the folder look like the repository's.
+// clone makes the folder look like a clone of the repository.
 func (r *reader) clone() {
 	r.t.Helper()
 	here, err := os.Getwd()
@@ -222,7 +221,7 @@ func (r *reader) clone() {
 	}
 }
 
-// systemctl stands for systemd's: it starts, reloads and stops the program as the unit says.
+// systemctl is a stand-in that starts, reloads and stops the program as the unit says.
 const systemctl = `#!/bin/sh
 unit=MACHINE/etc/systemd/system/sidekey.service
 run() { sed -n "s/^$1=//p" "$unit"; }
@@ -261,7 +260,7 @@ func (r *reader) furnish(program string) {
 	}
 }
 
-// start starts a shell on a terminal that runs one file after the other.
+// start starts a shell on a terminal. It runs one file after the other.
 func (r *reader) start(bash string) {
 	r.t.Helper()
 	keyboard, terminal := openTerminal(r.t)
@@ -291,7 +290,7 @@ func (r *reader) start(bash string) {
 	r.shell.Env = append(os.Environ(), "PATH="+strings.Join(search, ":"), "HOME="+r.machine,
 		"XDG_CONFIG_HOME="+r.machine, "XDG_DATA_HOME="+r.machine, "GOMODCACHE="+goEnv("GOMODCACHE"), "GOCACHE="+goEnv("GOCACHE"),
 		"MAKEFLAGS="+makeFlags(filepath.Join(r.machine, "results")),
-		// What is compiled depends on no folder then, and is compiled once for all readers.
+		// This way the build depends on no folder, so all readers share the build cache.
 		"CGO_ENABLED=0", "GOFLAGS="+strings.TrimSpace(goEnv("GOFLAGS")+" -trimpath"))
 	r.shell.Stdin, r.shell.Stdout, r.shell.Stderr = terminal, screen, screen
 	r.shell.ExtraFiles = []*os.File{files, status}
@@ -313,7 +312,7 @@ func (r *reader) start(bash string) {
 		}
 	}()
 	r.t.Cleanup(func() {
-		// The shell waits for what it has started; what a command has left behind is killed.
+		// The shell waits for what it started; processes that a command left behind are killed.
 		r.types("[ -z \"$(jobs -p)\" ] || kill $(jobs -p); wait\n")
 		commands.Close()
 		syscall.Kill(-r.shell.Process.Pid, syscall.SIGKILL)
@@ -349,7 +348,7 @@ func openTerminal(t *testing.T) (keyboard, terminal *os.File) {
 	return keyboard, terminal
 }
 
-// follow does what a block says and returns what is wrong with what became of it.
+// follow does what a block says and returns what went wrong.
 func (r *reader) follow(b block) (wrong string) {
 	switch {
 	case b.language == "sh":
@@ -370,7 +369,7 @@ func (r *reader) follow(b block) (wrong string) {
 			typed, want := strings.Join(lines[:n], ""), strings.Join(lines[n:], "")
 			printed, status := r.types(r.script(typed))
 			if printed != "" && !strings.HasSuffix(printed, "\n") {
-				printed += "\n" // which nobody sees
+				printed += "\n" // which is not visible
 			}
 			if !looksLike(want, printed) || status != "0" && want == "" {
 				return fmt.Sprintf("$ %sexit code %s, printed\n%swant\n%s", typed, status, printed, want)
@@ -384,8 +383,8 @@ func (r *reader) follow(b block) (wrong string) {
 	return ""
 }
 
-// script is what the shell is given for commands: without those that are not run, and with
-// those that go on running in the background.
+// script returns the commands for the shell: without those that are not run, and with those that go
+// on running in the background.
 func (r *reader) script(text string) string {
 	var lines strings.Builder
 	for line := range strings.Lines(text) {
@@ -415,11 +414,11 @@ func (r *reader) script(text string) string {
 	return lines.String()
 }
 
-// prompts are what a person answers with a password.
+// prompts match what a person answers with a password.
 var prompts = regexp.MustCompile(`(?m)(Password: |Again: |Enter host password for user '[^']*':)\n?`)
 
-// types lets the shell run commands and returns what they print, as the document would
-// show it, and the exit code of the last one.
+// types lets the shell run commands. It returns their output as the document would show it, and the
+// exit code of the last one.
 func (r *reader) types(commands string) (printed, status string) {
 	r.t.Helper()
 	r.number++
@@ -449,7 +448,7 @@ func (r *reader) types(commands string) (printed, status string) {
 	return r.names.Replace(strings.ReplaceAll(prompts.ReplaceAllString(printed, ""), "\r", "")), status
 }
 
-// read returns what was printed since.
+// read returns the output since an offset.
 func (r *reader) read(from int64) string {
 	text, err := os.ReadFile(r.screen.Name())
 	if err != nil {
@@ -458,7 +457,7 @@ func (r *reader) read(from int64) string {
 	return string(text[from:])
 }
 
-// configure puts keys into sidecar.toml, and waits until a sidekey that runs has them.
+// configure puts keys into sidecar.toml, and waits until a running sidekey has reloaded them.
 func (r *reader) configure(text string) (wrong string) {
 	file := filepath.Join(r.dir, "sidecar.toml")
 	var whole, added map[string]any
@@ -493,7 +492,7 @@ func (r *reader) configure(text string) (wrong string) {
 	return ""
 }
 
-// merge puts the values of from into a table, and the tables of an array behind its own.
+// merge puts the values of from into a table, and appends the tables of its arrays.
 func merge(into, from map[string]any) {
 	for key, value := range from {
 		table, isTable := value.(map[string]any)

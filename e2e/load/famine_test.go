@@ -11,8 +11,8 @@ import (
 	"sidekey/e2e/internal/sidekeytest"
 )
 
-// T-99: with hardly any memory, a flood of names that nobody has ends in refusals that
-// cost nothing and are remembered of nobody, and whoever has logged in goes on.
+// T-99: with hardly any memory, a flood of unknown names ends in refusals that cost nothing and
+// leave nothing behind, and users who have logged in keep working.
 func TestT99LittleMemory(t *testing.T) {
 	const names, workers, mostMiB = 20_000, 16, 16
 	t.Setenv("GOMEMLIMIT", "24MiB")

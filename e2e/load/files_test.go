@@ -14,8 +14,8 @@ import (
 	"sidekey/internal/testutil"
 )
 
-// T-98: with no more than 64 files the program goes on: who is connected is answered, who
-// connects beyond is refused or waits, and nobody gets a wrong answer or a 5xx.
+// T-98: with at most 64 files the program goes on: existing connections are answered, further ones
+// are refused or wait, and no client gets a wrong answer or a 5xx.
 func TestT98FewFiles(t *testing.T) {
 	s := sidekeytest.Start(t, sidekeytest.Listeners, "64")
 	s.PutUser("ann", `{"basic_auth_data":{"password":"pw"}}`)
@@ -78,7 +78,7 @@ func TestT98FewFiles(t *testing.T) {
 	for _, c := range crowd {
 		c.Close()
 	}
-	// And all of it has room again.
+	// There is room for all of them again.
 	s.Process.Await("a connection is served", func() bool {
 		status, err := ask(dial(), ann, time.Second)
 		return status == 200 && err == nil

@@ -17,10 +17,10 @@ import (
 	"sidekey/internal/testutil"
 )
 
-// T-44: while many connections of many addresses guess passwords without pause, users who
-// are remembered notice nothing, somebody who is not gets in, all guesses beyond what can be
-// hashed are refused without, and nothing is left of them, in memory or on disk. How long
-// all that takes is for bench/flood to say, on a quiet machine.
+// T-44: while many connections from many addresses guess passwords without pause, remembered users
+// are served as usual, another user gets in, all guesses beyond the capacity for hashing are
+// refused without a hash, and none leaves anything behind, in memory or on disk. bench/flood
+// measures how long that takes, on a quiet machine.
 func TestT44Flood(t *testing.T) {
 	const guessers, addresses, lasts, mostMiB = 100, 200, 2 * time.Second, 16
 	s := sidekeytest.Start(t, sidekeytest.Listeners)
@@ -58,7 +58,7 @@ func TestT44Flood(t *testing.T) {
 		}
 		return string(text)
 	}
-	// What connections cost is there before.
+	// First, open as many connections as later, so that their cost is known.
 	var idle sync.WaitGroup
 	for i := range guessers {
 		idle.Go(func() { ask(fmt.Sprint("10.1.0.", i), "ann", "pw") })
@@ -66,7 +66,7 @@ func TestT44Flood(t *testing.T) {
 	idle.Wait()
 	resident, stored, hashes, refused := s.Process.ResidentKiB(), database(), metric(s, `sidekey_password_hashes_total{.*`), refusedUnseen(s)
 
-	var logins atomic.Int64 // that are not remembered
+	var logins atomic.Int64 // of users who are not remembered
 	end := time.Now().Add(lasts)
 	var group sync.WaitGroup
 	for g := range guessers {
@@ -83,7 +83,7 @@ func TestT44Flood(t *testing.T) {
 			}
 		})
 	}
-	group.Go(func() { // at an address that guesses
+	group.Go(func() { // from an address that guesses
 		for time.Now().Before(end) {
 			if status, intended := ask("10.0.0.7", "ann", "pw"); status != 200 {
 				t.Errorf("a user who is remembered: %d, %s", status, intended)
@@ -125,7 +125,7 @@ func TestT44Flood(t *testing.T) {
 	}
 }
 
-// refusedUnseen is how many logins were refused without a look at the password.
+// refusedUnseen returns the number of logins that were refused without looking at the password.
 func refusedUnseen(s *sidekeytest.Sidekey) int {
 	return metric(s, `sidekey_decisions_total{.*reason="(busy|too_many_failures)"}`)
 }

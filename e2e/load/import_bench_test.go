@@ -15,10 +15,10 @@ import (
 	"sidekey/internal/testutil"
 )
 
-// BenchmarkImport imports 1,000,000 users whose passwords are hashed already, in no
-// order, into an empty database: into the file, and into a running sidekey.
+// BenchmarkImport imports 1,000,000 users with hashed passwords, unsorted, into an empty database:
+// into the file, and into a running sidekey.
 //
-//	go test -run '^$' -bench Import -benchtime 1x -timeout 30m .
+//	go test -run '^$' -bench Import -benchtime 1x -timeout 30m ./e2e/load
 func BenchmarkImport(b *testing.B) {
 	const users = 1_000_000
 	path, err := sidekeytest.Binary()

@@ -13,11 +13,11 @@ import (
 	"sidekey/internal/testutil"
 )
 
-// T-31: ten thousand who send a header byte by byte cost memory for what they sent, not
-// for what they might, are cut off, and hold up nobody.
+// T-31: ten thousand clients that send a header byte by byte cost memory for what they sent, not for
+// what they might send, are disconnected, and delay no other client.
 func TestT31TenThousandSlowClients(t *testing.T) {
 	clients := listen.MaxConnections(10_000, slog.New(slog.DiscardHandler))
-	const mostKiB = 32 // for each
+	const maxKiB = 32 // for each
 	s := sidekeytest.Start(t, sidekeytest.Listeners+"check.read_timeout = \"2s\"\n")
 	s.PutUser("ann", `{"basic_auth_data":{"password":"pw"}}`)
 	ask := func() (status string, took time.Duration) {
@@ -34,7 +34,7 @@ func TestT31TenThousandSlowClients(t *testing.T) {
 	}
 	ask()
 	before := s.Process.ResidentKiB()
-	for wave := range 2 { // the second gets what the first has used
+	for wave := range 2 { // the second reuses the memory of the first
 		var slow []net.Conn
 		for range clients {
 			c, err := net.Dial("tcp", s.CheckAddr)
@@ -57,8 +57,8 @@ func TestT31TenThousandSlowClients(t *testing.T) {
 		}
 		each := float64(s.Process.ResidentKiB()-before) / float64(clients)
 		t.Logf("wave %d: %.1f KiB for each of %d slow clients; others waited at most %v", wave, each, clients, slowest)
-		if each > mostKiB {
-			t.Errorf("%.1f KiB for each, want at most %d", each, mostKiB)
+		if each > maxKiB {
+			t.Errorf("%.1f KiB for each, want at most %d", each, maxKiB)
 		}
 		if slowest > 2*time.Second {
 			t.Errorf("another client waited %v", slowest)
@@ -71,7 +71,7 @@ func TestT31TenThousandSlowClients(t *testing.T) {
 			c.Close()
 		}
 		for range 1000 {
-			ask() // garbage is collected now and then
+			ask() // so that garbage is collected at times
 		}
 	}
 }

@@ -30,20 +30,19 @@ import (
 
 var screenshots = flag.String("screenshots", "", "write what the web page looks like to this `folder`")
 
-// browser is a tab of a headless Chromium that shows the web page of a running program.
-// Anything that the page complains of, or that its Content-Security-Policy forbids, fails
-// the test.
+// browser is a tab of a headless Chromium with the web page of a running program. Any complaint of
+// the page, and anything that its Content-Security-Policy forbids, fails the test.
 type browser struct {
 	t   *testing.T
 	ctx context.Context
 	url string // of the page
 
 	mu       sync.Mutex
-	expected int      // failed requests that the test has caused, which the console names
+	expected int      // failed requests that the test causes on purpose and the console reports
 	wrong    []string // complaints
 }
 
-// startBrowser opens a tab until the test ends. sees is shown what the page asks for.
+// startBrowser opens a tab until the test ends. It calls sees for each request of the page.
 func startBrowser(t *testing.T, s *sidekeytest.Sidekey, sees func(*http.Request)) *browser {
 	t.Helper()
 	path := testutil.NeedProgram(t, "chromium")
@@ -88,7 +87,7 @@ func startBrowser(t *testing.T, s *sidekeytest.Sidekey, sees func(*http.Request)
 	return b
 }
 
-// heard notes what the tab complains of.
+// heard records complaints of the tab.
 func (b *browser) heard(event any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -113,7 +112,7 @@ func (b *browser) heard(event any) {
 	}
 }
 
-// do runs actions, each within a bound.
+// do runs actions, each with a timeout.
 func (b *browser) do(actions ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
 	for i, action := range actions {
@@ -127,22 +126,22 @@ func (b *browser) do(actions ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// stepTime is how long one step may take that normally takes milliseconds.
+// stepTime bounds one step, which normally takes milliseconds.
 const stepTime = 10 * time.Second
 
-// inPage runs JavaScript whose value does not matter.
+// inPage runs JavaScript and ignores its value.
 func inPage(text string) chromedp.Action[chromedp.Void] {
 	return chromedp.Evaluate[chromedp.Void](text)
 }
 
-// refusals says that the next n requests of the page are refused on purpose.
+// refusals announces that the next n requests of the page are refused on purpose.
 func (b *browser) refusals(n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.expected += n
 }
 
-// check fails the test where the page has complained.
+// check fails the test if the page has complained.
 func (b *browser) check() {
 	b.t.Helper()
 	b.mu.Lock()
@@ -153,7 +152,7 @@ func (b *browser) check() {
 	b.wrong = nil
 }
 
-// eval evaluates JavaScript, as no file of the page can.
+// eval evaluates JavaScript that the policy of the page forbids to the page itself.
 func eval[T any](b *browser, script string) T {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, stepTime)
@@ -166,7 +165,7 @@ func eval[T any](b *browser, script string) T {
 	return value
 }
 
-// text is what a person reads of the first element that selector names; "" for none.
+// text returns the visible text of the first element that matches a selector, or "".
 func (b *browser) text(selector string) string {
 	ctx, cancel := context.WithTimeout(b.ctx, stepTime)
 	defer cancel()
@@ -194,7 +193,7 @@ func (b *browser) await(expression string) {
 	b.t.Fatalf("never true: %s\n%s", expression, b.text("body"))
 }
 
-// awaitText waits until a person reads something in the element that selector names.
+// awaitText waits until the element that matches a selector shows a text.
 func (b *browser) awaitText(selector, text string) {
 	b.t.Helper()
 	b.await(fmt.Sprintf(`(document.querySelector(%s)?.innerText ?? "").includes(%s)`, quote(selector), quote(text)))
@@ -207,32 +206,32 @@ func (b *browser) open(view, heading string) {
 	b.awaitText("main h1", heading)
 }
 
-// control is a selector of what stands under a label, beside which the page tells the
-// server's messages.
+// control returns a selector of the control with a label, beside which the page shows messages of
+// the server.
 func control(path string) string {
 	return fmt.Sprintf(`[data-path=%s] :is(input, select, textarea)`, quote(path))
 }
 
-// enter puts text into a control in the place of what is there, as somebody types.
+// enter replaces the text in a control, as if typed.
 func (b *browser) enter(selector, text string) {
 	b.t.Helper()
 	b.do(chromedp.Focus(chromedp.CSS(selector)), inPage(`document.activeElement.select()`), chromedp.KeyEvent(kb.Backspace), chromedp.KeyEvent(text))
 }
 
-// choose takes an option of a select by its value.
+// choose selects an option by its value.
 func (b *browser) choose(selector, value string) {
 	b.t.Helper()
 	b.do(inPage(fmt.Sprintf(`(() => { const s = document.querySelector(%s); s.value = %s; if (s.value !== %[2]s) throw "no such option"; s.dispatchEvent(new Event("change")) })()`, quote(selector), quote(value))))
 }
 
-// click clicks on an element, once it is in the middle of the window: the bar at its
-// bottom could be above it.
+// click scrolls an element to the middle of the window and clicks on it: the bar at the bottom
+// could cover it elsewhere.
 func (b *browser) click(selector string) {
 	b.t.Helper()
 	b.clickOn(fmt.Sprintf(`document.querySelector(%s)`, quote(selector)))
 }
 
-// press clicks on the button or link with that text.
+// press clicks on the button or the link with a text.
 func (b *browser) press(text string) {
 	b.t.Helper()
 	b.clickOn(fmt.Sprintf(`[...document.querySelectorAll("button, a")].find((e) => e.innerText.trim() === %s && e.checkVisibility())`, quote(text)))
@@ -258,7 +257,7 @@ func (b *browser) clearSearch() {
 	b.awaitText("#search-status", "25 users, and more")
 }
 
-// screenshot writes what the tab shows.
+// screenshot writes an image of the tab.
 func (b *browser) screenshot(file string) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, stepTime)
@@ -274,20 +273,20 @@ func (b *browser) screenshot(file string) {
 	b.t.Logf("screenshot: %s", file)
 }
 
-// failed leaves a screenshot of what has failed.
+// failed writes an image of the tab for a failed test.
 func (b *browser) failed() {
 	b.t.Helper()
 	b.screenshot(filepath.Join(os.TempDir(), "sidekey-page-failed.png"))
 }
 
-// drawn lets the browser draw what has been asked for.
+// drawn waits until the browser has drawn all changes.
 func (b *browser) drawn() {
 	b.t.Helper()
 	eval[bool](b, `window.drawn = false; requestAnimationFrame(() => requestAnimationFrame(() => { window.drawn = true })); true`)
 	b.await("window.drawn")
 }
 
-// look writes a screenshot for people where they want one.
+// look writes an image of the tab if -screenshots is set.
 func (b *browser) look(name string) {
 	b.t.Helper()
 	if *screenshots != "" {
@@ -296,7 +295,7 @@ func (b *browser) look(name string) {
 	}
 }
 
-// size and theme change what the page is shown on.
+// size sets the size of the window.
 func (b *browser) size(width, height int64) {
 	b.t.Helper()
 	b.do(chromedp.EmulateViewport(width, height))
@@ -311,7 +310,7 @@ func (b *browser) theme(name string) {
 	}
 }
 
-// focused is the label or text of what has the focus.
+// focused returns the label or the text of the element that has the focus.
 func (b *browser) focused() string {
 	b.t.Helper()
 	return strings.TrimSpace(eval[string](b, `(() => { const a = document.activeElement; return a.labels?.[0]?.innerText ?? a.getAttribute("aria-label") ?? a.innerText ?? "" })()`))

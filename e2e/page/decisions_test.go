@@ -7,7 +7,7 @@ import (
 	"sidekey/e2e/internal/sidekeytest"
 )
 
-// Explain decides as the next request would be, and uses nothing up.
+// Explain decides like the next request and uses nothing up.
 func pageExplain(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	s.PutUser("hugo", sidekeytest.Session("test123", `"rate": 2, "per": 3600`,
 		`"access_rights": {"orders": {"versions": ["v2"], "allowed_urls": [{"url": "/orders/{id}", "methods": ["GET"]}]}}`))
@@ -34,7 +34,7 @@ func pageExplain(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	b.awaitText("main table", "one more may pass in ")
 	b.look("explain")
 
-	// Each field of the form is asked about.
+	// The form sends each of its fields.
 	f := func(field, value, verdict string) {
 		t.Helper()
 		if field == "api" || field == "dialect" {
@@ -66,17 +66,17 @@ func pageExplain(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	b.awaitText("main table", `user "<b>nobody</b>"`)
 }
 
-// The picture shows what happened between two answers, and the table the same in numbers.
+// The chart shows what happened between two answers, and the table shows the same in numbers.
 func pageDecisions(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	s.PutUser("gina", sidekeytest.Session("pw", `"rate": 8, "per": 3600`))
-	if status := passes(t, s, "gina", "pw", "/"); status != 200 { // her password is hashed once
+	if status := passes(t, s, "gina", "pw", "/"); status != 200 { // so that her password is hashed
 		t.Fatalf("gina: %d", status)
 	}
 	b.open("#/decisions", "Decisions")
 	counts := func() map[string]int {
 		return eval[map[string]int](b, `Object.fromEntries([...document.querySelectorAll("main tbody tr")].map((row) => [row.cells[0].innerText.trim(), Number(row.cells[3].innerText.replaceAll(",", ""))]))`)
 	}
-	answered := func() { // the next answer is drawn
+	answered := func() { // waits until the next answer is drawn
 		b.do(inPage(`performance.clearResourceTimings()`))
 		b.await(`performance.getEntriesByType("resource").some((e) => e.name.endsWith("/api/decisions"))`)
 		b.drawn()
@@ -102,7 +102,7 @@ func pageDecisions(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	if _, is := after["quota"]; is {
 		t.Errorf("a reason that never was is shown: %v", after)
 	}
-	// 7, 2 and 1, one upon another, in the bar of these two seconds.
+	// 7, 2 and 1, stacked in the bar of these two seconds.
 	heights := eval[string](b, `(() => {
 		const bars = [...document.querySelectorAll(".decisions rect")];
 		const last = bars.filter((bar) => bar.getAttribute("x") === bars.at(-1).getAttribute("x"));

@@ -35,8 +35,8 @@ quota_renewal_rate = 86400
 access_rights = { rest = {} }
 `
 
-// Everything that the web page offers is done once, in a real browser and on the real
-// program. What it writes is looked up over the API, and stored text stays text (T-74).
+// Every function of the web page is used once, in a real browser and with the real program. The
+// tests read over the API what the page writes, and stored text stays text (T-74).
 func TestPage(t *testing.T) {
 	s := sidekeytest.Start(t, pageConfig)
 	b := startBrowser(t, s, func(*http.Request) {})
@@ -79,12 +79,12 @@ func TestPage(t *testing.T) {
 		})
 		b.t = t
 		if !passed {
-			return // what follows builds on it
+			return // the following steps build on it
 		}
 	}
 }
 
-// The secret is asked for, checked, and kept in the tab alone.
+// The page asks for the secret, checks it, and keeps it in the tab alone.
 func pageSecret(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	b.do(chromedp.Navigate(b.url), chromedp.WaitVisible(chromedp.CSS("#secret")))
 	b.look("secret")
@@ -104,7 +104,7 @@ func pageSecret(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	b.awaitText("#users", "user00")
 }
 
-// Everything is reached without a mouse.
+// Everything can be reached by keyboard.
 func pageKeyboard(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	b.open("#/apis", "APIs")
 	b.do(inPage(`document.activeElement.blur(); document.querySelector(".skip").focus()`))
@@ -147,7 +147,7 @@ func pageKeyboard(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	b.clearSearch()
 }
 
-// On a phone nothing is cut off, and the dark theme is one.
+// On a phone nothing is cut off, and there is a dark theme.
 func pagePhone(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	s.PutUser("frank", `{"alias":"A name that is rather long for a narrow screen","tags":["averylongtagwithoutanyplacetobreak-averylongtagwithoutanyplacetobreak"],
 		"rate":1,"per":60,"access_rights":{"orders":{"allowed_urls":[{"url":"/orders/{id}","methods":["GET"]}]}},"meta_data":{"a":"b"}}`)
@@ -176,8 +176,8 @@ func pagePhone(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	b.look("dark-users")
 }
 
-// Once forgotten, the secret is nowhere, and one that has changed is asked for anew
-// without losing what was typed.
+// After it is forgotten, the secret is nowhere. If it has changed, the page asks for it again and
+// keeps what was typed.
 func pageForget(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	b.open("#/users/default/user10", "user10")
 	b.enter(control("alias"), "typed")
@@ -192,7 +192,7 @@ func pageForget(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	b.awaitText("#notice", "Saved.")
 	wantStored(t, s, "user10", map[string]string{"alias": `"typed"`})
 
-	// An answer to the old secret does not take the new one away.
+	// An answer to the old secret does not remove the new one.
 	b.refusals(1)
 	b.do(inPage(fmt.Sprintf(`import("/page/api.js").then(async ({ ask, secret }) => {
 		secret.set("not the secret");

@@ -10,7 +10,7 @@ import (
 	"sidekey/e2e/internal/sidekeytest"
 )
 
-// Policies are made, given to a user, changed, and deleted once nobody is hurt unasked.
+// Policies are created, given to a user, changed, and deleted, which asks first if users have them.
 func pagePolicies(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	b.open("#/policies/new", "New policy")
 	b.enter(control("id"), "gold")
@@ -38,7 +38,7 @@ func pagePolicies(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	b.press("Save")
 	b.awaitText(`[data-path="partitions.per_api"] .problem`, "per_api alone is wanted")
 
-	// A user gets it, and the page tells what it makes of the user.
+	// A user gets it, and the page shows its effect on the user.
 	b.open("#/users/default/user01", "user01")
 	b.choose(`[data-path="apply_policies"] select`, "gold")
 	b.press("Save")
@@ -49,7 +49,7 @@ func pagePolicies(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	b.awaitText(".inforce", "5,000 per hour")
 	b.awaitText(".inforce", "paying")
 	b.look("inforce")
-	wantStored(t, s, "user01", map[string]string{"apply_policies": `["gold"]`, "rate": "2", "tags": `["edge","team-1"]`}) // its own stay its own
+	wantStored(t, s, "user01", map[string]string{"apply_policies": `["gold"]`, "rate": "2", "tags": `["edge","team-1"]`}) // its own tags are unchanged
 
 	b.open("#/policies", "Policies")
 	b.awaitText("main table", "Bronze bronze")

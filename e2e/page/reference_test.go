@@ -19,14 +19,14 @@ import (
 	"sidekey/internal/testutil"
 )
 
-// The API reference shows every operation of openapi.json with all that is in it, and
-// neither has nor sends the secret. What it says to type into a shell is carried out.
+// The API reference shows every operation of openapi.json completely, and neither has nor sends the
+// secret. Its shell commands work.
 func TestReference(t *testing.T) {
 	testutil.NeedProgram(t, "curl")
 	s := sidekeytest.Start(t, pageConfig)
 	var secretSent atomic.Bool
 	b := startBrowser(t, s, func(r *http.Request) {
-		if r.Header.Get("Sec-Fetch-Site") != "" && r.Header.Get("Authorization") != "" { // curl sends the former never
+		if r.Header.Get("Sec-Fetch-Site") != "" && r.Header.Get("Authorization") != "" { // curl never sends the former
 			secretSent.Store(true)
 		}
 	})
@@ -39,7 +39,7 @@ func TestReference(t *testing.T) {
 	b.awaitText("main h1", "API reference")
 	b.look("reference")
 
-	// All of it is opened, level by level, and read at once.
+	// Open all of it, level by level, and read it at once.
 	open := func(under string) {
 		t.Helper()
 		closed := fmt.Sprintf(`document.querySelectorAll(%s)`, quote(under+"details:not([open])"))
@@ -101,7 +101,7 @@ func TestReference(t *testing.T) {
 		}
 	}
 
-	// By keyboard, from the filter to what is found.
+	// By keyboard, from the filter to a result.
 	b.do(chromedp.Focus(chromedp.CSS("#filter")), chromedp.KeyEvent("BASIC put"))
 	b.awaitText(".search", fmt.Sprintf("1 of %d requests", count))
 	b.do(chromedp.KeyEvent(kb.Tab), chromedp.KeyEvent(kb.Enter))
@@ -110,7 +110,7 @@ func TestReference(t *testing.T) {
 	b.enter("#filter", "nothing of the kind")
 	b.awaitText(".search", fmt.Sprintf("0 of %d requests", count))
 
-	// An address leads to one of them.
+	// An address leads to one operation.
 	b.do(chromedp.Navigate(b.url + "page/reference.html#createUser"))
 	b.do(chromedp.Reload())
 	b.await(`document.querySelector("#createUser")?.open && document.querySelector("#createUser").getBoundingClientRect().top < 200`)

@@ -9,8 +9,7 @@ import (
 	"sidekey/e2e/internal/sidekeytest"
 )
 
-// T-74: whatever is stored comes back as text, and cannot change how the text around it
-// is read.
+// T-74: whatever is stored is shown as text and cannot change how the text around it is read.
 func pageInert(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	const attack = `"><img src=x onerror=alert(1)><script>alert(2)</script></script>javascript:alert(3)`
 	session, err := json.Marshal(map[string]any{

@@ -14,7 +14,7 @@ import (
 	"sidekey/e2e/internal/sidekeytest"
 )
 
-// Users are found as somebody types, and shown a page at a time.
+// Users are found as the search is typed, and shown a page at a time.
 func pageList(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	b.look("users")
 	users := func() string {
@@ -55,12 +55,12 @@ func pageList(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	b.awaitText("main h1", "user05")
 	b.do(chromedp.NavigateBack())
 	b.awaitText("main h1", "Users")
-	shows("1 user", "user05") // as it was left
+	shows("1 user", "user05") // as before
 	b.clearSearch()
 	shows("25 users", names(0, 24))
 }
 
-// Among many, it is not gone on searching unasked.
+// Among many users, the page does not search on without being asked.
 func pageMany(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	const many, atOnce = 32_000, 16_000
 	for first := 0; first < many; first += atOnce {
@@ -81,7 +81,7 @@ func pageMany(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	b.awaitText("#users", "The needle in the hay")
 }
 
-// stored is a user as the store has it, without what changes from run to run.
+// stored returns a user as the store has it, without what differs between runs.
 func stored(t *testing.T, s *sidekeytest.Sidekey, user string) map[string]any {
 	t.Helper()
 	status, answer, _ := s.Admin("GET", "/api/apis/keys/basic/"+user+"?raw=1", "")
@@ -108,7 +108,7 @@ func wantStored(t *testing.T, s *sidekeytest.Sidekey, user string, want map[stri
 	}
 }
 
-// passes reports the status that a request of a user gets.
+// passes returns the status of a request of a user.
 func passes(t *testing.T, s *sidekeytest.Sidekey, user, password, path string) int {
 	t.Helper()
 	request, err := http.NewRequest("GET", "http://"+s.CheckAddr+"/auth/envoy"+path, nil)
@@ -126,7 +126,7 @@ func passes(t *testing.T, s *sidekeytest.Sidekey, user, password, path string) i
 	return response.StatusCode
 }
 
-// A user is made with everything that the form has.
+// A user is created with all fields of the form.
 func pageCreate(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	b.open("#/users/new", "New user")
 	b.look("new")
@@ -175,7 +175,7 @@ func pageCreate(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 		t.Errorf("without a right: %d", status)
 	}
 
-	// A name that is taken is not written over.
+	// An existing name is not overwritten.
 	b.open("#/users/new", "New user")
 	b.enter(control("username"), "alice")
 	b.refusals(1)
@@ -184,7 +184,7 @@ func pageCreate(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	wantStored(t, s, "alice", map[string]string{"alias": `"Alice A."`})
 }
 
-// What the server refuses stands beside the field that it names, in the server's words.
+// A refusal of the server is shown beside the field that it names, in the server's words.
 func pageProblems(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	b.open("#/users/new", "New user")
 	b.enter(control("username"), "al:ice")
@@ -229,7 +229,7 @@ func pageProblems(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	}
 	b.look("problems")
 
-	// What needs no server is refused the same way.
+	// The page refuses in the same way what it can check itself.
 	b.click(`[data-path="meta_data"] > button`)
 	b.enter(`[data-path="meta_data"] .row input`, "n")
 	b.enter(`[data-path="meta_data"] .row input:nth-of-type(2)`, `1, "x": 2`)
@@ -241,10 +241,10 @@ func pageProblems(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	}
 }
 
-// dateMembers are what every write changes.
+// dateMembers matches what every write changes.
 var dateMembers = regexp.MustCompile(`"(date_created|last_updated)":"[^"]*",?`)
 
-// keptMembers are as no JavaScript number or JSON.stringify would leave them.
+// keptMembers would be changed by JavaScript numbers or JSON.stringify.
 const keptMembers = `"last_check":12345678901234567890e0,"allowance":1.50,"jwt_data":{ "secret" : "" },"oauth_keys":{"a\u0062":"c"},"max_query_depth":9007199254740993`
 
 // An edit changes what was edited and nothing else, byte for byte.
@@ -275,7 +275,7 @@ func pageEdit(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 			t.Errorf("%s is not as it was: %s", member, after)
 		}
 	}
-	// Used rate and quota were kept, and then not.
+	// Used rate and quota are kept, and then reset.
 	b.awaitText(".limits", "1 of 2 left")
 	b.awaitText(".limits", "9 of 10 left")
 	b.enter(control("basic_auth_data.password"), "new")
@@ -288,7 +288,7 @@ func pageEdit(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 		t.Errorf("old password: %d, new one: %d", old, new)
 	}
 
-	// Rows are added and taken away, and JSON stays JSON.
+	// Rows are added and removed, and JSON stays JSON.
 	b.enter(`[data-path="meta_data.text"] input:nth-of-type(2)`, "T")
 	b.click(`[data-path="access_rights.rest.allowed_urls[0].url"] ~ button`)
 	b.press("never")
@@ -302,7 +302,7 @@ func pageEdit(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 		}
 	}
 
-	// Who was overtaken is told so before anything is overwritten.
+	// If another write came first, the page says so before it overwrites anything.
 	b.open("#/users/default/carol", "carol")
 	s.PutUser("carol", `{"alias":"meanwhile","basic_auth_data":{"password":"new"}}`)
 	b.enter(control("alias"), "mine")
@@ -314,8 +314,8 @@ func pageEdit(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	wantStored(t, s, "carol", map[string]string{"alias": `"mine"`})
 }
 
-// All of a user can be edited as JSON; what is not changed stays byte for byte, and the
-// two ways of editing agree.
+// A user can be edited as JSON; what is not changed stays byte for byte, and both ways of editing
+// agree.
 func pageJSON(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	s.PutUser("dora", `{"jwt_data":{ "secret" : "" },"max_query_depth":9007199254740993,"alias":"Dora","rate":1,"per":60,"basic_auth_data":{"password":"pw"}}`)
 	b.open("#/users/default/dora", "dora")
@@ -353,7 +353,7 @@ func pageJSON(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	}
 }
 
-// Members of an object keep their texts, whatever is in them.
+// Members of an object keep their texts, whatever they contain.
 func pageTexts(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	b.do(chromedp.Evaluate[chromedp.Void](`import("/page/json.js").then((module) => { window.json = module })`, chromedp.EvalAwaitPromise))
 	texts := []string{
@@ -367,7 +367,7 @@ func pageTexts(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 				t.Errorf("%s has become %s", text, got)
 			}
 		}
-		// Shown and not touched, or touched beside it.
+		// Shown and not edited, or edited beside it.
 		object := `{"m":` + text + `,"n":1}`
 		if got := eval[string](b, fmt.Sprintf(`json.edited(%s, json.pretty(%[1]s).replace('"n": 1', '"n": 2'))`, quote(object))); got != `{"m":`+text+`,"n":2}` {
 			t.Errorf("%s has become %s when something else was edited", object, got)
@@ -380,7 +380,7 @@ func pageTexts(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	}
 }
 
-// What is left of rate and quota is followed, and given back.
+// The page follows what is left of rate and quota, and can reset it.
 func pageLimits(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	s.PutUser("erin", `{"alias":"Erin at the edge","rate":5,"per":3600,"quota_max":20,"quota_renewal_rate":86400,"basic_auth_data":{"password":"pw"},
 		"access_rights":{"rest":{},"orders":{"limit":{"rate":3,"per":3600},"endpoints":[{"path":"/x","methods":[{"name":"GET","limit":{"rate":9,"per":60}}]}]}}}`)
@@ -419,7 +419,7 @@ func pageDelete(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	b.press("Cancel")
 	b.await(`!document.querySelector("dialog")`)
 	b.press("Delete")
-	b.do(chromedp.KeyEvent(kb.Enter)) // is no yes
+	b.do(chromedp.KeyEvent(kb.Enter)) // Enter does not confirm
 	b.await(`!document.querySelector("dialog")`)
 	wantStored(t, s, "user59", map[string]string{"rate": "60"})
 	b.press("Delete")
@@ -431,7 +431,7 @@ func pageDelete(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	}
 }
 
-// A password is generated, a key for signing shown once, and a time set by a button.
+// The page generates a password, shows a signing key once, and sets a time with a button.
 func pageCredentials(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	s.PutUser("ida", sidekeytest.Session("old"))
 	b.open("#/users/default/ida", "ida")
@@ -471,7 +471,7 @@ func pageCredentials(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	wantStored(t, s, "ida", map[string]string{"hmac_enabled": "true", "hmac_string": `""`})
 }
 
-// Names that a path or a key id could take for something else are one user each.
+// Names that a path or a key id could confuse with something else are one user each.
 func pageNames(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	for _, name := range []string{"..", "a/b?c#d", "50% ü", `quo"te\`, "default"} {
 		b.open("#/users/new", "New user")

@@ -11,17 +11,17 @@ import (
 	"sidekey/internal/testutil"
 )
 
-// What APISIX sends for a request with examples/apisix.yaml, and what the application gets
-// of it. APISIX itself is not run: the test does with the example what it does.
+// The requests that APISIX sends with examples/apisix.yaml, and what the application gets. APISIX
+// itself does not run here: the test does with the example what APISIX does.
 func TestAPISIXExample(t *testing.T) {
 	var file struct {
 		Routes []struct {
 			Plugins struct {
 				ForwardAuth struct {
 					URI              string
-					RequestHeaders   []string `yaml:"request_headers"`  // of the client, that sidekey gets
-					UpstreamHeaders  []string `yaml:"upstream_headers"` // taken off the request, and set where sidekey sends them
-					ClientHeaders    []string `yaml:"client_headers"`   // with a refusal
+					RequestHeaders   []string `yaml:"request_headers"`  // of the client; sidekey gets them
+					UpstreamHeaders  []string `yaml:"upstream_headers"` // removed from the request, and set if sidekey sends them
+					ClientHeaders    []string `yaml:"client_headers"`   // of a refusal; the client gets them
 					AllowDegradation bool     `yaml:"allow_degradation"`
 				} `yaml:"forward-auth"`
 			}

@@ -9,9 +9,8 @@ import (
 	"sidekey/e2e/internal/sidekeytest"
 )
 
-// Requests that only NGINX lets in: HTTP/1.0 names no host, and an absolute target
-// overrules the one that is named. Both have to reach sidekey with the host that
-// NGINX goes by.
+// Requests that only NGINX accepts: HTTP/1.0 names no host, and an absolute target overrules the
+// host that is named. sidekey must get the host that NGINX uses in both cases.
 func TestNGINXHost(t *testing.T) {
 	s := sidekeytest.Start(t, sidekeytest.Listeners+`
 [[apis]]
@@ -29,7 +28,7 @@ id = "any"
 	for _, c := range []struct {
 		name, request string
 		status        string
-		host          string // that the application saw; "" = none reached it
+		host          string // at the application; "" = no request reached it
 	}{
 		{"named", "GET / HTTP/1.1\r\nHost: any.example:99\r\n", "200", "any.example"},
 		{"of an API that is not granted", "GET / HTTP/1.1\r\nHost: orders.example\r\n", "403", ""},
@@ -64,8 +63,8 @@ id = "any"
 	}
 }
 
-// NGINX hands on header values that are none. sidekey refuses to read them, and the
-// client has to be told like in any other refusal.
+// NGINX passes invalid header values on. sidekey refuses to read them, and the client must get that
+// refusal like any other.
 func TestNGINXUnreadableRequest(t *testing.T) {
 	s := sidekeytest.Start(t, sidekeytest.Listeners)
 	s.PutUser("ann", sidekeytest.Session("pw"))

@@ -10,23 +10,23 @@ import (
 	"sidekey/e2e/internal/sidekeytest"
 )
 
-// What a proxy matches, what sidekey decides on and what the application opens are
-// three readings of one path. These tests are about nobody using the differences.
+// What a proxy matches, what sidekey decides on and what the application opens are three readings
+// of one path. These tests show that no client can use the differences.
 
-// pathTricks are request targets that lead to /orders for some reader of paths, or
-// have done so in some published hole. /public is granted.
+// pathTricks are request targets that lead to /orders for some reader of paths, or did so in some
+// published vulnerability. /public is granted.
 var pathTricks = []string{
-	// The plain ones: no trick at all.
+	// Plain paths.
 	"/orders", "/orders/", "/orders/1", "/orders?x", "/orders/1?x=/public/",
 
-	// Dot segments, plain and escaped in every way.
+	// Dot segments, plain and escaped in all ways.
 	"/public/../orders", "/public/../orders/1", "/public/x/../../orders", "/public/./../orders", "/public/../../orders", "/public/../../../../orders",
 	"/public/%2e%2e/orders", "/public/%2E%2E/orders", "/public/%2e%2E/orders", "/public/.%2e/orders", "/public/%2e./orders", "/public/%2e/%2e%2e/orders",
 	"/./orders", "/%2e/orders", "/orders/.", "/orders/./1", "/orders/%2e/1", "/../orders", "/%2e%2e/orders",
 	"/public/.../orders", "/public/..../orders", "/public/..orders", "/public/.. /orders", "/public/..%20/orders", "/public/..", "/public/../",
 	"/orders/../public", "/orders/%2e%2e/public", "/orders/x/../1", "/public/..%2e/orders",
 
-	// Slashes: more than one, escaped, the other way round.
+	// Slashes: several, escaped, backslashes.
 	"//orders", "///orders/1", "/public//../orders", "/public/..//orders", "/public//..//orders", "/orders//1", "//public/../orders",
 	"/public/..%2forders", "/public/..%2Forders", "/public%2f..%2forders", "/public%2F../orders", "/%2forders", "/%2Forders", "/orders%2f1", "/orders%2F..%2Fpublic",
 	`/public\..\orders`, `/public/..\orders`, `/public\../orders`, `/\orders`, `\orders`, `/orders\1`, `\\orders`,
@@ -37,16 +37,16 @@ var pathTricks = []string{
 	"/public/..;/orders", "/public/..;x=1/orders", "/public/..;/..;/orders", "/public;/../orders", "/public;x/../orders", "/public/;/../orders", "/public/..%3b/orders",
 	"/public/.;/../orders", "/public/%2e%2e;/orders", "/public/..;%2forders", "/;/orders", "/.;/orders", "/..;/orders", "/orders/..;/public",
 
-	// Escapes of the letters, of the percent sign, and those that are none.
+	// Escaped letters, escaped percent signs, and invalid escapes.
 	"/%6frders", "/%6Frders", "/%6f%72%64%65%72%73", "/o%72ders/1", "/%6frders/%31", "/public/../%6frders",
 	"/%256frders", "/public/%252e%252e/orders", "/public/..%252forders", "/public/%25%32%65%25%32%65/orders", "/public/%%32%65%%32%65/orders", "/public/..%255corders",
 	"/public/%zz/../../orders", "/orders%", "/orders%2", "/orders/%zz", "/public/%/../../orders", "/%zz/../orders", "/public/..%2/orders", "/public/..%/orders",
 
-	// Ends of strings and lines.
+	// Ends of strings and of lines.
 	"/orders%00", "/orders%00/1", "/%00/orders", "/public%00/../orders", "/public/..%00/orders", "/public/%00../orders", "/orders%0a", "/orders%0d%0a", "/public/..%0d/orders",
 	"/orders%20", "/orders.", "/orders..", "/orders/..", "/orders%09", "/public/..%0a/orders", "/orders%7f", "/orders\x7f", "/\x01/../orders", "/orders\x80",
 
-	// Where the path ends.
+	// Ends of paths.
 	"/public?/../orders", "/public?x=/../orders", "/public%3f/../../orders", "/orders?/../public", "/orders%3f/../public", "/?/../orders",
 	"/public#/../orders", "/public#/../../orders", "/orders#/../public", "/public/../orders#", "/#/../orders", "/public%23/../../orders", "/orders%23/../public", "?/orders", "#/orders",
 
@@ -57,16 +57,16 @@ var pathTricks = []string{
 	"//localhost/orders", "///localhost/../orders", "orders", "./orders", "../orders", "*", "*/orders", "@orders", "@public/orders", "@public/../orders", "/@public/../orders",
 	"localhost:80", "/auth/envoy@public/orders", "/auth/nginx", "/_auth", "//_auth", "/%5fauth", "/_auth?/orders",
 
-	// Much of it.
+	// Long targets.
 	"/public/" + strings.Repeat("a/../", 1500) + "../orders", "/public/" + strings.Repeat("../", 2500) + "orders", "/orders/" + strings.Repeat("a", 8000),
 	"/" + strings.Repeat("/", 7000) + "orders", "/public/" + strings.Repeat("a", 9000) + "/../../orders", "/orders?" + strings.Repeat("a", 7900),
 	"/public?" + strings.Repeat("a", 60_000), "/public/" + strings.Repeat("%2e%2e/", 1100) + "orders",
 }
 
-// plainPaths have to get through: a proxy that lets nothing through proves nothing.
+// plainPaths must get through: a proxy that refuses everything proves nothing.
 var plainPaths = []string{"/public", "/public/", "/public/1?x=2", "/public/%41", "/public/a%20b", "/public/x/../y", "/public//x", "/public/%C3%A4", "/public/...", "/public/a;b=c"}
 
-// underOrders says by which reading, if any, a target lies under /orders.
+// underOrders returns the reading by which a target is below /orders, or "".
 func underOrders(target string) (reading string) {
 	raw, _, _ := strings.Cut(target, "?")
 	once := unescape(raw)
@@ -86,7 +86,7 @@ func underOrders(target string) (reading string) {
 	return ""
 }
 
-// unescape decodes what can be decoded and leaves the rest, as lenient readers do.
+// unescape decodes valid escapes and leaves the rest, as lenient readers do.
 func unescape(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {

@@ -16,35 +16,34 @@ import (
 	"sidekey/e2e/internal/sidekeytest"
 )
 
-// The configurations in examples/, run by the proxies that they are for, in front of
-// the real program. Nothing of them is changed but addresses, and where a test says so.
+// The configurations in examples/, run by their proxies in front of the real program. The tests
+// change only addresses, and what they say.
 
-// storyDate is one and the same for all signed requests, so that two which are alike have
-// one signature.
+// storyDate is the date of all signed requests, so that equal requests have equal signatures.
 var storyDate = sidekeytest.Dated("Date", 0)
 
-// story is what happens to one user. The name of the user is that of the story, with
-// dashes; the password is "pw".
+// story is what happens to one user. The name of the user is that of the story, with dashes; the
+// password is "pw".
 type story struct {
 	name  string
-	user  []string // members of the session; nil = there is no such user
+	user  []string // members of the session; nil = the user does not exist
 	steps []step
 }
 
-// step is one request, and what becomes of it.
+// step is one request and its expected result.
 type step struct {
 	first func(s *sidekeytest.Sidekey, user string) // happens before the request; nil = nothing
 
-	as     string   // the password that is sent along; "" = no credentials
-	signs  string   // the secret that the request is signed with; "" = with none
+	as     string   // the password to send; "" = no credentials
+	signs  string   // the secret to sign with; "" = not signed
 	target string   // "" = /orders/1
 	method string   // "" = GET
 	header []string // further headers
 	body   string
 
 	status  int
-	but     through           // statuses through single proxies, where they are others
-	refusal string            // message of the error; of no interest where the proxy refuses by itself
+	but     through           // different statuses through single proxies
+	refusal string            // message of the error; ignored if the proxy refuses by itself
 	answer  map[string]string // headers at the client: a value, "*" = any one value, "" = none
 	app     map[string]string // headers at the application, by folded name; "" = none, or without value
 }
@@ -168,7 +167,7 @@ var stories = []story{
 		},
 	},
 	{
-		name: "two Authorization headers", user: []string{sidekeytest.Grants("orders")}, // NGINX refuses them without asking
+		name: "two Authorization headers", user: []string{sidekeytest.Grants("orders")}, // NGINX refuses them without a check
 		steps: []step{
 			{as: "pw", header: []string{sidekeytest.Basic("two-Authorization-headers", "pw")}, status: 400},
 			{as: "pw", header: []string{sidekeytest.Basic("somebody", "pw")}, status: 400},
@@ -246,8 +245,8 @@ var stories = []story{
 	},
 }
 
-// elsewhere are headers by which proxies tell each other the path and the rest of a
-// request, sent by a client.
+// elsewhere returns headers of a client by which proxies tell each other the path and the rest of a
+// request.
 func elsewhere(path string) []string {
 	return []string{
 		"X-Original-URI: " + path, "X-Original-Uri: " + path, "X-Original-Method: OPTIONS", "X-Original-URL: " + path, "X-Rewrite-URL: " + path,
@@ -294,7 +293,7 @@ func TestProxies(t *testing.T) {
 	}
 }
 
-// tell sends the request of a step and returns what is wrong with what became of it.
+// tell sends the request of a step and returns how the result differs, or "".
 func (w step) tell(t *testing.T, p proxytest.Proxy, addr, user string, application *sidekeytest.Upstream) (wrong string) {
 	t.Helper()
 	m := sidekeytest.Message{Method: cmp.Or(w.method, "GET"), Target: cmp.Or(w.target, "/orders/1"), Header: w.header, Body: w.body}
@@ -374,8 +373,8 @@ func (w step) passed(sent sidekeytest.Message, user string, got sidekeytest.Answ
 	return ""
 }
 
-// folded returns the values of all headers that some application could take for the
-// one of that name: gateways to scripts make the same sign of all these.
+// folded returns the values of all headers that an application could confuse with the one of that
+// name: gateways to scripts make the same character of all punctuation.
 func folded(m sidekeytest.Message, name string) (values []string) {
 	for _, line := range m.Header {
 		n, value, _ := strings.Cut(line, ":")
@@ -392,7 +391,7 @@ func folded(m sidekeytest.Message, name string) (values []string) {
 	return values
 }
 
-// matches compares the values of a header with what [step] wants of it.
+// matches compares the values of a header with those that a [step] expects.
 func matches(values []string, want string) bool {
 	switch {
 	case want == "":
@@ -422,7 +421,7 @@ func TestProxyQuotaStatus(t *testing.T) {
 	}
 }
 
-// An API that the proxy's configuration names is the one, whatever the client asks for.
+// If the configuration of the proxy names an API, it is that one, whatever the client asks for.
 func TestProxyNamesAPI(t *testing.T) {
 	for _, p := range proxytest.Proxies {
 		t.Run(p.Name, func(t *testing.T) {
@@ -445,7 +444,7 @@ func TestProxyNamesAPI(t *testing.T) {
 	}
 }
 
-// Without sidekey nobody gets through: neither when it hangs nor when it is gone.
+// Without sidekey no request gets through: neither if it hangs nor if it has ended.
 func TestProxyWithoutSidekey(t *testing.T) {
 	t.Parallel()
 	for _, p := range proxytest.Proxies {
@@ -475,7 +474,7 @@ func TestProxyWithoutSidekey(t *testing.T) {
 			tell("hanging", step{as: "pw", status: 503, but: without})
 			s.Process.Cmd.Process.Signal(syscall.SIGCONT)
 			tell("running again", step{as: "pw", status: 200})
-			// A proxy that asks a second time has a second request counted.
+			// If a proxy asked twice, two requests would be counted.
 			counted, _ := sidekeytest.Send(t, s.CheckAddr, sidekeytest.Asked("/auth/forward", "ann"))
 			if left, err := strconv.Atoi(counted.Header.Get("X-RateLimit-Remaining")); err != nil || left < 6 {
 				t.Errorf("after four requests of ten: %v", counted)

@@ -7,8 +7,8 @@ import (
 	"sidekey/e2e/internal/sidekeytest"
 )
 
-// An entry point that believes what clients say of themselves, as is set behind a further
-// proxy, does not make the middleware believe it.
+// An entry point that trusts headers of clients, as configured behind another proxy, does not make
+// the middleware trust them.
 func TestTraefikBelievesNobody(t *testing.T) {
 	s := sidekeytest.Start(t, sidekeytest.StoryConfig)
 	s.PutUser("ann", sidekeytest.Session("pw", sidekeytest.Grants("public")))
