@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// A bit that has flipped in a record is never served: its user is refused, and nobody else.
-// (The store's tests flip, zero and swap at random; this is the program as a whole.)
+// A record with a flipped bit is never served: its user is refused, and all others are served. (The
+// store's tests flip, zero and swap at random; this tests the whole program.)
 func TestFlippedBit(t *testing.T) {
 	v := newVictim(t, memoryDir(t), "")
 	if !v.start() {

@@ -8,25 +8,25 @@ import (
 	"strings"
 )
 
-// A disk as hostile as POSIX allows. What was written to a file since its last sync may be
-// on it or not, in any combination, torn between any two sectors; so may names that were
-// made or changed since their folder was synced, whatever is on it of the files. What was
-// pending when a sync failed may be on it or not for ever: the kernel takes it for written,
-// so a later sync does not write it.
+// A disk as hostile as POSIX allows. What was written to a file since its last sync may be on the
+// disk or not, in any combination, torn between any two sectors. So may names that were created or
+// changed since their folder was synced, whatever the disk has of the files. What was pending when
+// a sync failed may be on the disk or not for good: the kernel considers it written, so a later
+// sync does not write it.
 
 const (
 	sectorSize = 512
 	pageSize   = 4096
 )
 
-// disk is what is on the disk of one database, and what may be.
+// disk is what the disk has, and may have, of one database.
 type disk struct {
 	path   string           // of the database
 	files  map[string]*file // by the name that processes see
 	folder nameState        // of the database's folder
 
-	// The files that the database's name may stand for: first the one that is durable (nil:
-	// none), then those that it was given to since its folder was synced.
+	// The files that the name of the database may lead to: first the durable one (nil = none), then
+	// those that got the name since the folder was synced.
 	named []*file
 }
 
@@ -41,14 +41,14 @@ type file struct {
 	limbo   []chunk // pending when a sync failed
 }
 
-// chunk is one write of at most a page, or a size of the file.
+// chunk is one write of at most a page, or a change of the file's size.
 type chunk struct {
 	offset int64
 	data   []byte
-	size   int64 // where data is nil
+	size   int64 // if data is nil
 }
 
-// image is the content of a file: a size, and what its beginning is. The rest is zero.
+// image is the content of a file: its size and its first bytes. The rest is zero.
 type image struct {
 	data []byte
 	size int64
@@ -63,7 +63,7 @@ const (
 	present
 )
 
-// happen takes note of a call that did not fail.
+// happen records a call that succeeded.
 func (d *disk) happen(c call) {
 	dir := filepath.Dir(d.path)
 	switch {
@@ -93,8 +93,8 @@ func (d *disk) happen(c call) {
 	}
 }
 
-// has reports whether a path is that of the database or of a file that is to come into its
-// place. What is written to a file without a name any more is lost.
+// has reports whether a path is that of the database or of a file that may replace it. Writes to a
+// file without a name are lost.
 func (d *disk) has(path string) bool {
 	return strings.HasPrefix(path, d.path) && !strings.HasSuffix(path, " (deleted)")
 }
@@ -113,15 +113,15 @@ func (d *disk) name(path string, f *file) {
 	}
 }
 
-// failSync is a sync of a path that fails.
+// failSync records a failed sync of a path.
 func (d *disk) failSync(path string) {
 	if d.has(path) {
 		d.file(path).failSync()
 	}
 }
 
-// possible returns the files that may have the database's name after a power cut, as they
-// are now. absent says whether there may be none.
+// possible returns the files that may have the name of the database after a power cut, as they are
+// now. absent says whether the name may be missing.
 func (d *disk) possible() (files []file, absent bool) {
 	for _, f := range d.named {
 		if f != nil {
@@ -131,7 +131,7 @@ func (d *disk) possible() (files []file, absent bool) {
 	return files, d.folder != present || d.named[0] == nil
 }
 
-// sync makes durable what is pending. Copies that were made of f before stay as they are.
+// sync makes pending chunks durable. Earlier copies of f do not change.
 func (f *file) sync() {
 	f.content.data = bytes.Clone(f.content.data)
 	for _, c := range f.pending {
@@ -141,7 +141,7 @@ func (f *file) sync() {
 	f.pending = nil
 }
 
-// forget takes out of limbo what another chunk has overwritten.
+// forget removes from limbo what another chunk overwrote.
 func (f *file) forget(by chunk) {
 	f.limbo = slices.DeleteFunc(slices.Clone(f.limbo), func(l chunk) bool {
 		return (l.data == nil) == (by.data == nil) && l.offset == by.offset
@@ -171,13 +171,13 @@ func (c chunk) apply(to image) image {
 	return to
 }
 
-// choice is what a power cut made of the chunks that were not durable: which sectors of
-// each, as bits, are on the disk.
+// choice is the result of a power cut for the chunks that were not durable: which sectors of each,
+// as bits, are on the disk.
 type choice []uint8
 
 const whole = 0xff
 
-// image is the content that a power cut leaves.
+// image returns the content after a power cut.
 func (f *file) image(of choice) image {
 	content := image{bytes.Clone(f.content.data), f.content.size}
 	for i, c := range slices.Concat(f.limbo, f.pending) {
@@ -197,9 +197,9 @@ func (f *file) image(of choice) image {
 	return content
 }
 
-// choices returns up to n ways in which a power cut may end: all combinations of whole
-// chunks where they are few enough, else every prefix, each chunk alone and each one
-// missing, and others at random; and some in which chunks are torn.
+// choices returns up to n possible results of a power cut: all combinations of complete chunks if
+// they are few, else every prefix, each chunk alone, each one missing, and random ones; and some
+// with torn chunks.
 func (f *file) choices(random *rand.Rand, n int) (list []choice) {
 	chunks := len(f.limbo) + len(f.pending)
 	combine := func(present func(i int) bool) {

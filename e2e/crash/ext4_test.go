@@ -15,16 +15,15 @@ import (
 	"sidekey/internal/testutil"
 )
 
-// ext4 is a file system of its own, in a file, to which the kernel can be asked to do what
-// it does when a disk fails.
+// ext4 is a file system in a file. Tests make the kernel do to it what it does when a disk fails.
 type ext4 struct {
 	t      testing.TB
 	device string // /dev/loopN
 	dir    string // where it is mounted
 }
 
-// mountExt4 makes a file system with options of mkfs.ext4 and mounts it at dir until the
-// test ends. Where that is not possible the test cannot run.
+// mountExt4 makes a file system with options of mkfs.ext4 and mounts it at dir until the test ends.
+// If this machine does not allow that, the test cannot run.
 func mountExt4(t testing.TB, dir string, options ...string) *ext4 {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -51,7 +50,7 @@ func mountExt4(t testing.TB, dir string, options ...string) *ext4 {
 		testutil.CannotRun(t, err.Error())
 	}
 	t.Cleanup(func() {
-		if err := syscall.Unmount(e.dir, syscall.MNT_DETACH); err != nil && !errors.Is(err, syscall.EINVAL) { // EINVAL: is not mounted
+		if err := syscall.Unmount(e.dir, syscall.MNT_DETACH); err != nil && !errors.Is(err, syscall.EINVAL) { // EINVAL: it is not mounted
 			t.Error(err)
 		}
 	})
@@ -64,8 +63,8 @@ func (e *ext4) mount() error {
 	return err
 }
 
-// mountAnew is what an operator does when the disk is well again. It fails where anybody has
-// a file open.
+// mountAnew does what an operator does when the disk works again. It fails if a process has a file
+// open.
 func (e *ext4) mountAnew() {
 	e.t.Helper()
 	_, err := run("umount", e.dir)
@@ -73,8 +72,8 @@ func (e *ext4) mountAnew() {
 	must(e.t, e.mount())
 }
 
-// makeReadOnly has the kernel find an error in the file system, as it does on its own where
-// it cannot write its journal.
+// makeReadOnly makes the kernel find an error in the file system, as it does if it cannot write its
+// journal.
 func (e *ext4) makeReadOnly() {
 	e.t.Helper()
 	err := os.WriteFile(filepath.Join("/sys/fs/ext4", filepath.Base(e.device), "trigger_fs_error"), []byte("a test"), 0)
@@ -84,13 +83,13 @@ func (e *ext4) makeReadOnly() {
 	e.refuses(syscall.EROFS)
 }
 
-// pullOut makes every call fail, as it does where the disk is not there any more.
+// pullOut makes every call fail, as if the disk were removed.
 func (e *ext4) pullOut() {
 	e.t.Helper()
 	dir, err := os.Open(e.dir)
 	must(e.t, err)
 	defer dir.Close()
-	// EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH: what is in memory alone stays there.
+	// EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH: what is only in memory is lost.
 	if err := unix.IoctlSetPointerInt(int(dir.Fd()), 0x8004587d, 2); err != nil {
 		testutil.CannotRun(e.t, err.Error())
 	}
@@ -104,13 +103,13 @@ func (e *ext4) refuses(want error) {
 	}
 }
 
-// hang holds up whoever writes, until goOn.
+// hang blocks all writers until goOn.
 func (e *ext4) hang() {
 	e.t.Helper()
 	if _, err := run("fsfreeze", "--freeze", e.dir); err != nil {
 		testutil.CannotRun(e.t, err.Error())
 	}
-	e.t.Cleanup(func() { run("fsfreeze", "--unfreeze", e.dir) }) // or nothing there can be ended
+	e.t.Cleanup(func() { run("fsfreeze", "--unfreeze", e.dir) }) // otherwise no process there could end
 }
 
 func (e *ext4) goOn() {
@@ -127,8 +126,8 @@ func run(name string, arguments ...string) (output string, err error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// What TestDiskTrouble simulates, done by the kernel. A file system that it has made
-// read-only, or shut down, has to be mounted anew: the program has let go of the file then.
+// The kernel does what TestDiskTrouble simulates. A file system that it made read-only, or shut
+// down, must be mounted again: by then the program must have closed the file.
 func TestKernelTrouble(t *testing.T) {
 	f := func(name string, begin, end func(*ext4), options ...string) {
 		t.Run(name, func(t *testing.T) {

@@ -24,12 +24,12 @@ import (
 	"sidekey/internal/testutil"
 )
 
-// full asks for all of a test, where go test runs a short form.
+// full runs tests completely; without it go test runs a short form.
 var full = flag.Bool("full", false, "run all of it: about an hour")
 
 var seedFlag = flag.Uint64("seed", 0, "do again what a test did at random: the seed that it has logged")
 
-// size returns how much of a test is run.
+// size returns how much of a test to run.
 func size(short, all int) int {
 	if *full {
 		return all
@@ -56,14 +56,14 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// program is the program as it is released, or with the faults of a broken build if the tests are
-// built with them.
+// program is the program as released, or with the faults of a broken build if the tests are built
+// with them.
 var program = testutil.Builds{Flags: []string{"-tags", buildTags}}
 
 func TestMain(m *testing.M) { os.Exit(program.Main(m)) }
 
-// memoryDir returns a folder that is not on a disk where there is such a one: after a
-// kill the page cache is all that counts, and that is the same everywhere.
+// memoryDir returns a folder in memory, if there is one: after a kill only the page cache counts,
+// which is the same for every file system.
 func memoryDir(t testing.TB) string {
 	t.Helper()
 	parent := "/dev/shm"
@@ -79,16 +79,16 @@ func memoryDir(t testing.TB) string {
 // victim is the program, with a folder that outlives its processes.
 type victim struct {
 	t          testing.TB
-	dir        string      // has the configuration, the sockets and data/
+	dir        string      // with the configuration, the sockets and data/
 	supervise  supervision // of the next process
 	supervisor *supervisor // of this one
 	cmd        *exec.Cmd
-	exited     chan struct{} // closed when the process has ended, and nobody asks about its calls
+	exited     chan struct{} // closed when the process has ended and the supervisor has no open call
 	output     testutil.LockedBuffer
 	secret     string
 }
 
-// options are lines of the configuration that a test adds.
+// newVictim returns a victim that is not started. options are further lines of its configuration.
 func newVictim(t testing.TB, dir, options string) *victim {
 	t.Helper()
 	v := &victim{t: t, dir: dir}
@@ -107,7 +107,7 @@ func newVictim(t testing.TB, dir, options string) *victim {
 func (v *victim) socket(name string) string { return filepath.Join(v.dir, name+".sock") }
 func (v *victim) database() string          { return filepath.Join(v.dir, "data", "sidekey.db") }
 
-// start starts a process and returns when it is ready, or has ended before.
+// start starts a process and returns when it is ready (true) or has ended (false).
 func (v *victim) start() (ready bool) {
 	v.t.Helper()
 	v.launch()
@@ -151,7 +151,7 @@ func (v *victim) launch() {
 	}(v.cmd, v.exited)
 }
 
-// kill ends the process as nothing else does, where it has not ended before.
+// kill ends the process with SIGKILL, unless it has ended.
 func (v *victim) kill() {
 	if v.cmd != nil {
 		v.cmd.Process.Kill()
@@ -174,8 +174,7 @@ func (v *victim) stop() {
 	}
 }
 
-// connection is a client of one listener. Unlike net/http's it never sends a request
-// twice.
+// connection is a client of one listener. Unlike the client of net/http it never repeats a request.
 type connection struct {
 	t              testing.TB
 	socket, secret string
@@ -189,11 +188,11 @@ func (v *victim) admin() *connection {
 
 func (v *victim) check() *connection { return &connection{t: v.t, socket: v.socket("check")} }
 
-// errNotSent says that the request cannot have had any effect.
+// errNotSent means that the request cannot have had any effect.
 var errNotSent = errors.New("not sent")
 
-// do sends one request and reads the answer. After an error that is not errNotSent
-// nobody knows whether it was carried out.
+// do sends one request and reads the answer. After an error other than errNotSent, it is unknown
+// whether the request was carried out.
 func (c *connection) do(method, target, body string, header ...string) (status int, text string, err error) {
 	if c.conn == nil {
 		if c.conn, err = net.DialTimeout("unix", c.socket, testutil.Patience); err != nil {
@@ -246,10 +245,10 @@ func (c *connection) close() {
 	}
 }
 
-// password is that of every user that logs in.
+// password is the password of every user that logs in.
 const password = "open sesame"
 
-// ask asks whether a request of a user may pass.
+// ask returns the answer to a check of a user.
 func (c *connection) ask(user, password string) (status int, text string, err error) {
 	return c.do("GET", "/auth/envoy/orders", "", "X-Forwarded-For: 192.0.2.1",
 		"Authorization: Basic "+base64.StdEncoding.EncodeToString([]byte(user+":"+password)))

@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// killer kills a victim at the n-th call that changes the database's files.
+// killer kills a victim at the n-th call that changes the files of the database.
 type killer struct {
 	victim *victim
-	at     atomic.Int64 // 0 or never: at none
+	at     atomic.Int64 // 0 = never
 
 	calls  atomic.Int64
 	killed atomic.Pointer[call] // the call that it was killed at
@@ -35,7 +35,7 @@ func (k *killer) decide(c call) answer {
 	return killed
 }
 
-// arm has the next process killed at its n-th call.
+// arm makes the next process die at its n-th call.
 func (k *killer) arm(v *victim, n int) {
 	k.victim = v
 	k.at.Store(int64(n))
@@ -44,8 +44,7 @@ func (k *killer) arm(v *victim, n int) {
 	v.supervise = supervision{decide: k.decide, about: isDatabase(v.database())}
 }
 
-// isDatabase tells the calls that change the database, its name or its folder's from
-// those that are about other files.
+// isDatabase reports whether a call changes the database, its name or its folder.
 func isDatabase(path string) func(string) bool {
 	dir := filepath.Dir(path)
 	return func(p string) bool {
@@ -53,7 +52,7 @@ func isDatabase(path string) func(string) bool {
 	}
 }
 
-// What is acknowledged is there after a kill at any call, and nothing is there by half.
+// After a kill at any call, everything acknowledged is there, and nothing is there in part.
 func TestKillAtEveryCall(t *testing.T) {
 	dir := memoryDir(t)
 	v := newVictim(t, dir, "")
@@ -65,7 +64,7 @@ func TestKillAtEveryCall(t *testing.T) {
 	started := time.Now()
 	for want := size(150, 10_000); points < want; {
 		var k killer
-		// From the first call of a process up to the middle of its load.
+		// From the first call of a process to the middle of its load.
 		k.arm(v, 1+random.IntN(90))
 		if !v.start() {
 			if c := k.killed.Load(); c == nil {
@@ -91,8 +90,8 @@ func TestKillAtEveryCall(t *testing.T) {
 	}
 }
 
-// load writes all subjects, asks for those who log in, and compacts now and then, until
-// the process has ended.
+// load writes all subjects, sends checks of users who log in, and compacts at times, until the
+// process has ended.
 func load(t testing.TB, v *victim, list []*subject, j *journal) {
 	var group sync.WaitGroup
 	group.Go(func() {
@@ -102,7 +101,7 @@ func load(t testing.TB, v *victim, list []*subject, j *journal) {
 			if _, _, err := c.do("POST", "/api/compact", ""); err != nil {
 				return
 			}
-			time.Sleep(time.Millisecond) // most of the time goes to writes
+			time.Sleep(time.Millisecond) // leave most of the time to writes
 		}
 	})
 	for _, s := range list {
@@ -113,7 +112,7 @@ func load(t testing.TB, v *victim, list []*subject, j *journal) {
 			}
 		})
 		if s.login {
-			group.Go(func() { // so that quotas are written, too
+			group.Go(func() { // so that quotas are written too
 				c := v.check()
 				defer c.close()
 				for {
@@ -127,8 +126,8 @@ func load(t testing.TB, v *victim, list []*subject, j *journal) {
 	group.Wait()
 }
 
-// A process that is killed at any call of its first start leaves nothing that the next
-// start minds.
+// A process that is killed at any call of its first start leaves nothing that disturbs the next
+// start.
 func TestKillAtFirstStart(t *testing.T) {
 	var names []string
 	for n := 1; ; n++ {

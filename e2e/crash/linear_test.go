@@ -16,31 +16,30 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// What one user may do and what may be done to one, as one who asks and writes through the
-// listeners sees it: porcupine looks for an order in which each operation happened in one
-// instant between its call and its answer.
+// All operations on a user, as a client of both listeners sees them. porcupine looks for an order
+// in which each operation happened in one instant between its call and its answer.
 
 // operation is one request about a user.
 type operation struct {
 	kind     string // "create", "replace", "delete", "get", "check"
-	password string // "" on replace: stays
+	password string // "" on replace = unchanged
 	max      int64
 	keep     bool // ?suppress_reset=1
-	version  int  // that is written, or that a get was shown
+	version  int  // the version that is written, or that a get returned
 }
 
-// outcome is what it was answered.
+// outcome is the answer to an operation.
 type outcome int
 
 const (
-	unknown outcome = iota // it may have happened, or not
+	unknown outcome = iota // it may have happened or not
 	done
 	missing  // 404
 	refused  // 401
 	overdone // quota exceeded
 )
 
-// userState is what the model knows of a user. The zero value is that there is none.
+// userState is the model's state of a user. The zero value is a user that does not exist.
 type userState struct {
 	exists   bool
 	password string
@@ -49,8 +48,8 @@ type userState struct {
 	version  int
 }
 
-// next returns the states that an operation may lead to; none: it cannot have been
-// answered so.
+// next returns the states that an operation may lead to. If there are none, the answer is
+// impossible.
 func (s userState) next(op operation, answer outcome) (states []any) {
 	if answer == unknown {
 		states = append(states, s)
@@ -107,7 +106,7 @@ var model = (&porcupine.NondeterministicModel{
 	DescribeState:     func(s any) string { return fmt.Sprintf("%+v", s) },
 }).ToModel()
 
-// history is what was done to one user.
+// history is the list of operations on one user.
 type history struct {
 	name  string
 	start time.Time
@@ -118,7 +117,7 @@ type history struct {
 
 func (h *history) now() int64 { return int64(time.Since(h.start)) }
 
-// do carries out an operation. alive is false when the process has ended.
+// do carries out an operation. alive is false if the process has ended.
 func (h *history) do(client int, admin, check *connection, op operation) (alive bool, err error) {
 	before := h.now()
 	status, text, err := op.send(h.name, admin, check)
@@ -175,7 +174,7 @@ func (op operation) send(user string, admin, check *connection) (int, string, er
 
 func drawOperation(random *rand.Rand) operation {
 	op := operation{kind: "check", password: "right"}
-	// Hashing takes long: most know the password.
+	// Hashing takes long, so most know the password.
 	if random.IntN(50) == 0 {
 		op.password = "other"
 	}
@@ -191,7 +190,7 @@ func drawOperation(random *rand.Rand) operation {
 	}
 	if op.kind == "create" || op.kind == "replace" {
 		op.version = random.Int()
-		// Below 100 nothing is reserved ahead: a crash burns nothing but what was asked for.
+		// Below 100, nothing is reserved ahead: a crash burns only what was requested.
 		op.max = []int64{5, 30, 99}[random.IntN(3)]
 	}
 	if op.kind == "replace" && random.IntN(2) == 0 {
@@ -200,8 +199,8 @@ func drawOperation(random *rand.Rand) operation {
 	return op
 }
 
-// Every answer of both listeners fits one order of all that was done to a user, over
-// crashes, whether what was under way then happened or not.
+// All answers of both listeners fit one order of the operations on a user, over crashes, whether or
+// not the operations in progress then happened.
 func TestLinearizable(t *testing.T) {
 	random := newRandom(t)
 	seed := random.Uint64()
@@ -213,7 +212,7 @@ func TestLinearizable(t *testing.T) {
 		for i := range 4 {
 			list = append(list, &history{name: fmt.Sprintf("user-%d", i), start: time.Now()})
 		}
-		// A process that is killed while others ask: from the first call on, at any call.
+		// The process is killed during operations, from the first call on, at any call.
 		for range 5 {
 			var k killer
 			k.arm(v, 10+random.IntN(2000))

@@ -17,16 +17,16 @@ import (
 	"sidekey/store"
 )
 
-// event is one entry of a recording: a call that happened or failed, or what a writer did.
+// event is one entry of a recording: a call that happened or failed, or an action of a writer.
 type event struct {
 	call    call
 	failed  bool
 	subject *subject // of a writer
-	acked   bool     // its version is there; else it is about to be sent
+	acked   bool     // its version is acknowledged; else it is about to be sent
 	version int
 }
 
-// recording is the stream of what a program did to its disk and told its clients.
+// recording is the sequence of what a program did to its disk and told its clients.
 type recording struct {
 	mu     sync.Mutex
 	events []event
@@ -38,9 +38,9 @@ func (r *recording) add(e event) {
 	r.events = append(r.events, e)
 }
 
-// record runs the program under load, compactions beside it, and kills it again and again:
-// at any call; in other rounds a sync fails before; in others it is killed when a compaction
-// has put the new file in the place of the old one and has not synced the folder.
+// record runs the program under load and compactions, and kills it again and again: at any call; in
+// some rounds after a failed sync; in others when a compaction has replaced the old file and has
+// not synced the folder.
 func record(t *testing.T, rounds int) (*recording, string, []*subject) {
 	random := newRandom(t)
 	v := newVictim(t, memoryDir(t), "")
@@ -49,7 +49,7 @@ func record(t *testing.T, rounds int) (*recording, string, []*subject) {
 	j := journal{
 		tried: func(s *subject, n int) { r.add(event{subject: s, version: n}) },
 		acked: func(s *subject, n int) {
-			// Not before the call that may have led to it is noted.
+			// not before the call that may have caused it is recorded
 			v.supervisor.one.Lock()
 			defer v.supervisor.one.Unlock()
 			r.add(event{subject: s, version: n, acked: true})
@@ -87,7 +87,7 @@ func record(t *testing.T, rounds int) (*recording, string, []*subject) {
 		}
 		v.supervise.withData = true
 		if v.start() {
-			// What is there now is what whoever reads it again is told.
+			// What is there now is what a reader gets.
 			for _, s := range list {
 				if round > 0 {
 					n, ok, err := s.get(v.admin())
@@ -112,11 +112,11 @@ func record(t *testing.T, rounds int) (*recording, string, []*subject) {
 	return r, v.database(), list
 }
 
-// cut is one moment at which the power may go: what may be on the disk, and what the
-// clients know.
+// cut is one moment at which the power may fail: what may be on the disk, and what the clients
+// know.
 type cut struct {
-	files  []fileCut // that the database's name may stand for
-	absent bool      // or there may be no such name
+	files  []fileCut // that the name of the database may lead to
+	absent bool      // the name may be missing
 	list   []subject // as they were
 	acks   int64     // writes acknowledged so far
 	at     int
@@ -127,8 +127,8 @@ type fileCut struct {
 	choices []choice
 }
 
-// After a power cut, at any moment and whatever the disk made of what was not synced, what
-// was acknowledged is there, and nothing is there by half.
+// After a power cut, at any moment and whatever the disk made of unsynced writes, everything
+// acknowledged is there, and nothing is there in part.
 func TestPowerCut(t *testing.T) {
 	var images, acks, syncs, compactions, renames int64
 	started := time.Now()
@@ -164,7 +164,7 @@ func TestPowerCut(t *testing.T) {
 	}
 }
 
-// compactions returns how often a new file came into the place of the database.
+// compactions returns how often a new file replaced the database.
 func (r *recording) compactions(path string) (n int64) {
 	for _, e := range r.events {
 		if e.call.name == "renameat" && e.call.target == path {
@@ -174,8 +174,8 @@ func (r *recording) compactions(path string) (n int64) {
 	return n
 }
 
-// replay goes through a recording and stops before each sync: then there is most that may
-// be lost. It returns how many writes were acknowledged.
+// replay goes through a recording and stops before each sync, when most may be lost. It returns the
+// number of acknowledged writes.
 func (r *recording) replay(t *testing.T, path string, list []*subject, stop func(cut)) (acks int64) {
 	random := newRandom(t)
 	d := newDisk(path)

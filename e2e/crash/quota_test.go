@@ -12,13 +12,13 @@ import (
 	"sidekey/store"
 )
 
-// spender is a user whose quota is used up over many crashes, and what is known of it.
+// spender is a user whose quota is used up over many crashes, and what the test knows of it.
 type spender struct {
 	name string
 	max  int64
 
-	generation     uint64 // of the record, as the database has it
-	admitted, lost int64  // of this generation: told to the client, and burnt by crashes
+	generation     uint64 // of the record in the database
+	admitted, lost int64  // of this generation: answered to the client, and burnt by crashes
 	unanswered     atomic.Int64
 	fresh          atomic.Int64 // admitted in this process
 }
@@ -35,7 +35,7 @@ func wantOK(status int, text string, err error) error {
 	return err
 }
 
-// spend asks until the process has ended, or the quota.
+// spend sends checks until the process has ended or the quota is used up.
 func (s *spender) spend(t testing.TB, c *connection) {
 	defer c.close()
 	for {
@@ -50,7 +50,7 @@ func (s *spender) spend(t testing.TB, c *connection) {
 			s.fresh.Add(1)
 		case status == 403 && strings.Contains(text, "Quota exceeded"):
 			return
-		case status == 429: // cannot be recorded in time: nothing is used up, unless by a crash
+		case status == 429: // it cannot be recorded in time: nothing is used up, except by a kill
 		default:
 			t.Errorf("%s was answered %d %s", s.name, status, text)
 			return
@@ -58,15 +58,15 @@ func (s *spender) spend(t testing.TB, c *connection) {
 	}
 }
 
-// settle compares what the database holds with what clients were told. clean: the process
-// has ended as it should.
+// settle compares the database with the answers to clients. clean says that the process was stopped
+// and not killed.
 func (s *spender) settle(db *store.Store, clean bool) error {
 	fresh, unanswered := s.fresh.Swap(0), s.unanswered.Swap(0)
 	r, kept, err := db.Load("default", s.name)
 	if err != nil {
 		return fmt.Errorf("%s: LOST: %w", s.name, err)
 	}
-	if r.Generation != s.generation { // given back, before anything was asked
+	if r.Generation != s.generation { // given back before the first check
 		s.generation, s.admitted, s.lost = r.Generation, 0, 0
 	}
 	s.admitted += fresh
@@ -93,8 +93,8 @@ func (s *spender) settle(db *store.Store, clean bool) error {
 	return nil
 }
 
-// Nobody is admitted more often than the quota allows, over kills at any moment, and no
-// kill costs more than 1 % of it. A clean stop costs nothing.
+// Over kills at any moment, no user is admitted more often than the quota allows, and no kill costs
+// more than 1 % of it. A clean stop costs nothing.
 func TestQuotaOverKills(t *testing.T) {
 	v := newVictim(t, memoryDir(t), "")
 	random := newRandom(t)
@@ -134,7 +134,7 @@ func TestQuotaOverKills(t *testing.T) {
 						body = fmt.Sprintf(`{"quota_max": %d, "quota_renewal_rate": 1000000}`, s.max)
 					}
 					if wantOK(c.do(method, target, body)) != nil {
-						return // killed: nothing is asked in this round
+						return // killed: send nothing in this round
 					}
 				}
 				var connections sync.WaitGroup
@@ -144,7 +144,7 @@ func TestQuotaOverKills(t *testing.T) {
 				connections.Wait()
 			})
 		}
-		process := v.cmd.Process // not the next round's
+		process := v.cmd.Process // not that of the next round
 		timer := time.AfterFunc(time.Duration(30+random.IntN(150))*time.Millisecond, func() {
 			if clean {
 				process.Signal(syscall.SIGTERM)

@@ -20,65 +20,64 @@ import (
 	"sidekey/internal/testutil"
 )
 
-// supervised are the system calls that wait for a supervisor, besides openat where it
-// opens for writing, and write where that is asked for.
+// supervised are the system calls that wait for a supervisor, besides openat if it opens for
+// writing, and write if that is requested.
 var supervised = []uint32{
 	unix.SYS_PWRITE64, unix.SYS_FDATASYNC, unix.SYS_FSYNC, unix.SYS_FTRUNCATE,
 	unix.SYS_LINKAT, unix.SYS_UNLINKAT, unix.SYS_RENAMEAT, unix.SYS_RENAMEAT2, unix.SYS_MKDIRAT,
 }
 
-// call is one system call that is about to happen.
+// call is a system call that is about to happen.
 type call struct {
 	name   string // as in the manual: "pwrite64"
-	path   string // of the file, or of the name that goes or comes
+	path   string // of the file, or of the name that is removed or created
 	target string // the other name of linkat and renameat
 	offset int64  // of pwrite64; size of ftruncate
-	data   []byte // of pwrite64, where the supervisor was asked for it
+	data   []byte // of pwrite64, if the supervisor requests it
 }
 
 func (c call) String() string {
 	return fmt.Sprintf("%s %s %s %d", c.name, filepath.Base(c.path), filepath.Base(c.target), c.offset)
 }
 
-// answer is what becomes of a call: 0, and it happens; or an error, and it fails with it.
+// answer is the fate of a call: 0 lets it happen; an error makes it fail.
 type answer = syscall.Errno
 
 // killed is the answer to a call of a process that has just been killed: it never happens.
 const killed = answer(1 << 12)
 
-// supervision is what a test wants to do about the calls of a process.
+// supervision is what a test does about the calls of a process.
 type supervision struct {
-	// decide may take its time: the calling thread waits for it, others do not.
+	// decide may take its time: only the calling thread waits for it.
 	decide func(call) answer
-	// allowed is told of calls that happen, in their order.
+	// allowed gets the calls that happen, in their order.
 	allowed func(call)
-	// withData asks for call.data.
+	// withData requests call.data.
 	withData bool
-	// writes asks about write, too, which connections and logs are written with as well.
+	// writes also supervises write, which connections and logs use too.
 	writes bool
-	// about says whether calls on a path are of interest; others just happen, as all do
-	// where it is nil.
+	// about reports whether calls on a path are supervised; nil supervises none.
 	about func(path string) bool
 }
 
-// supervisor is asked about every supervised call of one process.
+// supervisor supervises the calls of one process.
 type supervisor struct {
 	supervision
 	listener int
-	one      sync.Mutex    // held from when a call may happen until allowed knows of it
+	one      sync.Mutex    // held from when a call may happen until allowed has returned
 	started  chan struct{} // closed when the process is known
 	done     chan struct{} // closed when it has ended
-	ended    chan struct{} // closed when nobody asks any more
+	ended    chan struct{} // closed when no more calls come
 }
 
-// filter is the seccomp program: these calls wait, all others happen.
+// filter is the seccomp program: supervised calls wait, all others happen.
 func filter(calls []uint32) []unix.SockFilter {
 	const (
 		load  = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
 		equal = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
 		set   = unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K
 		ret   = unix.BPF_RET | unix.BPF_K
-		// Of struct seccomp_data; the arguments are 64 bits each.
+		// Offsets in struct seccomp_data, whose arguments have 64 bits.
 		number, argument = 0, 16
 	)
 	f := []unix.SockFilter{{Code: load, K: number}}
@@ -95,13 +94,12 @@ func filter(calls []uint32) []unix.SockFilter {
 	)
 }
 
-// start starts a process whose calls, and those of all its threads, s is asked about.
+// start starts a process and supervises the calls of all its threads.
 func (s *supervisor) start(t testing.TB, cmd *exec.Cmd) error {
 	t.Helper()
 	ready, result := make(chan error), make(chan error, 1)
 	go func() {
-		// The filter is this thread's alone, and of what it starts. The thread ends with
-		// this function.
+		// The filter applies to this thread and what it starts. The thread ends with this function.
 		runtime.LockOSThread()
 		calls := supervised
 		if s.writes {
@@ -212,13 +210,13 @@ func (s *supervisor) answer(got notification) {
 	}
 	s.one.Lock()
 	defer s.one.Unlock()
-	// A call that a signal has interrupted meanwhile will be made, and asked about, again.
+	// A call that a signal interrupted is made, and supervised, again.
 	if reply(a) && a == 0 && s.allowed != nil {
 		s.allowed(c)
 	}
 }
 
-// describe reads what a call is about out of the process that makes it.
+// describe reads the arguments of a call from the process that makes it.
 func (s *supervisor) describe(n notification) (c call, ok bool) {
 	pid := strconv.Itoa(int(n.pid))
 	file := func(fd uint64) string {
@@ -262,7 +260,7 @@ func (s *supervisor) describe(n notification) (c call, ok bool) {
 	return c, c.path != ""
 }
 
-// memory reads what a process holds at an address: at most n bytes.
+// memory reads at most n bytes of a process at an address.
 func memory(pid string, at uint64, n int) []byte {
 	f, err := os.Open("/proc/" + pid + "/mem")
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 	"sidekey/internal/testutil"
 )
 
-// createUser makes a user who may log in.
+// createUser creates a user who may log in.
 func createUser(t *testing.T, v *victim, name string, quotaMax int64) {
 	t.Helper()
 	c := v.admin()
@@ -28,10 +28,10 @@ func createUser(t *testing.T, v *victim, name string, quotaMax int64) {
 		`{"quota_max": %d, "quota_renewal_rate": 1000000, "basic_auth_data": {"password": %q}}`, quotaMax, password))))
 }
 
-// tally counts the answers to the checks of one user, who asks without pause.
+// tally counts the answers to checks of one user that are sent without pause.
 type tally struct {
 	mu      sync.Mutex
-	answers map[string]int // by status and, where it is no 200, message
+	answers map[string]int // by status and, unless it is 200, message
 	slowest time.Duration
 	broken  error
 }
@@ -53,7 +53,7 @@ func (n *tally) ask(c *connection, user string) {
 	n.answers["200"]++
 }
 
-// take returns what was counted since the last call.
+// take returns the counts since the last call.
 func (n *tally) take() (answers map[string]int, slowest time.Duration) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -62,8 +62,7 @@ func (n *tally) take() (answers map[string]int, slowest time.Duration) {
 	return answers, slowest
 }
 
-// askOn asks for a user, over one connection, until the function that it returns is
-// called.
+// askOn sends checks of a user over one connection until the returned function is called.
 func askOn(v *victim, user string) (n *tally, stop func()) {
 	n = &tally{answers: make(map[string]int)}
 	done := make(chan struct{})
@@ -83,13 +82,14 @@ func askOn(v *victim, user string) (n *tally, stop func()) {
 	return n, sync.OnceFunc(func() { close(done); group.Wait() })
 }
 
-// longestWait is limits.quota_wait, and something for a machine that is slow.
+// longestWait is limits.quota_wait and some time for a slow machine.
 const longestWait = 100*time.Millisecond + 400*time.Millisecond
 
 const notRecorded = `429 {"error": "Quota cannot be recorded at the moment"}`
 
-// While the disk hangs, who has a reservation goes on, who needs one is refused and told
-// why, and nobody waits longer than limits.quota_wait. Who has no quota notices nothing.
+// While the disk hangs, users with a reservation keep working, users who need one are refused and
+// told why, and no request waits longer than limits.quota_wait. Users without a quota notice
+// nothing.
 func TestDiskHangs(t *testing.T) {
 	v := newVictim(t, memoryDir(t), "")
 	var hanging atomic.Pointer[chan struct{}]
@@ -105,12 +105,12 @@ func TestDiskHangs(t *testing.T) {
 	createUser(t, v, "free", -1)
 	createUser(t, v, "large", 1_000_000)
 	createUser(t, v, "small", 99) // nothing is reserved ahead
-	createUser(t, v, "cold", -1)  // not asked for before
+	createUser(t, v, "cold", -1)  // no check before
 	free, stopFree := askOn(v, "free")
 	defer stopFree()
 	large, stopLarge := askOn(v, "large")
 	defer stopLarge()
-	time.Sleep(500 * time.Millisecond) // so that large's block is as its traffic
+	time.Sleep(500 * time.Millisecond) // so that the size of large's block fits its traffic
 	if answers, _ := large.take(); answers["200"] == 0 {
 		t.Fatalf("before: %v", answers)
 	}
@@ -163,7 +163,7 @@ func TestDiskHangs(t *testing.T) {
 	if b["200"] == 0 {
 		t.Errorf("who has a reservation was answered %v", b)
 	}
-	// One of small's may be on its way when the disk begins to hang.
+	// A reservation for small may be in progress when the disk begins to hang.
 	e := expect("small", small, notRecorded)
 	if e[notRecorded] == 0 {
 		t.Errorf("who needs a reservation was answered %v", e)
@@ -183,7 +183,7 @@ func TestDiskHangs(t *testing.T) {
 	t.Logf("3 s without a disk: free %v, large %v, small %v", a, b, e)
 }
 
-// A disk that hangs does not keep the program from ending when it is asked to.
+// A hanging disk does not keep the program from ending.
 func TestStopWhileDiskHangs(t *testing.T) {
 	v := newVictim(t, memoryDir(t), "")
 	config := filepath.Join(v.dir, "sidecar.toml")
@@ -210,7 +210,7 @@ func TestStopWhileDiskHangs(t *testing.T) {
 	hanging.Store(true)
 	must(t, v.cmd.Process.Signal(syscall.SIGTERM))
 	await(t, "it says why it ends as it does", func() bool { return strings.Contains(v.output.Tail(1000), "the disk does not respond") })
-	release() // for the supervisor alone: a process that has ended makes no more calls
+	release() // for the supervisor alone: an ended process makes no calls
 	<-v.exited
 	if code := v.cmd.ProcessState.ExitCode(); code != 1 {
 		t.Errorf("exit code %d:\n%s", code, v.output.Tail(1000))
@@ -226,10 +226,9 @@ func await(t *testing.T, what string, there func() bool) {
 	}
 }
 
-// throughTrouble asks and writes before, during and after what happens to the disk of a
-// victim that has been started. Users who are known go on, writes say what became of them,
-// all is well again as soon as the disk is, without a restart, and nothing that was
-// acknowledged is lost.
+// throughTrouble sends checks and writes before, during and after a disk trouble of a started
+// victim. Known users keep working, writes return what became of them, everything works as soon as
+// the disk does, without a restart, and nothing acknowledged is lost.
 func throughTrouble(t *testing.T, v *victim, begin, end func()) {
 	t.Helper()
 	createUser(t, v, "known", -1)
@@ -253,7 +252,7 @@ func throughTrouble(t *testing.T, v *victim, begin, end func()) {
 	writes("before")
 
 	begin()
-	time.Sleep(200 * time.Millisecond) // what was under way has ended
+	time.Sleep(200 * time.Millisecond) // until what was in progress has ended
 	known.take()
 	counted.take()
 	acked := j.acks.Load()
@@ -284,7 +283,7 @@ func throughTrouble(t *testing.T, v *victim, begin, end func()) {
 	t.Logf("%d writes acknowledged, 0 lost; without the disk the user with a quota was answered %v", j.acks.Load(), answers)
 }
 
-// The calls of the program fail as they would on a disk that refuses them.
+// The calls of the program fail as on a disk that refuses them.
 func TestDiskTrouble(t *testing.T) {
 	f := func(name string, fails func(c call) answer) {
 		t.Run(name, func(t *testing.T) {
@@ -318,8 +317,8 @@ func TestDiskTrouble(t *testing.T) {
 	})
 }
 
-// While the database file is not in its place, nothing is written and readiness says so: a
-// restart would not find it. Who is known goes on, and so do writes when it is back (T-96).
+// While the database file is not in its place, nothing is written and /readyz says so: a restart
+// would not find it. Known users keep working, and so do writes when the file is back (T-96).
 func TestDatabaseMoved(t *testing.T) {
 	v := newVictim(t, memoryDir(t), "")
 	if !v.start() {
@@ -360,8 +359,8 @@ func TestDatabaseMoved(t *testing.T) {
 	v.stop()
 }
 
-// A full disk of the real kind: writes that find no room are refused with 507, and all is
-// well again when there is room.
+// A real full disk: writes that find no room are refused with 507, and everything works again when
+// there is room.
 func TestFullDisk(t *testing.T) {
 	if os.Geteuid() != 0 {
 		testutil.CannotRun(t, "only root can mount a small disk")
@@ -426,8 +425,8 @@ func TestFullDisk(t *testing.T) {
 	t.Logf("%d writes acknowledged, then %d refused", len(acked), refused)
 }
 
-// Without a file descriptor for one more connection, those that are there are served; the
-// program goes on, and so do new ones as soon as there are descriptors.
+// Without a file descriptor for another connection, existing connections are served. The program
+// goes on, and accepts connections as soon as there are descriptors.
 func TestNoDescriptors(t *testing.T) {
 	v := newVictim(t, memoryDir(t), "")
 	if !v.start() {

@@ -14,12 +14,12 @@ import (
 	"sidekey/store"
 )
 
-// subject is one user or one policy that one writer changes again and again: the n-th
-// write puts version n into several of its fields, or deletes it.
+// subject is one user or policy that one writer changes again and again: the n-th write puts
+// version n into several of its fields, or deletes it.
 type subject struct {
 	name   string
 	policy bool
-	login  bool // a user with a password, who is never deleted
+	login  bool // a user with a password who is never deleted
 
 	acked int // last version that was acknowledged
 	tried int // last version that was sent: acked, or one more
@@ -38,10 +38,10 @@ func subjects() (list []*subject) {
 	return list
 }
 
-// deleted reports whether version n is that there is nothing.
+// deleted reports whether version n is a deletion.
 func (s *subject) deleted(n int) bool { return n == 0 || !s.login && n%5 == 4 }
 
-// quotaMax is the quota of users who log in: enough that it is always reserved ahead.
+// quotaMax is the quota of users who log in: so large that it is always reserved ahead.
 const quotaMax = 100_000
 
 // write sends version n.
@@ -65,7 +65,7 @@ func (s *subject) write(c *connection, n int) (status int, text string, err erro
 	if s.login && n == 1 {
 		given = fmt.Sprintf(`"basic_auth_data": {"password": %q},`, password)
 	}
-	// Every other write keeps the quota that was used.
+	// Every second write keeps the used quota.
 	if n%2 == 0 {
 		target += "?suppress_reset=1"
 	}
@@ -77,8 +77,8 @@ func (s *subject) write(c *connection, n int) (status int, text string, err erro
 	return c.do(method, target, body)
 }
 
-// journal is told what the writers do: before they send a version, and when they know that
-// it is there. Either may be nil.
+// journal is called by writers: before they send a version, and when they know that it is there.
+// Either function may be nil.
 type journal struct {
 	tried, acked func(s *subject, n int)
 	acks         atomic.Int64
@@ -99,8 +99,8 @@ func (j *journal) ack(s *subject, n int) {
 	}
 }
 
-// writeOn writes version after version until the process has ended. A write whose outcome
-// is unknown is read again.
+// writeOn writes version after version until the process has ended. After a write with an unknown
+// outcome, it reads the subject.
 func (s *subject) writeOn(c *connection, j *journal) error {
 	defer c.close()
 	for {
@@ -137,7 +137,7 @@ func (s *subject) writeOn(c *connection, j *journal) error {
 	}
 }
 
-// get reads which version the program says there is. ok is false where it cannot say.
+// get returns the version that the program shows. ok is false if it cannot.
 func (s *subject) get(c *connection) (version int, ok bool, err error) {
 	target := "/tyk/keys/" + s.name
 	if s.policy {
@@ -160,10 +160,10 @@ func (s *subject) get(c *connection) (version int, ok bool, err error) {
 	return version, err == nil, err
 }
 
-// state is what a database holds of a subject.
+// state is what a database has of a subject.
 type state struct {
-	version int  // 0: nothing
-	whole   bool // all that was written together is there together
+	version int  // 0 = nothing
+	whole   bool // everything that was written together is there together
 	why     string
 }
 
@@ -203,13 +203,13 @@ func versionOf(alias string, tags []string, number int, all any) (state, error) 
 	return state{version: n, whole: true}, nil
 }
 
-// matches reports whether the version that was found (0: nothing) is n.
+// matches reports whether a version that was found (0 = nothing) is n.
 func (s *subject) matches(found, n int) bool {
 	return s.deleted(n) && found == 0 || !s.deleted(n) && found == n
 }
 
-// problem says what is wrong with a database that holds what acknowledged, and perhaps
-// what tried says; nil: nothing. version is the one that is there.
+// problem returns the version of the subject that a database has, or what is wrong with it: the
+// version must be complete, and one from acked to tried.
 func (s *subject) problem(db *store.Store, acked, tried int) (version int, err error) {
 	st, err := s.read(db)
 	switch {
@@ -226,8 +226,8 @@ func (s *subject) problem(db *store.Store, acked, tried int) (version int, err e
 	return 0, fmt.Errorf("%s: version %d was acknowledged and is LOST: up to %d was sent, %d is there", s.name, acked, tried, st.version)
 }
 
-// verify checks all subjects of a database that nobody else has open, and takes what is
-// there for the last state of each.
+// verify checks all subjects of a database that no process has open. It takes what it finds as the
+// last state of each.
 func verify(t testing.TB, path string, list []*subject) (ok bool) {
 	t.Helper()
 	db, err := store.Open(path, quiet)
