@@ -16,7 +16,7 @@ help: ## Show this list
 
 .PHONY: build
 build: ## Build the static binary ./sidekey
-	CGO_ENABLED=0 go build -trimpath -o sidekey .
+	CGO_ENABLED=0 go build -trimpath -buildvcs=auto -o sidekey .
 
 .PHONY: run
 run: build ## Build, and serve with sidecar.toml until interrupted
@@ -51,7 +51,7 @@ fuzz: ## Run each fuzz target for FUZZTIME (1m)
 
 .PHONY: crash
 crash: crash-broken ## All of the crash tests: about an hour (docs/reliability.md)
-	go test -count=1 -timeout 3h -v ./crash $(CRASH)
+	go test -count=1 -timeout 3h -v ./e2e/crash $(CRASH)
 	go test -count=1 -timeout 3h -v -run TestQuotaAnySchedule ./limiter -args -rapid.checks=$(SCHEDULES)
 	go test -count=1 -timeout 20m -run 'TestRot$$' ./store -args -mutants $(MUTANTS)
 	go test -count=1 -timeout 20m -run 'TestBackup$$' ./store -args -backups $(BACKUPS)
@@ -63,10 +63,10 @@ FAULTS = nosync:TestPowerCut nosettle:TestPowerCut nodirsync:TestPowerCut nofile
 
 .PHONY: crash-broken
 crash-broken: ## Show that the crash tests fail where a promise is broken
-	@go vet -tags broken ./store ./limiter ./crash
+	@go vet -tags broken ./store ./limiter ./e2e/crash
 	@for fault in $(FAULTS); do \
 		name=$${fault%%:*} test=$${fault##*:}; \
-		out=$$(SIDEKEY_BROKEN=$$name go test -count=1 -timeout 10m -tags broken -run "^$$test\$$" ./crash 2>&1); \
+		out=$$(SIDEKEY_BROKEN=$$name go test -count=1 -timeout 10m -tags broken -run "^$$test\$$" ./e2e/crash 2>&1); \
 		if echo "$$out" | grep -q "^--- FAIL: $$test " && echo "$$out" | grep -Eq 'LOST|OVER|SERVED WRONG|no order of'; then \
 			echo "$$name: $$test fails, as it should"; \
 		else \
@@ -79,7 +79,7 @@ bench: ## Compare with a bare handler, NGINX's own basic auth and bbolt; import 
 	@mkdir -p $(RESULTS)
 	go run ./bench -rows '$(ROWS)' -json $(RESULTS)/bench.json $(BENCH)
 	@if grep -q '"users/' $(RESULTS)/bench.json; then go run ./bench -plot $(RESULTS)/bench.json >$(RESULTS)/users.svg; fi
-	@if test -z '$(ROWS)'; then go test -run '^$$' -bench Import -benchtime 1x -timeout 30m .; fi
+	@if test -z '$(ROWS)'; then go test -run '^$$' -bench Import -benchtime 1x -timeout 30m ./e2e/load; fi
 
 .PHONY: timing
 timing: ## What the time of a refusal tells: SAMPLES (5000) of each class, bcrypt COST (10). TIMING: its flags

@@ -1,5 +1,5 @@
-// Sidekey is an authentication sidecar: proxies ask it for every request whether the
-// credentials are good, the API is granted, and rate and quota are left.
+// Sidekey is an authentication sidecar: for every request, a proxy asks it whether the credentials
+// are valid, the API is granted, and the rate and the quota allow the request.
 package main
 
 import (
@@ -7,50 +7,42 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 
 	"sidekey/command"
 	"sidekey/config"
+	"sidekey/internal/version"
+	"sidekey/server"
 )
 
-// version is set by the linker for a release.
-var version = ""
-
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == verifyCommand { // started by the program itself
-		os.Exit(verifyDatabase(os.Args[2:], os.Stdout, os.Stderr))
+	if len(os.Args) > 1 && os.Args[1] == server.VerifyCommand { // started by the program itself
+		os.Exit(server.Verify(os.Args[2:], os.Stdout, os.Stderr))
 	}
-	root := command.New(commands())
+	root := command.New(command.Program{
+		Version:       version.String(),
+		Serve:         serve,
+		Start:         start,
+		Offline:       offline,
+		Backup:        onDatabase(server.Backup),
+		Restore:       onDatabase(server.Restore),
+		CheckDatabase: onDatabase(server.CheckDatabase),
+		Compact:       onDatabase(server.Compact),
+	})
 	os.Exit(command.Run(root, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// commands is what the command line needs of the program.
-func commands() command.Program {
-	return command.Program{
-		Version: buildVersion(),
-		Serve:   serve,
-		Start:   startHere,
-		Offline: openOffline,
-		Database: []command.DatabaseCommand{
-			{Use: "backup FILE", Short: "write a copy of the database to a file", Run: backup},
-			{Use: "restore FILE", Short: "put a backup in the place of the database, which is kept", Run: restore},
-			{Use: "check-db [FILE]", Short: "name every damaged record of the database, or of a backup", Run: checkDatabase},
-			{Use: "compact", Short: "give the room of deleted records back to the disk", Run: compact},
-		},
-	}
-}
-
-// serve runs the program until a signal, and returns the exit code.
+// serve runs sidekey until a signal and returns the exit code.
 func serve(path string, stderr io.Writer) int {
-	// Before anything is read, so that no signal is lost.
+	// First, so that no signal is lost.
 	stop, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer cancel()
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
-	signal.Ignore(syscall.SIGPIPE) // the reader of stdout may go: the decision log is not worth the decisions
+	signal.Ignore(syscall.SIGPIPE) // if the reader of the decision log on stdout ends, sidekey goes on
 
 	cfg, err := config.Load(path)
 	if err != nil {
@@ -60,32 +52,50 @@ func serve(path string, stderr io.Writer) int {
 		return command.ExitUsage
 	}
 	log := cfg.Log.Logger(stderr)
-	// A core file would hold passwords and the admin secret.
+	// A core file would contain passwords and the admin secret.
 	if err := syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{}); err != nil {
-		log.Warn("core files are not switched off", "error", err)
+		log.Warn("cannot disable core files", "error", err)
 	}
-	p, err := startProgram(path, cfg, log)
+	s, err := server.Start(path, cfg, log)
 	if err != nil {
 		fmt.Fprintln(stderr, "sidekey:", err)
 		return command.ExitFailed
 	}
-	ended := p.wait(stop, hangup)
+	ended := s.Wait(stop, hangup)
 	cancel() // a second signal ends the process at once
-	if err := errors.Join(ended, p.stop()); err != nil {
-		log.Error("stopped, but not cleanly", "error", err)
+	if err := errors.Join(ended, s.Stop()); err != nil {
+		log.Error("stopped with errors", "error", err)
 		return command.ExitFailed
 	}
 	log.Info("stopped")
 	return command.ExitDone
 }
 
-// buildVersion is the release's version, or what the module's build knows of itself.
-func buildVersion() string {
-	if version != "" {
-		return version
+// start is [command.Program.Start].
+func start(cfg config.Config, log *slog.Logger) (*command.Running, error) {
+	s, err := server.Start("", cfg, log)
+	if err != nil {
+		return nil, err
 	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
+	return &command.Running{
+		Check:  s.CheckAddr(),
+		Admin:  s.AdminAddr(),
+		Secret: s.AdminSecret(),
+		Wait:   func(stop context.Context) error { return s.Wait(stop, nil) },
+		Stop:   s.Stop,
+	}, nil
+}
+
+// offline is [command.Program.Offline].
+func offline(cfg config.Config, create bool, log *slog.Logger) (*command.Offline, error) {
+	o, err := server.Open(cfg, create, log)
+	return (*command.Offline)(o), err
+}
+
+// onDatabase makes a function of package server the function of a command.
+func onDatabase(run func(server.DatabaseOptions) (server.DatabaseOutcome, error)) func(command.DatabaseOptions) (command.DatabaseOutcome, error) {
+	return func(o command.DatabaseOptions) (command.DatabaseOutcome, error) {
+		outcome, err := run(server.DatabaseOptions(o))
+		return command.DatabaseOutcome(outcome), err
 	}
-	return "(devel)"
 }

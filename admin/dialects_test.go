@@ -10,8 +10,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"sidekey/admin/tyktest"
 	"sidekey/auth"
+	"sidekey/internal/tyktest"
 )
 
 // dates are what differs from run to run in the answers about alice.

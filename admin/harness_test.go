@@ -22,11 +22,12 @@ import (
 	"github.com/valyala/fasthttp/fasthttputil"
 	"go.uber.org/goleak"
 
-	"sidekey/admin/openapitest"
-	"sidekey/admin/tyktest"
 	"sidekey/auth"
+	"sidekey/internal/openapitest"
+	"sidekey/internal/testutil"
+	"sidekey/internal/tyktest"
+	"sidekey/internal/vault"
 	"sidekey/limiter"
-	"sidekey/vault"
 )
 
 func TestMain(m *testing.M) {
@@ -50,11 +51,11 @@ const secret = "the-secret-of-the-tests"
 type listener struct {
 	t     testing.TB
 	users *fakeUsers
-	log   lockedBuffer
+	log   testutil.LockedBuffer
 
 	handler *Handler
 	memory  *fasthttputil.InmemoryListener
-	said    lockedBuffer // every answer
+	said    testutil.LockedBuffer // every answer
 
 	contrived bool // the fakes fail in ways that no store does
 }
@@ -502,24 +503,6 @@ func (f *fakeUsers) clear() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	clear(f.records)
-}
-
-// lockedBuffer takes what several goroutines write.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 // setFailure is what everything fails with from now on; nil: nothing.

@@ -19,10 +19,10 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 
-	"sidekey/admin/openapitest"
 	"sidekey/admin/web"
 	"sidekey/auth"
 	"sidekey/check"
+	"sidekey/internal/openapitest"
 	"sidekey/limiter"
 )
 

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"sidekey/secretfile"
+	"sidekey/internal/secretfile"
 )
 
 // minSecret is the shortest secret that is accepted.

@@ -20,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"sidekey/auth"
+	"sidekey/internal/testutil"
 	"sidekey/limiter"
 )
 
@@ -45,7 +46,7 @@ const patience = 20 * time.Second
 type listener struct {
 	t       testing.TB
 	users   *fakeUsers
-	log     lockedBuffer
+	log     testutil.LockedBuffer
 	connect func() (net.Conn, error)
 
 	handler   *Handler
@@ -363,21 +364,3 @@ func (l *listener) add(user string, s auth.Session) {
 }
 
 func login(user string) string { return basic(user, "pw of "+user) }
-
-// lockedBuffer takes what several goroutines write.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}

@@ -44,8 +44,8 @@ type Program struct {
 	// Offline opens the database that nobody else has open. Where there is none it makes
 	// one if create is set, and else returns an error that is fs.ErrNotExist.
 	Offline func(c config.Config, create bool, log *slog.Logger) (*Offline, error)
-	// Database are the commands about the database as a whole.
-	Database []DatabaseCommand
+	// The commands about the database as a whole.
+	Backup, Restore, CheckDatabase, Compact func(DatabaseOptions) (DatabaseOutcome, error)
 }
 
 // Running is a sidekey in this process.
@@ -107,7 +107,7 @@ pass. Without a command it serves. Flags take one dash or two.`,
 		devCommand(p),
 		manualCommand(),
 	)
-	for _, d := range p.Database {
+	for _, d := range databaseCommands(p) {
 		root.AddCommand(databaseCommand(d))
 	}
 	return root

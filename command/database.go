@@ -10,12 +10,23 @@ import (
 	"sidekey/config"
 )
 
-// DatabaseCommand is a command about the database as a whole. The program brings it,
-// because it works on the file where commands about users ask the admin API.
-type DatabaseCommand struct {
-	Use   string // "backup FILE", "check-db [FILE]", "compact"
-	Short string
-	Run   func(DatabaseOptions) (DatabaseOutcome, error)
+// databaseAction is a command about the database as a whole. The program brings what it
+// does, because it works on the file where commands about users ask the admin API.
+type databaseAction struct {
+	use   string
+	short string
+	run   func(DatabaseOptions) (DatabaseOutcome, error)
+	// readsFile says that the command works on the file if sidekey does not run.
+	readsFile bool
+}
+
+func databaseCommands(p Program) []databaseAction {
+	return []databaseAction{
+		{"backup FILE", "write a copy of the database to a file", p.Backup, false},
+		{"restore FILE", "put a backup in the place of the database, which is kept", p.Restore, false},
+		{"check-db [FILE]", "name every damaged record of the database, or of a backup", p.CheckDatabase, true},
+		{"compact", "give the room of deleted records back to the disk", p.Compact, false},
+	}
 }
 
 // DatabaseOptions are the flags and the argument of such a command.
@@ -36,11 +47,11 @@ type DatabaseOutcome struct {
 	Failed bool // what was asked for is done, and the answer is bad
 }
 
-func databaseCommand(d DatabaseCommand) *cobra.Command {
+func databaseCommand(d databaseAction) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   d.Use,
-		Short: d.Short,
-		Args:  fileArgument(d.Use),
+		Use:   d.use,
+		Short: d.short,
+		Args:  fileArgument(d.use),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if _, err := wantsJSON(cmd); err != nil {
 				return err
@@ -74,7 +85,11 @@ func databaseCommand(d DatabaseCommand) *cobra.Command {
 				}
 				return errors.Join(c.copy(request{method: method, path: path}, answer), c.close())
 			}
-			outcome, err := d.Run(o)
+			outcome, err := d.run(o)
+			if d.readsFile && errors.Is(err, ErrNotRunning) && o.Admin == "" {
+				o.Offline = true
+				outcome, err = d.run(o)
+			}
 			if err != nil {
 				return err
 			}

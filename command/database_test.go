@@ -15,17 +15,17 @@ func TestDatabaseCommands(t *testing.T) {
 			return DatabaseOutcome{Object: map[string]int{"users": 3}, Text: "3 users", Failed: bad}, fail
 		}
 	}
-	f := func(line string, d DatabaseCommand, code int, out string) {
+	f := func(line string, p Program, code int, out string) {
 		t.Helper()
 		got = DatabaseOptions{}
 		var said bytes.Buffer
-		root := New(Program{Database: []DatabaseCommand{d}})
+		root := New(p)
 		if c := Run(root, strings.Fields(line), nil, &said, &said); c != code || said.String() != out {
 			t.Errorf("%s: exit code %d, want %d; said\n%s", line, c, code, said.String())
 		}
 	}
-	backup := DatabaseCommand{"backup FILE", "Write a copy", run(nil, false)}
-	check := DatabaseCommand{"check-db [FILE]", "Look", run(nil, true)}
+	backup := Program{Backup: run(nil, false)}
+	check := Program{CheckDatabase: run(nil, true)}
 	t.Setenv(secretVariable, "")
 	f("backup to.db", backup, 0, "3 users\n")
 	if got.File != "to.db" || got.Config.Admin.OrgID != "default" {
@@ -42,5 +42,5 @@ func TestDatabaseCommands(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	f("check-db a b", check, 2, "sidekey: \"b\" is one argument too many\nsidekey check-db -h explains.\n")
-	f("compact", DatabaseCommand{"compact", "Shrink", run(errors.New("in use"), false)}, 1, "sidekey: in use\n")
+	f("compact", Program{Compact: run(errors.New("in use"), false)}, 1, "sidekey: in use\n")
 }

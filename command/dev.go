@@ -17,7 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sidekey/config"
-	"sidekey/proxy"
+	"sidekey/internal/devproxy"
 )
 
 // What dev makes. The policy is low enough to be used up by hand.
@@ -167,7 +167,7 @@ func devFront(upstream, listen string) (*devProxy, error) {
 // start serves until the function that it returns is called.
 func (f *devProxy) start(check string) (stop func()) {
 	server := &http.Server{
-		Handler:           proxy.New(f.upstream, check),
+		Handler:           devproxy.New(f.upstream, check),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       time.Minute,
 	}

@@ -71,7 +71,7 @@ func build(source, version, to string) error {
 		names = append(names, name)
 		// -buildvcs=false: a tarball of the source, without its history, gives the same.
 		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false",
-			"-ldflags", "-s -w -buildid= -X main.version="+version, "-o", filepath.Join(to, name), ".")
+			"-ldflags", "-s -w -buildid= -X sidekey/internal/version.release="+version, "-o", filepath.Join(to, name), ".")
 		cmd.Dir, cmd.Stderr = source, os.Stderr
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+p.os, "GOARCH="+p.arch, "GOFLAGS=", "GOAMD64=v1", "GOARM64=v8.0")
 		if err := cmd.Run(); err != nil {

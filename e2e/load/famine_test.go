@@ -1,0 +1,67 @@
+package load
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"sidekey/e2e/internal/sidekeytest"
+)
+
+// T-99: with hardly any memory, a flood of unknown names ends in refusals that cost nothing and
+// leave nothing behind, and users who have logged in keep working.
+func TestT99LittleMemory(t *testing.T) {
+	const names, workers, mostMiB = 20_000, 16, 16
+	t.Setenv("GOMEMLIMIT", "24MiB")
+	s := sidekeytest.Start(t, sidekeytest.Listeners+"passwords.max_wait = \"0s\"\n")
+	s.PutUser("ann", `{"basic_auth_data":{"password":"pw"}}`)
+	transport := &http.Transport{MaxIdleConnsPerHost: workers}
+	defer transport.CloseIdleConnections()
+	ask := func(client, user, password string) (status int, user2 string) {
+		request, err := http.NewRequest("GET", "http://"+s.CheckAddr+"/auth/nginx", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, value := range map[string]string{"X-Original-Method": "GET", "X-Original-URI": "/", "X-Forwarded-For": client} {
+			request.Header.Set(name, value)
+		}
+		request.SetBasicAuth(user, password)
+		answer, err := transport.RoundTrip(request)
+		if err != nil {
+			t.Error(err)
+			return 0, ""
+		}
+		defer answer.Body.Close()
+		io.Copy(io.Discard, answer.Body)
+		return answer.StatusCode, answer.Header.Get("X-Auth-User")
+	}
+	if status, user := ask("192.0.2.1", "ann", "pw"); status != 200 || user != "ann" {
+		t.Fatal(status, user)
+	}
+	before := s.Process.ResidentKiB()
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() {
+			for i := w; i < names; i += workers {
+				client := fmt.Sprintf("10.%d.%d.%d", i>>16&255, i>>8&255, i&255)
+				if status, user := ask(client, fmt.Sprintf("nobody-%d-%s", i, strings.Repeat("x", i%200)), "wrong"); status != 401 && status != 403 || user != "" {
+					t.Errorf("nobody: %d, %q", status, user)
+				}
+				if i%100 == 0 {
+					if status, user := ask("192.0.2.1", "ann", "pw"); status != 200 || user != "ann" {
+						t.Errorf("ann: %d, %q", status, user)
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+	grown := (s.Process.ResidentKiB() - before) / 1024
+	t.Logf("%d names added %d MiB", names, grown)
+	if grown > mostMiB {
+		t.Errorf("%d names added %d MiB, want at most %d", names, grown, mostMiB)
+	}
+}

@@ -1,0 +1,10 @@
+package page
+
+import (
+	"os"
+	"testing"
+
+	"sidekey/e2e/internal/sidekeytest"
+)
+
+func TestMain(m *testing.M) { os.Exit(sidekeytest.Main(m)) }

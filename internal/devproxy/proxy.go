@@ -1,0 +1,152 @@
+// Package devproxy stands in front of a service on a developer's machine and asks sidekey's
+// check listener for each request, as Caddy, Traefik or HAProxy would: in dialect
+// "forward", over HTTP. It is no part of the decision, and no replacement for them.
+package devproxy
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Proxy passes requests on that the check listener lets pass.
+type Proxy struct {
+	check   string // URL of the question
+	asking  *http.Client
+	forward *httputil.ReverseProxy
+}
+
+// New returns a proxy in front of upstream, which asks the check listener at HOST:PORT.
+func New(upstream *url.URL, check string) *Proxy {
+	return &Proxy{
+		check: "http://" + check + "/auth/forward",
+		asking: &http.Client{
+			Timeout:       30 * time.Second,
+			Transport:     &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		forward: &httputil.ReverseProxy{
+			Rewrite: func(r *httputil.ProxyRequest) {
+				r.SetURL(upstream)
+				r.SetXForwarded()
+				r.Out.Host = upstream.Host
+				identify(r.Out)
+			},
+			FlushInterval:  -1, // what streams, streams
+			ModifyResponse: addLimits,
+			ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+				refuse(w, http.StatusBadGateway, "the upstream does not answer: "+err.Error())
+			},
+		},
+	}
+}
+
+// identity is how the headers begin that tell the upstream who is calling. Nothing that a
+// client sends under these names goes on.
+const identity = "X-Auth-"
+
+// limitHeaders are what the client learns about its limits.
+var limitHeaders = []string{"X-Ratelimit-Limit", "X-Ratelimit-Remaining", "X-Ratelimit-Reset", "Ratelimit-Policy", "Ratelimit"}
+
+// answered is the key under which a request carries the answer to its question.
+type answered struct{}
+
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	answer, err := p.ask(r)
+	if err != nil {
+		refuse(w, http.StatusServiceUnavailable, "the check listener does not answer")
+		return
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		pass(w, answer)
+		return
+	}
+	io.Copy(io.Discard, io.LimitReader(answer.Body, 1<<10)) // so that the connection is used again
+	onward := r.WithContext(context.WithValue(r.Context(), answered{}, answer.Header))
+	p.forward.ServeHTTP(w, onward)
+}
+
+// identify puts what the answer says about the user in the place of what the client says,
+// under any name that an application may take for the same. The ReverseProxy has taken off
+// before what a client named in Connection: it cannot name these.
+func identify(out *http.Request) {
+	answer, _ := out.Context().Value(answered{}).(http.Header)
+	out.Header.Del("Authorization")
+	for name := range out.Header {
+		plain := http.CanonicalHeaderKey(likeDash.Replace(name))
+		if _, ours := answer[plain]; strings.HasPrefix(plain, identity) || ours && !notForUpstream[plain] {
+			delete(out.Header, name)
+		}
+	}
+	for name, values := range answer {
+		if !notForUpstream[name] {
+			out.Header[name] = values
+		}
+	}
+}
+
+// likeDash are characters that gateways to applications take for a dash, or a dash for them.
+var likeDash = strings.NewReplacer("_", "-", ".", "-")
+
+// notForUpstream are headers of an answer that say nothing about the user. Whatever else
+// stands there goes to the upstream, so that check.meta_headers need not be known here.
+var notForUpstream = map[string]bool{
+	"Cache-Control": true, "Connection": true, "Content-Length": true, "Content-Type": true, "Date": true,
+	"X-Ratelimit-Limit": true, "X-Ratelimit-Remaining": true, "X-Ratelimit-Reset": true, "Ratelimit-Policy": true, "Ratelimit": true,
+}
+
+// ask puts the question that a proxy of the forward-auth family would.
+func (p *Proxy) ask(r *http.Request) (*http.Response, error) {
+	question, err := http.NewRequestWithContext(r.Context(), http.MethodGet, p.check, nil)
+	if err != nil {
+		return nil, err
+	}
+	question.Header = r.Header.Clone()
+	for _, name := range []string{"Connection", "Upgrade", "Te", "Trailer", "Transfer-Encoding", "Content-Length", "Expect"} {
+		question.Header.Del(name)
+	}
+	peer, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return nil, fmt.Errorf("client address %q: %w", r.RemoteAddr, err)
+	}
+	question.Header.Set("X-Forwarded-For", peer)
+	question.Header.Set("X-Forwarded-Method", r.Method)
+	question.Header.Set("X-Forwarded-Uri", r.RequestURI)
+	question.Header.Set("X-Forwarded-Host", r.Host)
+	return p.asking.Do(question)
+}
+
+// pass hands a refusal on as it is.
+func pass(w http.ResponseWriter, answer *http.Response) {
+	for name, values := range answer.Header {
+		if name != "Connection" && name != "Date" {
+			w.Header()[name] = values
+		}
+	}
+	w.WriteHeader(answer.StatusCode)
+	io.Copy(w, answer.Body)
+}
+
+// addLimits tells the client about its limits in the upstream's answer.
+func addLimits(response *http.Response) error {
+	answer, _ := response.Request.Context().Value(answered{}).(http.Header)
+	for _, name := range limitHeaders {
+		if values := answer[name]; len(values) > 0 {
+			response.Header[name] = values
+		}
+	}
+	return nil
+}
+
+func refuse(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	fmt.Fprintf(w, "{\"error\": %q}", text)
+}

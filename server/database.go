@@ -1,0 +1,194 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"sidekey/admin"
+	"sidekey/config"
+	"sidekey/internal/secretfile"
+	"sidekey/store"
+)
+
+// DatabaseOptions are the flags and the argument of a command about the database as a whole. If
+// sidekey runs, these commands go through its admin listener; with Offline they work on the file
+// itself, which no process may have open then.
+type DatabaseOptions struct {
+	Config  config.Config
+	File    string // "" = not given
+	Admin   string // URL of another admin listener than the configured one
+	Offline bool
+	// Ask sends a request without a body to the admin listener and copies the response body.
+	Ask func(method, path string, answer io.Writer) error
+}
+
+// DatabaseOutcome is the result of such a command: as an object, and the same in words.
+type DatabaseOutcome struct {
+	Object any
+	Text   string
+	Failed bool // the command has done its work, and the result is bad
+}
+
+// database returns the operations of the admin listener on the store as a whole.
+func (s *Server) database() admin.Database {
+	return admin.Database{
+		Backup: s.store.Backup,
+		Check:  func() (any, error) { return s.store.Check() },
+		Compact: func() (any, error) {
+			done, err := s.store.Compact()
+			if errors.Is(err, store.ErrCompacting) {
+				err = admin.ErrUnderWay
+			}
+			return done, err
+		},
+	}
+}
+
+// Backup writes a copy of the database to a file. Afterwards the file is complete and verified,
+// or unchanged.
+func Backup(o DatabaseOptions) (DatabaseOutcome, error) {
+	if same(o.File, databasePath(o.Config)) {
+		return DatabaseOutcome{}, fmt.Errorf("%s is the database itself", o.File)
+	}
+	if info, err := os.Lstat(o.File); err == nil && !info.Mode().IsRegular() {
+		return DatabaseOutcome{}, fmt.Errorf("%s: must be a regular file, not %s", o.File, info.Mode().Type())
+	}
+	temp, err := os.CreateTemp(filepath.Dir(o.File), filepath.Base(o.File)+".new-*")
+	if err != nil {
+		return DatabaseOutcome{}, err
+	}
+	defer os.Remove(temp.Name())
+	if o.Offline {
+		err = store.BackupFile(databasePath(o.Config), temp)
+	} else {
+		err = o.Ask(http.MethodGet, "/api/backup", temp)
+	}
+	if err := errors.Join(err, temp.Sync(), temp.Close()); err != nil {
+		return DatabaseOutcome{}, err
+	}
+	report, err := store.Verify(temp.Name())
+	if err == nil {
+		err = report.Usable()
+	}
+	if err != nil {
+		return DatabaseOutcome{}, fmt.Errorf("the copy was removed: %w", err)
+	}
+	info, err := os.Stat(temp.Name())
+	if err != nil {
+		return DatabaseOutcome{}, err
+	}
+	if err := errors.Join(os.Rename(temp.Name(), o.File), secretfile.SyncDir(filepath.Dir(o.File))); err != nil {
+		return DatabaseOutcome{}, err
+	}
+	written := struct {
+		File  string `json:"file"`
+		Bytes int64  `json:"bytes"`
+		store.Report
+	}{o.File, info.Size(), report}
+	return DatabaseOutcome{Object: written, Text: fmt.Sprintf("wrote %s, %d bytes: %s", o.File, info.Size(), describe(report)), Failed: !report.Clean()}, nil
+}
+
+// Restore puts a backup in the place of the database, which it keeps under another name.
+func Restore(o DatabaseOptions) (DatabaseOutcome, error) {
+	if o.Admin != "" {
+		return DatabaseOutcome{}, errors.New("-admin cannot restore a database: run the command on its machine")
+	}
+	path := databasePath(o.Config)
+	done, err := store.Restore(path, o.File, time.Now())
+	if errors.Is(err, store.ErrInUse) {
+		err = fmt.Errorf("%w: stop it first", err)
+	}
+	if err != nil {
+		return DatabaseOutcome{}, err
+	}
+	text := fmt.Sprintf("restored %s from %s: %s", path, o.File, describe(done.Report))
+	if done.Kept != "" {
+		text += "\nthe database that was there is kept as " + done.Kept
+	}
+	return DatabaseOutcome{Object: done, Text: text}, nil
+}
+
+// CheckDatabase verifies the database, or the file in the options.
+func CheckDatabase(o DatabaseOptions) (DatabaseOutcome, error) {
+	path := o.File
+	if path == "" {
+		path = databasePath(o.Config)
+	}
+	var report store.Report
+	var err error
+	if o.File == "" && !o.Offline {
+		path = "the database"
+		err = askObject(o, http.MethodGet, "/api/check-db", &report)
+	} else {
+		report, err = store.Verify(path)
+	}
+	if err != nil {
+		return DatabaseOutcome{}, err
+	}
+	return DatabaseOutcome{Object: report, Text: path + ": " + describe(report), Failed: !report.Clean()}, nil
+}
+
+// describe lists what is in a database and what is wrong with it, one per line.
+func describe(r store.Report) string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "%d users, %d quotas, %d policies", r.Users, r.Quotas, r.Policies)
+	for _, problem := range r.Problems {
+		fmt.Fprintf(&text, "\ndamaged: %s", problem)
+	}
+	for _, d := range r.Damaged {
+		fmt.Fprintf(&text, "\ndamaged: %s", d)
+	}
+	return text.String()
+}
+
+// Compact gives unused space back to the disk.
+func Compact(o DatabaseOptions) (DatabaseOutcome, error) {
+	var done store.Compaction
+	var err error
+	if o.Offline {
+		done, err = compactFile(o)
+	} else {
+		err = askObject(o, http.MethodPost, "/api/compact", &done)
+	}
+	if err != nil {
+		return DatabaseOutcome{}, err
+	}
+	pause := time.Duration(done.Pause * float64(time.Second)).Round(100 * time.Microsecond)
+	return DatabaseOutcome{Object: done, Text: fmt.Sprintf("compacted: %d bytes, %d before; writers waited %v", done.After, done.Before, pause)}, nil
+}
+
+func compactFile(o DatabaseOptions) (done store.Compaction, err error) {
+	path := databasePath(o.Config)
+	if _, err := os.Stat(path); err != nil {
+		return done, err // opening would create one
+	}
+	s, err := openVerified(path, o.Config.Log.Logger(os.Stderr))
+	if err != nil {
+		return done, err
+	}
+	done, err = s.Compact()
+	return done, errors.Join(err, s.Close())
+}
+
+func same(a, b string) bool {
+	infoA, errA := os.Stat(a)
+	infoB, errB := os.Stat(b)
+	return errA == nil && errB == nil && os.SameFile(infoA, infoB)
+}
+
+// askObject decodes the response to a request into a value.
+func askObject(o DatabaseOptions, method, path string, into any) error {
+	var answer bytes.Buffer
+	if err := o.Ask(method, path, &answer); err != nil {
+		return err
+	}
+	return json.Unmarshal(answer.Bytes(), into)
+}
