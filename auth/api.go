@@ -101,9 +101,8 @@ func (a *API) check(ps *Problems, at string) {
 		ps.add(at+".listen_path", a.ListenPath, "a path in plain form is wanted: a slash first, no escapes, no dot segments, no //")
 	}
 	for i, host := range a.Hosts {
-		name := strings.TrimPrefix(host, "*.")
-		if name == "" || strings.ContainsAny(name, "*/:?#@ ") || strings.ToLower(host) != host {
-			ps.add(fmt.Sprintf("%s.hosts[%d]", at, i), host, `a host name in lower case without port is wanted, or "*.example.com"`)
+		if !isHostPattern(host) {
+			ps.add(fmt.Sprintf("%s.hosts[%d]", at, i), host, `must be a host name in lower case, an IPv4 or an [IPv6] address, without port and trailing dot, or "*.example.com"`)
 		}
 	}
 	if len(a.Versions) > 0 && (a.VersionHeader == "" || strings.ContainsFunc(a.VersionHeader, notToken)) {
@@ -156,23 +155,24 @@ func (a *APIs) names(org string) string {
 	return clip(strings.Join(ids, ", "))
 }
 
-// find returns the API for a host and a path in normal form (nil: the path is
-// ambiguous). A host of its own beats a wildcard, a longer wildcard a shorter one, and any
-// of them no host at all; among those the longest listen path wins. depends is true where
-// another path on the same host could have led to another answer.
-func (a *APIs) find(host, path []byte) (api *API, depends bool) {
-	var buf [maxName]byte
-	var name []byte
-	var ok bool
-	if a.hosts {
-		name, ok = normalHost(buf[:0], host)
+// host returns a Host header in the form that find compares, which it may write to dst: nil
+// if no API has hosts, so that the header does not matter. ok is false if APIs have hosts
+// and readers could disagree about which host this is: see normalHost.
+func (a *APIs) host(dst, header []byte) (name []byte, ok bool) {
+	if !a.hosts {
+		return nil, true
 	}
+	return normalHost(dst, header)
+}
+
+// find returns the API for a host in the form of [APIs.host] and a path in normal form
+// (nil: the path is ambiguous). A host of its own beats a wildcard, a longer wildcard a
+// shorter one, and any of them no host at all; among those the longest listen path wins.
+// depends is true if another path on the same host could lead to another answer.
+func (a *APIs) find(host, path []byte) (api *API, depends bool) {
 	best, root, below := -1, -1, -1 // closest match: of the answer, of any API at "/", of any other
 	for _, candidate := range a.all {
-		match := -1
-		if ok || len(candidate.Hosts) == 0 {
-			match = candidate.matchHost(name)
-		}
+		match := candidate.matchHost(host)
 		if match < 0 {
 			continue
 		}
@@ -217,28 +217,6 @@ func (a *API) matchHost(host []byte) int {
 		}
 	}
 	return match
-}
-
-// normalHost writes a Host header without port and trailing dot, in lower case, to
-// dst. ok is false for what no host name can be.
-func normalHost(dst, host []byte) (name []byte, ok bool) {
-	if i := bytes.LastIndexByte(host, ':'); i >= 0 && (host[0] != '[' || host[i-1] == ']') {
-		host = host[:i]
-	}
-	host = bytes.TrimSuffix(host, []byte{'.'})
-	if len(host) == 0 || len(host) > maxName {
-		return nil, false
-	}
-	for _, c := range host {
-		switch {
-		case c >= 'A' && c <= 'Z':
-			c += 'a' - 'A'
-		case c == '/', c == '?', c == '#', c == '@', c == ' ':
-			return nil, false
-		}
-		dst = append(dst, c)
-	}
-	return dst, true
 }
 
 // granted reports whether version may be used with the right's list of versions.

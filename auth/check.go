@@ -197,6 +197,10 @@ func (v *Verdict) refuse(reason Reason, api *API) {
 }
 
 // findAPI returns the API that r is for. An inactive one is as good as none.
+//
+// An API that the proxy names is not looked for, so neither host nor path can make the
+// request ambiguous: the proxy has chosen where the request goes, and its choice does not
+// change with what sidekey reads in them.
 func findAPI(apis *APIs, r *Request) (*API, Reason) {
 	if r.APIID != nil {
 		api := apis.byID[string(r.APIID)]
@@ -205,34 +209,54 @@ func findAPI(apis *APIs, r *Request) (*API, Reason) {
 		}
 		return api, Pass
 	}
+	var hostBuf [maxName]byte
+	host, ok := apis.host(hostBuf[:0], r.Host)
+	if !ok {
+		return nil, AmbiguousPath
+	}
 	var buf [256]byte
 	path, clear := normalPath(buf[:0], r.URI)
 	if !clear {
 		path = nil
 	}
-	api, depends := apis.find(r.Host, path)
-	switch {
-	case depends && (!clear || !apis.sameForAll(api, r.Host, r.URI, path)):
-		return nil, AmbiguousPath
-	case api == nil || !api.Active:
+	api, depends := apis.find(host, path)
+	raw := withoutQuery(r.URI)
+	same := clear && sameReading(raw, path)
+	if !same && (depends || apis.hosts && mayNameHost(raw)) {
+		list, listed := readings(raw, path, clear)
+		if api, same = apis.agree(host, list); !listed || !same {
+			return nil, AmbiguousPath
+		}
+	}
+	if api == nil || !api.Active {
 		return nil, UnknownAPI
 	}
 	return api, Pass
 }
 
-// sameForAll reports whether all readers of the path see it at the same API.
-func (a *APIs) sameForAll(api *API, host, uri, normal []byte) bool {
-	raw := withoutQuery(uri)
-	if sameReading(raw, normal) {
-		return true
-	}
-	readings, ok := otherReadings(raw, normal)
-	for _, reading := range readings {
-		if other, _ := a.find(host, reading); other != api {
-			return false
+// agree returns the API that all readings of a path lead to on a host, and on the hosts
+// that some readers find in the path. ok is false if they lead to different ones.
+func (a *APIs) agree(host []byte, list []reading) (api *API, ok bool) {
+	for i, r := range list {
+		found, _ := a.find(host, r.path)
+		if i == 0 {
+			api = found
+		}
+		if found != api {
+			return nil, false
+		}
+		if !a.hosts || r.authority == nil {
+			continue
+		}
+		named, ok := normalHost(nil, r.authority)
+		if !ok {
+			return nil, false
+		}
+		if found, _ = a.find(named, r.path); found != api {
+			return nil, false
 		}
 	}
-	return ok
+	return api, true
 }
 
 // version returns the API version that r asks for, and whether there is such a one.
@@ -369,42 +393,38 @@ func (a *Account) grantOf(api *API, allowEmpty bool) *grant {
 
 var pathBuffers = sync.Pool{New: func() any { return new([512]byte) }}
 
-// narrow checks a request against the URLs of a right, and puts the rate of the
-// endpoint that it is for in the place of the right's.
+// narrow checks a request against the URLs of a right, and puts the rate of the endpoint
+// that it is for in the place of the right's. All readers of its path must see it at an
+// allowed URL and at the same endpoint.
 func (g *grant) narrow(api *API, r *Request, ch *charges) Reason {
 	// Not on the stack: what a regular expression is given leaks.
 	buf := pathBuffers.Get().(*[512]byte)
 	defer pathBuffers.Put(buf)
 	path, clear := normalPath(buf[:0], r.URI)
-	if !clear || !under(path, api.ListenPath) {
+	raw := withoutQuery(r.URI)
+	var list []reading
+	if !clear || !sameReading(raw, path) {
+		var listed bool
+		if list, listed = readings(raw, path, clear); !listed {
+			return AmbiguousPath
+		}
+		path = list[0].path
+	}
+	if !under(path, api.ListenPath) {
 		return AmbiguousPath
 	}
 	if !g.paths.allowsURL(path, r.Method, api) {
 		return URLNotGranted
 	}
-	if !g.sameForAll(api, r, path) {
-		return AmbiguousPath
+	e := g.paths.endpoint(path, r.Method, api)
+	for _, other := range list {
+		if !under(other.path, api.ListenPath) || !g.paths.allowsURL(other.path, r.Method, api) || g.paths.endpoint(other.path, r.Method, api) != e {
+			return AmbiguousPath
+		}
 	}
-	if e := g.paths.endpoint(path, r.Method, api); e != nil {
+	if e != nil {
 		ch.limits.Rate = e.window
 		ch.shadow.rate = ch.shadow.rate || g.shadow
 	}
 	return Pass
-}
-
-// sameForAll reports whether all readers of the path see it at an allowed URL and at the
-// same endpoint.
-func (g *grant) sameForAll(api *API, r *Request, normal []byte) bool {
-	raw := withoutQuery(r.URI)
-	if sameReading(raw, normal) {
-		return true
-	}
-	want := g.paths.endpoint(normal, r.Method, api)
-	readings, ok := otherReadings(raw, normal)
-	for _, reading := range readings {
-		if !under(reading, api.ListenPath) || !g.paths.allowsURL(reading, r.Method, api) || g.paths.endpoint(reading, r.Method, api) != want {
-			return false
-		}
-	}
-	return ok
 }

@@ -45,16 +45,9 @@ func (t *trace) findAPI(apis *APIs, r *Request, api *API, refusal Reason) {
 	if t == nil {
 		return
 	}
-	uri := string(withoutQuery(r.URI))
 	path, clear := normalPath(nil, r.URI)
-	switch {
-	case refusal == AmbiguousPath:
-		t.add(AmbiguousPath, false, fmt.Sprintf("path %q", uri), "another reader of this path would see it at another API: send it without escapes of slashes, dot segments and ; parameters")
+	if !t.hostAndPath(apis, r, path, clear, refusal) {
 		return
-	case !clear:
-		t.add(AmbiguousPath, true, fmt.Sprintf("path %q can be read in two ways", uri), "it leads to the same API either way")
-	default:
-		t.add(AmbiguousPath, true, fmt.Sprintf("path %q", path), "")
 	}
 	if refusal == UnknownAPI {
 		hint := fmt.Sprintf("no listen_path of an API on host %q is a prefix of the path, by whole segments; the APIs are %s", r.Host, apis.describe())
@@ -69,6 +62,27 @@ func (t *trace) findAPI(apis *APIs, r *Request, api *API, refusal Reason) {
 		how = "named by the proxy"
 	}
 	t.add(UnknownAPI, true, fmt.Sprintf("API %q of org_id %q, %s", api.ID, api.Org, how), "")
+}
+
+// hostAndPath tells what host and path were read, and returns false if readers differ on
+// them. path and clear are what normalPath returns.
+func (t *trace) hostAndPath(apis *APIs, r *Request, path []byte, clear bool, refusal Reason) (goOn bool) {
+	uri := string(withoutQuery(r.URI))
+	if _, ok := apis.host(nil, r.Host); !ok && r.APIID == nil {
+		t.add(AmbiguousPath, false, fmt.Sprintf("host %q", r.Host), "APIs have hosts, so the Host header must be a registered name, an IPv4 or an [IPv6] address, with at most one :port")
+		return false
+	}
+	switch {
+	case refusal == AmbiguousPath && apis.hosts && mayNameHost([]byte(uri)):
+		t.add(AmbiguousPath, false, fmt.Sprintf("path %q", uri), "another reader of this path would see it at another API, or find another host in it: send it without // at its beginning, escapes of slashes, dot segments and ; parameters")
+	case refusal == AmbiguousPath:
+		t.add(AmbiguousPath, false, fmt.Sprintf("path %q", uri), "another reader of this path would see it at another API: send it without // at its beginning, escapes of slashes, dot segments and ; parameters")
+	case !clear:
+		t.add(AmbiguousPath, true, fmt.Sprintf("path %q can be read in two ways", uri), "it leads to the same API either way")
+	default:
+		t.add(AmbiguousPath, true, fmt.Sprintf("path %q", path), "")
+	}
+	return refusal != AmbiguousPath
 }
 
 // describe lists the APIs for a hint.

@@ -200,30 +200,6 @@ func TestNormalPathAmbiguous(t *testing.T) {
 	f("/" + strings.Repeat("../", maxPath/3+1))
 }
 
-// What the other ways of reading a path make of it: see otherReadings.
-func TestPathReadings(t *testing.T) {
-	f := func(uri, wantDotted, wantPlain string) {
-		t.Helper()
-		raw := withoutQuery([]byte(uri))
-		if got := unresolved(nil, raw); string(got) != wantDotted {
-			t.Errorf("%q with its dots: %q, want %q", uri, got, wantDotted)
-		}
-		if got := withoutParameters(raw); string(got) != wantPlain {
-			t.Errorf("%q without parameters: %q, want %q", uri, got, wantPlain)
-		}
-	}
-	f("/a", "/a", "/a")
-	f("/a?b;c", "/a", "/a")
-	f("/a/../%62", "/a/../b", "/a/../%62")
-	f("/a//b;c=d/e;f", "/a/b;c=d/e;f", "/a//b/e")
-	f("/a;b;c/d", "/a;b;c/d", "/a/d")
-	f("/;/a", "/;/a", "//a")
-	f("/;", "/;", "/")
-	f(";", ";", "")
-	f("", "", "")
-	f("/%3b%3B", "/;;", "/%3b%3B")
-}
-
 // FuzzNormalPath holds normalPath against a reading put together from the standard
 // library: unescape once, clean. Where it says ok, there is no other reading; where it
 // does not, there is a reason.

@@ -1,0 +1,184 @@
+package auth
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"net/netip"
+	"strings"
+	"testing"
+)
+
+func TestNormalHost(t *testing.T) {
+	f := func(host, want string) {
+		t.Helper()
+		before := []byte(host)
+		got, ok := normalHost(nil, before)
+		if !ok || string(got) != want || string(before) != host {
+			t.Errorf("%q: %q, %v; want %q", host, got, ok, want)
+		}
+	}
+	f("a", "a")
+	f("a.example.com", "a.example.com")
+	f("A.Example.COM", "a.example.com")
+	f("a.example.com:443", "a.example.com")
+	f("a.example.com.", "a.example.com")
+	f("A.example.com.:0", "a.example.com")
+	f("my_service-1", "my_service-1")
+	f("-a-.b", "-a-.b")
+	f("xn--mnchen-3ya.de", "xn--mnchen-3ya.de")
+	f("1a.2b", "1a.2b")
+	f("1.a", "1.a")
+	f("0xg", "0xg")
+	f(strings.Repeat("a", 255)+".", strings.Repeat("a", 255))
+	f("127.0.0.1", "127.0.0.1")
+	f("255.255.255.255:65535", "255.255.255.255")
+	f("0.0.0.0.", "0.0.0.0")
+	f("[::1]", "[::1]")
+	f("[::]:80", "[::]")
+	f("[2001:DB8:0:0:0:0:0:1]", "[2001:db8::1]")
+	f("[2001:0db8::0001]:443", "[2001:db8::1]")
+	f("[1:2:3:4:5:6:7:8]", "[1:2:3:4:5:6:7:8]")
+	f("[1::]", "[1::]")
+	f("[::ffff:1.2.3.4]", "[::ffff:1.2.3.4]")
+	f("[::FFFF:102:304]", "[::ffff:1.2.3.4]")
+}
+
+// T-101: what readers could take for different hosts is none.
+func TestT101NoHost(t *testing.T) {
+	for _, host := range []string{
+		"", ":", ":80", ".", "..", ".a", "a..", "a..b", ".:80", "a.:", "a:", "a::", "a::80", "a:80:90", "a:80:", "a:b", "a:8o", "a: 80", "a:-1", "a:+1", "a:80.", "a:80/",
+		"u@a", "u:p@a", "@a", "a@", "a,b", "a,", ",a", "a;b", "a b", " a", "a ", "\ta", "a\x00", "a\n", "a/", "/a", "a/b", `a\b`, "a?b", "a#b", "a%2eb", "%61", "a|b", "a^b", "a'b", `"a"`, "a(b)", "a+b", "a=b",
+		"a&b", "a!b", "a$b", "a*b", "*", "*.a", "a~b", "a{b}", "a<b>", "a`b", "ä.de", "ａ.de", "a。b", "\xff", "http://a", "//a",
+		"1", "127.1", "2130706433", "0x7f000001", "0x7f.1", "a.0x", "a.1", "a.0X1f", "1.2.3.4.5", "1.2.3", "1.2.3.256", "01.2.3.4", "1.2.3.04", "1.2.3.4..", "1.2.3.1000", "0177.0.0.1",
+		"[", "[]", "]", "[a]", "[::1", "::1", "::1]", "[::1]]", "[[::1]]", "[::1]x", "[::1].", "[::1]:", "[::1]::", "[::1]:80:90", "x[::1]", "[::1%25eth0]", "[::1%eth0]", "[v1.a]", "[1.2.3.4]", "[a.example.com]",
+		"[a.example.com]:80", "[:1]", "[1:]", "[1::2::3]", "[:::]", "[1:2:3:4:5:6:7]", "[1:2:3:4:5:6:7:8:9]", "[1:2:3:4:5:6:7::8]x", "[::12345]", "[::g]", "[::1.2.3]", "[::1.2.3.4:5]", "[1:2:3:4:5:6:7:1.2.3.4]",
+		strings.Repeat("a", 256), strings.Repeat("a.", 128) + "a",
+	} {
+		if got, ok := normalHost(nil, []byte(host)); ok {
+			t.Errorf("%q is taken for %q", host, got)
+		}
+	}
+}
+
+// An IPv6 address is read as the standard library reads it.
+func TestParseIPv6(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 9))
+	pieces := []string{":", "::", "0", "1", "ffff", "1.2.3.4", "a:b:c", "::1", "12345", "0:0", "01", "1.2.3.400", "%x"}
+	valid := 0
+	for range 200_000 {
+		var b strings.Builder
+		for range 1 + random.IntN(12) {
+			b.WriteString(pieces[random.IntN(len(pieces))])
+		}
+		text := b.String()
+		want, err := netip.ParseAddr(text)
+		isValid := err == nil && want.Is6() && want.Zone() == ""
+		got, ok := parseIPv6([]byte(text))
+		if ok != isValid || ok && netip.AddrFrom16(got) != want {
+			t.Fatalf("%q: %v, %v; want %v, %v", text, netip.AddrFrom16(got), ok, want, err)
+		}
+		if ok {
+			valid++
+		}
+	}
+	if valid < 1000 {
+		t.Errorf("only %d addresses were valid", valid)
+	}
+}
+
+// FuzzNormalHost: what a host is taken for is a host in normal form, and that of no other
+// spelling than the same letters in another case, with a port or a trailing dot.
+func FuzzNormalHost(f *testing.F) {
+	for _, seed := range []string{"a.example.com", "A.B.:80", "127.0.0.1", "[::1]:80", "[1::1.2.3.4]", "a:80:90", "u@a", "a,b", "127.1"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, host []byte) {
+		got, ok := normalHost(nil, host)
+		if !ok {
+			return
+		}
+		again, ok := normalHost(nil, got)
+		if !ok || !bytes.Equal(again, got) {
+			t.Fatalf("%q is %q, and that is %q, %v", host, got, again, ok)
+		}
+		if got[0] == '[' {
+			if _, err := netip.ParseAddr(string(got[1 : len(got)-1])); err != nil {
+				t.Fatal(err)
+			}
+			return
+		}
+		rest, same := strings.CutPrefix(strings.ToLower(string(host)), string(got))
+		rest = strings.TrimPrefix(rest, ".")
+		if !same || rest != "" && (rest[0] != ':' || strings.Trim(rest[1:], "0123456789") != "") {
+			t.Fatalf("%q is %q", host, got)
+		}
+	})
+}
+
+// T-101: if any API has hosts, a Host header that is no host leads to no API, whatever the
+// path; without hosts, and for an API that the proxy names, it does not matter.
+func TestT101FindAPI(t *testing.T) {
+	f := func(apis *APIs, r Request, want Reason, wantID string) {
+		t.Helper()
+		got, reason := findAPI(apis, &r)
+		if reason != want || (got == nil) != (wantID == "") || got != nil && got.ID != wantID {
+			t.Errorf("%q %q %q: %v, %v; want %v, %q", r.APIID, r.Host, r.URI, got, reason, want, wantID)
+		}
+	}
+	q := func(host, uri string) Request { return Request{Host: []byte(host), URI: []byte(uri)} }
+	bad := []string{"", ":", "admin.example.com:80:90", "u@admin.example.com", "[admin.example.com]:80", "admin.example.com,h", "h,admin.example.com", "admin.example.com..", "admin.example.com:"}
+
+	hosts := mustAPIs(t, api("any", "/"), api("admin", "/", "admin.example.com"), api("six", "/", "[2001:db8::1]"), api("four", "/", "127.0.0.1"))
+	paths := mustAPIs(t, api("any", "/"), api("orders", "/orders"))
+	for _, host := range bad {
+		f(hosts, q(host, "/"), AmbiguousPath, "")
+		f(paths, q(host, "/"), Pass, "any")
+		f(paths, q(host, "/orders"), Pass, "orders")
+		named := q(host, "/")
+		named.APIID = []byte("admin")
+		f(hosts, named, Pass, "admin")
+	}
+	f(hosts, q("ADMIN.example.com.:8080", "/"), Pass, "admin")
+	f(hosts, q("other.example.com", "/"), Pass, "any")
+	f(hosts, q("[2001:DB8:0::1]:80", "/"), Pass, "six")
+	f(hosts, q("[2001:db8::2]", "/"), Pass, "any")
+	f(hosts, q("127.0.0.1:80", "/"), Pass, "four")
+	f(hosts, q("127.1", "/"), AmbiguousPath, "")
+	f(hosts, q("0x7f000001", "/"), AmbiguousPath, "")
+
+	// T-102: the target may name a host as well.
+	f(hosts, q("a.org", "//admin.example.com/x"), AmbiguousPath, "")
+	f(hosts, q("a.org", "//admin.example.com:80/x"), AmbiguousPath, "")
+	f(hosts, q("a.org", "//u@admin.example.com/x"), AmbiguousPath, "")
+	f(hosts, q("a.org", "//%61dmin.example.com/x"), AmbiguousPath, "")
+	f(hosts, q("a.org", "/;/admin.example.com/x"), AmbiguousPath, "")
+	f(hosts, q("a.org", "/%2fadmin.example.com/x"), AmbiguousPath, "")
+	f(hosts, q("a.org", "/\t/admin.example.com/x"), AmbiguousPath, "")
+	f(hosts, q("a.org", `/\admin.example.com/x`), AmbiguousPath, "")
+	f(hosts, q("a.org", "/.//admin.example.com/x"), AmbiguousPath, "")
+	f(hosts, q("a.org", "/x/..;//admin.example.com/x"), AmbiguousPath, "")
+	f(hosts, q("a.org", "http://admin.example.com/x"), AmbiguousPath, "")
+	f(hosts, q("a.org", "admin.example.com:443"), AmbiguousPath, "")
+	f(hosts, q("admin.example.com", "//a.org/x"), AmbiguousPath, "")
+	f(hosts, q("admin.example.com", "//admin.example.com/x"), Pass, "admin")
+	f(hosts, q("a.org", "//b.org/x"), Pass, "any")
+	f(hosts, q("a.org", "/x//admin.example.com/x"), Pass, "any")
+	// What names no host does not matter where no path does.
+	f(hosts, q("a.org", "/a%2fb"), Pass, "any")
+	f(hosts, q("a.org", "/%e4"), Pass, "any")
+	f(hosts, q("a.org", "/a%00b"), Pass, "any")
+	f(hosts, q("a.org", "/a%zz"), Pass, "any")
+	f(hosts, q("a.org", "/a/../b"), Pass, "any")
+	f(mustAPIs(t, api("any", "/")), q("a.org", "//admin.example.com/x"), Pass, "any")
+	f(mustAPIs(t, api("any", "/")), q("a.org", "http://admin.example.com/x"), Pass, "any")
+}
+
+func TestFindAPIWithHostsAllocatesNothing(t *testing.T) {
+	apis := mustAPIs(t, api("any", "/"), api("admin", "/", "admin.example.com"), api("six", "/", "[2001:db8::1]"), api("below", "/x", "*.example.com"))
+	for _, host := range []string{"admin.example.com", "Admin.Example.com:443", "[2001:DB8::1]:80", "[::ffff:1.2.3.4]", "127.0.0.1:80", "a,b"} {
+		r := &Request{Host: []byte(host), URI: []byte("/x/1?y")}
+		if n := testing.AllocsPerRun(100, func() { findAPI(apis, r) }); n != 0 {
+			t.Errorf("%s: %v allocations", host, n)
+		}
+	}
+}
