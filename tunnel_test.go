@@ -53,25 +53,8 @@ type willing struct {
 
 func startWilling(t *testing.T) *willing {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &willing{Addr: l.Addr().String()}
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return // closed: the test is over
-			}
-			serving.Go(func() { w.serve(c) })
-		}
-	})
-	t.Cleanup(func() {
-		l.Close()
-		serving.Wait()
-	})
+	w := &willing{}
+	w.Addr = serveEach(t, w.serve)
 	return w
 }
 

@@ -102,11 +102,19 @@ type upstream struct {
 // startUpstream runs an application that answers everything with 200 and "welcome".
 func startUpstream(t *testing.T) *upstream {
 	t.Helper()
+	u := &upstream{}
+	u.Addr = serveEach(t, func(c net.Conn) { u.serve(t, c) })
+	return u
+}
+
+// serveEach listens until the test ends, calls serve for each connection on a goroutine of
+// its own, and returns the address.
+func serveEach(t *testing.T, serve func(net.Conn)) (addr string) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	u := &upstream{Addr: l.Addr().String()}
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		for {
@@ -114,14 +122,14 @@ func startUpstream(t *testing.T) *upstream {
 			if err != nil {
 				return // closed: the test is over
 			}
-			serving.Go(func() { u.serve(t, c) })
+			serving.Go(func() { serve(c) })
 		}
 	})
 	t.Cleanup(func() {
 		l.Close()
 		serving.Wait()
 	})
-	return u
+	return l.Addr().String()
 }
 
 // serve answers one request and closes the connection.
