@@ -152,7 +152,7 @@ func TestPageRoutes(t *testing.T) {
 			t.Errorf("%s:\ngot  %d %s\nwant %d %s", target, a.status, got, status, want)
 		}
 	}
-	get("/api/decisions", 200, `{"at":AT,"decisions":{"ambiguous_path":0,"api_not_granted":0,"api_rate":0,"bad_credentials":0,"busy":0,"expired":0,"inactive":0,"malformed_credentials":0,"no_credentials":0,"pass":7,"proxy_config":0,"quota":0,"rate":2,"too_many_failures":0,"unavailable":0,"unknown_api":0,"unknown_version":0,"url_not_granted":0}}`)
+	get("/api/decisions", 200, `{"at":AT,"decisions":{"ambiguous_path":0,"ambiguous_request":0,"api_not_granted":0,"api_rate":0,"bad_credentials":0,"busy":0,"expired":0,"inactive":0,"malformed_credentials":0,"no_credentials":0,"pass":7,"proxy_config":0,"quota":0,"rate":2,"too_many_failures":0,"unavailable":0,"unknown_api":0,"unknown_version":0,"url_not_granted":0}}`)
 	get("/api/apis", 200, `{"apis":[{"id":"acme-api","name":"","org_id":"acme","hosts":["acme.example.com"],"listen_path":"/","versions":[],"active":true,"rate":0,"per":0},`+
 		`{"id":"orders","name":"Orders","org_id":"default","hosts":[],"listen_path":"/orders","versions":[],"active":true,"rate":0,"per":0},`+
 		`{"id":"rest","name":"","org_id":"default","hosts":[],"listen_path":"/","versions":[],"active":true,"rate":0,"per":0}]}`)

@@ -24,7 +24,18 @@ type Request struct {
 	Authorization      []byte
 	AuthorizationCount int // how many Authorization headers there were
 
+	// OtherUpgrade says that the client asks for an upgrade to anything but WebSocket, or
+	// to something beside it.
+	OtherUpgrade bool
+
 	Headers Headers
+}
+
+// opensTunnel reports whether the application may answer with a tunnel, in which further
+// requests would pass that are never asked about: CONNECT, and upgrades such as h2c.
+// WebSocket is the exception, because its frames carry no requests.
+func (r *Request) opensTunnel() bool {
+	return r.OtherUpgrade || string(r.Method) == "CONNECT"
 }
 
 // Headers are those of the client's request that the proxy passed on.
@@ -113,6 +124,12 @@ func (c *Checker) Check(now limiter.Now, r *Request) (v Verdict) {
 // decide is Check; v is zero. With a trace it says what it looks at, and uses nothing up.
 func (c *Checker) decide(now limiter.Now, r *Request, v *Verdict, t *trace) {
 	s := c.settings.Load()
+	tunnel := r.opensTunnel()
+	t.findTunnel(r, tunnel)
+	if tunnel {
+		v.refuse(AmbiguousRequest, nil)
+		return
+	}
 	api, refusal := findAPI(s.APIs, r)
 	t.findAPI(s.APIs, r, api, refusal)
 	if refusal != Pass {

@@ -41,6 +41,22 @@ func (t *trace) add(check Reason, passed bool, value, hint string) {
 	t.steps = append(t.steps, Step{check.String(), passed, value, hint})
 }
 
+// findTunnel notes a request that asks for a tunnel; what all others pass is no step.
+func (t *trace) findTunnel(r *Request, asked bool) {
+	if t == nil || !asked {
+		return
+	}
+	value := "method CONNECT"
+	if r.OtherUpgrade {
+		var offers []string
+		for _, offer := range r.Headers.Values([]byte("Upgrade")) {
+			offers = append(offers, fmt.Sprintf("%q", offer))
+		}
+		value = clip("Upgrade: " + strings.Join(offers, " and "))
+	}
+	t.add(AmbiguousRequest, false, value, "only an upgrade to websocket passes, because sidekey is never asked about what is sent in a tunnel: take other values of Upgrade, and HTTP2-Settings, off in the proxy")
+}
+
 func (t *trace) findAPI(apis *APIs, r *Request, api *API, refusal Reason) {
 	if t == nil {
 		return

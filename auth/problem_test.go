@@ -47,6 +47,7 @@ func TestReasons(t *testing.T) {
 	}
 	f(Pass, "pass", 200, "")
 	f(ProxyConfig, "proxy_config", 403, "Request metadata missing")
+	f(AmbiguousRequest, "ambiguous_request", 403, "Upgrade not allowed")
 	f(AmbiguousPath, "ambiguous_path", 403, "Path not allowed")
 	f(UnknownAPI, "unknown_api", 403, "API not found")
 	f(UnknownVersion, "unknown_version", 403, "This API version does not seem to exist")

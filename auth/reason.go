@@ -7,6 +7,7 @@ type Reason uint8
 const (
 	Pass Reason = iota
 	ProxyConfig
+	AmbiguousRequest
 	AmbiguousPath
 	UnknownAPI
 	UnknownVersion
@@ -36,6 +37,7 @@ var reasons = [reasonCount]struct {
 }{
 	Pass:                 {"pass", 200, ""},
 	ProxyConfig:          {"proxy_config", 403, "Request metadata missing"},
+	AmbiguousRequest:     {"ambiguous_request", 403, "Upgrade not allowed"},
 	AmbiguousPath:        {"ambiguous_path", 403, "Path not allowed"},
 	UnknownAPI:           {"unknown_api", 403, "API not found"},
 	UnknownVersion:       {"unknown_version", 403, "This API version does not seem to exist"},

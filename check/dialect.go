@@ -36,6 +36,7 @@ func readQuestion(header *fasthttp.RequestHeader) (d *dialect, q auth.Request, m
 	q, missing = d.read(&s, rest)
 	q.APIID = api
 	q.Headers = clientHeaders{header}
+	q.OtherUpgrade = s.otherUpgrade()
 	q.Authorization, q.AuthorizationCount = s.authorization.value, s.authorization.count
 	return d, q, missing
 }
@@ -66,6 +67,19 @@ type sources struct {
 	host                                                       source
 	forwardedFor, forwardedHost, forwardedMethod, forwardedURI source
 	originalMethod, originalURI                                source
+	upgrade, http2Settings                                     source
+}
+
+// otherUpgrade reports whether the client asks for an upgrade that is not exactly the one to
+// WebSocket. Applications choose among several offers, and the settings of HTTP/2 with an
+// offer of WebSocket are those of another one that was lost on the way (RFC 7540, 3.2.1).
+func (s *sources) otherUpgrade() bool {
+	if s.upgrade.count == 0 {
+		return false
+	}
+	const websocket = "websocket"
+	exactly := s.upgrade.count == 1 && len(s.upgrade.value) == len(websocket) && bytes.EqualFold(s.upgrade.value, []byte(websocket))
+	return !exactly || s.http2Settings.count > 0
 }
 
 // source is one header: its first value, and how often it stood there.
@@ -108,6 +122,10 @@ func (s *sources) gather(h *fasthttp.RequestHeader) {
 			s.originalMethod.add(value)
 		case "X-Original-Uri":
 			s.originalURI.add(value)
+		case "Upgrade":
+			s.upgrade.add(value)
+		case "Http2-Settings":
+			s.http2Settings.add(value)
 		}
 	}
 }

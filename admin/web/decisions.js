@@ -7,7 +7,7 @@ import { count, el, svg, table } from "./dom.js";
 const kinds = [
   ["pass", "passed", ["pass"]],
   ["who", "credentials", ["no_credentials", "malformed_credentials", "bad_credentials", "expired", "inactive"]],
-  ["what", "rights and request", ["api_not_granted", "url_not_granted", "unknown_api", "unknown_version", "ambiguous_path", "proxy_config"]],
+  ["what", "rights and request", ["api_not_granted", "url_not_granted", "unknown_api", "unknown_version", "ambiguous_path", "ambiguous_request", "proxy_config"]],
   ["much", "limits", ["rate", "quota", "api_rate"]],
   ["load", "load and faults", ["busy", "too_many_failures", "unavailable"]],
 ];

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -58,6 +59,7 @@ var limitHeaders = []string{"X-Ratelimit-Limit", "X-Ratelimit-Remaining", "X-Rat
 type answered struct{}
 
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	r = withoutOtherUpgrades(r)
 	answer, err := p.ask(r)
 	if err != nil {
 		refuse(w, http.StatusServiceUnavailable, "the check listener does not answer")
@@ -71,6 +73,22 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	io.Copy(io.Discard, io.LimitReader(answer.Body, 1<<10)) // so that the connection is used again
 	onward := r.WithContext(context.WithValue(r.Context(), answered{}, answer.Header))
 	p.forward.ServeHTTP(w, onward)
+}
+
+// withoutOtherUpgrades returns the request with no offer to upgrade but the one to WebSocket.
+// A request that was decided on stays one request: nobody asks about what is sent in a
+// tunnel, such as one of HTTP/2 (h2c). An offer may be ignored (RFC 9110, 7.8).
+func withoutOtherUpgrades(r *http.Request) *http.Request {
+	offers := r.Header["Upgrade"]
+	websocket := slices.ContainsFunc(offers, func(offer string) bool { return strings.EqualFold(offer, "websocket") })
+	r = r.Clone(r.Context())
+	r.Trailer = nil // it comes after the decision, under any name
+	r.Header.Del("Upgrade")
+	r.Header.Del("Http2-Settings")
+	if websocket {
+		r.Header.Set("Upgrade", "websocket")
+	}
+	return r
 }
 
 // identify puts what the answer says about the user in the place of what the client says,

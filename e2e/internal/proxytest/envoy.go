@@ -4,8 +4,8 @@ import (
 	"net"
 )
 
-// envoy runs examples/envoy.yaml.
-var envoy = Proxy{
+// Envoy runs examples/envoy.yaml.
+var Envoy = Proxy{
 	Name:      "envoy",
 	inPackage: "lib/python3*/site-packages/envoy/_bin/envoy",
 	example:   "examples/envoy.yaml",

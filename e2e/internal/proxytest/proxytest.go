@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -30,6 +31,8 @@ type Proxy struct {
 	// dir and the address of clients.
 	Args func(dir, file, client string) []string
 
+	Through []string // a command that runs the program, whose path is added to it; nil = none
+
 	ends   syscall.Signal // ends it with exit code 0; 0 = SIGTERM
 	Silent bool           // it cannot add headers about what is left to the application's answer
 }
@@ -43,7 +46,7 @@ func (p Proxy) Find() string {
 }
 
 // Proxies are all proxies that the tests run.
-var Proxies = []Proxy{NGINX, envoy, caddy, haproxy, Traefik}
+var Proxies = []Proxy{NGINX, Envoy, caddy, haproxy, Traefik}
 
 // Start starts the proxy and returns the address for clients. edits are further changes of the
 // example: the texts to replace and their replacements.
@@ -75,7 +78,8 @@ func (p Proxy) Start(t *testing.T, application, check string, edits ...map[strin
 		}
 		testutil.WriteFile(t, dir, filepath.Base(name), string(text))
 	}
-	cmd := exec.Command(path, p.Args(dir, file, addr)...)
+	command := append(slices.Clone(p.Through), path)
+	cmd := exec.Command(command[0], append(command[1:], p.Args(dir, file, addr)...)...)
 	home := filepath.Join(dir, "home") // where Caddy writes, and Traefik looks for a configuration
 	cmd.Env = append(os.Environ(), "XDG_CONFIG_HOME="+home, "XDG_DATA_HOME="+home)
 	process := testutil.StartCommand(t, cmd)

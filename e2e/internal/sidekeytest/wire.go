@@ -103,11 +103,19 @@ type Upstream struct {
 // StartUpstream starts an application that answers everything with 200 and "welcome".
 func StartUpstream(t *testing.T) *Upstream {
 	t.Helper()
+	u := &Upstream{}
+	u.Addr = ServeEach(t, func(c net.Conn) { u.serve(t, c) })
+	return u
+}
+
+// ServeEach listens until the test ends, calls serve for each connection on a goroutine of its
+// own, and returns the address.
+func ServeEach(t *testing.T, serve func(net.Conn)) (addr string) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	u := &Upstream{Addr: l.Addr().String()}
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		for {
@@ -115,21 +123,21 @@ func StartUpstream(t *testing.T) *Upstream {
 			if err != nil {
 				return // closed: the test is over
 			}
-			serving.Go(func() { u.serve(t, c) })
+			serving.Go(func() { serve(c) })
 		}
 	})
 	t.Cleanup(func() {
 		l.Close()
 		serving.Wait()
 	})
-	return u
+	return l.Addr().String()
 }
 
 // serve answers one request and closes the connection.
 func (u *Upstream) serve(t *testing.T, c net.Conn) {
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(testutil.Patience))
-	m, err := readMessage(bufio.NewReader(c))
+	m, err := ReadMessage(bufio.NewReader(c))
 	if m.Method == "" && err != nil {
 		return // a connection without a request
 	}
@@ -146,7 +154,7 @@ func (u *Upstream) serve(t *testing.T, c net.Conn) {
 	fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: 7\r\nConnection: close\r\n\r\n%s", body)
 }
 
-func readMessage(r *bufio.Reader) (m Message, err error) {
+func ReadMessage(r *bufio.Reader) (m Message, err error) {
 	line, err := r.ReadString('\n')
 	if err != nil {
 		return m, err
