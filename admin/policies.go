@@ -161,7 +161,7 @@ func (c *call) checkSize(p *auth.Policy, users auth.PolicyUsers) error {
 	if err != nil || count == 0 {
 		return err
 	}
-	return failure(fasthttp.StatusConflict, "access_rights: %d users have policy %q together with others (%s); %s: give it fewer or simpler patterns", count, p.ID, with, wrong)
+	return failure(fasthttp.StatusConflict, "access_rights: %d users have policy %q together with others (%s), which is too much: %s; give it fewer or simpler patterns", count, p.ID, with, wrong)
 }
 
 // deletePolicy refuses to delete a policy that sessions name, unless ?force=1: they
