@@ -1,8 +1,6 @@
 package main
 
 import (
-	"io"
-	"net/http"
 	"os"
 	"regexp"
 	"slices"
@@ -34,15 +32,7 @@ per = 60.0
 	for range 2 { // the second would have been refused
 		send(t, s.CheckAddr, get("/auth/envoy/", basic("ann", "pw"), "X-Forwarded-For: 192.0.2.1"))
 	}
-	answer, err := compared(t, http.DefaultTransport).Get(s.AdminURL + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, text, _ := s.admin("GET", "/metrics", "")
 
 	labels := map[string][]string{} // by metric
 	for _, sample := range sampled.FindAllStringSubmatch(string(text), -1) {
