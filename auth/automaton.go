@@ -15,9 +15,11 @@ type automaton struct {
 	prefix string // what every match begins with
 	start  uint32 // the instruction behind the prefix
 	insts  []syntax.Inst
-	rest   []syntax.InstOp // by instruction: of which runes any number may follow, up to the end; 0 = it is no such instruction
-	ascii  [][2]uint64     // by instruction: the ASCII characters that it reads
-	nearby [][]uint32      // by instruction: what can be reached without reading; nil: see enter
+
+	// By instruction:
+	rest   []syntax.InstOp // what takesRest says of it
+	ascii  [][2]uint64     // the ASCII characters that it reads
+	nearby [][]uint32      // what reach says of it; nil: enter finds out each time
 }
 
 // compileAutomaton returns the automaton of a parsed expression.
@@ -41,11 +43,7 @@ func compileAutomaton(parsed *syntax.Regexp) (*automaton, error) {
 	}
 	for pc := range a.insts {
 		if in := &a.insts[pc]; reads(in.Op) {
-			for r := range rune(utf8.RuneSelf) {
-				if takes(in, r) {
-					a.ascii[pc][r/64] |= 1 << (r % 64)
-				}
-			}
+			a.ascii[pc] = asciiOf(in)
 			a.nearby[in.Out] = a.reach(in.Out)
 		}
 	}
@@ -251,6 +249,20 @@ func takes(in *syntax.Inst, r rune) bool {
 		return r != '\n'
 	}
 	return in.MatchRune(r)
+}
+
+// asciiOf returns the ASCII characters that an instruction takes, a bit for each.
+func asciiOf(in *syntax.Inst) (set [2]uint64) {
+	first, last := rune(0), rune(utf8.RuneSelf-1)
+	if in.Op == syntax.InstRune1 {
+		first, last = in.Rune[0], min(last, in.Rune[0])
+	}
+	for r := first; r <= last; r++ {
+		if takes(in, r) {
+			set[r/64] |= 1 << (r % 64)
+		}
+	}
+	return set
 }
 
 // maxNearby bounds the lists of reach, which could take memory by the square of the

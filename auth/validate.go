@@ -235,14 +235,14 @@ func checkRights(ps *Problems, rights map[string]Right, org string, rules Rules,
 		}
 		for i, u := range right.AllowedURLs {
 			at := fmt.Sprintf("%s.allowed_urls[%d]", field, i)
-			if _, err := compilePattern(u.URL); err != nil {
+			if _, _, err := parsePattern(u.URL); err != nil {
 				ps.add(at+".url", u.URL, "%v", err)
 			}
 			checkMethods(ps, at+".methods", u.Methods)
 		}
 		for i, e := range right.Endpoints {
 			at := fmt.Sprintf("%s.endpoints[%d]", field, i)
-			if _, err := compilePattern(e.Path); err != nil {
+			if _, _, err := parsePattern(e.Path); err != nil {
 				ps.add(at+".path", e.Path, "%v", err)
 			}
 			for j, m := range e.Methods {
