@@ -60,7 +60,7 @@ type Config struct {
 	Reload       func() error
 	Health       func() Health
 	Database     Database
-	Metrics      func(io.Writer)
+	Metrics      func(w io.Writer, apis bool)     // apis: with the ids of APIs
 	Decisions    func() map[string]uint64         // made since the start, by name of their reason
 	Explain      func(auth.Question) (any, error) // an error is about the question
 	KeyEvents    KeyEvents                        // nil: nobody is told of what is written

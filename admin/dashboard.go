@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/go-json-experiment/json"
 	"github.com/valyala/fasthttp"
 
 	"sidekey/auth"
@@ -115,7 +116,7 @@ func (c *call) dashboardCreateKey() error {
 }
 
 func (c *call) dashboardGetKey() error {
-	name, err := c.keyName(dashboardMissing)
+	name, err := c.keyName("", dashboardMissing)
 	if err != nil {
 		return err
 	}
@@ -126,7 +127,13 @@ func (c *call) dashboardGetKey() error {
 }
 
 func (c *call) dashboardReplaceKey() error {
-	name, err := c.keyName(dashboardMissing)
+	var given struct {
+		Org string `json:"org_id"`
+	}
+	if json.Unmarshal(c.ctx.PostBody(), &given) != nil {
+		given.Org = "" // readSession says what is wrong with the body
+	}
+	name, err := c.keyName(given.Org, dashboardMissing)
 	if err != nil {
 		return err
 	}
@@ -141,7 +148,7 @@ func (c *call) dashboardReplaceKey() error {
 }
 
 func (c *call) dashboardDeleteKey() error {
-	name, err := c.keyName(dashboardMissing)
+	name, err := c.keyName("", dashboardMissing)
 	if err != nil {
 		return err
 	}

@@ -107,7 +107,7 @@ func start(t testing.TB, change ...func(*Config)) *listener {
 		Reload:       func() error { return nil },
 		Health:       func() Health { return Health{Loaded: time.Unix(1, 0)} },
 		Database:     fakeDatabase(t, nil),
-		Metrics:      func(w io.Writer) { io.WriteString(w, "up 1\n") },
+		Metrics:      func(w io.Writer, _ bool) { io.WriteString(w, "up 1\n") },
 		Explain: func(auth.Question) (any, error) {
 			return jsontext.Value(`{"passed":true,"reason":"pass","status":200,"message":"","api":"","user":"","steps":[]}`), nil
 		},

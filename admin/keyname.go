@@ -1,16 +1,25 @@
 package admin
 
 import (
+	"cmp"
 	"errors"
+	"slices"
+	"strings"
+
+	"github.com/valyala/fasthttp"
 
 	"sidekey/auth"
 )
 
 // keyName finds the user that a path of the Dashboard's names by key id (the org with
-// the name behind it) or token, with ?username=true by name, or with ?hashed= by key
-// hash: any value counts there, even 0, as in Tyk. With ?auto_guess=true it may be the
-// hash where there is no such key id.
-func (c *call) keyName(missing error) (auth.Name, error) {
+// the name behind it), token or bare name, with ?username=true by name, or with ?hashed= by
+// key hash: any value counts there, even 0, as in Tyk. With ?auto_guess=true it may be the
+// hash if there is no such key id.
+//
+// Two users can have one key id (org1 with 2bob, org12 with bob), and one user's key id can
+// be another's name. Such a key is refused with 409 unless the request says the org:
+// ?org_id=, the org of the API in the path, or bodyOrg.
+func (c *call) keyName(bodyOrg string, missing error) (auth.Name, error) {
 	key := c.params["keyID"]
 	switch {
 	case c.isSet("username"):
@@ -19,26 +28,81 @@ func (c *call) keyName(missing error) (auth.Name, error) {
 	case c.query("hashed") != "":
 		return c.byHash(key, missing)
 	}
-	// The org in front is taken off where there is such a user; the default org comes
-	// first, so that this rarely has to look further.
-	for _, name := range []auth.Name{c.split(key, c.Org), {Org: c.Org, User: key}} {
-		if name.User == "" {
-			continue
+	org := c.query("org_id")
+	names, err := c.readings(key, org)
+	if err != nil {
+		return auth.Name{}, err
+	}
+	if org == "" && c.ambiguous(key, names) {
+		if api := c.Settings().APIs.ByID(c.params["apiID"]); api != nil {
+			org = api.Org
 		}
-		if is, err := c.isThere(name); is || err != nil {
-			return name, err
+		org = cmp.Or(bodyOrg, org)
+		if org == "" {
+			return auth.Name{}, errAmbiguous(key)
+		}
+		if names, err = c.readings(key, org); err != nil {
+			return auth.Name{}, err
 		}
 	}
-	if name, ok := auth.ParseToken(key); ok {
-		return name, nil
+	switch {
+	case len(names) > 0:
+		return names[0], nil
+	case c.isSet("auto_guess"):
+		return c.byHash(key, missing)
 	}
-	return c.search(missing, func(name auth.Name) bool {
-		return name.KeyID() == key || c.isSet("auto_guess") && name.KeyHash() == key
-	})
+	return auth.Name{}, missing
+}
+
+func errAmbiguous(key string) error {
+	return failure(fasthttp.StatusConflict, "%q can name more than one user: say the org with org_id, or add username=true if it is the user's name", key)
+}
+
+// readings returns the users that a key can name. With an org it is one at most: a key that
+// begins with the org is a key id there, and never the name of another user, so that a
+// DELETE that is repeated finds nothing.
+func (c *call) readings(key, org string) (names []auth.Name, err error) {
+	add := func(name auth.Name) {
+		if err != nil || slices.Contains(names, name) || auth.CheckNames(name.Org, name.User) != nil {
+			return
+		}
+		var is bool
+		if is, err = c.isThere(name); is {
+			names = append(names, name)
+		}
+	}
+	token, isToken := auth.ParseToken(key)
+	if org != "" {
+		if user, found := strings.CutPrefix(key, org); found && user != "" {
+			add(auth.Name{Org: org, User: user})
+		} else {
+			add(auth.Name{Org: org, User: key})
+		}
+		if len(names) == 0 && isToken && token.Org == org {
+			add(token)
+		}
+		return names, err
+	}
+	for i := 1; i < len(key); i++ {
+		add(auth.Name{Org: key[:i], User: key[i:]})
+	}
+	add(auth.Name{Org: c.Org, User: key})
+	if isToken {
+		add(token)
+	}
+	return names, err
+}
+
+// ambiguous reports whether a key may mean another user than the one it is read as: there
+// are several, or the one that there is has for its name what could be a key id of the
+// default org. The latter happens when the user with that key id has just been deleted.
+func (c *call) ambiguous(key string, names []auth.Name) bool {
+	return len(names) > 1 || len(names) == 1 && names[0].User == key && len(key) > len(c.Org) && strings.HasPrefix(key, c.Org)
 }
 
 // gatewayName finds the user that a path of the Gateway's names by name, with ?hashed=
-// by key hash, or by the token that answers to writes carry as the key.
+// by key hash, or by the token that answers to writes carry as the key. A name that is the
+// token of another user is refused with 409: repeating a DELETE would delete both.
 func (c *call) gatewayName(missing error) (auth.Name, error) {
 	key := c.params["username"]
 	if c.query("hashed") != "" {
@@ -46,16 +110,21 @@ func (c *call) gatewayName(missing error) (auth.Name, error) {
 	}
 	name, err := c.name()
 	token, isToken := auth.ParseToken(key)
-	if !isToken {
+	if !isToken || token == name {
 		return name, err
 	}
-	if err == nil {
-		// Somebody may be called like that.
-		if is, err := c.isThere(name); is || err != nil {
-			return name, err
-		}
+	if err != nil {
+		return token, nil
 	}
-	return token, nil
+	named, err := c.isThere(name)
+	if err != nil || !named {
+		return token, err
+	}
+	owned, err := c.isThere(token)
+	if err == nil && owned {
+		err = failure(fasthttp.StatusConflict, "%q is the name of one user and the token of another: use ?hashed=1 with the key hash", key)
+	}
+	return name, err
 }
 
 // isThere reports whether there is such a user. One whose record is damaged is there: it can
@@ -70,31 +139,32 @@ func (c *call) isThere(name auth.Name) (bool, error) {
 	return true, nil
 }
 
+// byHash finds the user with a key hash, in the org of ?org_id= if there is one. A hash of
+// 64 bits can be that of two users, if someone chose their names for it: 409.
 func (c *call) byHash(hash string, missing error) (auth.Name, error) {
-	return c.search(missing, func(name auth.Name) bool { return name.KeyHash() == hash })
+	org := c.query("org_id")
+	return c.search(missing, func(name auth.Name) bool {
+		return (org == "" || name.Org == org) && name.KeyHash() == hash
+	})
 }
 
-// split takes an org off the front of a key id. The name is empty where it is not
-// there.
-func (c *call) split(key, org string) auth.Name {
-	if len(key) > len(org) && key[:len(org)] == org {
-		return auth.Name{Org: org, User: key[len(org):]}
-	}
-	return auth.Name{}
-}
-
-// search looks at every name. A key hash is not kept anywhere: computing a million
-// takes less than a second, and happens when a person asks.
+// search looks at every name, for the only one that is meant. A key hash is not kept
+// anywhere: computing a million takes less than a second, and happens when a person asks.
 func (c *call) search(missing error, is func(auth.Name) bool) (match auth.Name, err error) {
-	found := false
+	found := 0
 	err = c.each(func(name auth.Name) (bool, error) {
 		if is(name) {
-			match, found = name, true
+			match = name
+			found++
 		}
-		return !found, nil
+		return found < 2, nil
 	})
-	if err == nil && !found {
+	switch {
+	case err != nil:
+	case found == 0:
 		err = missing
+	case found > 1:
+		err = failure(fasthttp.StatusConflict, "More than one user has this key hash: use the name with org_id")
 	}
 	return match, err
 }

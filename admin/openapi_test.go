@@ -192,6 +192,16 @@ func TestDocumentedFailures(t *testing.T) {
 				if pattern == "/api/compact" {
 					return fails(ErrUnderWay)
 				}
+				if method == "DELETE" && (strings.HasSuffix(pattern, "/{keyID}") || pattern == "/tyk/keys/{username}") {
+					alice := auth.Name{Org: "default", User: "alice"}
+					alike := alice.KeyID()
+					if strings.HasPrefix(pattern, "/tyk") {
+						alike = alice.Token()
+					}
+					l.ask("POST", "/api/apis/keys/basic/"+alike, aUser)
+					defer l.ask("DELETE", "/api/apis/keys/basic/"+alike, "")
+					return l.ask(method, inPath.ReplaceAllString(pattern, alike), "")
+				}
 				l.handler.Policies.SetFile([]auth.Policy{{ID: "silver", OrgID: "default"}, {ID: "gold", OrgID: "default"}})
 				defer l.handler.Policies.SetFile(nil)
 				damage(l, true)

@@ -55,7 +55,9 @@ func (c *call) patch(name auth.Name) (_ found, done bool, err error) {
 		return found{}, false, err
 	}
 	session.Normalise()
-	warnings, err := session.Validate(c.Rules(), time.Now().Unix())
+	rules := c.Rules()
+	rules.Before = &old.Session
+	warnings, err := session.Validate(rules, time.Now().Unix())
 	if err != nil {
 		return found{}, false, err
 	}

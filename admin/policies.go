@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -76,9 +77,12 @@ func (c *call) createPolicy() (id string, err error) {
 	if err != nil {
 		return "", err
 	}
-	return p.ID, c.PolicyStore.UpdatePolicy(p.ID, func(old *auth.Policy, _ auth.PolicyUsers) (*auth.Policy, error) {
+	return p.ID, c.PolicyStore.UpdatePolicy(p.ID, func(old *auth.Policy, users auth.PolicyUsers) (*auth.Policy, error) {
 		if old != nil {
 			return nil, errTaken
+		}
+		if err := c.checkSize(&p, users); err != nil { // users may have an id whose policy was deleted
+			return nil, err
 		}
 		return stamped(p, nil), nil
 	})
@@ -94,6 +98,9 @@ func (c *call) replacePolicy(missing error) (id string, err error) {
 			return nil, missing
 		}
 		if err := c.checkMix(&p, old, users); err != nil {
+			return nil, err
+		}
+		if err := c.checkSize(&p, users); err != nil {
 			return nil, err
 		}
 		return stamped(p, old), nil
@@ -129,6 +136,32 @@ func (c *call) checkMix(p, old *auth.Policy, users auth.PolicyUsers) error {
 		return err
 	}
 	return failure(fasthttp.StatusConflict, "partitions: %d users have policy %q together with others, as %q, and per_api cannot be applied with policies that are partitioned: change them first", count, p.ID, with)
+}
+
+// checkSize refuses a policy whose patterns are too many together with those of other
+// policies that users have beside it: their requests would be refused from then on. Users
+// are looked at only if any could be concerned, and equal sets of policies only once.
+func (c *call) checkSize(p *auth.Policy, users auth.PolicyUsers) error {
+	if !c.Policies.MayBeTooLarge(p) {
+		return nil
+	}
+	count, with, wrong := 0, "", ""
+	seen := make(map[string]string) // what is wrong, by the ids of the policies
+	err := users(func(s auth.Session) {
+		ids := strings.Join(s.ApplyPolicies, ",")
+		problem, known := seen[ids]
+		if !known {
+			problem = c.Policies.TooLargeWith(p, s.ApplyPolicies)
+			seen[ids] = problem
+		}
+		if problem != "" {
+			count, with, wrong = count+1, ids, problem
+		}
+	})
+	if err != nil || count == 0 {
+		return err
+	}
+	return failure(fasthttp.StatusConflict, "access_rights: %d users have policy %q together with others (%s), which is too much: %s; give it fewer or simpler patterns", count, p.ID, with, wrong)
 }
 
 // deletePolicy refuses to delete a policy that sessions name, unless ?force=1: they
@@ -319,6 +352,7 @@ func (c *call) setPolicies() error {
 		}
 		checked := r.Session
 		checked.BasicAuth, checked.HMACString = auth.BasicAuth{}, "" // a hash is no password, nor what is sealed a secret
+		rules.Before = &old.Session
 		var err error
 		if warnings, err = checked.Validate(rules, now.Unix()); err != nil {
 			return nil, err

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -17,6 +19,8 @@ import (
 type found struct {
 	auth.Record
 	blocked string // by which policy, and why; "" = by none
+
+	tooLarge []string // APIs whose requests are refused: see [auth.Effective.TooLarge]
 }
 
 // state tells people whether the user is let in, and why not.
@@ -28,8 +32,15 @@ func (u found) state() string {
 		return "inactive"
 	case expires > 0 && expires <= time.Now().Unix():
 		return "expired"
+	case len(u.tooLarge) > 0:
+		return "active, but " + u.refusedPaths()
 	}
 	return "active"
+}
+
+// refusedPaths says that the right to some APIs is too large to be checked.
+func (u found) refusedPaths() string {
+	return fmt.Sprintf("requests to %s are refused, because the right has too many patterns", strings.Join(u.tooLarge, ", "))
 }
 
 // write is one request that writes a session: its body, checked and ready.
@@ -58,7 +69,15 @@ func (c *call) readSession(user string) (*write, error) {
 		return w, err
 	}
 	session.Normalise()
-	warnings, err := session.Validate(c.Rules(), time.Now().Unix())
+	rules := c.Rules()
+	warnings, err := session.Validate(rules, time.Now().Unix())
+	if err != nil {
+		// What is wrong with the stored session already does not hold up an edit.
+		if stored, _, readErr := c.Users.Read(w.name.Org, user); readErr == nil {
+			rules.Before = &stored.Session
+			warnings, err = session.Validate(rules, time.Now().Unix())
+		}
+	}
 	if err != nil {
 		return w, err
 	}
@@ -174,7 +193,11 @@ func (c *call) store(w *write, prepare func(old *auth.Record) error) (found, err
 			return nil, err
 		}
 		if len(w.session.ApplyPolicies) > 0 {
-			if err := w.session.CheckPolicies(c.Rules()); err != nil {
+			rules := c.Rules()
+			if old != nil {
+				rules.Before = &old.Session
+			}
+			if err := w.session.CheckPolicies(rules); err != nil {
 				return nil, err
 			}
 		}
@@ -279,6 +302,9 @@ func (c *call) show(r auth.Record, kept []auth.KeptQuota) found {
 	if u.blocked != "" {
 		c.warn([]string{"inactive: " + u.blocked})
 	}
+	if len(u.tooLarge) > 0 {
+		c.warn([]string{"access_rights: " + u.refusedPaths()})
+	}
 	return u
 }
 
@@ -294,7 +320,7 @@ func (c *call) shown(r auth.Record, kept []auth.KeptQuota) found {
 		written, _ := strconv.ParseInt(s.LastUpdated, 10, 64)
 		s.QuotaRenews = written + min(s.QuotaRenewalRate, 1<<40)
 	}
-	return found{Record: r, blocked: e.Why}
+	return found{Record: r, blocked: e.Why, tooLarge: e.TooLarge()}
 }
 
 // name returns the user that the path and the query name.

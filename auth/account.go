@@ -194,7 +194,9 @@ func (c *Compiler) grant(a *Account, e *Effective, kept []KeptQuota, previous *A
 		if right.limit != nil {
 			g.limits = c.bucket(a, right.scope, *right.limit, kept, previous)
 		}
-		if urls, endpoints := compileRight(id, right.Right); len(urls)+len(endpoints) > 0 {
+		if right.excess || right.tooLarge() {
+			g.paths = &paths{excess: true}
+		} else if urls, endpoints := compileRight(id, right.Right); len(urls)+len(endpoints) > 0 {
 			g.paths = &paths{urls: urls}
 			for _, rule := range endpoints {
 				w := window(before[rule.scope], rule.rate, rule.per)

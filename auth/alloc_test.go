@@ -23,10 +23,9 @@ func TestAllocCheck(t *testing.T) {
 	w.put("default", "slow", "pw", func(s *Session) { s.Rate, s.Per = 1, 1e6 })
 	w.put("default", "poor", "pw", func(s *Session) { s.QuotaMax = 1 })
 	w.put("default", "urls", "pw", func(s *Session) {
-		s.AccessRights = map[string]Right{"orders": {AllowedURLs: []AllowedURL{{URL: "/orders/1", Methods: []string{"GET"}}}}}
+		s.AccessRights = map[string]Right{"orders": {AllowedURLs: []AllowedURL{{URL: "/orders/1", Methods: []string{"GET"}}, {URL: "/{name}(a|b)*/x", Methods: []string{"GET"}}}}}
 	})
 
-	most := 0.0
 	f := func(name string, want Reason, change func(r *Request), users ...string) {
 		t.Helper()
 		var requests []*Request
@@ -47,7 +46,7 @@ func TestAllocCheck(t *testing.T) {
 			}
 			i++
 		})
-		if allocs > most {
+		if allocs > 0 {
 			t.Errorf("%s: %v allocations", name, allocs)
 		}
 	}
@@ -61,9 +60,6 @@ func TestAllocCheck(t *testing.T) {
 	f("no credentials", NoCredentials, func(r *Request) { r.AuthorizationCount = 0 }, "ann")
 	f("malformed credentials", MalformedCredentials, func(r *Request) { r.Authorization = []byte("Basic x") }, "ann")
 	f("unknown version", UnknownVersion, func(r *Request) { r.Headers = lentHeader{"x-api-version", []byte("v9"), nil} }, "ann")
-	// Package regexp keeps its argument as far as the compiler can see, so the path that is
-	// matched is allocated: once, and only where URLs are matched.
-	most = 1
 	f("pass, with a URL to match", Pass, nil, "urls")
 	f("another URL", URLNotGranted, func(r *Request) { r.URI = []byte("/orders/2") }, "urls")
 }

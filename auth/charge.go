@@ -12,6 +12,7 @@ type charges struct {
 	throttle *Throttle
 	shadow   struct{ rate, quota, api bool } // those that refuse nobody
 	trace    *trace                          // not nil: nothing is charged
+	excess   bool                            // the path could not be compared: see [Verdict.Excess]
 }
 
 // narrow leaves out what an API does not limit, and puts into shadow what it does not

@@ -67,6 +67,10 @@ type Verdict struct {
 
 	Reached []float64 // triggers of the quota that this request reached, in percent; not to be changed
 
+	// Excess says that the path was refused without being compared with all patterns of the
+	// right: that would have taken longer than a check may (see maxCheckSteps).
+	Excess bool
+
 	version string   // of API
 	notices *notices // of whose limits refused; see [Verdict.News]
 }
@@ -383,6 +387,7 @@ func (c *Checker) admit(now *limiter.Now, s *Settings, api *API, version string,
 		ch.shadow.rate, ch.shadow.quota = g.limits.shadow, g.limits.shadow
 		if g.paths != nil {
 			v.Reason = g.narrow(api, r, &ch)
+			v.Excess = ch.excess
 		}
 		if v.Reason == Pass {
 			ch.narrow(api)
@@ -408,16 +413,20 @@ func (a *Account) grantOf(api *API, allowEmpty bool) *grant {
 	return a.every
 }
 
-var pathBuffers = sync.Pool{New: func() any { return new([512]byte) }}
+var matchings = sync.Pool{New: func() any { return new(matching) }}
 
 // narrow checks a request against the URLs of a right, and puts the rate of the endpoint
 // that it is for in the place of the right's. All readers of its path must see it at an
 // allowed URL and at the same endpoint.
 func (g *grant) narrow(api *API, r *Request, ch *charges) Reason {
-	// Not on the stack: what a regular expression is given leaks.
-	buf := pathBuffers.Get().(*[512]byte)
-	defer pathBuffers.Put(buf)
-	path, clear := normalPath(buf[:0], r.URI)
+	m := matchings.Get().(*matching)
+	defer matchings.Put(m)
+	m.left = maxCheckSteps
+	return g.narrowWithin(m, api, r, ch)
+}
+
+func (g *grant) narrowWithin(m *matching, api *API, r *Request, ch *charges) Reason {
+	path, clear := normalPath(m.path[:0], r.URI)
 	raw := withoutQuery(r.URI)
 	var list []reading
 	if !clear || !sameReading(raw, path) {
@@ -430,18 +439,41 @@ func (g *grant) narrow(api *API, r *Request, ch *charges) Reason {
 	if !under(path, api.ListenPath) {
 		return AmbiguousPath
 	}
-	if !g.paths.allowsURL(path, r.Method, api) {
+	if g.paths.excess {
+		ch.excess = true
+		return AmbiguousPath
+	}
+	allowed := g.paths.allows(m, path, r.Method, api)
+	switch {
+	case m.exhausted():
+		ch.excess = true
+		return AmbiguousPath
+	case !allowed:
 		return URLNotGranted
 	}
-	e := g.paths.endpoint(path, r.Method, api)
-	for _, other := range list {
-		if !under(other.path, api.ListenPath) || !g.paths.allowsURL(other.path, r.Method, api) || g.paths.endpoint(other.path, r.Method, api) != e {
-			return AmbiguousPath
-		}
+	e := g.paths.endpoint(m, path, r.Method, api)
+	same := g.sameForAll(m, api, r, list, e)
+	switch {
+	case m.exhausted():
+		ch.excess = true
+		return AmbiguousPath
+	case !same:
+		return AmbiguousPath
 	}
 	if e != nil {
 		ch.limits.Rate = e.window
 		ch.shadow.rate = ch.shadow.rate || g.shadow
 	}
 	return Pass
+}
+
+// sameForAll reports whether all readings of a path are at an allowed URL and at the endpoint
+// want, which is nil for none.
+func (g *grant) sameForAll(m *matching, api *API, r *Request, list []reading, want *endpoint) bool {
+	for _, other := range list {
+		if !under(other.path, api.ListenPath) || !g.paths.allows(m, other.path, r.Method, api) || g.paths.endpoint(m, other.path, r.Method, api) != want {
+			return false
+		}
+	}
+	return true
 }

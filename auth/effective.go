@@ -33,6 +33,7 @@ type effectiveRight struct {
 	limit  *limitSpec // nil: Effective.limits
 	scope  string     // of limit
 	shadow bool       // the limits of its endpoints refuse nobody
+	excess bool       // it is not complete: there is too much of it for a check
 }
 
 // Apply applies policies, in their order, to a session. A nil entry stands for one
@@ -119,14 +120,21 @@ func (l *limitSpec) take(p *Policy, rate, quota *bool) {
 func (e *Effective) applyRights(s *Session, policies []*Policy) {
 	e.rights = make(map[string]effectiveRight)
 	replaced := false
+	granted := make(map[string][]Right) // in the order of the policies
+	shadow := make(map[string]bool)
 	for _, p := range policies {
 		if !p.takesACL() {
 			continue
 		}
 		replaced = true
 		for id, right := range p.AccessRights {
-			e.grant(id, right, p.Shadow)
+			granted[id] = append(granted[id], right)
+			shadow[id] = shadow[id] || p.Shadow
 		}
+	}
+	for id, rights := range granted {
+		united, excess := uniteRights(rights)
+		e.rights[id] = effectiveRight{Right: united, shadow: shadow[id], excess: excess}
 	}
 	if !replaced {
 		for id, right := range s.AccessRights {
@@ -145,22 +153,6 @@ func (e *Effective) applyRights(s *Session, policies []*Policy) {
 		e.rights[id] = right
 	}
 	e.shareScope()
-}
-
-// grant adds a policy's right to an API to those of the policies before it.
-func (e *Effective) grant(id string, right Right, shadow bool) {
-	before, granted := e.rights[id]
-	after := effectiveRight{Right: right, shadow: before.shadow || shadow}
-	if granted {
-		if len(before.Versions) == 0 || len(right.Versions) == 0 {
-			after.Versions = nil
-		} else {
-			after.Versions = unite(before.Versions, right.Versions)
-		}
-		after.AllowedURLs = uniteURLs(before.AllowedURLs, right.AllowedURLs)
-		after.Endpoints = uniteEndpoints(before.Endpoints, right.Endpoints)
-	}
-	e.rights[id] = after
 }
 
 // limitOf returns the limit of an API and its scope: what the policies that grant it say

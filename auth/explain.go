@@ -266,7 +266,11 @@ func (t *trace) admit(c *Checker, s *Settings, now *limiter.Now, a *Account, g *
 	}
 	if g.paths != nil {
 		if refused == AmbiguousPath {
-			t.add(AmbiguousPath, false, fmt.Sprintf("path %q", string(withoutQuery(r.URI))), "the right has allowed_urls or endpoints, and other readers of this path would see it elsewhere")
+			hint := "the right has allowed_urls or endpoints, and other readers of this path would see it elsewhere"
+			if v.Excess {
+				hint = "the right's allowed_urls and endpoints are too many or too complex for a path of this length: write fewer or simpler patterns"
+			}
+			t.add(AmbiguousPath, false, fmt.Sprintf("path %q", string(withoutQuery(r.URI))), hint)
 			return
 		}
 		if !note(URLNotGranted, fmt.Sprintf("%s %q against %d allowed_urls", r.Method, string(withoutQuery(r.URI)), len(g.paths.urls)), "a url matches the whole path, with or without the API's listen_path, and one of its methods: "+urlsText(record, e, v.API.ID)) {

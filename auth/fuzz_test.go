@@ -55,8 +55,8 @@ func FuzzPattern(f *testing.F) {
 			}
 			return
 		}
-		if p.re != nil && (p.steps < 1 || p.steps > maxSteps) {
-			t.Fatalf("%q: %d steps", text, p.steps)
+		if p.automaton != nil && (p.steps < 1 || p.steps > maxSteps) || p.steps > atMostSteps(text) {
+			t.Fatalf("%q: %d steps, at most %d are expected", text, p.steps, atMostSteps(text))
 		}
 		if p.matches(path, "/") != p.matches(path, "") {
 			t.Fatalf("%q: the root has another slash for %q", text, path)

@@ -21,6 +21,7 @@ type grant struct {
 type paths struct {
 	urls      []urlRule // empty: all
 	endpoints []endpoint
+	excess    bool // too many to be looked at: see [maxRightSteps]
 }
 
 // endpoint is the limit of one method and pattern; its rate replaces the grant's.
@@ -48,14 +49,15 @@ type Throttle struct {
 	Retries  int64
 }
 
-// allowsURL reports whether the right's allowed_urls include a request. Without
+// allows reports whether the right's allowed_urls include a request. Without
 // entries all are.
-func (p *paths) allowsURL(path []byte, method []byte, api *API) bool {
+func (p *paths) allows(m *matching, path []byte, method []byte, api *API) bool {
 	if len(p.urls) == 0 {
 		return true
 	}
-	for _, u := range p.urls {
-		if u.methods.include(method) && u.pattern.matches(path, api.ListenPath) {
+	for i := range p.urls {
+		u := &p.urls[i]
+		if m.spend(len(u.methods)) && u.methods.include(method) && u.pattern.match(m, path, api.ListenPath) {
 			return true
 		}
 	}
@@ -63,10 +65,10 @@ func (p *paths) allowsURL(path []byte, method []byte, api *API) bool {
 }
 
 // endpoint returns the first endpoint that a request is for, or nil.
-func (p *paths) endpoint(path []byte, method []byte, api *API) *endpoint {
+func (p *paths) endpoint(m *matching, path []byte, method []byte, api *API) *endpoint {
 	for i := range p.endpoints {
 		e := &p.endpoints[i]
-		if len(e.method) == len(method) && (methods{e.method}).include(method) && e.pattern.matches(path, api.ListenPath) {
+		if m.spend(1) && len(e.method) == len(method) && (methods{e.method}).include(method) && e.pattern.match(m, path, api.ListenPath) {
 			return e
 		}
 	}

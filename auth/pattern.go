@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"regexp/syntax"
@@ -13,20 +14,17 @@ import (
 // Tyk. It is compared with the path in normal form, with and without the API's listen
 // path.
 type pattern struct {
-	literal string         // the path itself, where the pattern holds nothing special
-	re      *regexp.Regexp // nil for a literal
-	steps   int            // of re
+	literal   string     // the path itself, if the pattern holds nothing special
+	automaton *automaton // nil for a literal
+	steps     int        // of automaton
 }
 
 // maxPattern bounds a pattern: its compiled form is many times as large.
 const maxPattern = 1024
 
-// maxSteps bounds what a pattern compiles to. Matching takes time by its steps and by the
-// length of the path, which the client chooses: 90 times .{0,1000} would take a minute.
-const (
-	maxSteps      = 1000
-	maxRightSteps = 20_000 // of all patterns of one right
-)
+// maxSteps bounds what a pattern compiles to: matching takes memory by its steps, and time
+// by them and by the length of the path, which the client chooses.
+const maxSteps = 1000
 
 // stepsOf returns about how many instructions a regular expression compiles to, without
 // compiling it: that alone would take memory by their number.
@@ -64,46 +62,53 @@ func expand(text string) string {
 
 // compilePattern returns the pattern, or what is wrong with it.
 func compilePattern(text string) (pattern, error) {
-	switch {
-	case text == "":
-		return pattern{}, fmt.Errorf("a path or a regular expression is wanted")
-	case len(text) > maxPattern:
-		return pattern{}, fmt.Errorf("at most %d bytes are wanted, not %d", maxPattern, len(text))
-	}
-	// The first slash may be left out.
-	slash := strings.HasPrefix(text, "/")
-	if regexp.QuoteMeta(text) == text {
-		if !slash {
-			text = "/" + text
-		}
-		return pattern{literal: text}, nil
-	}
-	expression := expand(text)
-	// By itself first: /a)|(?:/b would break out of the anchors.
-	parsed, err := syntax.Parse(expression, syntax.Perl)
+	parsed, steps, err := parsePattern(text)
 	if err != nil {
-		return pattern{}, fmt.Errorf("a regular expression (RE2) is wanted: %w", err)
+		return pattern{}, err
 	}
-	steps := stepsOf(parsed)
-	if steps > maxSteps {
-		return pattern{}, fmt.Errorf("a regular expression of at most %d steps is wanted, not %d: repeat less", maxSteps, steps)
+	if parsed == nil {
+		return pattern{literal: "/" + strings.TrimPrefix(text, "/")}, nil
 	}
-	anchor := `^`
-	if !slash {
-		anchor = `^/?`
-	}
-	re, err := regexp.Compile(anchor + `(?:` + expression + `)$`)
-	return pattern{re: re, steps: steps}, err
+	compiled, err := compileAutomaton(parsed)
+	return pattern{automaton: compiled, steps: steps}, err
 }
 
-// matches reports whether a path in normal form, which lies under the listen path,
-// matches as it is or without the listen path.
-func (p pattern) matches(path []byte, listenPath string) bool {
-	rest := path[len(strings.TrimSuffix(listenPath, "/")):]
-	if p.re == nil {
-		return string(path) == p.literal || string(rest) == p.literal
+// parsePattern returns the expression that a pattern stands for, nil for a literal path,
+// and how many steps it has.
+func parsePattern(text string) (parsed *syntax.Regexp, steps int, err error) {
+	switch {
+	case text == "":
+		return nil, 0, errors.New("must be a path or a regular expression")
+	case len(text) > maxPattern:
+		return nil, 0, fmt.Errorf("must have at most %d bytes, not %d", maxPattern, len(text))
+	case regexp.QuoteMeta(text) == text:
+		return nil, 0, nil
 	}
-	return p.re.Match(path) || p.re.Match(rest)
+	expression := expand(text)
+	// Parsed by itself, before anything is put around it: /a)|(?:/b would close that.
+	parsed, err = syntax.Parse(expression, syntax.Perl)
+	if err != nil {
+		return nil, 0, fmt.Errorf("must be a regular expression (RE2): %w", err)
+	}
+	steps = stepsOf(parsed)
+	if steps > maxSteps {
+		return nil, 0, fmt.Errorf("must have at most %d steps as a regular expression, not %d: repeat less", maxSteps, steps)
+	}
+	if strings.HasPrefix(text, "/") {
+		return parsed, steps, nil
+	}
+	parsed, err = syntax.Parse(`/?(?:`+expression+`)`, syntax.Perl) // the first slash may be left out
+	return parsed, steps, err
+}
+
+// match reports whether a path in normal form, which lies under the listen path, matches
+// as it is or without the listen path.
+func (p *pattern) match(m *matching, path []byte, listenPath string) bool {
+	rest := path[len(strings.TrimSuffix(listenPath, "/")):]
+	if p.automaton == nil {
+		return m.spend(1) && (string(path) == p.literal || string(rest) == p.literal)
+	}
+	return m.spend(1) && p.automaton.matches(m, path) || len(rest) < len(path) && m.spend(1) && p.automaton.matches(m, rest)
 }
 
 // methods is a set of request methods, compared in any case. None is no method.

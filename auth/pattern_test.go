@@ -101,7 +101,7 @@ func TestPatternRefused(t *testing.T) {
 		"/" + strings.Repeat("a", maxPattern),
 	} {
 		if p, err := compilePattern(bad); err == nil {
-			t.Errorf("%.40q compiles, to %v", bad, p.re)
+			t.Errorf("%.40q compiles, to %v", bad, p)
 		}
 	}
 	if _, err := compilePattern("/" + strings.Repeat("a", maxPattern-1)); err != nil {
@@ -144,7 +144,7 @@ func TestPatternSteps(t *testing.T) {
 		switch {
 		case (err == nil) != want:
 			t.Errorf("%.60q: %v", text, err)
-		case err != nil && !strings.Contains(err.Error(), "a regular expression of at most 1000 steps is wanted, not "):
+		case err != nil && !strings.Contains(err.Error(), "must have at most 1000 steps as a regular expression, not "):
 			t.Errorf("%.60q: %v", text, err)
 		}
 		if err != nil {
@@ -168,14 +168,14 @@ func TestPatternSteps(t *testing.T) {
 	f("/"+strings.Repeat("(.{0,1000})", 90), false)
 	f("/"+strings.Repeat("(a{1000})", 90), false)
 
-	// All patterns of a right count.
+	// T-105: all patterns of a right count, and its methods.
 	right := Right{}
 	for range 40 {
 		right.AllowedURLs = append(right.AllowedURLs, AllowedURL{URL: "/.{0,400}x", Methods: []string{"GET"}})
 	}
 	rules := Rules{APIs: mustAPIs(t, api("orders", "/")), Policies: NewPolicies(nil), AllowEmptyRights: true}
 	s := Session{OrgID: "default", AccessRights: map[string]Right{"orders": right}}
-	const wanted = "access_rights.orders: patterns of at most 20000 steps in all are wanted, not "
+	const wanted = "access_rights.orders: patterns and methods must not come to more than 20000 steps, but come to 32200"
 	if _, err := s.Validate(rules, 0); err == nil || !strings.HasPrefix(err.Error(), wanted) {
 		t.Errorf("40 patterns: %v", err)
 	}

@@ -114,7 +114,13 @@ func (p *Policy) Validate(rules Rules) error {
 		ps.addNumber("key_expires_in", p.KeyExpiresIn, "0 or more seconds are wanted")
 	}
 	checkExpiryAction(&ps, p.PostExpiryAction, p.PostExpiryGracePeriod)
-	checkRights(&ps, p.AccessRights, p.OrgID, rules)
+	var before map[string]Right
+	if rules.Policies != nil {
+		if old := rules.Policies.Get(p.ID); old != nil {
+			before = old.AccessRights
+		}
+	}
+	checkRights(&ps, p.AccessRights, p.OrgID, rules, before)
 	ps.sort()
 	return ps.err()
 }
@@ -197,55 +203,16 @@ func (l limitSpec) throttle() *Throttle {
 
 func (l limitSpec) limitsRate() bool { return l.rate > 0 && l.per > 0 }
 
-// uniteURLs joins the allowed_urls of two rights: by url, with the methods of both. A
-// right without entries allows every URL, and so does the union.
-func uniteURLs(a, b []AllowedURL) []AllowedURL {
-	if len(a) == 0 || len(b) == 0 {
-		return nil
-	}
-	united := slices.Clone(a)
-	for _, more := range b {
-		i := slices.IndexFunc(united, func(u AllowedURL) bool { return u.URL == more.URL })
-		if i < 0 {
-			united = append(united, more)
-			continue
-		}
-		united[i].Methods = unite(united[i].Methods, more.Methods)
-	}
-	return united
-}
-
-// uniteEndpoints joins the endpoints of two rights. Of the limits of one path and
-// method the higher counts.
-func uniteEndpoints(a, b []Endpoint) []Endpoint {
-	united := make([]Endpoint, 0, len(a)+len(b))
-	for _, e := range slices.Concat(a, b) {
-		i := slices.IndexFunc(united, func(u Endpoint) bool { return u.Path == e.Path })
-		if i < 0 {
-			e.Methods = slices.Clone(e.Methods)
-			united = append(united, e)
-			continue
-		}
-		for _, m := range e.Methods {
-			methods := united[i].Methods
-			j := slices.IndexFunc(methods, func(u EndpointMethod) bool { return strings.EqualFold(u.Name, m.Name) })
-			if j < 0 {
-				united[i].Methods = append(methods, m)
-				continue
-			}
-			higher := limitSpec{rate: methods[j].Limit.Rate, per: methods[j].Limit.Per}
-			higher.takeRate(limitSpec{rate: m.Limit.Rate, per: m.Limit.Per})
-			methods[j].Limit.Rate, methods[j].Limit.Per = higher.rate, higher.per
-		}
-	}
-	return united
-}
-
 // unite returns a with what it lacks of b, in order.
 func unite(a, b []string) []string {
 	united := slices.Clone(a)
+	known := make(map[string]bool, len(a))
+	for _, s := range a {
+		known[s] = true
+	}
 	for _, s := range b {
-		if !slices.Contains(united, s) {
+		if !known[s] {
+			known[s] = true
 			united = append(united, s)
 		}
 	}

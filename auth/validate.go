@@ -98,6 +98,10 @@ type Rules struct {
 	AllowEmptyRights bool
 	MetaHeaders      map[string]string // meta_data names that go to the upstream
 	MaxPassword      int               // bytes that the configured hash can take
+
+	// Before is the stored session that is edited, or nil. A right that is too large and
+	// that it has already does not hold up an edit: see [Effective.TooLarge].
+	Before *Session
 }
 
 // Validate refuses a session that could not be enforced as it reads. All problems
@@ -119,7 +123,11 @@ func (s *Session) Validate(rules Rules, now int64) (warnings []string, err error
 	checkMeta(&ps, s.MetaData, rules.MetaHeaders)
 	checkExpiryAction(&ps, s.PostExpiryAction, s.PostExpiryGracePeriod)
 	warnings = append(warnings, checkTriggers(&ps, s.Monitor.TriggerLimits)...)
-	checkRights(&ps, s.AccessRights, s.OrgID, rules)
+	var before map[string]Right
+	if rules.Before != nil {
+		before = rules.Before.AccessRights
+	}
+	checkRights(&ps, s.AccessRights, s.OrgID, rules, before)
 	s.checkPolicies(&ps, rules)
 	warnings = append(warnings, s.checkSecret(&ps, rules)...)
 	ps.sort()
@@ -186,6 +194,18 @@ func (s *Session) checkPolicies(ps *Problems, rules Rules) {
 		*ps = append(*ps, Problem{Field: "apply_policies", Want: "policies with partitions.per_api are wanted without others that are partitioned"})
 	}
 	e := Apply(s, policies, false)
+	if len(policies) > 1 {
+		var before *Effective
+		if rules.Before != nil {
+			var stored []*Policy
+			for _, id := range rules.Before.ApplyPolicies {
+				stored = append(stored, rules.Policies.Get(id))
+			}
+			applied := Apply(rules.Before, stored, false)
+			before = &applied
+		}
+		e.checkSizes(ps, before)
+	}
 	switch {
 	case len(e.rights) > 0:
 	case len(policies) > 0:
@@ -196,8 +216,9 @@ func (s *Session) checkPolicies(ps *Problems, rules Rules) {
 }
 
 // checkRights refuses rights to APIs that are not configured and patterns that could
-// not be matched.
-func checkRights(ps *Problems, rights map[string]Right, org string, rules Rules) {
+// not be matched. before are the rights that are edited: one that is too large may stay
+// so, but not grow.
+func checkRights(ps *Problems, rights map[string]Right, org string, rules Rules, before map[string]Right) {
 	for id, right := range rights {
 		field := "access_rights." + clip(id)
 		switch api := rules.APIs.ByID(id); {
@@ -212,31 +233,29 @@ func checkRights(ps *Problems, rights map[string]Right, org string, rules Rules)
 			checkLimit(ps, field+".limit", right.Limit.Rate, right.Limit.Per, right.Limit.ThrottleInterval)
 			*ps = append(*ps, right.Limit.Smoothing.check(field+".limit.smoothing")...)
 		}
-		steps := 0
 		for i, u := range right.AllowedURLs {
 			at := fmt.Sprintf("%s.allowed_urls[%d]", field, i)
-			p, err := compilePattern(u.URL)
-			if err != nil {
+			if _, _, err := parsePattern(u.URL); err != nil {
 				ps.add(at+".url", u.URL, "%v", err)
 			}
-			steps += p.steps
 			checkMethods(ps, at+".methods", u.Methods)
 		}
 		for i, e := range right.Endpoints {
 			at := fmt.Sprintf("%s.endpoints[%d]", field, i)
-			p, err := compilePattern(e.Path)
-			if err != nil {
+			if _, _, err := parsePattern(e.Path); err != nil {
 				ps.add(at+".path", e.Path, "%v", err)
 			}
-			steps += p.steps
 			for j, m := range e.Methods {
 				at := fmt.Sprintf("%s.methods[%d]", at, j)
 				checkMethods(ps, at+".name", []string{m.Name})
 				checkLimit(ps, at+".limit", m.Limit.Rate, m.Limit.Per, 0)
 			}
 		}
-		if steps > maxRightSteps {
-			*ps = append(*ps, Problem{Field: field, Want: fmt.Sprintf("patterns of at most %d steps in all are wanted, not %d", maxRightSteps, steps)})
+		if right.tooLarge() {
+			size, old := right.size(), before[id]
+			if size > old.size() {
+				*ps = append(*ps, Problem{Field: field, Want: tooLargeText(size)})
+			}
 		}
 	}
 }

@@ -102,8 +102,8 @@ func TestValidateBad(t *testing.T) {
 	url := func(url, methods string) string {
 		return `{"access_rights":{"orders":{"allowed_urls":[{"url":"` + url + `","methods":` + methods + `}]}}}`
 	}
-	f(url("", `["GET"]`), urls+`url: a path or a regular expression is wanted`)
-	f(url(strings.Repeat("a", 1025), `["GET"]`), urls+`url = "`+strings.Repeat("a", 79)+`…: at most 1024 bytes are wanted, not 1025`)
+	f(url("", `["GET"]`), urls+`url: must be a path or a regular expression`)
+	f(url(strings.Repeat("a", 1025), `["GET"]`), urls+`url = "`+strings.Repeat("a", 79)+`…: must have at most 1024 bytes, not 1025`)
 	f(url("/a", `[]`), urls+`methods: at least one method is wanted, as GET`)
 	f(url("/a", `null`), urls+`methods: at least one method is wanted, as GET`)
 	f(url("/a", `["GET",""]`), urls+`methods = "": a request method is wanted, as GET`)
@@ -179,7 +179,7 @@ func TestValidatePatterns(t *testing.T) {
 				}
 				continue
 			}
-			if err == nil || !strings.Contains(err.Error(), "a regular expression (RE2) is wanted: ") {
+			if err == nil || !strings.Contains(err.Error(), "must be a regular expression (RE2): ") {
 				t.Errorf("%s: %v", body, err)
 			}
 			if err != nil && strings.Contains(err.Error(), "^(?:") {

@@ -65,6 +65,9 @@ func (h *Handler) Handle(ctx *fasthttp.RequestCtx) {
 	if verdict.Throttle != nil && h.waiting.hold(ctx, d, &q, &verdict) {
 		return
 	}
+	if verdict.Excess {
+		h.notices.excess(h.log, &verdict)
+	}
 	h.write(&ctx.Response, d, &verdict)
 	h.counts.add(ctx.ConnID(), d, &verdict, time.Since(ctx.Time()))
 	h.observe(ctx.Time(), &ctx.Request.Header, d, &q, &verdict)
@@ -128,24 +131,38 @@ func (c clientHeaders) Header(name string) (value []byte, count int) {
 
 func (c clientHeaders) Values(name []byte) [][]byte { return c.header.PeekAll(string(name)) }
 
-// notices logs what is wrong with a proxy's configuration, each thing at most every
-// ten seconds: the proxy repeats it with every request.
+// notices logs what is wrong with a configuration, each thing at most every ten seconds:
+// every request may repeat it.
 type notices struct {
 	last [64]atomic.Int64 // Unix nanoseconds, by a hash of the notice
 }
 
 const noticeEvery = 10 * time.Second
 
+// missing logs that a proxy does not send what it must.
 func (n *notices) missing(log *slog.Logger, dialect, setting string) {
+	if n.due(dialect, setting) {
+		log.Warn("refused: the proxy does not say what it has to, exactly once", "reason", auth.ProxyConfig.String(), "dialect", dialect, "missing", setting)
+	}
+}
+
+// excess logs that a path could not be compared with the patterns of a right.
+func (n *notices) excess(log *slog.Logger, v *auth.Verdict) {
+	if a := v.Account; n.due(a.User(), v.API.ID) {
+		log.Warn("request refused: comparing its path with the patterns of the user's right takes too many steps", "reason", v.Reason.String(), "org", a.Org(), "user", a.User(), "api", v.API.ID)
+	}
+}
+
+// due reports whether a notice about two things may be logged now.
+func (n *notices) due(a, b string) bool {
 	hash := uint32(2166136261)
-	for _, c := range []byte(dialect + setting) {
-		hash = (hash ^ uint32(c)) * 16777619
+	for _, text := range [...]string{a, b} {
+		for _, c := range []byte(text) {
+			hash = (hash ^ uint32(c)) * 16777619
+		}
 	}
 	slot := &n.last[hash%uint32(len(n.last))]
 	now := time.Now().UnixNano()
 	last := slot.Load()
-	if last != 0 && now-last < int64(noticeEvery) || !slot.CompareAndSwap(last, now) {
-		return
-	}
-	log.Warn("refused: the proxy does not say what it has to, exactly once", "reason", auth.ProxyConfig.String(), "dialect", dialect, "missing", setting)
+	return (last == 0 || now-last >= int64(noticeEvery)) && slot.CompareAndSwap(last, now)
 }

@@ -40,12 +40,17 @@ type badLine struct {
 
 // dump is what was read of a file.
 type dump struct {
-	users []incoming
-	bad   []badLine
+	users    []incoming
+	bad      []badLine
+	warnings []badLine // about users that can be imported
 }
 
 func (d *dump) refuse(line int, user, format string, args ...any) {
 	d.bad = append(d.bad, badLine{line, user, fmt.Sprintf(format, args...)})
+}
+
+func (d *dump) warn(line int, user, format string, args ...any) {
+	d.warnings = append(d.warnings, badLine{line, user, fmt.Sprintf(format, args...)})
 }
 
 // outcome is what "-o json" prints of an import.
@@ -200,7 +205,7 @@ func (i *importer) run(d *dump) error {
 		d.refuse(u.line, u.Username, "a session of at most %d bytes is wanted", mostBytes)
 		return true
 	})
-	i.outcome.Refused, i.outcome.Warnings = append([]badLine{}, d.bad...), []badLine{}
+	i.outcome.Refused, i.outcome.Warnings = append([]badLine{}, d.bad...), append([]badLine{}, d.warnings...)
 	if err := i.pass("checking", d.users, "1"); err != nil {
 		return err
 	}
@@ -211,7 +216,7 @@ func (i *importer) run(d *dump) error {
 		}
 	}
 	slices.SortFunc(i.outcome.Refused, byLine)
-	slices.SortFunc(i.outcome.Warnings, byLine)
+	slices.SortStableFunc(i.outcome.Warnings, byLine)
 	if i.dryRun || len(i.outcome.Refused) > 0 && !i.skipBad {
 		return nil
 	}

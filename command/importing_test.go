@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -64,5 +65,23 @@ func TestImporter(t *testing.T) {
 	const want = "The store is not available; nothing was written\n0 users were added and 0 changed before; the same import again does the rest"
 	if err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
+	}
+}
+
+// An endpoint of Tyk's limits every path that contains it, and here one alone: the import
+// says so, unless the path itself says how it goes on.
+func TestTykEndpointsWarn(t *testing.T) {
+	d := parseTyk([]byte(`defaultalice {"org_id":"default","access_rights":{"orders":{"endpoints":[{"path":"/login"},{"path":"/login/"},{"path":"/a/*"},{"path":"/b/?"},{"path":"/c(/.*)?"},{"path":"^/d$"},{"path":".*"}]},"fine":{}}}
+defaultbob {"org_id":"default","access_rights":{"orders":{"endpoints":[{"path":"/e/{id}"}]}}}
+defaultcarol {"org_id":"default","access_rights":{"orders":{"endpoints":5}}}
+`), nil)
+	const rest = `: limits this path alone, and in Tyk every path that contains it; write `
+	want := []badLine{
+		{1, "alice", `access_rights.orders.endpoints[0].path = "/login"` + rest + `"/login/?" to limit it with and without a slash at its end, or "/login(/.*)?" with all that lies below`},
+		{1, "alice", `access_rights.orders.endpoints[1].path = "/login/"` + rest + `"/login/?" to limit it with and without a slash at its end, or "/login(/.*)?" with all that lies below`},
+		{2, "bob", `access_rights.orders.endpoints[0].path = "/e/{id}"` + rest + `"/e/{id}/?" to limit it with and without a slash at its end, or "/e/{id}(/.*)?" with all that lies below`},
+	}
+	if !slices.Equal(d.warnings, want) || len(d.bad) > 0 {
+		t.Errorf("warnings %+v, want %+v; bad %+v", d.warnings, want, d.bad)
 	}
 }

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -236,6 +238,39 @@ func (d *tykDump) session(key string, members map[string]jsontext.Value, line in
 		return
 	}
 	d.users = append(d.users, u)
+	d.warnEndpoints(line, user, members["access_rights"])
+}
+
+// warnEndpoints warns of endpoints that limit fewer paths here than in Tyk, which looks
+// for the path anywhere in the request's: /login limits /login/ and /a/loginx there.
+func (d *tykDump) warnEndpoints(line int, user string, rights jsontext.Value) {
+	var given map[string]struct {
+		Endpoints []struct {
+			Path string `json:"path"`
+		} `json:"endpoints"`
+	}
+	if rights == nil || json.Unmarshal(rights, &given) != nil {
+		return // the admin API says what is wrong with it
+	}
+	for _, api := range slices.Sorted(maps.Keys(given)) {
+		for i, e := range given[api].Endpoints {
+			if e.Path == "" || coversSlash(e.Path) {
+				continue
+			}
+			exact := strings.TrimSuffix(e.Path, "/")
+			d.warn(line, user, "access_rights.%s.endpoints[%d].path = %q: limits this path alone, and in Tyk every path that contains it; write %q to limit it with and without a slash at its end, or %q with all that lies below", api, i, e.Path, exact+"/?", exact+"(/.*)?")
+		}
+	}
+}
+
+// coversSlash reports whether a path says itself how it goes on at its end.
+func coversSlash(path string) bool {
+	for _, end := range []string{"*", "/?", ")?", "$"} {
+		if strings.HasSuffix(path, end) {
+			return true
+		}
+	}
+	return false
 }
 
 var (

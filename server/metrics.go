@@ -6,26 +6,33 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 
+	"sidekey/check"
 	"sidekey/internal/version"
 )
 
 func init() { metrics.ExposeMetadata(true) }
 
 // writeMetrics writes the state of the program in the text format of Prometheus. It names no
-// user.
-func (s *Server) writeMetrics(w io.Writer) {
+// user. APIs are named only if apis is true; otherwise decisions have no label api
+// and are counted over all of them.
+func (s *Server) writeMetrics(w io.Writer, apis bool) {
 	counter := func(name string, n uint64) { metrics.WriteCounterUint64(w, name, n) }
 	gauge := func(name string, x float64) { metrics.WriteGaugeFloat64(w, name, x) }
 
 	all, shadow, remembered := s.check.Decisions()
+	label := func(d check.Decided) string { return fmt.Sprintf("api=%q,", d.API) }
+	if !apis {
+		all, shadow = overAPIs(all), overAPIs(shadow)
+		label = func(check.Decided) string { return "" }
+	}
 	family(w, "sidekey_decisions_total", "counter", func() {
 		for _, d := range all {
-			fmt.Fprintf(w, "sidekey_decisions_total{api=%q,dialect=%q,reason=%q} %d\n", d.API, d.Dialect, d.Reason, d.N)
+			fmt.Fprintf(w, "sidekey_decisions_total{%sdialect=%q,reason=%q} %d\n", label(d), d.Dialect, d.Reason, d.N)
 		}
 	})
 	family(w, "sidekey_shadow_decisions_total", "counter", func() {
 		for _, d := range shadow {
-			fmt.Fprintf(w, "sidekey_shadow_decisions_total{api=%q,reason=%q} %d\n", d.API, d.Reason, d.N)
+			fmt.Fprintf(w, "sidekey_shadow_decisions_total{%sreason=%q} %d\n", label(d), d.Reason, d.N)
 		}
 	})
 	upTo, n, sum := s.check.Durations()
@@ -73,6 +80,22 @@ func (s *Server) writeMetrics(w io.Writer) {
 	gauge("sidekey_config_loaded_timestamp_seconds", float64(loaded.Unix()))
 	family(w, "sidekey_build_info", "gauge", func() { fmt.Fprintf(w, "sidekey_build_info{version=%q} 1\n", version.String()) })
 	metrics.WriteProcessMetrics(w)
+}
+
+// overAPIs adds up decisions that differ only in their API.
+func overAPIs(list []check.Decided) (sums []check.Decided) {
+	place := make(map[check.Decided]int)
+	for _, d := range list {
+		key := check.Decided{Dialect: d.Dialect, Reason: d.Reason}
+		i, found := place[key]
+		if !found {
+			i = len(sums)
+			place[key] = i
+			sums = append(sums, key)
+		}
+		sums[i].N += d.N
+	}
+	return sums
 }
 
 // family writes the metrics of one name, after a line with their kind.

@@ -1,8 +1,6 @@
 package docs
 
 import (
-	"io"
-	"net/http"
 	"os"
 	"regexp"
 	"slices"
@@ -35,15 +33,7 @@ per = 60.0
 	for range 2 { // the rate allows one, so the second is refused
 		sidekeytest.Send(t, s.CheckAddr, sidekeytest.Get("/auth/envoy/", sidekeytest.Basic("ann", "pw"), "X-Forwarded-For: 192.0.2.1"))
 	}
-	answer, err := sidekeytest.Client(t, http.DefaultTransport).Get(s.AdminURL + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, text, _ := s.Admin("GET", "/metrics", "")
 
 	labels := map[string][]string{} // by metric
 	for _, sample := range sampled.FindAllStringSubmatch(string(text), -1) {

@@ -1,0 +1,247 @@
+package auth
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// heaviest are rights as heavy as they can be stored.
+func heaviest() map[string]Right {
+	fill := func(pattern func(i int) string, methods ...string) (r Right) {
+		one := Right{AllowedURLs: []AllowedURL{{URL: pattern(0), Methods: methods}}}
+		for i := range maxRightSteps / one.size() {
+			r.AllowedURLs = append(r.AllowedURLs, AllowedURL{URL: pattern(i), Methods: methods})
+		}
+		return r
+	}
+	same := func(text string) func(int) string { return func(int) string { return text } }
+	withEndpoints := func(r Right) Right {
+		var half Right
+		for _, u := range r.AllowedURLs[:len(r.AllowedURLs)/2] {
+			half.Endpoints = append(half.Endpoints, Endpoint{Path: u.URL, Methods: []EndpointMethod{{Name: "GET"}}})
+		}
+		half.AllowedURLs = append([]AllowedURL{{URL: "/*", Methods: []string{"GET"}}}, r.AllowedURLs[:len(r.AllowedURLs)/3]...)
+		return half
+	}
+	literals := make([]string, 0, 10_000)
+	for i := range cap(literals) {
+		literals = append(literals, fmt.Sprintf("/%s%04d", strings.Repeat("a", 1000), i))
+	}
+	methods := make([]string, 19_000)
+	for i := range methods {
+		methods[i] = fmt.Sprintf("%032d", i)
+	}
+	return map[string]Right{
+		"repeats":    fill(same("/.{0,490}x"), "GET"),
+		"branches":   fill(same("/(a|ac|aca|c|ca)*b"), "GET"),
+		"anything":   fill(same(".*a.*c.*a.*c.*b"), "GET"),
+		"classes":    fill(same(`/(\pL|\pN|[^\p{Greek}]|(?i:k)|\w)*\d`), "GET"),
+		"boundaries": fill(same(`/(\b|\B|a|c|)*b`), "GET"),
+		"short":      fill(same("/.*b"), "GET"),
+		"literals":   fill(func(i int) string { return literals[i] }, "GET"),
+		"prefixes":   fill(func(i int) string { return literals[i][1:] + ".?" }, "GET"),
+		"methods":    fill(same("/a"), methods...),
+		"endpoints":  withEndpoints(fill(same("/[^/]+c?a?b"), "GET")),
+	}
+}
+
+// longest are paths of 8 KB; those with parameters and escapes are read in several ways.
+func longest() map[string]string {
+	fill := func(piece string) string {
+		return "/orders/" + strings.Repeat(piece, (maxPath-len("/orders/"))/len(piece))
+	}
+	return map[string]string{
+		"plain":      fill("ac"),
+		"letters":    fill("%C3%A9"),
+		"parameters": fill("ac")[:maxPath-4] + ";a=b",
+		"segments":   fill("a/"),
+		"query":      fill("ac")[:maxPath-4] + "%3fa",
+		"prefix":     "/orders/" + strings.Repeat("a", 1000) + "x",
+	}
+}
+
+// eachHeaviest calls f with each of the heaviest rights and each of the longest paths.
+func eachHeaviest(f func(name string, right Right, g *grant, api *API, r *Request)) {
+	orders := api("orders", "/orders")
+	for name, right := range heaviest() {
+		urls, endpoints := compileRight("orders", right)
+		g := &grant{paths: &paths{urls: urls}}
+		for _, rule := range endpoints {
+			g.paths.endpoints = append(g.paths.endpoints, endpoint{endpointRule: rule})
+		}
+		for kind, path := range longest() {
+			r := &Request{Method: []byte("GET"), URI: []byte(path)}
+			if name == "methods" {
+				r.Method = []byte(strings.Repeat("0", 31) + "x")
+			}
+			f(name+"/"+kind, right, g, &orders, r)
+		}
+	}
+}
+
+// T-105: no check of a session that can be stored takes more steps than are allowed, however
+// long its path is.
+func TestStepsOfACheck(t *testing.T) {
+	exhausted := 0
+	eachHeaviest(func(name string, right Right, g *grant, api *API, r *Request) {
+		if size := right.size(); size > maxRightSteps || size < maxRightSteps/2 {
+			t.Errorf("%s: %d steps: not as heavy as can be", name, size)
+		}
+		m := &matching{left: maxCheckSteps}
+		var ch charges
+		reason := g.narrowWithin(m, api, r, &ch)
+		// The last spending may go below zero, by what one rune takes.
+		if over := -m.left; over > maxRightSteps {
+			t.Errorf("%s: %d steps too many", name, over)
+		}
+		if m.exhausted() != ch.excess || ch.excess && reason != AmbiguousPath {
+			t.Errorf("%s: %v, excess %v", name, reason, ch.excess)
+		}
+		if ch.excess {
+			exhausted++
+		}
+	})
+	if exhausted == 0 {
+		t.Error("none uses up its steps: nothing is shown")
+	}
+}
+
+// T-105: each is under 1 ms of processor time.
+func BenchmarkHeaviestCheck(b *testing.B) {
+	eachHeaviest(func(name string, _ Right, g *grant, api *API, r *Request) {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				g.narrow(api, r, &charges{})
+			}
+		})
+	})
+}
+
+// rightOf returns a right of n patterns that take about so many steps each.
+func rightOf(name string, n, steps int) map[string]Right {
+	var r Right
+	for i := range n {
+		r.AllowedURLs = append(r.AllowedURLs, AllowedURL{URL: fmt.Sprintf("/%s%d/.{0,%d}", name, i, steps/2-5), Methods: []string{"GET"}})
+	}
+	return map[string]Right{"orders": r}
+}
+
+// T-105: 40 policies, each as large as may be, on one user: the union is refused where it is
+// written, and a check that meets it all the same refuses the request without looking at
+// the path. Requests to other APIs go on.
+func TestPoliciesTooLargeTogether(t *testing.T) {
+	w := newWorld(t, api("orders", "/orders"), api("stock", "/stock"))
+	rules := Rules{APIs: w.checker.Settings().APIs, Policies: w.policies, AllowEmptyRights: true}
+	var ids []string
+	for i := range 40 {
+		id := fmt.Sprintf("p%d", i)
+		policy := Policy{ID: id, OrgID: "default", AccessRights: rightOf(id, 20, 900)}
+		if i == 0 {
+			policy.AccessRights["stock"] = Right{}
+		}
+		if err := policy.Validate(rules); err != nil {
+			t.Fatal(err)
+		}
+		w.policies.SetStored(id, &policy)
+		ids = append(ids, id)
+	}
+	s := &Session{OrgID: "default", ApplyPolicies: ids}
+	const wanted = "apply_policies: access_rights.orders of all policies together: patterns and methods must not come to more than 20000 steps, but come to "
+	if _, err := s.Validate(rules, 0); err == nil || !strings.HasPrefix(err.Error(), wanted) {
+		t.Errorf("40 policies: %v", err)
+	}
+	s.ApplyPolicies = ids[:1]
+	if _, err := s.Validate(rules, 0); err != nil {
+		t.Errorf("one policy: %v", err)
+	}
+
+	// An edit of a session that has it already goes through, unless it makes it worse.
+	stored := &Session{OrgID: "default", ApplyPolicies: ids[:30]}
+	rules.Before = stored
+	for n, passes := range map[int]bool{2: true, 30: true, 31: false, 40: false} {
+		s := &Session{OrgID: "default", ApplyPolicies: ids[:n], IsInactive: true}
+		if _, err := s.Validate(rules, 0); (err == nil) != passes {
+			t.Errorf("%d policies in the place of 30: %v", n, err)
+		}
+	}
+
+	w.put("default", "ann", "pw", func(s *Session) { s.ApplyPolicies = ids })
+	e := w.directory.Effective(&Session{OrgID: "default", ApplyPolicies: ids})
+	if got := e.TooLarge(); len(got) != 1 || got[0] != "orders" {
+		t.Errorf("too large: %q", got)
+	}
+	r := request("ann", "pw")
+	r.URI = []byte("/orders/p00/x")
+	if v := w.check(r); v.Reason != AmbiguousPath || !v.Excess {
+		t.Errorf("orders: %v, excess %v", v.Reason, v.Excess)
+	}
+	if _, steps := w.checker.Explain(w.clock.now(), r); !strings.Contains(steps[len(steps)-1].Hint, "write fewer or simpler patterns") {
+		t.Errorf("explained: %+v", steps[len(steps)-1])
+	}
+	r.URI = []byte("/stock/1")
+	if v := w.check(r); v.Reason != Pass || v.Excess {
+		t.Errorf("stock: %v, excess %v", v.Reason, v.Excess)
+	}
+	// Once it is smaller it is checked.
+	w.edit("default", "ann", func(s *Session) { s.ApplyPolicies = ids[:1] })
+	r.URI = []byte("/orders/p00/x")
+	if v := w.check(r); v.Reason != Pass || v.Excess {
+		t.Errorf("with one policy: %v, excess %v", v.Reason, v.Excess)
+	}
+}
+
+// T-105: policies that name the same URLs are not larger together than alone.
+func TestPoliciesOfTheSameURLs(t *testing.T) {
+	var policies []*Policy
+	for range 40 {
+		policies = append(policies, &Policy{OrgID: "default", AccessRights: rightOf("same", 20, 900)})
+	}
+	e := Apply(&Session{OrgID: "default", ApplyPolicies: make([]string, 40)}, policies, false)
+	if got := e.TooLarge(); len(got) != 0 || len(e.rights["orders"].AllowedURLs) != 20 {
+		t.Errorf("too large: %q, %d URLs", got, len(e.rights["orders"].AllowedURLs))
+	}
+}
+
+// T-105: uniting rights takes no more than a bounded number of entries, however many there
+// are in all.
+func TestUniteRightsIsBounded(t *testing.T) {
+	var rights []Right
+	for i := range 40 {
+		var r Right
+		for j := range 10_000 {
+			text := fmt.Sprintf("/%d/%d", i, j)
+			r.AllowedURLs = append(r.AllowedURLs, AllowedURL{URL: text, Methods: []string{"GET"}})
+			r.Endpoints = append(r.Endpoints, Endpoint{Path: text, Methods: []EndpointMethod{{Name: "GET"}}})
+		}
+		rights = append(rights, r)
+	}
+	united, excess := uniteRights(rights)
+	if n := len(united.AllowedURLs) + len(united.Endpoints); !excess || n > maxRightSteps {
+		t.Errorf("excess %v, %d entries", excess, n)
+	}
+}
+
+// An edit of a policy is refused for users who have others beside it, and only for those.
+func TestPolicyEditTooLarge(t *testing.T) {
+	policies := NewPolicies(nil)
+	for _, id := range []string{"a", "b", "c"} {
+		policies.SetStored(id, &Policy{ID: id, OrgID: "default", AccessRights: rightOf(id, 8, 900)})
+	}
+	small := &Policy{ID: "a", OrgID: "default", AccessRights: rightOf("a", 1, 900)}
+	large := &Policy{ID: "a", OrgID: "default", AccessRights: rightOf("a", 20, 900)}
+	elsewhere := &Policy{ID: "a", OrgID: "default", AccessRights: map[string]Right{"stock": large.AccessRights["orders"]}}
+	if policies.MayBeTooLarge(small) || policies.MayBeTooLarge(elsewhere) || !policies.MayBeTooLarge(large) {
+		t.Error("small, elsewhere, large: ", policies.MayBeTooLarge(small), policies.MayBeTooLarge(elsewhere), policies.MayBeTooLarge(large))
+	}
+	for ids, refused := range map[string]bool{"a": false, "a b": true, "b c": false, "b a c": true, "a gone": false} {
+		if got := policies.TooLargeWith(large, strings.Fields(ids)); (got != "") != refused {
+			t.Errorf("%s: %q", ids, got)
+		}
+	}
+	// Those that are too large already, and get no larger, do not count.
+	policies.SetStored("a", large)
+	if got := policies.TooLargeWith(large, []string{"a", "b"}); got != "" {
+		t.Error(got)
+	}
+}
