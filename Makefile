@@ -90,7 +90,7 @@ flood: ## What others notice of 5,000 wrong passwords a second, and what is left
 	go run ./bench/flood -procs 2 $(FLOOD)
 
 .PHONY: soak
-soak: ## Ten million CHECKS of many users on few connections: nobody is taken for another
+soak: ## Ten million CHECKS of many users on few connections: none is taken for another
 	go test -run TestT07PipelinedUsers -timeout 1h ./check -soak $(CHECKS)
 
 .PHONY: bench-compare

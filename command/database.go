@@ -10,8 +10,8 @@ import (
 	"sidekey/config"
 )
 
-// databaseAction is a command about the database as a whole. The program brings what it
-// does, because it works on the file where commands about users ask the admin API.
+// databaseAction is a command about the database as a whole. The program provides its function,
+// because it works on the file, while commands about users ask the admin API.
 type databaseAction struct {
 	use   string
 	short string
@@ -29,7 +29,7 @@ func databaseCommands(p Program) []databaseAction {
 	}
 }
 
-// DatabaseOptions are the flags and the argument of such a command.
+// DatabaseOptions are the flags and the argument of a command about the database as a whole.
 type DatabaseOptions struct {
 	Config  config.Config
 	File    string // "" where none is named

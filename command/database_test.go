@@ -43,4 +43,12 @@ func TestDatabaseCommands(t *testing.T) {
 	}
 	f("check-db a b", check, 2, "sidekey: \"b\" is one argument too many\nsidekey check-db -h explains.\n")
 	f("compact", Program{Compact: run(errors.New("in use"), false)}, 1, "sidekey: in use\n")
+
+	// Checking reads the file if sidekey does not run.
+	f("check-db", Program{CheckDatabase: func(o DatabaseOptions) (DatabaseOutcome, error) {
+		if !o.Offline {
+			return DatabaseOutcome{}, ErrNotRunning
+		}
+		return DatabaseOutcome{Text: "from the file"}, nil
+	}}, 0, "from the file\n")
 }

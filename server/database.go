@@ -111,7 +111,7 @@ func Restore(o DatabaseOptions) (DatabaseOutcome, error) {
 	}
 	text := fmt.Sprintf("restored %s from %s: %s", path, o.File, describe(done.Report))
 	if done.Kept != "" {
-		text += "\nthe database that was there is kept as " + done.Kept
+		text += "\nthe previous database is kept as " + done.Kept
 	}
 	return DatabaseOutcome{Object: done, Text: text}, nil
 }

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"time"
 
 	"sidekey/config"
 	"sidekey/decisionlog"
@@ -28,16 +27,6 @@ func (s *Server) startObservers(c config.Config) (err error) {
 	})
 	s.monitor = events.NewMonitor(s.events)
 	return nil
-}
-
-// lastMoment is how long an observer may take to deliver what it holds even if the listeners used
-// all of shutdown_timeout.
-const lastMoment = 250 * time.Millisecond
-
-// extend returns a context that ends at the deadline, but not before lastMoment has passed.
-func extend(deadline context.Context) (context.Context, context.CancelFunc) {
-	end, _ := deadline.Deadline()
-	return context.WithTimeout(context.Background(), max(time.Until(end), lastMoment))
 }
 
 func decisionLogOf(c config.Config) decisionlog.Config {

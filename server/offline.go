@@ -38,7 +38,7 @@ func Open(cfg config.Config, create bool, log *slog.Logger) (*Offline, error) {
 	cfg.Log.Decisions, cfg.Events.WebhookURL = "none", "" // a command decides nothing and notifies no one
 	s, err := open("", cfg, log)
 	if errors.Is(err, store.ErrInUse) {
-		err = fmt.Errorf("%w: without -offline, that process is asked", err)
+		err = fmt.Errorf("%w: without -offline, the command asks that process", err)
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.Stop())

@@ -100,7 +100,7 @@ func open(path string, cfg config.Config, log *slog.Logger) (s *Server, err erro
 		return s, err
 	}
 	s.upgrades = newUpgrades(s)
-	s.stops.add("replacing outdated hashes", func(context.Context) error { s.upgrades.stop(); return nil })
+	s.stops.add("replacing outdated hashes", func(deadline context.Context) error { return waitFor(deadline, s.upgrades.stop) })
 	settings, err := s.makeSettings(cfg, nil, config.Config{})
 	if err != nil {
 		return s, err
@@ -179,15 +179,14 @@ func Start(path string, cfg config.Config, log *slog.Logger) (_ *Server, err err
 	return s, nil
 }
 
-// runInBackground runs f until the Server stops. Stop waits until f has returned.
+// runInBackground runs f until the Server stops: then f's context ends, and f must return.
 func (s *Server) runInBackground(name string, f func(context.Context)) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var group sync.WaitGroup
 	group.Go(func() { f(ctx) })
-	s.stops.add(name, func(context.Context) error {
+	s.stops.add(name, func(deadline context.Context) error {
 		cancel()
-		group.Wait()
-		return nil
+		return waitFor(deadline, group.Wait)
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // stops are the functions that end what a Server began, in the order in which it began. They run
@@ -33,4 +34,32 @@ func (s *stops) run(deadline context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// lastMoment is how long a part may take to end even if the listeners used all of
+// shutdown_timeout.
+const lastMoment = 250 * time.Millisecond
+
+// extend returns a context that ends at the deadline, but not before lastMoment has passed.
+func extend(deadline context.Context) (context.Context, context.CancelFunc) {
+	end, _ := deadline.Deadline()
+	return context.WithTimeout(context.Background(), max(time.Until(end), lastMoment))
+}
+
+// waitFor waits until end returns. If it does not by the extended deadline, because it waits for a
+// disk that hangs, waitFor gives up.
+func waitFor(deadline context.Context, end func()) error {
+	ctx, cancel := extend(deadline)
+	defer cancel()
+	ended := make(chan struct{})
+	go func() {
+		end()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		return errors.New("did not end within shutdown_timeout")
+	}
 }

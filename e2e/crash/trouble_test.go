@@ -140,7 +140,7 @@ func TestDiskHangs(t *testing.T) {
 	c := v.check()
 	defer c.close()
 	if err := wantOK(c.ask("cold", password)); err != nil {
-		t.Errorf("a user who has not been asked for before: %v", err)
+		t.Errorf("a user without a check before: %v", err)
 	}
 	expect := func(name string, n *tally, allowed ...string) map[string]int {
 		t.Helper()
@@ -157,11 +157,11 @@ func TestDiskHangs(t *testing.T) {
 	}
 	a := expect("free", free, "200")
 	if a["200"] < 100 {
-		t.Errorf("who has no quota was answered %v in 3 s", a)
+		t.Errorf("a user without a quota got %v in 3 s", a)
 	}
 	b := expect("large", large, "200", notRecorded)
 	if b["200"] == 0 {
-		t.Errorf("who has a reservation was answered %v", b)
+		t.Errorf("a user with a reservation got %v", b)
 	}
 	// A reservation for small may be in progress when the disk begins to hang.
 	e := expect("small", small, notRecorded)
@@ -345,7 +345,7 @@ func TestDatabaseMoved(t *testing.T) {
 		t.Helper()
 		want(moved+": readiness", 503, "its file was removed or replaced while in use")(admin.do("GET", "/readyz", ""))
 		want(moved+": a write", 503, "put it back, or restart; nothing was written")(admin.do("POST", "/tyk/keys/late", `{}`))
-		want(moved+": who is known", 200, "")(check.ask("known", password))
+		want(moved+": a known user", 200, "")(check.ask("known", password))
 		want(moved+": who needs a reservation", 429, "Quota cannot be recorded")(check.ask("counted", password))
 	}
 	must(t, os.Rename(v.database(), away))

@@ -81,7 +81,7 @@ func TestContainers(t *testing.T) {
 	}
 	for i, step := range steps {
 		if i >= len(shown) || shown[i] != step.typed {
-			t.Fatalf("docs/proxies.md shows %q; %q is wanted at %d", shown, step.typed, i)
+			t.Fatalf("docs/proxies.md shows %q; it must show %q at %d", shown, step.typed, i)
 		}
 		c.types(step.typed)
 		step.then()
@@ -90,7 +90,7 @@ func TestContainers(t *testing.T) {
 		}
 	}
 	if len(shown) > len(steps) {
-		t.Errorf("nobody types %q", shown[len(steps):])
+		t.Errorf("no step types %q", shown[len(steps):])
 	}
 }
 

@@ -165,7 +165,7 @@ func (b block) check(t *testing.T, d document) (wrong string) {
 		}
 		return "no file in examples/ has these lines, one behind the other"
 	default:
-		return fmt.Sprintf("nobody knows how to test a block of %q", b.language)
+		return fmt.Sprintf("unknown kind of block: %q", b.language)
 	}
 	return ""
 }

@@ -66,7 +66,7 @@ func TestExamplesAgree(t *testing.T) {
 		text := testutil.ReadFile(t, file)
 		for _, m := range addressIn.FindAllStringSubmatch(text, -1) {
 			if !slices.Contains(known, m[1]) {
-				t.Errorf("%s: nobody listens at %s", file, m[0])
+				t.Errorf("%s: nothing listens at %s", file, m[0])
 			}
 		}
 		for _, path := range questionIn.FindAllString(text, -1) {
@@ -236,7 +236,7 @@ func TestKubernetesExample(t *testing.T) {
 		sidekey.Args, sidekey.StartupProbe.Exec.Command[1:], sidekey.ReadinessProbe.Exec.Command[1:],
 	} {
 		if err := parses(slices.Clone(args)); err != nil || !slices.Contains(args, file) {
-			t.Errorf("%q: %v, and %s is wanted", args, err, file)
+			t.Errorf("%q: got %v, want %s", args, err, file)
 		}
 	}
 	if sidekey.StartupProbe.Exec.Command[0] != "/sidekey" || sidekey.StartupProbe.Timeout < 5 {

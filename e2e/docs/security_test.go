@@ -62,7 +62,7 @@ func TestHazardTable(t *testing.T) {
 	rows := make(map[string]string)
 	for _, found := range hazardRow.FindAllStringSubmatch(text, -1) {
 		if rows[found[1]] != "" {
-			t.Errorf("%s stands there twice", found[1])
+			t.Errorf("%s has two rows", found[1])
 		}
 		rows[found[1]] = found[3]
 	}

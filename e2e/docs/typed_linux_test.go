@@ -236,7 +236,7 @@ start | enable)
 	echo $! >MACHINE/pid
 	until sidekey healthcheck -config MACHINE/etc/sidekey/sidecar.toml >/dev/null 2>&1; do sleep 0.05; done ;;
 reload) MAINPID=$(cat MACHINE/pid) && eval "$(run ExecReload)" ;;
-stop) kill "$(cat MACHINE/pid)" && while [ -e "/proc/$(cat MACHINE/pid)/exe" ]; do sleep 0.02; done ;; # nobody may have waited for it
+stop) kill "$(cat MACHINE/pid)" && while [ -e "/proc/$(cat MACHINE/pid)/exe" ]; do sleep 0.02; done ;; # it may be a zombie
 restart) "$0" stop && "$0" start ;;
 daemon-reload) ;;
 *) echo "systemctl $1: unknown here" >&2; exit 1 ;;

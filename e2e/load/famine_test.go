@@ -48,7 +48,7 @@ func TestT99LittleMemory(t *testing.T) {
 			for i := w; i < names; i += workers {
 				client := fmt.Sprintf("10.%d.%d.%d", i>>16&255, i>>8&255, i&255)
 				if status, user := ask(client, fmt.Sprintf("nobody-%d-%s", i, strings.Repeat("x", i%200)), "wrong"); status != 401 && status != 403 || user != "" {
-					t.Errorf("nobody: %d, %q", status, user)
+					t.Errorf("an unknown user: %d, %q", status, user)
 				}
 				if i%100 == 0 {
 					if status, user := ask("192.0.2.1", "ann", "pw"); status != 200 || user != "ann" {

@@ -20,7 +20,7 @@ func TestT98FewFiles(t *testing.T) {
 	s := sidekeytest.Start(t, sidekeytest.Listeners, "64")
 	s.PutUser("ann", `{"basic_auth_data":{"password":"pw"}}`)
 	request := "GET /auth/nginx HTTP/1.1\r\nHost: example.com\r\nX-Original-Method: GET\r\nX-Original-URI: /\r\nX-Forwarded-For: 192.0.2.1\r\n"
-	ann, nobody := request+sidekeytest.Basic("ann", "pw")+"\r\n\r\n", request+sidekeytest.Basic("nobody", "pw")+"\r\n\r\n"
+	ann, unknown := request+sidekeytest.Basic("ann", "pw")+"\r\n\r\n", request+sidekeytest.Basic("nobody", "pw")+"\r\n\r\n"
 	type client struct {
 		net.Conn
 		in *bufio.Reader
@@ -59,7 +59,7 @@ func TestT98FewFiles(t *testing.T) {
 	for i, c := range crowd {
 		request, wanted := ann, "200 403"
 		if i%2 == 1 {
-			request, wanted = nobody, "401 403 429"
+			request, wanted = unknown, "401 403 429"
 		}
 		status, err := ask(c, request, 100*time.Millisecond)
 		if err != nil {
@@ -71,7 +71,7 @@ func TestT98FewFiles(t *testing.T) {
 			t.Errorf("connection %d: %d, want %s", i, status, wanted)
 		}
 		if status, err := ask(good, ann, testutil.Patience); status != 200 || err != nil {
-			t.Fatalf("who was connected before, after %d others: %d, %v", i, status, err)
+			t.Fatalf("an existing connection, after %d others: %d, %v", i, status, err)
 		}
 	}
 	t.Log(statuses)

@@ -86,7 +86,7 @@ func TestT44Flood(t *testing.T) {
 	group.Go(func() { // from an address that guesses
 		for time.Now().Before(end) {
 			if status, intended := ask("10.0.0.7", "ann", "pw"); status != 200 {
-				t.Errorf("a user who is remembered: %d, %s", status, intended)
+				t.Errorf("a remembered user: %d, %s", status, intended)
 			}
 			time.Sleep(5 * time.Millisecond)
 		}

@@ -117,7 +117,7 @@ func TestT70EveryListener(t *testing.T) {
 				}
 			}
 			if status, text := ask("GET", "/api/apis/keys", "", "Host: localhost", right); status != 200 || strings.Contains(text, "mallory") || !strings.Contains(text, "defaultann") {
-				t.Errorf("somebody was made: %d %s", status, text)
+				t.Errorf("a user was created: %d %s", status, text)
 			}
 
 			// Clients that send nothing, and clients that send half a request.

@@ -49,7 +49,7 @@ func (s *script) repeat(args []string) (scriptAnswer, error) {
 	case "ask":
 		return s.askCheck(args[1:])
 	}
-	return scriptAnswer{}, fmt.Errorf("admin or ask is wanted, not %q", args[0])
+	return scriptAnswer{}, fmt.Errorf("must be admin or ask, not %q", args[0])
 }
 
 func (s *script) until(args []string) error {

@@ -73,7 +73,7 @@ func TestUpgrade(t *testing.T) {
 			// It happens only once.
 			s.Stop()
 			if again := storedHash(t, s.DataDir, wantAfter); again != upgraded {
-				t.Errorf("the hash was made anew again: %s, then %s", upgraded, again)
+				t.Errorf("the hash was replaced again: %s, then %s", upgraded, again)
 			}
 			if n := hashes(t, s.DataDir, wantBefore); n != 0 {
 				t.Errorf("the old hash is still the user's")

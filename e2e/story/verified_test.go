@@ -107,15 +107,15 @@ func TestDamagedDatabase(t *testing.T) {
 		t.Errorf("check-db of the running program: %v %s", err, out)
 	}
 	if a, err := ask.http("POST", "/tyk/keys/user3", []byte(`{"basic_auth_data": {"password": "pw"}}`)); err != nil || a.status != 200 {
-		t.Errorf("written anew: %v %s", err, a.text)
+		t.Errorf("written again: %v %s", err, a.text)
 	}
 	if out, err := exec.Command(ask.binary, "check-db", "-config", config).CombinedOutput(); err != nil {
-		t.Errorf("check-db after it was written anew: %v %s", err, out)
+		t.Errorf("check-db after it was written again: %v %s", err, out)
 	}
 	if err := again.Stop(); err != nil {
 		t.Error(err)
 	}
-	check("written anew", 0)
+	check("written again", 0)
 }
 
 // A client that reads its backup one byte at a time delays no writer, does not keep the space of

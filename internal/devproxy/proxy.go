@@ -1,6 +1,6 @@
-// Package devproxy stands in front of a service on a developer's machine and asks sidekey's
-// check listener for each request, as Caddy, Traefik or HAProxy would: in dialect
-// "forward", over HTTP. It is no part of the decision, and no replacement for them.
+// Package devproxy is a proxy in front of a service on a developer's machine that asks the check
+// listener for each request, as Caddy, Traefik or HAProxy do: in dialect "forward", over HTTP. It is
+// not part of the decision, and does not replace these proxies.
 package devproxy
 
 import (
@@ -16,14 +16,14 @@ import (
 	"time"
 )
 
-// Proxy passes requests on that the check listener lets pass.
+// Proxy passes on the requests that the check listener allows.
 type Proxy struct {
-	check   string // URL of the question
+	check   string // URL of the check
 	asking  *http.Client
 	forward *httputil.ReverseProxy
 }
 
-// New returns a proxy in front of upstream, which asks the check listener at HOST:PORT.
+// New returns a proxy in front of upstream that uses the check listener at HOST:PORT.
 func New(upstream *url.URL, check string) *Proxy {
 	return &Proxy{
 		check: "http://" + check + "/auth/forward",
@@ -39,7 +39,7 @@ func New(upstream *url.URL, check string) *Proxy {
 				r.Out.Host = upstream.Host
 				identify(r.Out)
 			},
-			FlushInterval:  -1, // what streams, streams
+			FlushInterval:  -1, // streams pass unbuffered
 			ModifyResponse: addLimits,
 			ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
 				refuse(w, http.StatusBadGateway, "the upstream does not answer: "+err.Error())
@@ -48,14 +48,14 @@ func New(upstream *url.URL, check string) *Proxy {
 	}
 }
 
-// identity is how the headers begin that tell the upstream who is calling. Nothing that a
-// client sends under these names goes on.
+// identity is the prefix of the headers that name the user to the upstream. Headers of clients with
+// this prefix are dropped.
 const identity = "X-Auth-"
 
-// limitHeaders are what the client learns about its limits.
+// limitHeaders tell the client about its limits.
 var limitHeaders = []string{"X-Ratelimit-Limit", "X-Ratelimit-Remaining", "X-Ratelimit-Reset", "Ratelimit-Policy", "Ratelimit"}
 
-// answered is the key under which a request carries the answer to its question.
+// answered is the context key for the answer of the check.
 type answered struct{}
 
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -70,14 +70,14 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		pass(w, answer)
 		return
 	}
-	io.Copy(io.Discard, io.LimitReader(answer.Body, 1<<10)) // so that the connection is used again
+	io.Copy(io.Discard, io.LimitReader(answer.Body, 1<<10)) // so that the connection is reused
 	onward := r.WithContext(context.WithValue(r.Context(), answered{}, answer.Header))
 	p.forward.ServeHTTP(w, onward)
 }
 
-// withoutOtherUpgrades returns the request with no offer to upgrade but the one to WebSocket.
-// A request that was decided on stays one request: nobody asks about what is sent in a
-// tunnel, such as one of HTTP/2 (h2c). An offer may be ignored (RFC 9110, 7.8).
+// withoutOtherUpgrades returns the request with no offer to upgrade except one to WebSocket.
+// A request that was decided on stays one request: sidekey is not asked about what a client
+// sends in a tunnel, such as one of HTTP/2 (h2c). A server may ignore an offer (RFC 9110, 7.8).
 func withoutOtherUpgrades(r *http.Request) *http.Request {
 	offers := r.Header["Upgrade"]
 	websocket := slices.ContainsFunc(offers, func(offer string) bool { return strings.EqualFold(offer, "websocket") })
@@ -91,9 +91,9 @@ func withoutOtherUpgrades(r *http.Request) *http.Request {
 	return r
 }
 
-// identify puts what the answer says about the user in the place of what the client says,
-// under any name that an application may take for the same. The ReverseProxy has taken off
-// before what a client named in Connection: it cannot name these.
+// identify replaces the client's identity headers by those of the answer, under any name that an
+// application may confuse with them. The ReverseProxy has already removed the headers that the
+// client named in Connection, so the client cannot name these.
 func identify(out *http.Request) {
 	answer, _ := out.Context().Value(answered{}).(http.Header)
 	out.Header.Del("Authorization")
@@ -110,17 +110,17 @@ func identify(out *http.Request) {
 	}
 }
 
-// likeDash are characters that gateways to applications take for a dash, or a dash for them.
+// likeDash are characters that gateways to applications confuse with a dash.
 var likeDash = strings.NewReplacer("_", "-", ".", "-")
 
-// notForUpstream are headers of an answer that say nothing about the user. Whatever else
-// stands there goes to the upstream, so that check.meta_headers need not be known here.
+// notForUpstream are headers of an answer that say nothing about the user. All others go to the
+// upstream, so check.meta_headers need not be known here.
 var notForUpstream = map[string]bool{
 	"Cache-Control": true, "Connection": true, "Content-Length": true, "Content-Type": true, "Date": true,
 	"X-Ratelimit-Limit": true, "X-Ratelimit-Remaining": true, "X-Ratelimit-Reset": true, "Ratelimit-Policy": true, "Ratelimit": true,
 }
 
-// ask puts the question that a proxy of the forward-auth family would.
+// ask sends the check request of a proxy of the forward-auth family.
 func (p *Proxy) ask(r *http.Request) (*http.Response, error) {
 	question, err := http.NewRequestWithContext(r.Context(), http.MethodGet, p.check, nil)
 	if err != nil {
@@ -141,7 +141,7 @@ func (p *Proxy) ask(r *http.Request) (*http.Response, error) {
 	return p.asking.Do(question)
 }
 
-// pass hands a refusal on as it is.
+// pass passes a refusal on unchanged.
 func pass(w http.ResponseWriter, answer *http.Response) {
 	for name, values := range answer.Header {
 		if name != "Connection" && name != "Date" {
@@ -152,7 +152,7 @@ func pass(w http.ResponseWriter, answer *http.Response) {
 	io.Copy(w, answer.Body)
 }
 
-// addLimits tells the client about its limits in the upstream's answer.
+// addLimits adds the client's limits to the upstream's answer.
 func addLimits(response *http.Response) error {
 	answer, _ := response.Request.Context().Value(answered{}).(http.Header)
 	for _, name := range limitHeaders {

@@ -12,13 +12,13 @@ import (
 	"testing"
 )
 
-// world is a proxy between a client and a service, with a check listener that answers what
-// a test wants.
+// world is a proxy between a client and a service, with a check listener that answers as a test
+// decides.
 type world struct {
 	front    *httptest.Server
-	question http.Header   // that the check listener was asked last
-	path     string        // at which
-	seen     *http.Request // that the service got last; nil: none
+	question http.Header   // headers of the last check
+	path     string        // path of the last check
+	seen     *http.Request // last request to the service; nil = none
 }
 
 func start(t *testing.T, answer, service http.HandlerFunc) *world {
@@ -72,7 +72,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	io.Copy(w, r.Body)
 }
 
-// aliases are names that an application may read as those of the answer.
+// aliases are names that an application may confuse with those of the answer.
 var aliases = []string{"X_Auth_User", "X.Auth.User", "x_auth-User", "X_Developer_Id", "X-Developer.Id"}
 
 func TestPass(t *testing.T) {
@@ -127,7 +127,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// Any other answer than 200 is no admission, a redirect and another 2xx among them.
+// Any answer other than 200 refuses the request, also a redirect or another 2xx.
 func TestOnlyOKPasses(t *testing.T) {
 	for _, status := range []int{201, 204, 302, 403, 500, 503} {
 		w := start(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -158,7 +158,7 @@ func TestNobodyAnswers(t *testing.T) {
 	}
 }
 
-// What a service sends bit by bit arrives bit by bit.
+// What a service sends in parts arrives in parts.
 func TestStreams(t *testing.T) {
 	next := make(chan struct{})
 	w := start(t, func(http.ResponseWriter, *http.Request) {}, func(w http.ResponseWriter, r *http.Request) {

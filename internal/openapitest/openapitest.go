@@ -1,6 +1,6 @@
-// Package openapitest compares requests and their answers with OpenAPI descriptions:
-// sidekey's own (admin/web/openapi.json), and, for package tyktest, Tyk's. Tests use it for
-// everything that the admin listener answers them; the program does not.
+// Package openapitest compares requests and their answers with OpenAPI descriptions: sidekey's own
+// (admin/web/openapi.json) and, for package tyktest, Tyk's. Tests compare every answer of the admin
+// listener; the program does not use the package.
 package openapitest
 
 import (
@@ -24,17 +24,17 @@ func init() {
 	}
 }
 
-// Exchange is a request as it was sent and its answer.
+// Exchange is a request as it was sent, and its answer.
 type Exchange struct {
-	Method, Target string // the path as it stood in the request, with its query
+	Method, Target string // the path as in the request, with its query
 	Sent           []byte // the body of the request
 	Status         int
 	Header         http.Header
 	Body           []byte
-	Unreadable     bool // the request is no HTTP
+	Unreadable     bool // the request is not valid HTTP
 }
 
-// Read takes a request and an answer apart. It returns an error where the answer is none.
+// Read parses a request and an answer. It returns an error if the answer is not valid.
 func Read(request string, answer []byte) (Exchange, error) {
 	line, behind, _ := strings.Cut(request, "\r\n")
 	method, rest, _ := strings.Cut(line, " ")
@@ -44,16 +44,16 @@ func Read(request string, answer []byte) (Exchange, error) {
 		return Exchange{}, err
 	}
 	x := Exchange{Method: method, Target: target, Status: response.StatusCode, Header: response.Header}
-	// The target is read by sidekey's own rules.
+	// sidekey parses the target by its own rules.
 	sent, err := http.ReadRequest(bufio.NewReader(strings.NewReader(method + " / HTTP/1.1\r\n" + behind)))
 	if x.Unreadable = err != nil; !x.Unreadable {
-		x.Sent, _ = io.ReadAll(sent.Body) // of one that is broken off, what came
+		x.Sent, _ = io.ReadAll(sent.Body) // if it is incomplete, the part that was sent
 	}
 	x.Body, err = io.ReadAll(response.Body)
 	return x, err
 }
 
-// Path is the path without the query.
+// Path returns the path without the query.
 func (x Exchange) Path() string {
 	path, _, _ := strings.Cut(x.Target, "?")
 	return path
@@ -65,7 +65,7 @@ type Description struct {
 	patterns []string // of paths
 }
 
-// Load reads a document, which may be changed until [Description.Find] is called.
+// Load reads a document. It may be changed until [Description.Find] is called.
 func Load(name string, text []byte) *Description {
 	doc, err := openapi3.NewLoader().LoadFromData(text)
 	if err != nil {
@@ -74,11 +74,11 @@ func Load(name string, text []byte) *Description {
 	return &Description{T: doc}
 }
 
-// Prepare is called once all changes are made.
+// Prepare must be called after the last change.
 func (d *Description) Prepare() { d.patterns = d.Paths.InMatchingOrder() }
 
-// Find returns the operation that a request is for, or nil. A path that is written out
-// comes before one with a parameter in its place.
+// Find returns the operation of a request, or nil. A literal path takes precedence over one with a
+// parameter.
 func (d *Description) Find(method, path string) *routers.Route {
 	asked := strings.Split(strings.TrimSuffix(path, "/"), "/")
 	var best *routers.Route
@@ -98,7 +98,7 @@ func matches(pattern, asked []string) bool {
 	})
 }
 
-// CheckAnswer returns what of an answer is not as the operation says it, or nil.
+// CheckAnswer returns how an answer differs from its operation, or nil.
 func (d *Description) CheckAnswer(route *routers.Route, x Exchange) error {
 	request, err := http.NewRequest(http.MethodGet, "http://localhost/", nil)
 	if err != nil {
@@ -117,8 +117,7 @@ func (d *Description) CheckAnswer(route *routers.Route, x Exchange) error {
 	return nil
 }
 
-// CheckFailure compares an answer to a request that no operation is for with the schema
-// of failures.
+// CheckFailure compares an answer to a request without an operation with the schema of failures.
 func (d *Description) CheckFailure(schema string, x Exchange) error {
 	responses := openapi3.NewResponsesWithCapacity(1)
 	responses.Set("default", &openapi3.ResponseRef{Value: openapi3.NewResponse().WithJSONSchemaRef(d.Components.Schemas[schema])})

@@ -28,8 +28,8 @@ var own = sync.OnceValue(func() (d struct{ strict, lenient *Description }) {
 	return d
 })
 
-// openUp puts into a schema what the document says in words of all bodies: members that
-// are not listed are ignored, and null stands for an empty text, list or object.
+// openUp adds to a schema what the document says in words about all bodies: members that are not
+// listed are ignored, and null stands for an empty text, list or object.
 func openUp(s *openapi3.Schema, done map[*openapi3.Schema]bool) {
 	if done[s] {
 		return
@@ -52,12 +52,12 @@ func openUp(s *openapi3.Schema, done map[*openapi3.Schema]bool) {
 	}
 }
 
-// elsewhere are the statuses of requests that no operation is for.
+// elsewhere are the statuses of requests without an operation.
 var elsewhere = []int{400, 401, 403, 404, 405, 413, 429, 431}
 
-// Check returns in what an exchange with the admin listener is not as sidekey's own
-// description says it, or nil: the answer's status, type or body, or the body of a request
-// that was carried out though the description has no room for it.
+// Check returns how an exchange with the admin listener differs from sidekey's own description, or
+// nil: the status, type or body of the answer, or the body of a request that was carried out
+// although the description does not allow it.
 func Check(x Exchange) error {
 	d := own()
 	method := x.Method
@@ -79,7 +79,7 @@ func Check(x Exchange) error {
 		}
 		return wrong(d.strict.CheckFailure(failure, x))
 	}
-	if x.Method == http.MethodHead { // no body came
+	if x.Method == http.MethodHead { // without a body
 		if route.Operation.Responses.Status(x.Status) == nil {
 			return fmt.Errorf("HEAD %s: %d, which openapi.json does not have", x.Target, x.Status)
 		}
@@ -121,8 +121,8 @@ func checkSent(body *openapi3.RequestBody, x Exchange) error {
 	return checkJSON(body.Content["application/json"].Schema.Value, x.Sent, x.Method == http.MethodPatch)
 }
 
-// checkJSON compares a body with its schema. In a merge patch null takes a member out,
-// whatever its type.
+// checkJSON compares a body with its schema. In a merge patch null removes a member, whatever its
+// type.
 func checkJSON(schema *openapi3.Schema, text []byte, patch bool) error {
 	var value any
 	if err := json.Unmarshal(text, &value); err != nil {

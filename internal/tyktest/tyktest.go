@@ -1,9 +1,9 @@
-// Package tyktest compares answers with Tyk's own descriptions of its two APIs. Tests use
-// it for every answer they get; the program does not.
+// Package tyktest compares answers with Tyk's own descriptions of its two APIs. Tests compare every
+// answer; the program does not use the package.
 //
-// Tyk's descriptions require nothing and allow everything that they do not name. Here the
-// members that clients rely on have to be there, and a member that is not described is
-// wrong: Tyk's clients are programs in many languages, and some read strictly.
+// Tyk's descriptions require nothing and allow everything that they do not name. Here the members
+// that clients rely on must be there, and a member that is not described is wrong: Tyk's clients are
+// programs in many languages, and some read strictly.
 package tyktest
 
 import (
@@ -22,7 +22,7 @@ import (
 //go:embed dashboard.yml gateway.yml
 var files embed.FS
 
-// api is one of Tyk's two, with what is different here put in.
+// api is one of Tyk's two APIs, with our differences.
 type api struct {
 	*openapitest.Description
 	failure string // the schema of its errors
@@ -44,7 +44,7 @@ func load(name, failure string) api {
 	return api{openapitest.Load(name, text), failure}
 }
 
-// change puts into the description what we answer otherwise, and makes it strict.
+// change applies our differences to the description, and makes it strict.
 func (a api) change(d differences) {
 	for _, route := range d.routes {
 		a.add(route.method, route.path, http.StatusOK, route.schema)
@@ -100,14 +100,14 @@ func (a api) add(method, path string, status int, schema string) {
 	operation.Responses.Set(fmt.Sprint(status), &openapi3.ResponseRef{Value: response})
 }
 
-// strict allows no member but those that are named.
+// strict forbids members that are not described.
 func strict(schema *openapi3.SchemaRef) {
 	if schema == nil || schema.Value == nil {
 		return
 	}
 	s := schema.Value
 	if s.Type == nil {
-		s.Nullable = true // whatever it is
+		s.Nullable = true // whatever its type
 	}
 	strict(s.AdditionalProperties.Schema)
 	if len(s.Properties) > 0 && s.AdditionalProperties.Has == nil && s.AdditionalProperties.Schema == nil {
@@ -119,11 +119,11 @@ func strict(schema *openapi3.SchemaRef) {
 	}
 }
 
-// Ours reports whether a request has a path under Tyk's that Tyk does not have.
+// Ours reports whether a request has a path below Tyk's prefixes that Tyk does not have.
 func Ours(method, path string) bool { return ours.MatchString(method + " " + path) }
 
-// Check returns what is wrong with an answer, or nil. Of what is no part of Tyk's APIs
-// nothing is wrong.
+// Check returns what is wrong with an answer, or nil. It accepts everything that is not part of
+// Tyk's APIs.
 func Check(x openapitest.Exchange) error {
 	dashboard, gateway := apis()
 	path, query, _ := strings.Cut(x.Target, "?")
@@ -146,7 +146,7 @@ func Check(x openapitest.Exchange) error {
 		return fmt.Errorf("%s %s: 401, where Tyk Gateway answers 403", x.Method, x.Target)
 	}
 	if x.Method == http.MethodHead {
-		return nil // as GET, without a body
+		return nil // like GET, without a body
 	}
 	route := a.Find(x.Method, path)
 	var err error

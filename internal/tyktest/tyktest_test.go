@@ -7,7 +7,7 @@ import (
 	"sidekey/internal/openapitest"
 )
 
-// What is not as Tyk describes it is noticed, and what is, is not.
+// What differs from Tyk's description is noticed, and nothing else.
 func TestCheck(t *testing.T) {
 	f := func(method, target string, status int, body string, right bool) {
 		t.Helper()
