@@ -53,8 +53,8 @@ fuzz: ## Run each fuzz target for FUZZTIME (1m)
 crash: crash-broken ## All of the crash tests: about an hour (docs/reliability.md)
 	go test -count=1 -timeout 3h -v ./crash $(CRASH)
 	go test -count=1 -timeout 3h -v -run TestQuotaAnySchedule ./limiter -args -rapid.checks=$(SCHEDULES)
-	go test -count=1 -timeout 20m -run 'TestRot$$' ./store -args -mutants $(MUTANTS)
-	go test -count=1 -timeout 20m -run 'TestBackup$$' ./store -args -backups $(BACKUPS)
+	go test -count=1 -timeout 20m -run 'TestRot$$' ./store/bolt -args -mutants $(MUTANTS)
+	go test -count=1 -timeout 20m -run 'TestBackup$$' ./store/bolt -args -backups $(BACKUPS)
 
 # A fault of a broken build, and the test that has to notice it.
 FAULTS = nosync:TestPowerCut nosettle:TestPowerCut nodirsync:TestPowerCut nofilesync:TestPowerCut \
@@ -63,7 +63,7 @@ FAULTS = nosync:TestPowerCut nosettle:TestPowerCut nodirsync:TestPowerCut nofile
 
 .PHONY: crash-broken
 crash-broken: ## Show that the crash tests fail where a promise is broken
-	@go vet -tags broken ./store ./limiter ./crash
+	@go vet -tags broken ./store/bolt ./limiter ./crash
 	@for fault in $(FAULTS); do \
 		name=$${fault%%:*} test=$${fault##*:}; \
 		out=$$(SIDEKEY_BROKEN=$$name go test -count=1 -timeout 10m -tags broken -run "^$$test\$$" ./crash 2>&1); \

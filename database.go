@@ -14,7 +14,7 @@ import (
 	"sidekey/admin"
 	"sidekey/command"
 	"sidekey/secretfile"
-	"sidekey/store"
+	"sidekey/store/bolt"
 )
 
 // The commands for the database as a whole. Where sidekey runs they go through its admin
@@ -27,7 +27,7 @@ func (p *program) database() admin.Database {
 		Check:  func() (any, error) { return p.store.Check() },
 		Compact: func() (any, error) {
 			done, err := p.store.Compact()
-			if errors.Is(err, store.ErrCompacting) {
+			if errors.Is(err, bolt.ErrCompacting) {
 				err = admin.ErrUnderWay
 			}
 			return done, err
@@ -50,14 +50,14 @@ func backup(o command.DatabaseOptions) (command.DatabaseOutcome, error) {
 	}
 	defer os.Remove(temp.Name())
 	if o.Offline {
-		err = store.BackupFile(databasePath(o.Config), temp)
+		err = bolt.BackupFile(databasePath(o.Config), temp)
 	} else {
 		err = o.Ask(http.MethodGet, "/api/backup", temp)
 	}
 	if err := errors.Join(err, temp.Sync(), temp.Close()); err != nil {
 		return command.DatabaseOutcome{}, err
 	}
-	report, err := store.Verify(temp.Name())
+	report, err := bolt.Verify(temp.Name())
 	if err == nil {
 		err = report.Usable()
 	}
@@ -74,7 +74,7 @@ func backup(o command.DatabaseOptions) (command.DatabaseOutcome, error) {
 	written := struct {
 		File  string `json:"file"`
 		Bytes int64  `json:"bytes"`
-		store.Report
+		bolt.Report
 	}{o.File, info.Size(), report}
 	return command.DatabaseOutcome{Object: written, Text: fmt.Sprintf("wrote %s, %d bytes: %s", o.File, info.Size(), describe(report)), Failed: !report.Clean()}, nil
 }
@@ -85,8 +85,8 @@ func restore(o command.DatabaseOptions) (command.DatabaseOutcome, error) {
 		return command.DatabaseOutcome{}, errors.New("a database can be restored only where it is: -admin is not for this command")
 	}
 	path := databasePath(o.Config)
-	done, err := store.Restore(path, o.File, time.Now())
-	if errors.Is(err, store.ErrInUse) {
+	done, err := bolt.Restore(path, o.File, time.Now())
+	if errors.Is(err, bolt.ErrInUse) {
 		err = fmt.Errorf("%w: stop it first", err)
 	}
 	if err != nil {
@@ -105,17 +105,17 @@ func checkDatabase(o command.DatabaseOptions) (command.DatabaseOutcome, error) {
 	if path == "" {
 		path = databasePath(o.Config)
 	}
-	var report store.Report
+	var report bolt.Report
 	var err error
 	if o.File == "" && !o.Offline {
 		path = "the database"
 		err = askObject(o, http.MethodGet, "/api/check-db", &report)
 		if errors.Is(err, command.ErrNotRunning) && o.Admin == "" {
 			path = databasePath(o.Config)
-			report, err = store.Verify(path)
+			report, err = bolt.Verify(path)
 		}
 	} else {
-		report, err = store.Verify(path)
+		report, err = bolt.Verify(path)
 	}
 	if err != nil {
 		return command.DatabaseOutcome{}, err
@@ -124,7 +124,7 @@ func checkDatabase(o command.DatabaseOptions) (command.DatabaseOutcome, error) {
 }
 
 // describe says what is in a database, and what is wrong with it, a line each.
-func describe(r store.Report) string {
+func describe(r bolt.Report) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%d users, %d quotas, %d policies", r.Users, r.Quotas, r.Policies)
 	for _, problem := range r.Problems {
@@ -138,7 +138,7 @@ func describe(r store.Report) string {
 
 // compact gives room that is not used any more back to the disk.
 func compact(o command.DatabaseOptions) (command.DatabaseOutcome, error) {
-	var done store.Compaction
+	var done bolt.Compaction
 	var err error
 	if o.Offline {
 		done, err = compactFile(o)
@@ -152,7 +152,7 @@ func compact(o command.DatabaseOptions) (command.DatabaseOutcome, error) {
 	return command.DatabaseOutcome{Object: done, Text: fmt.Sprintf("compacted: %d bytes, %d before; writers waited %v", done.After, done.Before, pause)}, nil
 }
 
-func compactFile(o command.DatabaseOptions) (done store.Compaction, err error) {
+func compactFile(o command.DatabaseOptions) (done bolt.Compaction, err error) {
 	path := databasePath(o.Config)
 	if _, err := os.Stat(path); err != nil {
 		return done, err // opening would make one

@@ -55,13 +55,13 @@ func TestLayout(t *testing.T) {
 			}
 		}
 	}
-	onlyIn("go.etcd.io/bbolt", "sidekey/store")
+	onlyIn("go.etcd.io/bbolt", "sidekey/store/bolt")
 	onlyIn("golang.org/x/crypto", "sidekey/auth")
 	onlyIn("github.com/BurntSushi/toml", "sidekey/config")
 	onlyIn("github.com/tg123/go-htpasswd", "sidekey/auth")
 	onlyIn("github.com/go-crypt/crypt", "sidekey/auth")
 	onlyIn("github.com/spf13/cobra", "sidekey/command")
-	onlyIn("sidekey/store", "sidekey")
+	onlyIn("sidekey/store/bolt", "sidekey")
 	onlyIn("sidekey/vault", "sidekey")
 
 	// For tests alone.

@@ -15,7 +15,7 @@ import (
 	"sidekey/auth"
 	"sidekey/command"
 	"sidekey/config"
-	"sidekey/store"
+	"sidekey/store/bolt"
 )
 
 // openOffline opens the database for commands, and serves the admin API to this process
@@ -26,7 +26,7 @@ func openOffline(cfg config.Config, create bool, log *slog.Logger) (*command.Off
 	}
 	cfg.Log.Decisions, cfg.Events.WebhookURL = "none", "" // nobody is to hear of it
 	p, err := openProgram("", cfg, log)
-	if errors.Is(err, store.ErrInUse) {
+	if errors.Is(err, bolt.ErrInUse) {
 		err = fmt.Errorf("%w: without -offline, that process is asked", err)
 	}
 	if err != nil {

@@ -23,7 +23,7 @@ import (
 	"sidekey/decisionlog"
 	"sidekey/events"
 	"sidekey/limiter"
-	"sidekey/store"
+	"sidekey/store/bolt"
 	"sidekey/vault"
 )
 
@@ -37,7 +37,7 @@ type program struct {
 	loadedAt time.Time
 	rejected error // why the file as it stands is not in force; nil: it is
 
-	store     *store.Store
+	store     *bolt.Store
 	key       *vault.Key // of the secrets of signed requests
 	secrets   *secrets
 	spent     *auth.SpentSignatures
@@ -107,7 +107,7 @@ func openProgram(path string, cfg config.Config, log *slog.Logger) (p *program, 
 	}
 	p.directory = auth.NewDirectory(p.store, p.compiler(cfg))
 	p.directory.SetBound(cfg.Limits.MaxActive, now, p.memory.isShort)
-	p.store.Notify(store.Notify{User: p.publishUser, Policy: p.publishPolicy})
+	p.store.Notify(bolt.Notify{User: p.publishUser, Policy: p.publishPolicy})
 	p.checker = auth.NewChecker(p.directory, settings, now)
 	p.check = check.NewHandler(p.checker, checkConfigOf(cfg), log)
 	p.check.SetObservers(p.decisions, p.monitor)

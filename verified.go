@@ -17,7 +17,7 @@ import (
 
 	"sidekey/command"
 	"sidekey/config"
-	"sidekey/store"
+	"sidekey/store/bolt"
 )
 
 // verifyCommand is how the program starts itself to verify a database.
@@ -27,12 +27,12 @@ func databasePath(c config.Config) string { return filepath.Join(c.DataDir, "sid
 
 // openVerified opens the database, or says on one line why it must not be used. Users
 // whose records are damaged are named in the log and refused; nobody else is.
-func openVerified(path string, log *slog.Logger) (*store.Store, error) {
+func openVerified(path string, log *slog.Logger) (*bolt.Store, error) {
 	report, err := verifyInChild(path, verifyLimit(path))
 	if err != nil {
 		return nil, err
 	}
-	s, err := store.Open(path, log)
+	s, err := bolt.Open(path, log)
 	if err != nil {
 		return nil, err
 	}
@@ -53,13 +53,13 @@ func verifyLimit(path string) time.Duration {
 // verifyInChild verifies a database in a process of its own: bbolt on a damaged file can
 // end the process in ways that nothing catches, or never come back. The memory that it
 // takes to go over a large file goes with it. A file that is not there is a good one.
-func verifyInChild(path string, limit time.Duration) (report store.Report, err error) {
+func verifyInChild(path string, limit time.Duration) (report bolt.Report, err error) {
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-		return store.Report{}, nil
+		return bolt.Report{}, nil
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return store.Report{}, fmt.Errorf("verify %s: %w", path, err)
+		return bolt.Report{}, fmt.Errorf("verify %s: %w", path, err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
@@ -70,22 +70,22 @@ func verifyInChild(path string, limit time.Duration) (report store.Report, err e
 	var ended *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
-		return store.Report{}, fmt.Errorf("verify %s: not done within %v: the file is damaged or the disk is", path, limit)
+		return bolt.Report{}, fmt.Errorf("verify %s: not done within %v: the file is damaged or the disk is", path, limit)
 	case err == nil:
 		if err := json.Unmarshal(out.Bytes(), &report); err != nil {
-			return store.Report{}, fmt.Errorf("BUG: what verify says is not understood: %w", err)
+			return bolt.Report{}, fmt.Errorf("BUG: what verify says is not understood: %w", err)
 		}
 	case errors.As(err, &ended) && ended.ExitCode() == command.ExitFailed:
-		return store.Report{}, errors.New(said(&problem))
+		return bolt.Report{}, errors.New(said(&problem))
 	case errors.As(err, &ended) && ended.ExitCode() == exitInUse:
-		return store.Report{}, inUse(said(&problem))
+		return bolt.Report{}, inUse(said(&problem))
 	case errors.As(err, &ended):
-		return store.Report{}, fmt.Errorf("verify %s: the file ends whoever opens it (%v): restore a backup", path, ended)
+		return bolt.Report{}, fmt.Errorf("verify %s: the file ends whoever opens it (%v): restore a backup", path, ended)
 	default:
-		return store.Report{}, fmt.Errorf("verify %s: %w", path, err)
+		return bolt.Report{}, fmt.Errorf("verify %s: %w", path, err)
 	}
 	if err := report.Usable(); err != nil {
-		return store.Report{}, fmt.Errorf("verify %s: %w; sidekey check-db names all, sidekey restore puts a backup in its place", path, err)
+		return bolt.Report{}, fmt.Errorf("verify %s: %w; sidekey check-db names all, sidekey restore puts a backup in its place", path, err)
 	}
 	return report, nil
 }
@@ -93,11 +93,11 @@ func verifyInChild(path string, limit time.Duration) (report store.Report, err e
 // exitInUse is the exit code of the child where another process has the database open.
 const exitInUse = 3
 
-// inUse is a [store.ErrInUse] in the child's words.
+// inUse is a [bolt.ErrInUse] in the child's words.
 type inUse string
 
 func (e inUse) Error() string        { return string(e) }
-func (e inUse) Is(target error) bool { return target == store.ErrInUse }
+func (e inUse) Is(target error) bool { return target == bolt.ErrInUse }
 
 func said(problem *bytes.Buffer) string {
 	return strings.TrimPrefix(strings.TrimSpace(problem.String()), "sidekey: ")
@@ -110,13 +110,13 @@ func verifyDatabase(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "usage: sidekey %s FILE\n", verifyCommand)
 		return command.ExitUsage
 	}
-	report, err := store.Verify(args[0])
+	report, err := bolt.Verify(args[0])
 	if err == nil && report.Usable() == nil {
-		err = store.TryOpen(args[0])
+		err = bolt.TryOpen(args[0])
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "sidekey:", err)
-		if errors.Is(err, store.ErrInUse) {
+		if errors.Is(err, bolt.ErrInUse) {
 			return exitInUse
 		}
 		return command.ExitFailed

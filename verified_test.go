@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"sidekey/store"
+	"sidekey/store/bolt"
 )
 
 // verifyVariable tells the child of a test that verifies a database how to end.
@@ -63,7 +63,7 @@ func TestVerifyInChild(t *testing.T) {
 		}
 	}
 	f("a file that is not there", "")
-	s, err := store.Open(path, slog.New(slog.DiscardHandler))
+	s, err := bolt.Open(path, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,97 @@
+package bolt
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"go.etcd.io/bbolt"
+)
+
+// Backup returns a copy of the database as it stands at one moment, at its beginning.
+//
+// The copy is made at the speed of the disk, because pages that a reader can see are not
+// used again, and is a file of its own: whoever reads it slowly holds up nobody. It goes to
+// the disk a little at a time, because commits wait for the disk as well. It has no name any
+// more, so it is gone when it is closed, or with the process.
+func (s *Store) Backup() (_ *os.File, err error) {
+	temp, err := os.CreateTemp(filepath.Dir(s.path), filepath.Base(s.path)+".backup-*")
+	if err != nil {
+		return nil, fmt.Errorf("backup: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			temp.Close()
+			err = fmt.Errorf("backup: %w", err)
+		}
+	}()
+	if err := os.Remove(temp.Name()); err != nil {
+		return nil, err
+	}
+	s.copying.Lock() // one after the other is as soon done
+	defer s.copying.Unlock()
+	err = s.view(func(tx *bbolt.Tx) error {
+		_, err := tx.WriteTo(&paced{file: temp})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	_, err = temp.Seek(0, 0)
+	return temp, err
+}
+
+// paced writes a file out as it grows. The kernel would gather all of it, and then have the
+// disk write it at a stretch.
+type paced struct {
+	file  *os.File
+	dirty int
+}
+
+const mostDirty = 256 << 10
+
+func (p *paced) Write(b []byte) (n int, err error) {
+	n, err = p.file.Write(b)
+	p.dirty += n
+	if err == nil && p.dirty >= mostDirty {
+		p.dirty = 0
+		err = writeOut(p.file)
+	}
+	return n, err
+}
+
+// BackupFile writes a copy of the database at path, which no process may have open.
+func BackupFile(path string, to io.Writer) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := lock(f, syscall.LOCK_SH); err != nil {
+		return fmt.Errorf("back up %s: %w", path, err)
+	}
+	_, err = io.Copy(to, f)
+	return err
+}
+
+// Check verifies a copy of the database as it stands at one moment, and notes the users
+// whose records are damaged.
+func (s *Store) Check() (report Report, err error) {
+	file, err := s.Backup()
+	if err != nil {
+		return Report{}, err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	info, err := file.Stat()
+	if err != nil {
+		return Report{}, err
+	}
+	if report, err = VerifyFile(file, info.Size()); err != nil {
+		return Report{}, err
+	}
+	s.NoteDamage(report)
+	return report, nil
+}

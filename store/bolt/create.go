@@ -1,0 +1,192 @@
+package bolt
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"go.etcd.io/bbolt"
+)
+
+// create makes an empty database at path unless something is there. The file
+// appears under its name complete or not at all: a crash while bbolt writes its
+// first pages would leave a file that it cannot open.
+func create(path string) error {
+	dir, temporary := filepath.Dir(path), filepath.Base(path)+".new-"
+	switch _, err := os.Lstat(path); {
+	case err == nil:
+		return removeUnfinished(dir, temporary)
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	temp, err := os.CreateTemp(dir, temporary+"*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temp.Name())
+	if err := temp.Close(); err != nil {
+		return err
+	}
+	if err := initialise(temp.Name()); err != nil {
+		return err
+	}
+	// A link, unlike a rename, never replaces a file that another process has
+	// created and opened meanwhile.
+	if err := os.Link(temp.Name(), path); err != nil {
+		if _, there := os.Lstat(path); there != nil {
+			return err
+		}
+	}
+	if err := removeUnfinished(dir, temporary); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+// removeUnfinished removes what is left in dir of the making of a database that is there
+// now: by a crash, or by a process that made it at the same time and was second.
+func removeUnfinished(dir, prefix string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), prefix) {
+			continue
+		}
+		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// makeDir makes a folder, and those above it, so that their names survive a power cut.
+func makeDir(dir string) error {
+	if info, err := os.Stat(dir); err == nil && info.IsDir() {
+		return nil
+	}
+	parent := filepath.Dir(dir)
+	if parent != dir {
+		if err := makeDir(parent); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDir(parent)
+}
+
+func initialise(path string) error {
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait})
+	if err != nil {
+		return err
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		for _, name := range buckets {
+			if _, err := tx.CreateBucket(name); err != nil {
+				return err
+			}
+		}
+		if err := putVersion(tx, formatVersion); err != nil {
+			return err
+		}
+		var none sums
+		return none.save(tx)
+	})
+	return errors.Join(err, db.Close())
+}
+
+// syncDir makes the names in dir durable.
+func syncDir(dir string) error {
+	if broken("nodirsync") {
+		return nil
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// checkFile refuses a file that others could read, write or have put there.
+func checkFile(path string) error {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	refuse := func(format string, args ...any) error {
+		return fmt.Errorf("%s: %s", path, fmt.Sprintf(format, args...))
+	}
+	if !info.Mode().IsRegular() {
+		return refuse("a regular file is wanted, not %s", info.Mode().Type())
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		return refuse("mode %#o lets others in: chmod 600 it", mode)
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		if int(stat.Uid) != os.Geteuid() {
+			return refuse("belongs to user %d, this process runs as %d", stat.Uid, os.Geteuid())
+		}
+		if stat.Nlink > 1 {
+			return refuse("has %d names (hard links): one is wanted", stat.Nlink)
+		}
+	}
+	return nil
+}
+
+// checkFolder refuses a folder in which others could put a file, ours or one in its place:
+// the sticky bit would keep them from the second, but not from the first.
+func checkFolder(path string) error {
+	dir := filepath.Dir(path)
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("%s: a folder is wanted: %s is not a directory", path, dir)
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != os.Geteuid() && stat.Uid != 0 {
+		return fmt.Errorf("%s: its folder belongs to user %d, who could replace the file: this process runs as %d", path, stat.Uid, os.Geteuid())
+	}
+	if mode := info.Mode().Perm(); mode&0o022 != 0 {
+		return fmt.Errorf("%s: its folder has mode %#o: others could replace the file; chmod 700 it", path, mode)
+	}
+	return nil
+}
+
+// lock takes a lock of the whole file as bbolt does (LOCK_SH or LOCK_EX), until the file
+// is closed. Where another process does not let go of it, that is [ErrInUse].
+func lock(f *os.File, how int) error {
+	for deadline := time.Now().Add(lockWait); ; time.Sleep(lockWait / 10) {
+		err := syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB)
+		switch {
+		case err == nil:
+			return nil
+		case !errors.Is(err, syscall.EWOULDBLOCK):
+			return err
+		case time.Now().After(deadline):
+			return fmt.Errorf("%w%s", ErrInUse, holder(f.Name()))
+		}
+	}
+}
+
+// removeLeftovers removes files that a process made and did not live to name or to
+// remove. Whoever holds the database is the only one who makes them.
+func removeLeftovers(path string) error {
+	var problems []error
+	for _, made := range []string{".compact-*", ".backup-*", ".restore-*"} {
+		names, err := filepath.Glob(path + made)
+		problems = append(problems, err)
+		for _, name := range names {
+			problems = append(problems, os.Remove(name))
+		}
+	}
+	return errors.Join(problems...)
+}

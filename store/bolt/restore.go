@@ -1,0 +1,106 @@
+package bolt
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// Restored is what [Restore] did.
+type Restored struct {
+	Report
+	Kept string `json:"kept"` // where the database is that was there; "": there was none
+}
+
+// Restore puts a copy of a backup in the place of the database at path, which no process
+// may have open. The database that was there is kept beside it. When Restore fails, path
+// is what it was.
+func Restore(path, backup string, now time.Time) (done Restored, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("restore %s: %w", backup, err)
+		}
+	}()
+	dir := filepath.Dir(path)
+	if err := makeDir(dir); err != nil {
+		return done, err
+	}
+	old, err := os.Open(path)
+	if err == nil {
+		defer old.Close() // and with it the lock
+		err = lock(old, syscall.LOCK_EX)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return done, err
+	}
+
+	temp, err := os.CreateTemp(dir, filepath.Base(path)+".restore-*")
+	if err != nil {
+		return done, err
+	}
+	defer os.Remove(temp.Name())
+	if err := errors.Join(copyFrom(temp, backup), giveToOwner(temp, dir), temp.Sync(), temp.Close()); err != nil {
+		return done, err
+	}
+	// The copy, not the backup: what is verified is what will be used.
+	if done.Report, err = Verify(temp.Name()); err != nil {
+		return done, err
+	}
+	if !done.Clean() {
+		return done, errNotClean(done.Report)
+	}
+	if old != nil {
+		// A link first, so that there is a database at path at every moment.
+		done.Kept = path + ".before-restore-" + now.UTC().Format("20060102T150405.000Z")
+		if err := os.Link(path, done.Kept); err != nil {
+			return done, err
+		}
+	}
+	if err := os.Rename(temp.Name(), path); err != nil {
+		return done, errors.Join(err, os.Remove(done.Kept))
+	}
+	return done, syncDir(dir)
+}
+
+// giveToOwner makes a file that root has made that of the folder's owner, who could not
+// open it otherwise.
+func giveToOwner(f *os.File, dir string) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || stat.Uid == 0 {
+		return nil
+	}
+	return f.Chown(int(stat.Uid), int(stat.Gid))
+}
+
+func copyFrom(to io.Writer, path string) error {
+	from, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	if info, err := from.Stat(); err != nil || !info.Mode().IsRegular() {
+		return errors.Join(err, errors.New("a regular file is wanted"))
+	}
+	_, err = io.Copy(to, from)
+	return err
+}
+
+// errNotClean says on one line what is wrong with a backup.
+func errNotClean(r Report) error {
+	if err := r.Usable(); err != nil {
+		return err
+	}
+	return fmt.Errorf("it has %d damaged records, the first is %s", len(r.Damaged), r.Damaged[0])
+}

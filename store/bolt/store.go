@@ -1,0 +1,420 @@
+// Package store keeps users and quotas in one bbolt file. It is the only package
+// that knows bbolt.
+//
+// Every record carries a checksum over its bucket, key and value, because bbolt
+// itself does not notice a flipped bit: a record that does not match is never used.
+// One goroutine writes; what is acknowledged is on disk. No slice that bbolt lends
+// leaves a transaction, and no caller's code runs inside a reading one.
+package bolt
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+
+	"sidekey/auth"
+)
+
+// lockWait is how long Open waits for another process to let go of the file.
+const lockWait = 500 * time.Millisecond
+
+// reopenEvery is how often a database is tried that could not be opened again after
+// a failed commit, however many writes come meanwhile.
+const reopenEvery = time.Second
+
+var (
+	bucketMeta     = []byte("meta")
+	bucketUsers    = []byte("users")
+	bucketQuotas   = []byte("quotas")
+	bucketPolicies = []byte("policies")
+	keyFormat      = []byte("format")
+)
+
+// buckets are those that every database has.
+var buckets = [][]byte{bucketMeta, bucketUsers, bucketQuotas, bucketPolicies}
+
+// Errors of Open.
+var (
+	// ErrInUse says that another process holds the file.
+	ErrInUse = errors.New("in use by another process")
+	// ErrNewer says that the file was written by a newer version of this program.
+	ErrNewer = errors.New("written by a newer version")
+)
+
+// Store is an open database. Its methods may be called from any goroutine.
+type Store struct {
+	path string
+	log  *slog.Logger
+
+	file    atomic.Pointer[file]    // nil while it cannot be opened
+	inForce atomic.Pointer[version] // the newest that everybody has been told of
+	astray  atomic.Bool             // the file was not in its place when that was looked at last
+
+	// Which file belongs at the path: the open one, that which has to be opened again, or
+	// that which a compaction is about to put there.
+	identity atomic.Pointer[os.FileInfo]
+
+	queue   queue
+	notify  Notify
+	owed    []func() // news that nobody could read when they were told; the writer's alone
+	stopped chan struct{}
+
+	rules atomic.Uint64 // raised when what edits are checked against has changed
+
+	// Of the writer alone.
+	sums     sums      // as the transaction under way leaves them
+	moved    moved     // what a compaction has to copy again
+	failedAt time.Time // when the file could not be opened again, or not be written, last
+
+	done doneCounts
+
+	compacting sync.Mutex  // held while a compaction is under way
+	copying    sync.Mutex  // held while a backup is copied
+	suspect    atomic.Bool // bbolt has panicked on the file: it is verified before it is opened again
+
+	damagedMu sync.Mutex // protects damaged
+	damaged   map[string]bool
+}
+
+// file is an open database file. It is replaced as a whole after a failed commit, and not
+// under a lock: where bbolt has panicked it may hold its own for ever, and so may whoever
+// waits for them.
+type file struct {
+	db   *bbolt.DB
+	os   *os.File
+	info os.FileInfo // as it was opened
+
+	settled bool // by settle: may be written to
+}
+
+// Open opens the database, creating it where there is none. The file must belong to
+// the user of this process and to nobody else, in a folder
+// that nobody else can write to.
+func Open(path string, log *slog.Logger) (*Store, error) {
+	if err := makeDir(filepath.Dir(path)); err != nil {
+		return nil, fmt.Errorf("create %s: %w", path, err)
+	}
+	if err := checkFolder(path); err != nil {
+		return nil, err
+	}
+	if err := create(path); err != nil {
+		return nil, fmt.Errorf("create %s: %w", path, err)
+	}
+	if err := checkFile(path); err != nil {
+		return nil, err
+	}
+	f, err := openFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.settle(); err != nil {
+		f.db.Close()
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	s := &Store{
+		path:    path,
+		log:     log,
+		notify:  Notify{User: func(string, string) {}, Policy: func(string) {}},
+		stopped: make(chan struct{}),
+		damaged: make(map[string]bool),
+	}
+	s.file.Store(f)
+	s.identity.Store(&f.info)
+	s.queue.init()
+	s.noteInForce() // nobody knows of any other
+	if err := removeLeftovers(path); err != nil {
+		s.log.Warn("cannot remove what a crash has left behind", "error", err)
+	}
+	if err := os.WriteFile(pidFile(path), []byte(strconv.Itoa(os.Getpid())), 0o600); err != nil {
+		s.log.Warn("cannot note who holds the database", "error", err)
+	}
+	go s.writeLoop()
+	return s, nil
+}
+
+// Notify is who is told of commits: after each, in its order, and before the write is
+// acknowledged, of everything that it has changed (or may have changed, where the
+// commit failed). The functions read what they want to know from the store; where it is
+// down then, they are told again when it is back.
+type Notify struct {
+	User   func(org, user string)
+	Policy func(id string)
+}
+
+// Notify sets who is told. It must be called before the first write.
+func (s *Store) Notify(n Notify) { s.notify = n }
+
+// Close writes what is queued and closes the file. Writes that come later are
+// refused with [auth.ErrStoreDown].
+func (s *Store) Close() error {
+	s.queue.close()
+	<-s.stopped
+	s.compacting.Lock() // one that is under way ends now
+	defer s.compacting.Unlock()
+	f := s.file.Swap(nil)
+	if f == nil {
+		return nil
+	}
+	os.Remove(pidFile(s.path)) // while it is still ours
+	return f.db.Close()
+}
+
+// Ready returns nil, or why the store cannot be used: [auth.ErrStoreDown], or
+// [auth.ErrStoreMoved], with which it can be read.
+func (s *Store) Ready() error {
+	open := s.file.Load()
+	if open == nil {
+		return auth.ErrStoreDown
+	}
+	return s.inPlace(open)
+}
+
+// inPlace returns [auth.ErrStoreMoved] where another file than the open one, or none, is at
+// the path of the database. It is looked at before each commit: a restart would not find
+// what is written.
+func (s *Store) inPlace(open *file) error {
+	info, err := os.Stat(s.path)
+	astray := errors.Is(err, fs.ErrNotExist) ||
+		err == nil && !os.SameFile(info, open.info) && !os.SameFile(info, *s.identity.Load())
+	if s.astray.CompareAndSwap(!astray, astray) {
+		if astray {
+			s.log.Error("the database file was removed or replaced while in use: nothing is written until it is back in its place; a backup still has all of it", "path", s.path)
+		} else {
+			s.log.Info("the database file is back in its place", "path", s.path)
+		}
+	}
+	if astray {
+		return auth.ErrStoreMoved
+	}
+	return nil
+}
+
+// view runs f in a reading transaction. What f finds so broken that bbolt panics is
+// an error like any other.
+func (s *Store) view(f func(tx *bbolt.Tx) error) error {
+	for {
+		open := s.file.Load()
+		if open == nil {
+			return auth.ErrStoreDown
+		}
+		began, err := open.view(f)
+		switch {
+		case errors.Is(err, errPanicked) && !began:
+			// bbolt holds its locks now, and never gives them back.
+			if s.file.CompareAndSwap(open, nil) {
+				s.log.Error("the database cannot be read any more", "error", err)
+				letGo(open.os)
+				s.suspect.Store(true)
+				s.queue.signal()
+			}
+			return auth.ErrStoreDown
+		case !errors.Is(err, bolterrors.ErrDatabaseNotOpen):
+			return err
+		case s.file.Load() == open:
+			return auth.ErrStoreDown // closed for good
+		}
+		// Another file has come into its place meanwhile.
+	}
+}
+
+// view runs f in a reading transaction, if one began.
+func (f *file) view(read func(tx *bbolt.Tx) error) (began bool, err error) {
+	defer damaged(&err)
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	err = f.db.View(func(tx *bbolt.Tx) error {
+		began = true
+		return read(tx)
+	})
+	return began, err
+}
+
+// errPanicked marks an error that was a panic of bbolt.
+var errPanicked = errors.New("the file makes no sense")
+
+// damaged turns a panic into an error. bbolt panics on pages that make no sense, and
+// with debug.SetPanicOnFault reading behind the end of a file that was cut short is a
+// panic as well, where it would end the process.
+func damaged(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("%w: %w: %v", auth.ErrDamaged, errPanicked, p)
+	}
+}
+
+// reopen closes the file and opens it again. After a failed commit the file's pages in
+// memory and on disk may differ; only what is read back from disk counts. Where bbolt
+// panicked, closing could wait for locks that nobody will ever give back: the file is let
+// go of instead.
+func (s *Store) reopen(panicked bool) {
+	if old := s.file.Swap(nil); old != nil {
+		if panicked {
+			letGo(old.os)
+		} else if err := old.db.Close(); err != nil {
+			s.log.Error("closing the database after a failed commit", "error", err)
+		}
+	}
+	if panicked {
+		s.suspect.Store(true)
+	}
+	var err error
+	if s.suspect.Load() {
+		var report Report
+		if report, err = Verify(s.path); err == nil {
+			err = report.Usable()
+		}
+	}
+	var f *file
+	if err == nil {
+		f, err = openFile(s.path)
+	}
+	if err == nil && !os.SameFile(f.info, *s.identity.Load()) {
+		err = errors.Join(auth.ErrStoreMoved, f.db.Close())
+	}
+	if err != nil {
+		s.log.Error("the database cannot be opened again", "error", err, "next_try", reopenEvery)
+		s.tryLater()
+		return
+	}
+	s.suspect.Store(false)
+	if err := f.settle(); err != nil {
+		s.log.Error("the database can be read, but not written", "error", err, "next_try", reopenEvery)
+		s.tryLater()
+	}
+	s.file.Store(f)
+	owed := s.owed
+	s.owed = nil
+	for _, tell := range owed {
+		tell()
+	}
+}
+
+func (s *Store) tryLater() {
+	s.failedAt = time.Now()
+	time.AfterFunc(reopenEvery, s.queue.signal)
+}
+
+func openFile(path string) (_ *file, err error) {
+	f := &file{}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("open %s: %w", path, err)
+			letGo(f.os)
+		}
+	}()
+	defer damaged(&err)
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	f.db, err = bbolt.Open(path, 0o600, &bbolt.Options{
+		Timeout:         lockWait,
+		NoSync:          broken("nosync"),
+		FreelistType:    bbolt.FreelistMapType,
+		InitialMmapSize: mapSize(path),
+		OpenFile: func(path string, flag int, mode os.FileMode) (_ *os.File, err error) {
+			f.os, err = openExisting(path, flag, mode)
+			return f.os, err
+		},
+	})
+	switch {
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return nil, fmt.Errorf("%w%s", ErrInUse, holder(path))
+	case err != nil:
+		return nil, err
+	}
+	if f.info, err = f.os.Stat(); err == nil {
+		err = bringUpToDate(f.db, migrations[:])
+	}
+	if err != nil {
+		f.db.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// mapSize is how much address space is reserved for a file: growing the map waits for
+// readers, and everybody waits for it. Space that is not used costs no memory.
+func mapSize(path string) int {
+	const least = 1 << 30
+	info, err := os.Stat(path)
+	if err != nil || strconv.IntSize < 64 {
+		return 64 << 20
+	}
+	return max(least, int(4*info.Size()))
+}
+
+// settle makes durable what opening the file has shown. The newest meta page may be in the
+// page cache alone: its writer was killed before the sync, or the sync failed, after which
+// the kernel takes the page for written. The next commit would free the pages of the state
+// before it, which then is the newest on disk, and a power cut would leave neither.
+// So may the file's name be, where a compaction was killed: the cut would bring the file
+// back that it replaced.
+func (f *file) settle() error {
+	if broken("nosettle") {
+		f.settled = true
+		return nil
+	}
+	if err := syncDir(filepath.Dir(f.db.Path())); err != nil {
+		return err
+	}
+	metas := make([]byte, 2*f.db.Info().PageSize)
+	if _, err := f.os.ReadAt(metas, 0); err != nil {
+		return err
+	}
+	if _, err := f.os.WriteAt(metas, 0); err != nil {
+		return err
+	}
+	if err := f.os.Sync(); err != nil {
+		return err
+	}
+	f.settled = true
+	return nil
+}
+
+// letGo gives up the lock that bbolt keeps when it panics. Closing the file alone does
+// not: the memory map that it leaves behind holds on to the lock.
+func letGo(f *os.File) {
+	if f != nil {
+		syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
+		f.Close()
+	}
+}
+
+// openExisting never makes a file, and never gives bbolt an empty one, which it would
+// take for one to be made.
+func openExisting(path string, flag int, mode os.FileMode) (*os.File, error) {
+	f, err := os.OpenFile(path, flag&^os.O_CREATE, mode)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && info.Size() == 0 {
+		err = errors.New("this is no database of sidekey: the file is empty")
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func pidFile(path string) string { return path + ".pid" }
+
+// holder names the process that holds the file, where it left its number.
+func holder(path string) string {
+	b, err := os.ReadFile(pidFile(path))
+	pid := strings.TrimSpace(string(b))
+	if err != nil || pid == "" {
+		return ""
+	}
+	return " (pid " + pid + ", says " + filepath.Base(pidFile(path)) + ")"
+}
