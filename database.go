@@ -23,10 +23,10 @@ import (
 // database is what the admin listener does with the store as a whole.
 func (p *program) database() admin.Database {
 	return admin.Database{
-		Backup: p.store.Backup,
-		Check:  func() (any, error) { return p.store.Check() },
+		Backup: p.bolt.Backup,
+		Check:  func() (any, error) { return p.bolt.Check() },
 		Compact: func() (any, error) {
-			done, err := p.store.Compact()
+			done, err := p.bolt.Compact()
 			if errors.Is(err, bolt.ErrCompacting) {
 				err = admin.ErrUnderWay
 			}

@@ -26,8 +26,13 @@ func TestLayout(t *testing.T) {
 		}
 	}
 	never("sidekey/auth", "sidekey/store", "sidekey/admin", "sidekey/check", "sidekey/config", "github.com/valyala/fasthttp", "net/http")
-	never("sidekey/store", "sidekey/admin", "sidekey/check", "sidekey/config", "github.com/valyala/fasthttp")
-	never("sidekey/admin", "sidekey/store", "sidekey/check", "sidekey/config")
+	for _, imported := range packages["sidekey/store"].Imports {
+		if !packages[imported].Standard && imported != "sidekey/auth" && imported != "sidekey/limiter" {
+			t.Errorf("sidekey/store must import auth and limiter alone, not %s", imported)
+		}
+	}
+	never("sidekey/store/bolt", "sidekey/admin", "sidekey/check", "sidekey/config", "github.com/valyala/fasthttp")
+	never("sidekey/admin", "sidekey/store/bolt", "sidekey/check", "sidekey/config")
 	never("sidekey/check", "sidekey/store", "sidekey/admin", "sidekey/config", "sidekey/decisionlog", "sidekey/events")
 	never("sidekey/decisionlog", "sidekey/store", "sidekey/admin", "sidekey/config", "sidekey/events")
 	never("sidekey/events", "sidekey/store", "sidekey/admin", "sidekey/config", "sidekey/decisionlog")
@@ -63,8 +68,11 @@ func TestLayout(t *testing.T) {
 	onlyIn("github.com/spf13/cobra", "sidekey/command")
 	onlyIn("sidekey/store/bolt", "sidekey")
 	onlyIn("sidekey/vault", "sidekey")
+	onlyIn("sidekey/store", "sidekey", "sidekey/admin", "sidekey/store/bolt", "sidekey/store/memstore", "sidekey/store/storetest")
 
 	// For tests alone.
+	onlyIn("sidekey/store/memstore")
+	onlyIn("sidekey/store/storetest")
 	onlyIn("github.com/getkin/kin-openapi", "sidekey/admin/tyktest", "sidekey/admin/openapitest")
 	onlyIn("github.com/chromedp")
 	never("sidekey", "sidekey/admin/tyktest", "sidekey/admin/openapitest")

@@ -23,6 +23,7 @@ import (
 	"sidekey/decisionlog"
 	"sidekey/events"
 	"sidekey/limiter"
+	"sidekey/store"
 	"sidekey/store/bolt"
 	"sidekey/vault"
 )
@@ -37,7 +38,8 @@ type program struct {
 	loadedAt time.Time
 	rejected error // why the file as it stands is not in force; nil: it is
 
-	store     *bolt.Store
+	bolt      *bolt.Store // store, for what is done with its file
+	store     store.Store
 	key       *vault.Key // of the secrets of signed requests
 	secrets   *secrets
 	spent     *auth.SpentSignatures
@@ -79,9 +81,10 @@ type server struct {
 func openProgram(path string, cfg config.Config, log *slog.Logger) (p *program, err error) {
 	p = &program{path: path, log: log, config: cfg, loadedAt: time.Now(), failed: make(chan error, 2)}
 	// First, because it makes data_dir, and makes its name durable.
-	if p.store, err = openVerified(databasePath(cfg), log); err != nil {
+	if p.bolt, err = openVerified(databasePath(cfg), log); err != nil {
 		return p, err
 	}
+	p.store = p.bolt
 	if err := p.startObservers(cfg); err != nil {
 		return p, err
 	}
@@ -107,7 +110,7 @@ func openProgram(path string, cfg config.Config, log *slog.Logger) (p *program, 
 	}
 	p.directory = auth.NewDirectory(p.store, p.compiler(cfg))
 	p.directory.SetBound(cfg.Limits.MaxActive, now, p.memory.isShort)
-	p.store.Notify(bolt.Notify{User: p.publishUser, Policy: p.publishPolicy})
+	p.store.Notify(store.Notify{User: p.publishUser, Policy: p.publishPolicy})
 	p.checker = auth.NewChecker(p.directory, settings, now)
 	p.check = check.NewHandler(p.checker, checkConfigOf(cfg), log)
 	p.check.SetObservers(p.decisions, p.monitor)
@@ -409,11 +412,11 @@ func (p *program) closeStore(deadline context.Context) error {
 	end, _ := deadline.Deadline()
 	closed := make(chan error, 1)
 	go func() {
-		var settled error
+		var gaveBack error
 		if p.directory != nil {
-			settled = p.store.Settle(p.directory.Settle())
+			gaveBack = p.store.GiveBack(p.directory.Settle())
 		}
-		closed <- errors.Join(settled, p.store.Close())
+		closed <- errors.Join(gaveBack, p.store.Close())
 	}()
 	select {
 	case err := <-closed:

@@ -22,6 +22,7 @@ import (
 
 	"sidekey/auth"
 	"sidekey/limiter"
+	"sidekey/store"
 )
 
 // Users is what the admin listener needs of a store.
@@ -235,16 +236,16 @@ func (c *call) fail(err error) {
 		known = failed{fasthttp.StatusBadRequest, "Request malformed: " + problems.Error()}
 	case errors.Is(err, auth.ErrDamaged):
 		known = failed{fasthttp.StatusConflict, "The record is damaged: write it anew (POST) or restore a backup"}
-	case errors.Is(err, auth.ErrStoreMoved):
+	case errors.Is(err, store.ErrMoved):
 		known = failed{fasthttp.StatusServiceUnavailable, "The database file was removed or replaced while in use: put it back, or restart; nothing was written"}
 	case errors.Is(err, auth.ErrStoreDown):
 		known = failed{fasthttp.StatusServiceUnavailable, "The store is not available; nothing was written"}
 	case errors.Is(err, auth.ErrBusy):
 		known = failed{fasthttp.StatusServiceUnavailable, "Too many passwords are being hashed; nothing was written"}
-	case errors.Is(err, auth.ErrOutcomeUnknown) && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)):
+	case errors.Is(err, store.ErrOutcomeUnknown) && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)):
 		c.Log.Error("a write failed", "error", err)
 		known = failed{fasthttp.StatusInsufficientStorage, "The disk is full: the write may or may not have been done: read the user again"}
-	case errors.Is(err, auth.ErrOutcomeUnknown):
+	case errors.Is(err, store.ErrOutcomeUnknown):
 		c.Log.Error("a write failed", "error", err)
 		known = failed{fasthttp.StatusServiceUnavailable, "The write failed and may or may not have been done: read the user again"}
 	default:

@@ -12,6 +12,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"sidekey/auth"
+	"sidekey/store"
 )
 
 // PolicyStore is what the admin listener needs of a store to keep policies.
@@ -330,7 +331,7 @@ func (c *call) setPolicies() error {
 		}
 		return &r, nil
 	})
-	if errors.Is(err, auth.ErrOutcomeUnknown) || err == nil {
+	if errors.Is(err, store.ErrOutcomeUnknown) || err == nil {
 		c.warn(warnings)
 	}
 	if err != nil {

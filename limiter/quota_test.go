@@ -86,8 +86,8 @@ func TestQuotaOfNothingIsNoLimit(t *testing.T) {
 			t.Fatalf("a limit of %d made %+v", limit, q)
 		}
 		q.Close()
-		if _, _, unused := q.Settle(); unused {
-			t.Errorf("nothing has something to give back")
+		if _, _, needed := q.GiveBack(); needed {
+			t.Errorf("no quota has something to give back")
 		}
 		if got := q.State(seconds(1)); got != (QuotaState{}) {
 			t.Errorf("no quota has the state %+v", got)
@@ -319,7 +319,7 @@ func TestQuotaSpendsWhatIsDurable(t *testing.T) {
 	admitted := 0
 	for Admit(seconds(1), Limits{Quota: q}).Outcome == Admitted {
 		admitted++
-		if len(l.open()) > 0 {
+		if l.open() > 0 {
 			l.answer(t, errDisk, true)
 		}
 	}
@@ -407,8 +407,8 @@ func TestQuotaOneCommitForAll(t *testing.T) {
 		}
 		synctest.Wait()
 		for commits := 0; len(outcomes) < 30; commits++ {
-			if len(l.open()) != 1 {
-				t.Fatalf("%d questions are open", len(l.open()))
+			if l.open() != 1 {
+				t.Fatalf("%d asks are open", l.open())
 			}
 			l.answer(t, nil, true)
 			synctest.Wait()
@@ -455,23 +455,30 @@ func TestQuotaAhead(t *testing.T) {
 }
 
 // After a clean stop nothing is lost, wherever it stops.
-func TestQuotaSettle(t *testing.T) {
-	f := func(name string, want Reservation, wantUnused bool, prepare func(q *Quota, l *ledger)) {
+func TestQuotaGiveBack(t *testing.T) {
+	f := func(name string, want Reservation, wantNeeded bool, prepare func(q *Quota, l *ledger)) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l := &ledger{}
 				q := NewQuota(ann, 1000, 60, Reservation{Generation: 7}, l)
 				prepare(q, l)
 				synctest.Wait()
-				key, r, unused := q.Settle()
-				if unused != wantUnused || unused && (key != ann || r != want) {
-					t.Errorf("%v %+v %v, want %+v %v", key, r, unused, want, wantUnused)
+				onDisk := q.seenLocked()
+				key, ask, needed := q.GiveBack()
+				if needed != wantNeeded || key != ann {
+					t.Errorf("%v %v, want %v", key, needed, wantNeeded)
 				}
 				if r := Admit(seconds(1), Limits{Quota: q}); r.Outcome != QuotaIsStale {
-					t.Errorf("a settled quota answered %+v", r)
+					t.Errorf("a closed quota answered %+v", r)
 				}
-				for len(l.open()) > 0 {
+				for l.open() > 0 {
 					l.answer(t, nil, true)
+				}
+				if r := l.onDisk(ann); r != (Reservation{}) {
+					onDisk = r
+				}
+				if got := onDisk.Grant(ask, true).Reservation; needed && got != want {
+					t.Errorf("%+v stays on disk, want %+v", got, want)
 				}
 			})
 		})
@@ -486,7 +493,7 @@ func TestQuotaSettle(t *testing.T) {
 		go q.Wait(seconds(1), time.Minute)
 	})
 	// Its commit is under way: it will be on disk, and nobody was admitted for it.
-	f("the first reservation of all is under way", Reservation{Generation: 7}, true, func(q *Quota, l *ledger) {
+	f("the first reservation of all is under way", Reservation{Generation: 7, Start: seconds(1).Wall}, true, func(q *Quota, l *ledger) {
 		go q.Wait(seconds(1), time.Minute)
 	})
 	// Nobody knows whether it is on disk, so it has to be given back.
@@ -510,7 +517,7 @@ func TestQuotaCrashAfterRefusedWaiters(t *testing.T) {
 			go func() { results <- ask(limits, still(seconds(1))) }()
 		}
 		synctest.Wait()
-		for len(l.open()) > 0 {
+		for l.open() > 0 {
 			l.answer(t, nil, true)
 			synctest.Wait()
 		}

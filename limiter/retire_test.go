@@ -87,7 +87,7 @@ func TestRetireQuota(t *testing.T) {
 			ask(Limits{Quota: q}, still(now))
 		}
 		synctest.Wait()
-		if got := l.kept[ann].Reserved; got <= 500 {
+		if got := l.disk[ann].Reserved; got <= 500 {
 			t.Fatalf("%d are reserved: nothing ahead", got)
 		}
 		full := NewWindow(1, 60)
@@ -106,7 +106,7 @@ func TestRetireQuota(t *testing.T) {
 			t.Errorf("what is given back is spent: %+v", r)
 		}
 		l.drain()
-		if got := l.kept[ann].Reserved; got != 500 || l.count != asked+1 {
+		if got := l.disk[ann].Reserved; got != 500 || l.count != asked+1 {
 			t.Errorf("%d are reserved, asked %d times", got, l.count-asked)
 		}
 		if !Retire(now, nil, []*Quota{q}) {
@@ -136,7 +136,7 @@ func TestRetireTriggers(t *testing.T) {
 			if got := Retire(seconds(2), nil, []*Quota{q}); got != want {
 				t.Errorf("%s: %v", name, got)
 			}
-			if got := q.told; got != 50 {
+			if got := q.reported; got != 50 {
 				t.Errorf("told %v", got)
 			}
 		})

@@ -21,7 +21,7 @@ var events = []string{
 	"request", "request", "request", "request", "requests", "requests",
 	"commit", "commit", "commit", "commit", "commit all",
 	"fail", "fail applied",
-	"crash", "settle", "edit", "set limit", "set renewal",
+	"crash", "stop", "edit", "set limit", "set renewal",
 	"time passes", "time passes", "period ends", "clock back", "clock forward",
 	"waiters give up", "API is full", "API is free",
 }
@@ -68,7 +68,7 @@ type period struct {
 	start      int64
 }
 
-// promise is a reservation that waits for its commit.
+// promise is an ask that waits for its commit.
 type promise struct {
 	asked
 	quota *Quota
@@ -76,20 +76,32 @@ type promise struct {
 }
 
 // Reserve implements Ledger.
-func (w *world) Reserve(key QuotaKey, r Reservation, done func(error)) {
+func (w *world) Reserve(key QuotaKey, ask Ask, done func(Grant, error)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	q := w.quota // whose lock is held: only a quota that is in use asks
-	if q.start != 0 && r.Start != q.start && r.Start < AddSaturating(w.last, Nanoseconds(float64(w.renewal))) {
-		w.failLocked("a period that began at %d is followed by one at %d", w.last, r.Start)
+	if ask.Want > q.max {
+		w.failLocked("an ask for %d of %d", ask.Want, q.max)
 	}
-	if r.Start < q.start {
-		w.failLocked("a period moved back from %d to %d", q.start, r.Start)
+	w.queue = append(w.queue, promise{asked{key, ask, done}, q, w.limit})
+}
+
+// grant brings the disk to what the ledger answers to a promise.
+func (w *world) grant(p promise) Grant {
+	g := w.disk.Grant(p.ask, true)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if g.Start != w.disk.Start && w.disk.Start != 0 && g.Start < AddSaturating(w.last, p.ask.Renewal) {
+		w.failLocked("a period that began at %d is followed by one at %d", w.last, g.Start)
 	}
-	if r.Reserved < 1 || r.Reserved > q.max {
-		w.failLocked("%d are reserved of %d", r.Reserved, q.max)
+	if g.Start < w.disk.Start {
+		w.failLocked("a period moved back from %d to %d", w.disk.Start, g.Start)
 	}
-	w.queue = append(w.queue, promise{asked{key, r, done}, q, w.limit})
+	if g.Reserved < 0 || g.Count > 0 && g.Reserved > p.ask.Max {
+		w.failLocked("%d are reserved of %d", g.Reserved, p.ask.Max)
+	}
+	w.disk = g.Reservation
+	return g
 }
 
 // Hurry implements Ledger: commits come when the schedule has them.
@@ -111,9 +123,9 @@ func (w *world) now() Now { return Now{Mono: w.mono, Wall: w.wall} }
 
 // start makes the quota that a process makes of what it finds on disk.
 func (w *world) start() {
-	kept := w.disk
-	kept.Generation = w.generation
-	w.quota = NewQuota(ann, w.limit, w.renewal, kept, w)
+	stored := w.disk
+	stored.Generation = w.generation
+	w.quota = NewQuota(ann, w.limit, w.renewal, stored, w)
 	w.largest = w.limit
 }
 
@@ -187,20 +199,20 @@ func (w *world) answered(q *Quota, outcome Outcome) {
 	}
 }
 
-// commit takes the oldest reservation to the disk and answers it.
+// commit takes the oldest ask to the disk and answers it.
 func (w *world) commit() {
 	if len(w.queue) == 0 {
 		return
 	}
 	p := w.queue[0]
 	w.queue = w.queue[1:]
-	if p.r.Generation != w.generation {
-		p.done(ErrStale)
+	if p.ask.Seen.Generation != w.generation {
+		p.done(Grant{}, ErrStale)
 		return
 	}
-	w.disk = p.r
+	g := w.grant(p)
 	w.largest = max(p.limit, w.limit)
-	p.done(nil)
+	p.done(g, nil)
 }
 
 func (w *world) failCommit(applied bool) {
@@ -209,10 +221,10 @@ func (w *world) failCommit(applied bool) {
 	}
 	p := w.queue[0]
 	w.queue = w.queue[1:]
-	if applied && p.r.Generation == w.generation {
-		w.disk = p.r
+	if applied && p.ask.Seen.Generation == w.generation {
+		w.grant(p)
 	}
-	p.done(errDisk)
+	p.done(Grant{}, errDisk)
 }
 
 // end ends a quota and all that wait for it.
@@ -221,7 +233,7 @@ func (w *world) end() {
 	queue := w.queue
 	w.queue = nil
 	for _, p := range queue {
-		p.done(errDisk)
+		p.done(Grant{}, errDisk)
 	}
 	synctest.Wait()
 }
@@ -230,8 +242,8 @@ func (w *world) end() {
 // arrived. What is lost is burnt, and bounded.
 func (w *world) crash(applied int64) {
 	for i := range applied {
-		if p := w.queue[i]; p.r.Generation == w.generation {
-			w.disk = p.r
+		if p := w.queue[i]; p.ask.Seen.Generation == w.generation {
+			w.grant(p)
 		}
 	}
 	// What whoever is still waiting would have got is nobody's yet.
@@ -243,11 +255,11 @@ func (w *world) crash(applied int64) {
 	w.mono = 0
 }
 
-// settle ends the process as it should end. Nothing is lost.
-func (w *world) settle() {
-	key, r, unused := w.quota.Settle()
-	if unused {
-		w.queue = append(w.queue, promise{asked{key, r, func(error) {}}, w.quota, w.limit})
+// stop ends the process as it should end. Nothing is lost.
+func (w *world) stop() {
+	key, ask, needed := w.quota.GiveBack()
+	if needed {
+		w.queue = append(w.queue, promise{asked{key, ask, func(Grant, error) {}}, w.quota, w.limit})
 	}
 	for len(w.queue) > 0 {
 		w.commit()
@@ -303,8 +315,8 @@ func (w *world) happen(e event) {
 		w.failCommit(true)
 	case "crash":
 		w.crash(e.n % int64(len(w.queue)+1))
-	case "settle":
-		w.settle()
+	case "stop":
+		w.stop()
 	case "edit":
 		w.edit()
 	case "set limit":

@@ -86,8 +86,8 @@ func TestTriggersAfterRestart(t *testing.T) {
 	for range 5 {
 		ask(Limits{Quota: q}, still(seconds(1)))
 	}
-	_, kept, _ := q.Settle()
-	q = NewQuota(ann, 10, 0, kept, l)
+	_, back, _ := q.GiveBack()
+	q = NewQuota(ann, 10, 0, l.onDisk(ann).Grant(back, true).Reservation, l)
 	q.SetTriggers([]float64{50, 80, 20})
 	var got []float64
 	for range 10 {

@@ -15,6 +15,7 @@ import (
 
 	"sidekey/auth"
 	"sidekey/limiter"
+	"sidekey/store"
 )
 
 // breakFile makes every write to an open database fail from now on: in the place of its
@@ -63,7 +64,7 @@ func TestFailedCommit(t *testing.T) {
 	defer func() { mustClose(t, s); checkPages(t, path) }()
 	var mu sync.Mutex
 	told := make(map[string]string) // what a user's news said
-	s.Notify(Notify{User: func(org, user string) {
+	s.Notify(store.Notify{User: func(org, user string) {
 		r, _, err := s.Load(org, user)
 		mu.Lock()
 		defer mu.Unlock()
@@ -83,7 +84,7 @@ func TestFailedCommit(t *testing.T) {
 	breakFile(t, path)
 	changed := record("default", "alice", "changed")
 	stored, err := s.Update("default", "alice", func(*auth.Record) (*auth.Record, error) { return &changed, nil })
-	want(t, "the write that fails", err, auth.ErrOutcomeUnknown)
+	want(t, "the write that fails", err, store.ErrOutcomeUnknown)
 	if stored.User != "" {
 		t.Errorf("a failed write returned %+v", stored)
 	}
@@ -112,18 +113,18 @@ func TestFailedCommit(t *testing.T) {
 	// All kinds of writes are told.
 	breakFile(t, path)
 	err = reserve(s, key, limiter.Reservation{Generation: stored.Generation, Reserved: 2})
-	want(t, "reservation", err, auth.ErrOutcomeUnknown)
+	want(t, "reservation", err, store.ErrOutcomeUnknown)
 	breakFile(t, path)
 	err = s.UpdatePolicy("gold", func(*auth.Policy, auth.PolicyUsers) (*auth.Policy, error) { return &auth.Policy{ID: "gold"}, nil })
-	want(t, "policy", err, auth.ErrOutcomeUnknown)
+	want(t, "policy", err, store.ErrOutcomeUnknown)
 	mu.Lock()
 	if told["policy gold"] != "told" {
 		t.Errorf("no news of the policy")
 	}
 	mu.Unlock()
 	breakFile(t, path)
-	err = s.Settle(map[limiter.QuotaKey]limiter.Reservation{key: {Generation: stored.Generation, Reserved: 2}})
-	want(t, "settle", err, auth.ErrOutcomeUnknown)
+	err = s.GiveBack(map[limiter.QuotaKey]limiter.Ask{key: asFound(limiter.Reservation{Generation: stored.Generation, Reserved: 2})})
+	want(t, "settle", err, store.ErrOutcomeUnknown)
 	// And an edit that refuses is still the caller's own business, or unknown, but no success.
 	breakFile(t, path)
 	mine := errors.New("mine")
@@ -182,7 +183,7 @@ func TestReopenLater(t *testing.T) {
 		must(t, os.Rename(path, path+".away"))
 		must(t, os.Mkdir(path, 0o700))
 	})
-	want(t, "the write that fails", failed, auth.ErrOutcomeUnknown)
+	want(t, "the write that fails", failed, store.ErrOutcomeUnknown)
 	want(t, "readiness", s.Ready(), auth.ErrStoreDown)
 	_, _, err = s.Load("default", "alice")
 	want(t, "load", err, auth.ErrStoreDown)
@@ -221,7 +222,7 @@ func TestReopenWithoutFile(t *testing.T) {
 	put(t, s, record("default", "alice", "before"))
 	breakFile(t, path)
 	err = putInTurn(s, record("default", "alice", "lost"), func() { must(t, os.Remove(path)) })
-	want(t, "the write that fails", err, auth.ErrOutcomeUnknown)
+	want(t, "the write that fails", err, store.ErrOutcomeUnknown)
 	want(t, "readiness", s.Ready(), auth.ErrStoreDown)
 	if _, err := os.Lstat(path); err == nil {
 		t.Error("an empty file was made in the place of the database: a restart will refuse it")
@@ -252,12 +253,12 @@ func TestFileMoved(t *testing.T) {
 		t.Helper()
 		times++
 		must(t, moved())
-		want(t, what+": readiness", s.Ready(), auth.ErrStoreMoved)
-		want(t, what+": a write", write(), auth.ErrStoreMoved)
+		want(t, what+": readiness", s.Ready(), store.ErrMoved)
+		want(t, what+": a write", write(), store.ErrMoved)
 		want(t, what+": a reservation", reserve(s, limiter.QuotaKey{Org: "default", User: "alice"},
 			limiter.Reservation{Generation: alice.Generation, Start: 1, Reserved: 1}), auth.ErrStoreDown)
 		_, err := s.Compact()
-		want(t, what+": a compaction", err, auth.ErrStoreMoved)
+		want(t, what+": a compaction", err, store.ErrMoved)
 		if r, _, err := s.Load("default", "alice"); err != nil || r.Session.Alias != "before" {
 			t.Errorf("%s: alice: %+v, %v", what, r, err)
 		}
@@ -291,7 +292,7 @@ func TestFileMoved(t *testing.T) {
 	err = putInTurn(s, record("default", "bob", "x"), func() {
 		must(t, errors.Join(os.Rename(path, away), os.Rename(other, path)))
 	})
-	want(t, "a write during which it is replaced", err, auth.ErrOutcomeUnknown)
+	want(t, "a write during which it is replaced", err, store.ErrOutcomeUnknown)
 	_, _, err = s.Load("default", "alice")
 	want(t, "who was in the file", err, auth.ErrStoreDown)
 	must(t, os.Rename(away, path))
@@ -403,7 +404,7 @@ func TestFullDisk(t *testing.T) {
 			continue
 		}
 		failed = true
-		if !errors.Is(err, auth.ErrOutcomeUnknown) && !errors.Is(err, auth.ErrStoreDown) {
+		if !errors.Is(err, store.ErrOutcomeUnknown) && !errors.Is(err, auth.ErrStoreDown) {
 			t.Fatalf("on a full disk: %v", err)
 		}
 		break
@@ -438,7 +439,7 @@ func TestNewsAreToldAgain(t *testing.T) {
 	s := mustOpen(t, path)
 	var mu sync.Mutex
 	var told []error
-	s.Notify(Notify{User: func(string, string) {}, Policy: func(id string) {
+	s.Notify(store.Notify{User: func(string, string) {}, Policy: func(id string) {
 		_, err := s.Policy(id)
 		mu.Lock()
 		defer mu.Unlock()
@@ -454,7 +455,7 @@ func TestNewsAreToldAgain(t *testing.T) {
 	want(t, "the write that fails", write(func() {
 		must(t, os.Rename(path, path+".away"))
 		must(t, os.Mkdir(path, 0o700))
-	}), auth.ErrOutcomeUnknown)
+	}), store.ErrOutcomeUnknown)
 	want(t, "a write while it is down", write(func() {}), auth.ErrStoreDown) // of which there are no news
 	must(t, os.Remove(path))
 	must(t, os.Rename(path+".away", path))

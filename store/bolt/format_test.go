@@ -119,7 +119,7 @@ func tell(t *testing.T, s *Store) string {
 		want(t, "load "+name.User, err, nil)
 		line(fmt.Sprintf("user %d", r.Generation), r)
 		for _, k := range kept {
-			fmt.Fprintf(&text, "quota %q %+v\n", k.Scope, k.Reservation)
+			fmt.Fprintf(&text, "quota %q {Generation:%d Start:%d Reserved:%d}\n", k.Scope, k.Generation, k.Start, k.Reserved)
 		}
 	}
 	policies, damaged, err := s.Policies()

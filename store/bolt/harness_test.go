@@ -235,12 +235,25 @@ func remove(t testing.TB, s *Store, org, user string) {
 	}
 }
 
-// reserve makes a reservation and waits for the answer.
+// asFound is the ask of a process that was granted r: the store holds r after it.
+func asFound(r limiter.Reservation) limiter.Ask { return limiter.Ask{Seen: r} }
+
+// reserve has the store hold r, and waits for the answer.
 func reserve(s *Store, key limiter.QuotaKey, r limiter.Reservation) error {
-	done := make(chan error, 1)
-	s.Reserve(key, r, func(err error) { done <- err })
+	_, err := sendAsk(s, key, asFound(r))
+	return err
+}
+
+// sendAsk sends an ask and waits for the answer.
+func sendAsk(s *Store, key limiter.QuotaKey, ask limiter.Ask) (g limiter.Grant, err error) {
+	done := make(chan struct{})
+	s.Reserve(key, ask, func(granted limiter.Grant, failure error) {
+		g, err = granted, failure
+		close(done)
+	})
 	s.Hurry()
-	return <-done
+	<-done
+	return g, err
 }
 
 // want fails the test unless err is an error like target (nil: none).

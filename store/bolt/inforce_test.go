@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 
 	"sidekey/auth"
+	"sidekey/store"
 )
 
 // A write can be read between its commit and its publication. Whoever reads for people waits
@@ -34,7 +35,7 @@ func TestReadWaitsForPublication(t *testing.T) {
 	}
 	reading := make(chan answer, 1)
 	// In the moment between the two.
-	s.Notify(Notify{User: func(string, string) {
+	s.Notify(store.Notify{User: func(string, string) {
 		go func() { reading <- ask() }()
 		until(t, "the read waits, or is answered", func() bool {
 			s.queue.mu.Lock()
@@ -67,7 +68,7 @@ func TestReadWaitsForPublication(t *testing.T) {
 	f("a change", func() { must(t, edit("changed")) }, answer{alias: "changed", names: 2}, nil)
 	f("a commit that fails", func() {
 		breakFile(t, path)
-		want(t, "the write", edit("lost"), auth.ErrOutcomeUnknown)
+		want(t, "the write", edit("lost"), store.ErrOutcomeUnknown)
 	}, answer{alias: "changed", names: 2}, nil)
 	f("a deletion", func() { remove(t, s, "default", "alice") }, answer{names: 1}, auth.ErrNoUser)
 }
@@ -79,7 +80,7 @@ func TestReadDoesNotWaitForEver(t *testing.T) {
 		must(t, err)
 		put(t, s, record("default", "alice", "before"))
 		hanging, goOn := make(chan struct{}), make(chan struct{})
-		s.Notify(Notify{User: func(string, string) {
+		s.Notify(store.Notify{User: func(string, string) {
 			close(hanging)
 			<-goOn
 		}})
@@ -112,7 +113,7 @@ func TestReadFromAnotherFile(t *testing.T) {
 	read("after a compaction")
 	breakFile(t, path)
 	err = putInTurn(s, record("default", "alice", "x"), func() { must(t, os.Rename(path, path+".away")) })
-	want(t, "the write that fails", err, auth.ErrOutcomeUnknown)
+	want(t, "the write that fails", err, store.ErrOutcomeUnknown)
 	_, _, err = s.Read("default", "alice")
 	want(t, "while it is down", err, auth.ErrStoreDown)
 	must(t, os.Rename(path+".away", path))

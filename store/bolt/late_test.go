@@ -11,6 +11,7 @@ import (
 
 	"sidekey/auth"
 	"sidekey/limiter"
+	"sidekey/store"
 )
 
 // plainHash costs nothing, so that the test is about writes and not about hashing.
@@ -42,7 +43,7 @@ func TestWriteActsOnNextCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	directory := auth.NewDirectory(s, &auth.Compiler{Ledger: s, Policies: auth.NewPolicies(nil)})
-	s.Notify(Notify{User: directory.Publish, Policy: func(string) {}})
+	s.Notify(store.Notify{User: directory.Publish, Policy: func(string) {}})
 	now := func() limiter.Now { return limiter.At(time.Now()) }
 	checker := auth.NewChecker(directory, &auth.Settings{
 		APIs: apis, Passwords: passwords, VerifiedTTL: time.Hour, QuotaWait: time.Minute, AllowEmptyRights: true,

@@ -94,41 +94,48 @@ func TestModel(t *testing.T) {
 			},
 			"reserve": func(rt *rapid.T) {
 				n := name.Draw(rt, "name")
-				r := limiter.Reservation{
-					Generation: rapid.Uint64Range(0, highest+1).Draw(rt, "generation"),
-					Start:      rapid.Int64().Draw(rt, "start"),
-					Reserved:   rapid.Int64().Draw(rt, "reserved"),
+				ask := limiter.Ask{
+					Want: rapid.Int64Range(-5, 5).Draw(rt, "want"),
+					Seen: limiter.Reservation{
+						Generation: rapid.Uint64Range(0, highest+1).Draw(rt, "generation"),
+						Start:      rapid.Int64Min(0).Draw(rt, "start"),
+						Reserved:   rapid.Int64Min(0).Draw(rt, "reserved"),
+					},
+					Max:     rapid.Int64Min(1).Draw(rt, "max"),
+					Renewal: rapid.Int64Min(0).Draw(rt, "renewal"),
+					Wall:    rapid.Int64().Draw(rt, "wall"),
 				}
 				known := users[n]
 				if known != nil && rapid.Bool().Draw(rt, "of this generation") {
-					r.Generation = known.generation
+					ask.Seen.Generation = known.generation
 				}
 				key := limiter.QuotaKey{Org: n.Org, User: n.User, Scope: scope.Draw(rt, "scope")}
-				err := reserve(s, key, r)
+				g, err := sendAsk(s, key, ask)
 				switch {
-				case known != nil && known.generation == r.Generation:
-					if err != nil {
-						rt.Fatal(err)
+				case known != nil && known.generation == ask.Seen.Generation:
+					want := known.quotas[key.Scope].Grant(ask, true)
+					if err != nil || g != want {
+						rt.Fatalf("%+v, %v, want %+v", g, err, want)
 					}
-					known.quotas[key.Scope] = r
+					known.quotas[key.Scope] = g.Reservation
 				case !errors.Is(err, limiter.ErrStale):
 					rt.Fatalf("a stale reservation: %v", err)
 				}
 			},
-			"settle": func(rt *rapid.T) {
-				unused := make(map[limiter.QuotaKey]limiter.Reservation)
+			"give back": func(rt *rapid.T) {
+				unused := make(map[limiter.QuotaKey]limiter.Ask)
 				for n, u := range users {
 					if rapid.Bool().Draw(rt, "include") {
 						r := limiter.Reservation{Generation: u.generation, Reserved: int64(step)}
 						if rapid.Bool().Draw(rt, "stale") {
 							r.Generation++
 						} else {
-							u.quotas[""] = r
+							u.quotas[""] = u.quotas[""].Grant(asFound(r), true).Reservation
 						}
-						unused[limiter.QuotaKey{Org: n.Org, User: n.User}] = r
+						unused[limiter.QuotaKey{Org: n.Org, User: n.User}] = asFound(r)
 					}
 				}
-				if err := s.Settle(unused); err != nil {
+				if err := s.GiveBack(unused); err != nil {
 					rt.Fatal(err)
 				}
 			},

@@ -5,35 +5,42 @@ import (
 
 	"go.etcd.io/bbolt"
 
-	"sidekey/auth"
 	"sidekey/limiter"
 )
 
-// Reserve implements [limiter.Ledger]. Reservations wait for each other to share a commit,
-// until somebody waits for one of them.
-func (s *Store) Reserve(key limiter.QuotaKey, r limiter.Reservation, done func(error)) {
+// Reserve implements [limiter.Ledger]. Asks wait for each other to share a commit, until a
+// request waits for one of them.
+func (s *Store) Reserve(key limiter.QuotaKey, ask limiter.Ask, done func(limiter.Grant, error)) {
 	s.done.reservations.Add(1)
+	var granted limiter.Grant
 	s.write(operation{
-		apply:   func(tx *bbolt.Tx) error { return s.putQuota(tx, key, r) },
+		apply: func(tx *bbolt.Tx) (err error) {
+			granted, err = s.grant(tx, key, ask)
+			return err
+		},
 		patient: true,
-		done:    done,
+		done: func(err error) {
+			if err != nil {
+				granted = limiter.Grant{}
+			}
+			done(granted, err)
+		},
 	})
 }
 
 // Hurry implements [limiter.Ledger].
 func (s *Store) Hurry() { s.queue.hurry() }
 
-// Settle keeps what is left of all quotas in one transaction.
-func (s *Store) Settle(unused map[limiter.QuotaKey]limiter.Reservation) error {
+// GiveBack implements [store.Quotas] in one transaction.
+func (s *Store) GiveBack(unused map[limiter.QuotaKey]limiter.Ask) error {
 	if len(unused) == 0 {
 		return nil
 	}
 	return s.change(operation{
 		apply: func(tx *bbolt.Tx) error {
 			var problems []error
-			for key, r := range unused {
-				// One that was ended meanwhile has nothing to give back.
-				if err := s.putQuota(tx, key, r); err != nil && !errors.Is(err, limiter.ErrStale) {
+			for key, ask := range unused {
+				if _, err := s.grant(tx, key, ask); err != nil && !errors.Is(err, limiter.ErrStale) {
 					problems = append(problems, err)
 				}
 			}
@@ -42,29 +49,40 @@ func (s *Store) Settle(unused map[limiter.QuotaKey]limiter.Reservation) error {
 	})
 }
 
-// putQuota keeps r unless the user was written afresh or deleted since r's quota
-// was made.
-func (s *Store) putQuota(tx *bbolt.Tx, key limiter.QuotaKey, r limiter.Reservation) error {
+// grant writes what the ledger answers to ask, unless the user was written afresh or
+// deleted since the quota was made. No other process asks: the file is locked.
+func (s *Store) grant(tx *bbolt.Tx, key limiter.QuotaKey, ask limiter.Ask) (limiter.Grant, error) {
 	user := userKey(key.Org, key.User)
 	value := tx.Bucket(bucketUsers).Get(user)
 	if value == nil {
-		return limiter.ErrStale
+		return limiter.Grant{}, limiter.ErrStale
 	}
 	payload, err := open(bucketUsers, user, value)
 	if err != nil {
-		return err
+		return limiter.Grant{}, err
 	}
 	generation, err := userGeneration(payload)
 	if err != nil {
-		return err
+		return limiter.Grant{}, err
 	}
-	if generation != r.Generation {
-		return limiter.ErrStale
+	if generation != ask.Seen.Generation {
+		return limiter.Grant{}, limiter.ErrStale
 	}
-	return s.put(tx, bucketQuotas, quotaKey(key), encodeQuota(r))
+	name := quotaKey(key)
+	// A damaged record counts as none: the one process that asks knows what was granted.
+	stored, _ := quotaIn(name, tx.Bucket(bucketQuotas).Get(name))
+	granted := stored.Grant(ask, true)
+	return granted, s.put(tx, bucketQuotas, name, encodeQuota(granted.Reservation))
 }
 
-var (
-	_ limiter.Ledger = (*Store)(nil)
-	_ auth.Source    = (*Store)(nil)
-)
+// quotaIn reads the reservation that is stored under key; nil: none is.
+func quotaIn(key, value []byte) (limiter.Reservation, error) {
+	if value == nil {
+		return limiter.Reservation{}, nil
+	}
+	payload, err := open(bucketQuotas, key, value)
+	if err != nil {
+		return limiter.Reservation{}, err
+	}
+	return decodeQuota(payload)
+}

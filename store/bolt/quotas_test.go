@@ -2,7 +2,6 @@ package bolt
 
 import (
 	"fmt"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -39,7 +38,7 @@ func TestReservePatience(t *testing.T) {
 				for i := range n {
 					answers.Add(1)
 					key := limiter.QuotaKey{Org: "default", User: "alice", Scope: fmt.Sprint(i)}
-					s.Reserve(key, limiter.Reservation{Generation: alice.Generation, Reserved: 1}, func(err error) {
+					s.Reserve(key, limiter.Ask{Want: 1, Seen: limiter.Reservation{Generation: alice.Generation}, Max: 1, Wall: 1}, func(_ limiter.Grant, err error) {
 						want(t, "reserve", err, nil)
 						answers.Done()
 					})
@@ -60,120 +59,6 @@ func TestReservePatience(t *testing.T) {
 				reserved(1, end)
 			}
 		})
-	}
-}
-
-func TestReserve(t *testing.T) {
-	path := newPath(t)
-	s := mustOpen(t, path)
-	alice := put(t, s, record("default", "alice", "x"))
-	whole := limiter.QuotaKey{Org: "default", User: "alice"}
-	orders := limiter.QuotaKey{Org: "default", User: "alice", Scope: "api:orders"}
-	f := func(what string, key limiter.QuotaKey, r limiter.Reservation, wanted error) {
-		t.Helper()
-		want(t, what, reserve(s, key, r), wanted)
-	}
-	kept := func(wanted ...auth.KeptQuota) {
-		t.Helper()
-		_, got, err := s.Load("default", "alice")
-		if err != nil || !slices.Equal(got, wanted) {
-			t.Errorf("kept %+v, %v, want %+v", got, err, wanted)
-		}
-	}
-	kept()
-	first := limiter.Reservation{Generation: alice.Generation, Start: 100, Reserved: 10}
-	second := limiter.Reservation{Generation: alice.Generation, Start: 100, Reserved: 20}
-	f("first", whole, first, nil)
-	kept(auth.KeptQuota{Reservation: first})
-	f("more", whole, second, nil)
-	f("of a scope", orders, first, nil)
-	kept(auth.KeptQuota{Reservation: second}, auth.KeptQuota{Scope: "api:orders", Reservation: first})
-
-	// Of a generation that is over, of one to come, and of users who are not there.
-	f("stale", whole, limiter.Reservation{Generation: alice.Generation - 1, Reserved: 99}, limiter.ErrStale)
-	f("ahead", whole, limiter.Reservation{Generation: alice.Generation + 1, Reserved: 99}, limiter.ErrStale)
-	f("nobody", limiter.QuotaKey{Org: "default", User: "bob"}, first, limiter.ErrStale)
-	f("another org", limiter.QuotaKey{Org: "other", User: "alice"}, first, limiter.ErrStale)
-	kept(auth.KeptQuota{Reservation: second}, auth.KeptQuota{Scope: "api:orders", Reservation: first})
-
-	// A write that keeps the generation keeps the quotas.
-	put(t, s, alice)
-	f("after an edit that keeps it", whole, second, nil)
-	kept(auth.KeptQuota{Reservation: second}, auth.KeptQuota{Scope: "api:orders", Reservation: first})
-	mustClose(t, s)
-	s = mustOpen(t, path)
-	kept(auth.KeptQuota{Reservation: second}, auth.KeptQuota{Scope: "api:orders", Reservation: first})
-
-	// One that starts afresh forgets them, and what comes late is stale.
-	fresh := put(t, s, record("default", "alice", "y"))
-	kept()
-	f("late", whole, second, limiter.ErrStale)
-	kept()
-	f("of the new generation", whole, limiter.Reservation{Generation: fresh.Generation, Reserved: 1}, nil)
-
-	// So does deleting, also for who comes after with the same name.
-	remove(t, s, "default", "alice")
-	f("after delete", whole, limiter.Reservation{Generation: fresh.Generation, Reserved: 2}, limiter.ErrStale)
-	put(t, s, record("default", "alice", "z"))
-	kept()
-	f("of the deleted one", whole, limiter.Reservation{Generation: fresh.Generation, Reserved: 2}, limiter.ErrStale)
-}
-
-// The quotas of users whose names begin alike are kept apart.
-func TestQuotasOfNeighbours(t *testing.T) {
-	s := mustOpen(t, newPath(t))
-	names := []auth.Name{{Org: "o", User: "a"}, {Org: "o", User: "aa"}, {Org: "o", User: "a "}, {Org: "oa", User: "a"}, {Org: "o", User: "ab"}}
-	for i, name := range names {
-		r := put(t, s, record(name.Org, name.User, "x"))
-		for _, scope := range []string{"", "a"} {
-			key := limiter.QuotaKey{Org: name.Org, User: name.User, Scope: scope}
-			want(t, "reserve", reserve(s, key, limiter.Reservation{Generation: r.Generation, Reserved: int64(i + 1)}), nil)
-		}
-	}
-	check := func(gone int) {
-		t.Helper()
-		for i, name := range names {
-			_, kept, err := s.Load(name.Org, name.User)
-			if i <= gone {
-				want(t, "load of the deleted", err, auth.ErrNoUser)
-				continue
-			}
-			if err != nil || len(kept) != 2 || kept[0].Reserved != int64(i+1) || kept[1].Reserved != int64(i+1) || kept[1].Scope != "a" {
-				t.Errorf("%v: %+v, %v", name, kept, err)
-			}
-		}
-	}
-	check(-1)
-	for i, name := range names {
-		remove(t, s, name.Org, name.User)
-		check(i)
-	}
-}
-
-func TestSettle(t *testing.T) {
-	s := mustOpen(t, newPath(t))
-	alice, bob := put(t, s, record("default", "alice", "x")), put(t, s, record("default", "bob", "x"))
-	a, b := limiter.QuotaKey{Org: "default", User: "alice"}, limiter.QuotaKey{Org: "default", User: "bob"}
-	want(t, "alice", reserve(s, a, limiter.Reservation{Generation: alice.Generation, Start: 1, Reserved: 100}), nil)
-	want(t, "bob", reserve(s, b, limiter.Reservation{Generation: bob.Generation, Start: 1, Reserved: 100}), nil)
-	want(t, "nothing", s.Settle(nil), nil)
-	// bob has been written afresh since, and carol is gone: neither is an error, and
-	// alice gets back what she has not used.
-	bob = put(t, s, record("default", "bob", "y"))
-	want(t, "settle", s.Settle(map[limiter.QuotaKey]limiter.Reservation{
-		a:                               {Generation: alice.Generation, Start: 1, Reserved: 60},
-		b:                               {Generation: bob.Generation - 1, Start: 1, Reserved: 60},
-		{Org: "default", User: "carol"}: {Generation: 1, Start: 1, Reserved: 60},
-	}), nil)
-	_, kept, err := s.Load("default", "alice")
-	if err != nil || len(kept) != 1 || kept[0].Reserved != 60 {
-		t.Errorf("alice: %+v, %v", kept, err)
-	}
-	if _, kept, err := s.Load("default", "bob"); err != nil || len(kept) != 0 {
-		t.Errorf("bob: %+v, %v", kept, err)
-	}
-	if _, _, err := s.Load("default", "carol"); err == nil {
-		t.Errorf("carol is there")
 	}
 }
 
@@ -224,8 +109,8 @@ func TestQuotaOverStore(t *testing.T) {
 		q := open()
 		total += use(q, 150)
 		if round%2 == 0 {
-			if key, r, unused := q.Settle(); unused {
-				want(t, "settle", s.Settle(map[limiter.QuotaKey]limiter.Reservation{key: r}), nil)
+			if key, ask, needed := q.GiveBack(); needed {
+				want(t, "give back", s.GiveBack(map[limiter.QuotaKey]limiter.Ask{key: ask}), nil)
 			}
 		}
 		mustClose(t, s)

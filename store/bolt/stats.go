@@ -4,25 +4,18 @@ import (
 	"os"
 	"sync/atomic"
 	"time"
+
+	"sidekey/store"
 )
 
-// Stats are what a store has done since it was opened, and how large it is.
-type Stats struct {
-	Commits, Failures uint64
-	Writes            uint64 // operations that shared the commits
-	Reservations      uint64 // of quotas, among the writes
-	Committing        time.Duration
-	Bytes             int64
-	Users             uint64
-}
-
+// doneCounts are the counts that [Store.Stats] returns.
 type doneCounts struct {
 	commits, failures, writes, reservations, nanos, users atomic.Uint64
 }
 
-// Stats returns them.
-func (s *Store) Stats() Stats {
-	stats := Stats{
+// Stats implements [store.Store].
+func (s *Store) Stats() store.Stats {
+	stats := store.Stats{
 		Commits:      s.done.commits.Load(),
 		Failures:     s.done.failures.Load(),
 		Writes:       s.done.writes.Load(),

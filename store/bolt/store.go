@@ -26,6 +26,7 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 
 	"sidekey/auth"
+	"sidekey/store"
 )
 
 // lockWait is how long Open waits for another process to let go of the file.
@@ -68,7 +69,7 @@ type Store struct {
 	identity atomic.Pointer[os.FileInfo]
 
 	queue   queue
-	notify  Notify
+	notify  store.Notify
 	owed    []func() // news that nobody could read when they were told; the writer's alone
 	stopped chan struct{}
 
@@ -100,6 +101,8 @@ type file struct {
 	settled bool // by settle: may be written to
 }
 
+var _ store.Store = (*Store)(nil)
+
 // Open opens the database, creating it where there is none. The file must belong to
 // the user of this process and to nobody else, in a folder
 // that nobody else can write to.
@@ -127,7 +130,7 @@ func Open(path string, log *slog.Logger) (*Store, error) {
 	s := &Store{
 		path:    path,
 		log:     log,
-		notify:  Notify{User: func(string, string) {}, Policy: func(string) {}},
+		notify:  store.Notify{User: func(string, string) {}, Policy: func(string) {}},
 		stopped: make(chan struct{}),
 		damaged: make(map[string]bool),
 	}
@@ -145,17 +148,8 @@ func Open(path string, log *slog.Logger) (*Store, error) {
 	return s, nil
 }
 
-// Notify is who is told of commits: after each, in its order, and before the write is
-// acknowledged, of everything that it has changed (or may have changed, where the
-// commit failed). The functions read what they want to know from the store; where it is
-// down then, they are told again when it is back.
-type Notify struct {
-	User   func(org, user string)
-	Policy func(id string)
-}
-
-// Notify sets who is told. It must be called before the first write.
-func (s *Store) Notify(n Notify) { s.notify = n }
+// Notify implements [store.Store].
+func (s *Store) Notify(n store.Notify) { s.notify = n }
 
 // Close writes what is queued and closes the file. Writes that come later are
 // refused with [auth.ErrStoreDown].
@@ -173,7 +167,7 @@ func (s *Store) Close() error {
 }
 
 // Ready returns nil, or why the store cannot be used: [auth.ErrStoreDown], or
-// [auth.ErrStoreMoved], with which it can be read.
+// [store.ErrMoved], with which it can be read.
 func (s *Store) Ready() error {
 	open := s.file.Load()
 	if open == nil {
@@ -182,7 +176,7 @@ func (s *Store) Ready() error {
 	return s.inPlace(open)
 }
 
-// inPlace returns [auth.ErrStoreMoved] where another file than the open one, or none, is at
+// inPlace returns [store.ErrMoved] where another file than the open one, or none, is at
 // the path of the database. It is looked at before each commit: a restart would not find
 // what is written.
 func (s *Store) inPlace(open *file) error {
@@ -197,7 +191,7 @@ func (s *Store) inPlace(open *file) error {
 		}
 	}
 	if astray {
-		return auth.ErrStoreMoved
+		return store.ErrMoved
 	}
 	return nil
 }
@@ -280,7 +274,7 @@ func (s *Store) reopen(panicked bool) {
 		f, err = openFile(s.path)
 	}
 	if err == nil && !os.SameFile(f.info, *s.identity.Load()) {
-		err = errors.Join(auth.ErrStoreMoved, f.db.Close())
+		err = errors.Join(store.ErrMoved, f.db.Close())
 	}
 	if err != nil {
 		s.log.Error("the database cannot be opened again", "error", err, "next_try", reopenEvery)

@@ -59,11 +59,7 @@ func readQuotas(tx *bbolt.Tx, user []byte) (kept []auth.KeptQuota, err error) {
 	prefix := append(bytes.Clone(user), separator...)
 	c := tx.Bucket(bucketQuotas).Cursor()
 	for key, value := c.Seek(prefix); bytes.HasPrefix(key, prefix); key, value = c.Next() {
-		payload, err := open(bucketQuotas, key, value)
-		if err != nil {
-			return nil, err
-		}
-		r, err := decodeQuota(payload)
+		r, err := quotaIn(key, value)
 		if err != nil {
 			return nil, err
 		}
@@ -83,7 +79,7 @@ func readQuotas(tx *bbolt.Tx, user []byte) (kept []auth.KeptQuota, err error) {
 // Generation it had keeps them.
 //
 // When Update returns, the change is on disk and acts on every check that starts
-// from then on. With [auth.ErrOutcomeUnknown], it is unknown whether it is.
+// from then on. With [store.ErrOutcomeUnknown], it is unknown whether it is.
 func (s *Store) Update(org, user string, edit func(old *auth.Record) (*auth.Record, error)) (stored auth.Record, err error) {
 	name, key := auth.Name{Org: org, User: user}, userKey(org, user)
 	ahead := s.editAhead(name, key, edit)

@@ -16,6 +16,7 @@ import (
 
 	"sidekey/auth"
 	"sidekey/limiter"
+	"sidekey/store"
 )
 
 func TestUpdate(t *testing.T) {
@@ -116,7 +117,7 @@ func TestUpdateAfterAPolicyEdit(t *testing.T) {
 	var exists atomic.Bool // as whoever publishes policies says
 	exists.Store(true)
 	deleted, made := make(chan bool), make(chan bool)
-	s.Notify(Notify{User: func(string, string) {}, Policy: func(string) {
+	s.Notify(store.Notify{User: func(string, string) {}, Policy: func(string) {
 		close(deleted)
 		<-made
 		exists.Store(false)
@@ -152,7 +153,7 @@ func TestUpdateAfterPublication(t *testing.T) {
 	put(t, s, record("default", "alice", "alice"))
 	var inForce atomic.Bool
 	readable, edit := make(chan error), make(chan bool)
-	s.Notify(Notify{User: func(string, string) {
+	s.Notify(store.Notify{User: func(string, string) {
 		_, _, err := s.Load("default", "alice")
 		readable <- err
 		<-edit // is waiting for its turn, or about to

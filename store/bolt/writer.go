@@ -11,6 +11,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"sidekey/auth"
+	"sidekey/store"
 )
 
 // mostPerCommit bounds how much one commit holds up those who come after it.
@@ -209,7 +210,7 @@ func (s *Store) commit(batch []operation) {
 	if unknown {
 		s.log.Error("a commit failed: the database is opened again", "error", err)
 		s.reopen(errors.Is(err, errPanicked))
-		err = fmt.Errorf("%w: %w", auth.ErrOutcomeUnknown, err)
+		err = fmt.Errorf("%w: %w", store.ErrOutcomeUnknown, err)
 	}
 	for i, op := range batch {
 		if err != nil {

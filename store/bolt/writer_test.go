@@ -10,6 +10,7 @@ import (
 
 	"sidekey/auth"
 	"sidekey/limiter"
+	"sidekey/store"
 )
 
 // After a commit comes first the news of it, then the answer; the news come in the
@@ -19,7 +20,7 @@ func TestNewsBeforeAnswer(t *testing.T) {
 	var mu sync.Mutex
 	published := make(map[string]int) // what the last news of a user said
 	var order []int
-	s.Notify(Notify{
+	s.Notify(store.Notify{
 		User: func(org, user string) {
 			r, _, err := s.Load(org, user)
 			mu.Lock()
@@ -122,7 +123,7 @@ func TestGroupCommit(t *testing.T) {
 func TestRefusedInOneCommit(t *testing.T) {
 	s := mustOpen(t, newPath(t))
 	var news sync.Map
-	s.Notify(Notify{User: func(_, user string) { news.Store(user, true) }, Policy: func(string) {}})
+	s.Notify(store.Notify{User: func(_, user string) { news.Store(user, true) }, Policy: func(string) {}})
 	mine := errors.New("mine")
 	var wg sync.WaitGroup
 	for i := range 60 {
@@ -184,7 +185,7 @@ func TestCloseWritesWhatIsQueued(t *testing.T) {
 	_, err := s.Update("default", "late", func(*auth.Record) (*auth.Record, error) { return nil, nil })
 	want(t, "late write", err, auth.ErrStoreDown)
 	want(t, "late reservation", reserve(s, limiter.QuotaKey{Org: "default", User: "first"}, limiter.Reservation{}), auth.ErrStoreDown)
-	want(t, "late settle", s.Settle(map[limiter.QuotaKey]limiter.Reservation{{}: {}}), auth.ErrStoreDown)
+	want(t, "late give back", s.GiveBack(map[limiter.QuotaKey]limiter.Ask{{}: {}}), auth.ErrStoreDown)
 	release()
 	wg.Wait()
 
@@ -230,7 +231,7 @@ func TestManyAtOnce(t *testing.T) {
 	wg.Add(n)
 	for i := range n {
 		key := limiter.QuotaKey{Org: "default", User: "alice", Scope: fmt.Sprint(i)}
-		s.Reserve(key, limiter.Reservation{Generation: alice.Generation, Reserved: 1}, func(err error) {
+		s.Reserve(key, asFound(limiter.Reservation{Generation: alice.Generation, Reserved: 1}), func(_ limiter.Grant, err error) {
 			want(t, "reserve", err, nil)
 			answers.Add(1)
 			wg.Done()
@@ -249,7 +250,7 @@ func TestPolicyBeforeUsers(t *testing.T) {
 	s := mustOpen(t, newPath(t))
 	var inForce atomic.Bool
 	inForce.Store(true)
-	s.Notify(Notify{User: func(string, string) {}, Policy: func(string) { inForce.Store(false) }})
+	s.Notify(store.Notify{User: func(string, string) {}, Policy: func(string) { inForce.Store(false) }})
 	waiting := func() int {
 		s.queue.mu.Lock()
 		defer s.queue.mu.Unlock()
