@@ -7,13 +7,12 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"sidekey/admin"
 	"sidekey/command"
-	"sidekey/secretfile"
+	"sidekey/internal/durable"
 	"sidekey/store/bolt"
 )
 
@@ -44,17 +43,17 @@ func backup(o command.DatabaseOptions) (command.DatabaseOutcome, error) {
 	if info, err := os.Lstat(o.File); err == nil && !info.Mode().IsRegular() {
 		return command.DatabaseOutcome{}, fmt.Errorf("%s: a regular file is wanted, not %s", o.File, info.Mode().Type())
 	}
-	temp, err := os.CreateTemp(filepath.Dir(o.File), filepath.Base(o.File)+".new-*")
+	temp, err := durable.Create(o.File, ".new-")
 	if err != nil {
 		return command.DatabaseOutcome{}, err
 	}
-	defer os.Remove(temp.Name())
+	defer temp.Discard()
 	if o.Offline {
 		err = bolt.BackupFile(databasePath(o.Config), temp)
 	} else {
 		err = o.Ask(http.MethodGet, "/api/backup", temp)
 	}
-	if err := errors.Join(err, temp.Sync(), temp.Close()); err != nil {
+	if err := errors.Join(err, temp.Finish()); err != nil {
 		return command.DatabaseOutcome{}, err
 	}
 	report, err := bolt.Verify(temp.Name())
@@ -68,7 +67,7 @@ func backup(o command.DatabaseOptions) (command.DatabaseOutcome, error) {
 	if err != nil {
 		return command.DatabaseOutcome{}, err
 	}
-	if err := errors.Join(os.Rename(temp.Name(), o.File), secretfile.SyncDir(filepath.Dir(o.File))); err != nil {
+	if err := temp.Replace(); err != nil {
 		return command.DatabaseOutcome{}, err
 	}
 	written := struct {

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"sidekey/auth"
-	"sidekey/secretfile"
+	"sidekey/internal/durable"
 )
 
 // loadSpent returns the memory of used signatures, out of what the last run handed over.
@@ -23,7 +23,7 @@ func loadSpent(path string, most int, first bool, log *slog.Logger) (*auth.Spent
 	spent := auth.NewSpentSignatures(most)
 	data, err := os.ReadFile(path)
 	if err == nil {
-		if err := errors.Join(os.Remove(path), secretfile.SyncDir(filepath.Dir(path))); err != nil {
+		if err := errors.Join(os.Remove(path), durable.SyncDir(filepath.Dir(path))); err != nil {
 			return nil, err
 		}
 		err = spent.TakeOver(data)
@@ -43,15 +43,5 @@ func saveSpent(path string, spent *auth.SpentSignatures) error {
 	if err != nil {
 		return err
 	}
-	// Under another name first: a part of the file must not be taken for all of it.
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(data)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return durable.WriteFile(path, data)
 }

@@ -12,7 +12,6 @@ var fault = os.Getenv("SIDEKEY_BROKEN")
 //	nosettle      what is found at an opening is taken to be durable
 //	ackfirst      writes are acknowledged before their commit
 //	nochecksum    records are used whatever their checksums say
-//	nodirsync     the names of new files and folders are not synced
 //	nofilesync    a compaction's file gets the database's name before it is synced
 //	norenamesync  it is written to before that name is synced
 func broken(promise string) bool { return fault == promise }

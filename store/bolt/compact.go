@@ -12,6 +12,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"sidekey/auth"
+	"sidekey/internal/durable"
 )
 
 // Compaction is what [Store.Compact] did.
@@ -258,7 +259,7 @@ func (c *compaction) finish() error {
 	}
 	c.path = ""
 	if !broken("norenamesync") {
-		err = syncDir(filepath.Dir(s.path))
+		err = durable.SyncDir(filepath.Dir(s.path))
 	}
 	if err != nil {
 		// Nobody knows which file a power cut would leave: nothing may be written to either

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"sidekey/internal/durable"
 )
 
 // create makes an empty database at path unless something is there. The file
@@ -24,28 +26,26 @@ func create(path string) error {
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
-	temp, err := os.CreateTemp(dir, temporary+"*")
+	temp, err := durable.Create(path, ".new-")
 	if err != nil {
 		return err
 	}
-	defer os.Remove(temp.Name())
-	if err := temp.Close(); err != nil {
+	defer temp.Discard()
+	if err := temp.Finish(); err != nil { // bbolt opens it itself
 		return err
 	}
 	if err := initialise(temp.Name()); err != nil {
 		return err
 	}
-	// A link, unlike a rename, never replaces a file that another process has
-	// created and opened meanwhile.
-	if err := os.Link(temp.Name(), path); err != nil {
-		if _, there := os.Lstat(path); there != nil {
-			return err
-		}
+	// A link, unlike a rename, never replaces a file that another process has created and
+	// opened since.
+	if err := temp.Link(); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
 	}
 	if err := removeUnfinished(dir, temporary); err != nil {
 		return err
 	}
-	return syncDir(dir)
+	return durable.SyncDir(dir)
 }
 
 // removeUnfinished removes what is left in dir of the making of a database that is there
@@ -66,23 +66,7 @@ func removeUnfinished(dir, prefix string) error {
 	return nil
 }
 
-// makeDir makes a folder, and those above it, so that their names survive a power cut.
-func makeDir(dir string) error {
-	if info, err := os.Stat(dir); err == nil && info.IsDir() {
-		return nil
-	}
-	parent := filepath.Dir(dir)
-	if parent != dir {
-		if err := makeDir(parent); err != nil {
-			return err
-		}
-	}
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return syncDir(parent)
-}
-
+// initialise makes an empty database of a file that is empty.
 func initialise(path string) error {
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait})
 	if err != nil {
@@ -101,18 +85,6 @@ func initialise(path string) error {
 		return none.save(tx)
 	})
 	return errors.Join(err, db.Close())
-}
-
-// syncDir makes the names in dir durable.
-func syncDir(dir string) error {
-	if broken("nodirsync") {
-		return nil
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // checkFile refuses a file that others could read, write or have put there.

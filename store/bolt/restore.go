@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"sidekey/internal/durable"
 )
 
 // Restored is what [Restore] did.
@@ -27,7 +29,7 @@ func Restore(path, backup string, now time.Time) (done Restored, err error) {
 		}
 	}()
 	dir := filepath.Dir(path)
-	if err := makeDir(dir); err != nil {
+	if err := durable.MkdirAll(dir); err != nil {
 		return done, err
 	}
 	old, err := os.Open(path)
@@ -39,12 +41,12 @@ func Restore(path, backup string, now time.Time) (done Restored, err error) {
 		return done, err
 	}
 
-	temp, err := os.CreateTemp(dir, filepath.Base(path)+".restore-*")
+	temp, err := durable.Create(path, ".restore-")
 	if err != nil {
 		return done, err
 	}
-	defer os.Remove(temp.Name())
-	if err := errors.Join(copyFrom(temp, backup), giveToOwner(temp, dir), temp.Sync(), temp.Close()); err != nil {
+	defer temp.Discard()
+	if err := errors.Join(copyFrom(temp, backup), giveToOwner(temp.File, dir), temp.Finish()); err != nil {
 		return done, err
 	}
 	// The copy, not the backup: what is verified is what will be used.
@@ -61,10 +63,11 @@ func Restore(path, backup string, now time.Time) (done Restored, err error) {
 			return done, err
 		}
 	}
-	if err := os.Rename(temp.Name(), path); err != nil {
-		return done, errors.Join(err, os.Remove(done.Kept))
+	err = temp.Replace()
+	if failed := (*os.LinkError)(nil); done.Kept != "" && errors.As(err, &failed) { // the database must not have two names
+		err = errors.Join(err, os.Remove(done.Kept))
 	}
-	return done, syncDir(dir)
+	return done, err
 }
 
 // giveToOwner makes a file that root has made that of the folder's owner, who could not

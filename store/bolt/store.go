@@ -26,6 +26,7 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 
 	"sidekey/auth"
+	"sidekey/internal/durable"
 	"sidekey/store"
 )
 
@@ -107,7 +108,7 @@ var _ store.Store = (*Store)(nil)
 // the user of this process and to nobody else, in a folder
 // that nobody else can write to.
 func Open(path string, log *slog.Logger) (*Store, error) {
-	if err := makeDir(filepath.Dir(path)); err != nil {
+	if err := durable.MkdirAll(filepath.Dir(path)); err != nil {
 		return nil, fmt.Errorf("create %s: %w", path, err)
 	}
 	if err := checkFolder(path); err != nil {
@@ -357,7 +358,7 @@ func (f *file) settle() error {
 		f.settled = true
 		return nil
 	}
-	if err := syncDir(filepath.Dir(f.db.Path())); err != nil {
+	if err := durable.SyncDir(filepath.Dir(f.db.Path())); err != nil {
 		return err
 	}
 	metas := make([]byte, 2*f.db.Info().PageSize)
