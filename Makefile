@@ -57,7 +57,7 @@ crash: crash-broken ## All of the crash tests: about an hour (docs/reliability.m
 	go test -count=1 -timeout 20m -run 'TestBackup$$' ./store/bolt -args -backups $(BACKUPS)
 
 # A fault of a broken build, and the test that has to notice it.
-FAULTS = nosync:TestPowerCut nosettle:TestPowerCut nodirsync:TestPowerCut nofilesync:TestPowerCut \
+FAULTS = nosync:TestPowerCut nofirstsync:TestPowerCut nodirsync:TestPowerCut nofilesync:TestPowerCut \
 	norenamesync:TestPowerCut ackfirst:TestKillAtEveryCall ackfirst:TestLinearizable \
 	quotalate:TestQuotaOverKills nochecksum:TestFlippedBit
 

@@ -14,6 +14,7 @@ import (
 	"sidekey/command"
 	"sidekey/internal/durable"
 	"sidekey/store/bolt"
+	"sidekey/store/bolt/boltfile"
 )
 
 // The commands for the database as a whole. Where sidekey runs they go through its admin
@@ -56,7 +57,7 @@ func backup(o command.DatabaseOptions) (command.DatabaseOutcome, error) {
 	if err := errors.Join(err, temp.Finish()); err != nil {
 		return command.DatabaseOutcome{}, err
 	}
-	report, err := bolt.Verify(temp.Name())
+	report, err := boltfile.Verify(temp.Name())
 	if err == nil {
 		err = report.Usable()
 	}
@@ -73,7 +74,7 @@ func backup(o command.DatabaseOptions) (command.DatabaseOutcome, error) {
 	written := struct {
 		File  string `json:"file"`
 		Bytes int64  `json:"bytes"`
-		bolt.Report
+		boltfile.Report
 	}{o.File, info.Size(), report}
 	return command.DatabaseOutcome{Object: written, Text: fmt.Sprintf("wrote %s, %d bytes: %s", o.File, info.Size(), describe(report)), Failed: !report.Clean()}, nil
 }
@@ -85,7 +86,7 @@ func restore(o command.DatabaseOptions) (command.DatabaseOutcome, error) {
 	}
 	path := databasePath(o.Config)
 	done, err := bolt.Restore(path, o.File, time.Now())
-	if errors.Is(err, bolt.ErrInUse) {
+	if errors.Is(err, boltfile.ErrInUse) {
 		err = fmt.Errorf("%w: stop it first", err)
 	}
 	if err != nil {
@@ -104,17 +105,17 @@ func checkDatabase(o command.DatabaseOptions) (command.DatabaseOutcome, error) {
 	if path == "" {
 		path = databasePath(o.Config)
 	}
-	var report bolt.Report
+	var report boltfile.Report
 	var err error
 	if o.File == "" && !o.Offline {
 		path = "the database"
 		err = askObject(o, http.MethodGet, "/api/check-db", &report)
 		if errors.Is(err, command.ErrNotRunning) && o.Admin == "" {
 			path = databasePath(o.Config)
-			report, err = bolt.Verify(path)
+			report, err = boltfile.Verify(path)
 		}
 	} else {
-		report, err = bolt.Verify(path)
+		report, err = boltfile.Verify(path)
 	}
 	if err != nil {
 		return command.DatabaseOutcome{}, err
@@ -123,7 +124,7 @@ func checkDatabase(o command.DatabaseOptions) (command.DatabaseOutcome, error) {
 }
 
 // describe says what is in a database, and what is wrong with it, a line each.
-func describe(r bolt.Report) string {
+func describe(r boltfile.Report) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%d users, %d quotas, %d policies", r.Users, r.Quotas, r.Policies)
 	for _, problem := range r.Problems {

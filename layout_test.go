@@ -66,7 +66,7 @@ func TestLayout(t *testing.T) {
 	onlyIn("github.com/tg123/go-htpasswd", "sidekey/auth")
 	onlyIn("github.com/go-crypt/crypt", "sidekey/auth")
 	onlyIn("github.com/spf13/cobra", "sidekey/command")
-	onlyIn("sidekey/store/bolt", "sidekey")
+	onlyIn("sidekey/store/bolt", "sidekey", "sidekey/store/bolt")
 	onlyIn("sidekey/vault", "sidekey")
 	onlyIn("sidekey/store", "sidekey", "sidekey/admin", "sidekey/store/bolt", "sidekey/store/memstore", "sidekey/store/storetest")
 

@@ -15,7 +15,7 @@ import (
 	"sidekey/auth"
 	"sidekey/command"
 	"sidekey/config"
-	"sidekey/store/bolt"
+	"sidekey/store/bolt/boltfile"
 )
 
 // openOffline opens the database for commands, and serves the admin API to this process
@@ -26,7 +26,7 @@ func openOffline(cfg config.Config, create bool, log *slog.Logger) (*command.Off
 	}
 	cfg.Log.Decisions, cfg.Events.WebhookURL = "none", "" // nobody is to hear of it
 	p, err := openProgram("", cfg, log)
-	if errors.Is(err, bolt.ErrInUse) {
+	if errors.Is(err, boltfile.ErrInUse) {
 		err = fmt.Errorf("%w: without -offline, that process is asked", err)
 	}
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 	"sidekey/command"
 	"sidekey/config"
 	"sidekey/store/bolt"
+	"sidekey/store/bolt/boltfile"
 )
 
 // verifyCommand is how the program starts itself to verify a database.
@@ -53,13 +54,13 @@ func verifyLimit(path string) time.Duration {
 // verifyInChild verifies a database in a process of its own: bbolt on a damaged file can
 // end the process in ways that nothing catches, or never come back. The memory that it
 // takes to go over a large file goes with it. A file that is not there is a good one.
-func verifyInChild(path string, limit time.Duration) (report bolt.Report, err error) {
+func verifyInChild(path string, limit time.Duration) (report boltfile.Report, err error) {
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-		return bolt.Report{}, nil
+		return boltfile.Report{}, nil
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return bolt.Report{}, fmt.Errorf("verify %s: %w", path, err)
+		return boltfile.Report{}, fmt.Errorf("verify %s: %w", path, err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
@@ -70,22 +71,22 @@ func verifyInChild(path string, limit time.Duration) (report bolt.Report, err er
 	var ended *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
-		return bolt.Report{}, fmt.Errorf("verify %s: not done within %v: the file is damaged or the disk is", path, limit)
+		return boltfile.Report{}, fmt.Errorf("verify %s: not done within %v: the file is damaged or the disk is", path, limit)
 	case err == nil:
 		if err := json.Unmarshal(out.Bytes(), &report); err != nil {
-			return bolt.Report{}, fmt.Errorf("BUG: what verify says is not understood: %w", err)
+			return boltfile.Report{}, fmt.Errorf("BUG: what verify says is not understood: %w", err)
 		}
 	case errors.As(err, &ended) && ended.ExitCode() == command.ExitFailed:
-		return bolt.Report{}, errors.New(said(&problem))
+		return boltfile.Report{}, errors.New(said(&problem))
 	case errors.As(err, &ended) && ended.ExitCode() == exitInUse:
-		return bolt.Report{}, inUse(said(&problem))
+		return boltfile.Report{}, inUse(said(&problem))
 	case errors.As(err, &ended):
-		return bolt.Report{}, fmt.Errorf("verify %s: the file ends whoever opens it (%v): restore a backup", path, ended)
+		return boltfile.Report{}, fmt.Errorf("verify %s: the file ends whoever opens it (%v): restore a backup", path, ended)
 	default:
-		return bolt.Report{}, fmt.Errorf("verify %s: %w", path, err)
+		return boltfile.Report{}, fmt.Errorf("verify %s: %w", path, err)
 	}
 	if err := report.Usable(); err != nil {
-		return bolt.Report{}, fmt.Errorf("verify %s: %w; sidekey check-db names all, sidekey restore puts a backup in its place", path, err)
+		return boltfile.Report{}, fmt.Errorf("verify %s: %w; sidekey check-db names all, sidekey restore puts a backup in its place", path, err)
 	}
 	return report, nil
 }
@@ -93,11 +94,11 @@ func verifyInChild(path string, limit time.Duration) (report bolt.Report, err er
 // exitInUse is the exit code of the child where another process has the database open.
 const exitInUse = 3
 
-// inUse is a [bolt.ErrInUse] in the child's words.
+// inUse is a [boltfile.ErrInUse] in the child's words.
 type inUse string
 
 func (e inUse) Error() string        { return string(e) }
-func (e inUse) Is(target error) bool { return target == bolt.ErrInUse }
+func (e inUse) Is(target error) bool { return target == boltfile.ErrInUse }
 
 func said(problem *bytes.Buffer) string {
 	return strings.TrimPrefix(strings.TrimSpace(problem.String()), "sidekey: ")
@@ -110,13 +111,13 @@ func verifyDatabase(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "usage: sidekey %s FILE\n", verifyCommand)
 		return command.ExitUsage
 	}
-	report, err := bolt.Verify(args[0])
+	report, err := boltfile.Verify(args[0])
 	if err == nil && report.Usable() == nil {
 		err = bolt.TryOpen(args[0])
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "sidekey:", err)
-		if errors.Is(err, bolt.ErrInUse) {
+		if errors.Is(err, boltfile.ErrInUse) {
 			return exitInUse
 		}
 		return command.ExitFailed

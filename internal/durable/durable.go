@@ -11,6 +11,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"sidekey/internal/broken"
 )
 
 // File is a file in the making. Its mode is 0600.
@@ -107,7 +109,7 @@ func MkdirAll(dir string) error {
 
 // SyncDir makes the names in dir durable.
 func SyncDir(dir string) error {
-	if broken("nodirsync") {
+	if broken.Is("nodirsync") {
 		return nil
 	}
 	d, err := os.Open(dir)

@@ -9,6 +9,8 @@ import (
 	"syscall"
 
 	"go.etcd.io/bbolt"
+
+	"sidekey/store/bolt/boltfile"
 )
 
 // Backup returns a copy of the database as it stands at one moment, at its beginning.
@@ -70,7 +72,7 @@ func BackupFile(path string, to io.Writer) error {
 		return err
 	}
 	defer f.Close()
-	if err := lock(f, syscall.LOCK_SH); err != nil {
+	if err := boltfile.Lock(f, syscall.LOCK_SH); err != nil {
 		return fmt.Errorf("back up %s: %w", path, err)
 	}
 	_, err = io.Copy(to, f)
@@ -79,18 +81,18 @@ func BackupFile(path string, to io.Writer) error {
 
 // Check verifies a copy of the database as it stands at one moment, and notes the users
 // whose records are damaged.
-func (s *Store) Check() (report Report, err error) {
+func (s *Store) Check() (report boltfile.Report, err error) {
 	file, err := s.Backup()
 	if err != nil {
-		return Report{}, err
+		return boltfile.Report{}, err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
 	info, err := file.Stat()
 	if err != nil {
-		return Report{}, err
+		return boltfile.Report{}, err
 	}
-	if report, err = VerifyFile(file, info.Size()); err != nil {
-		return Report{}, err
+	if report, err = boltfile.VerifyFile(file, info.Size()); err != nil {
+		return boltfile.Report{}, err
 	}
 	s.NoteDamage(report)
 	return report, nil

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"sidekey/auth"
+	"sidekey/store/bolt/boltfile"
 )
 
 var backups = flag.Int("backups", 50, "backups that TestBackup makes")
@@ -119,7 +120,7 @@ func TestBackup(t *testing.T) {
 		if err := errors.Join(err, file.Close(), os.WriteFile(copied, content, 0o600)); err != nil {
 			t.Fatal(err)
 		}
-		if report, err := Verify(copied); err != nil || !report.Clean() {
+		if report, err := boltfile.Verify(copied); err != nil || !report.Clean() {
 			t.Fatalf("%+v, %v", report, err)
 		}
 		backup, err := Open(copied, quiet)
@@ -151,7 +152,7 @@ func onlyDatabase(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
-		if name := e.Name(); name != filepath.Base(path) && name != filepath.Base(pidFile(path)) {
+		if name := e.Name(); name != filepath.Base(path) && name != filepath.Base(boltfile.PidFile(path)) {
 			t.Errorf("%s was left behind", name)
 		}
 	}
@@ -201,7 +202,7 @@ func TestRestore(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = Restore(path, backup, now)
-	want(t, "a running store", err, ErrInUse)
+	want(t, "a running store", err, boltfile.ErrInUse)
 	mustClose(t, s)
 	if got := alice(path); got != "now" {
 		t.Errorf("after restores that failed: %q", got)
@@ -293,7 +294,7 @@ func damageWhileRunning(args []string) int {
 	expect("policies", err)
 	if file, err := s.Backup(); err == nil {
 		info, _ := file.Stat()
-		report, err := VerifyFile(file, info.Size())
+		report, err := boltfile.VerifyFile(file, info.Size())
 		if err == nil {
 			err = report.Usable()
 		}

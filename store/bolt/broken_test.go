@@ -13,6 +13,7 @@ import (
 
 	"sidekey/auth"
 	"sidekey/limiter"
+	"sidekey/store/bolt/boltfile"
 )
 
 // readEverything is a child: it opens a database, reads all that is in it and writes a
@@ -191,7 +192,7 @@ func TestBrokenFileIsLetGo(t *testing.T) {
 			s, err := Open(path, quiet)
 			if err == nil {
 				mustClose(t, s)
-			} else if errors.Is(err, ErrInUse) {
+			} else if errors.Is(err, boltfile.ErrInUse) {
 				t.Errorf("cut to %d bytes: %v", size, err)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"sidekey/auth"
+	"sidekey/store/bolt/boltfile"
 )
 
 // UpdateMany changes users in one transaction: all of them or, where edit returns an
@@ -40,7 +41,7 @@ func (s *Store) updateMany(tx *bbolt.Tx, names []auth.Name, keys [][]byte, edit 
 	after := make([]*auth.Record, len(keys))
 	bodies := make([][]byte, len(keys))
 	for i, key := range keys {
-		before, err := userBefore(names[i], key, tx.Bucket(bucketUsers).Get(key))
+		before, err := userBefore(names[i], key, tx.Bucket(boltfile.Users).Get(key))
 		if err != nil {
 			return err
 		}

@@ -12,7 +12,9 @@ import (
 	"go.etcd.io/bbolt"
 
 	"sidekey/auth"
+	"sidekey/internal/broken"
 	"sidekey/internal/durable"
+	"sidekey/store/bolt/boltfile"
 )
 
 // Compaction is what [Store.Compact] did.
@@ -141,7 +143,7 @@ func (c *compaction) begin() error {
 		return err
 	}
 	c.file.db.NoSync, c.file.db.NoGrowSync = true, true // until all is there
-	for _, bucket := range summed {
+	for _, bucket := range boltfile.Summed {
 		var last []byte
 		for more := true; more; {
 			var keys, values [][]byte
@@ -232,20 +234,20 @@ func (c *compaction) finish() error {
 	if err := c.copyAgain(again); err != nil {
 		return err
 	}
-	var old sums
+	var old boltfile.Sums
 	var generation uint64
 	err := s.view(func(tx *bbolt.Tx) (err error) {
-		generation = tx.Bucket(bucketUsers).Sequence()
-		old, err = decodeSums(tx.Bucket(bucketMeta).Get(keySums))
+		generation = tx.Bucket(boltfile.Users).Sequence()
+		old, err = boltfile.DecodeSums(tx.Bucket(boltfile.Meta).Get(boltfile.KeySums))
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	if c.sums.buckets != old.buckets {
+	if c.sums.Buckets != old.Buckets {
 		return fmt.Errorf("%w: some records cannot be read, or are not in their last state", auth.ErrDamaged)
 	}
-	if err := c.update(func(tx *bbolt.Tx) error { return tx.Bucket(bucketUsers).SetSequence(generation) }); err != nil {
+	if err := c.update(func(tx *bbolt.Tx) error { return tx.Bucket(boltfile.Users).SetSequence(generation) }); err != nil {
 		return err
 	}
 	c.file.db.NoSync, c.file.db.NoGrowSync = false, false
@@ -258,7 +260,7 @@ func (c *compaction) finish() error {
 		return err
 	}
 	c.path = ""
-	if !broken("norenamesync") {
+	if !broken.Is("norenamesync") {
 		err = durable.SyncDir(filepath.Dir(s.path))
 	}
 	if err != nil {
@@ -278,7 +280,7 @@ func (c *compaction) finish() error {
 }
 
 func (c *compaction) sync() error {
-	if broken("nofilesync") {
+	if broken.Is("nofilesync") {
 		return nil
 	}
 	return c.file.db.Sync()

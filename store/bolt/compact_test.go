@@ -17,6 +17,7 @@ import (
 
 	"sidekey/auth"
 	"sidekey/limiter"
+	"sidekey/store/bolt/boltfile"
 )
 
 // mostPause is how long writers may have to wait for a compaction. A disk that others use
@@ -143,12 +144,12 @@ func TestCompactFails(t *testing.T) {
 	// A record that is not where it should be: the new file would miss it for ever.
 	s.file.Load().db.NoSync = true
 	if err := s.file.Load().db.Update(func(tx *bbolt.Tx) error {
-		return tx.Bucket(bucketPolicies).Put([]byte("nobody's"), seal(bucketPolicies, []byte("nobody's"), []byte("{}")))
+		return tx.Bucket(boltfile.Policies).Put([]byte("nobody's"), boltfile.Seal(boltfile.Policies, []byte("nobody's"), []byte("{}")))
 	}); err != nil {
 		t.Fatal(err)
 	}
 	still("a record too many", auth.ErrDamaged)
-	raw(t, s, func(tx *bbolt.Tx) error { return tx.Bucket(bucketPolicies).Delete([]byte("nobody's")) })
+	raw(t, s, func(tx *bbolt.Tx) error { return tx.Bucket(boltfile.Policies).Delete([]byte("nobody's")) })
 
 	s.compacting.Lock()
 	still("another one", ErrCompacting)
@@ -156,7 +157,7 @@ func TestCompactFails(t *testing.T) {
 
 	// Damaged records are taken along, and stay known.
 	raw(t, s, func(tx *bbolt.Tx) error {
-		return tx.Bucket(bucketUsers).Put(userKey("default", "carol"), []byte("\x01\x00\x00\x00\x00garbage"))
+		return tx.Bucket(boltfile.Users).Put(userKey("default", "carol"), []byte("\x01\x00\x00\x00\x00garbage"))
 	})
 	if _, err := s.Compact(); err != nil {
 		t.Error(err)
@@ -243,7 +244,7 @@ func TestCrashWhileCompacting(t *testing.T) {
 		}
 		timer.Stop()
 		child.Wait()
-		if report, err := Verify(path); err != nil || !report.Clean() {
+		if report, err := boltfile.Verify(path); err != nil || !report.Clean() {
 			t.Fatalf("%+v, %v", report, err)
 		}
 		s := mustOpen(t, path)

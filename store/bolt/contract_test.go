@@ -7,6 +7,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"sidekey/auth"
+	"sidekey/store/bolt/boltfile"
 	"sidekey/store/storetest"
 )
 
@@ -29,8 +30,8 @@ func TestStore(t *testing.T) {
 				return tx.Bucket(bucket).Put(key, value)
 			})
 		}
-		h.Damage = func(t *testing.T, n auth.Name) { damage(t, bucketUsers, userKey(n.Org, n.User)) }
-		h.DamagePolicy = func(t *testing.T, id string) { damage(t, bucketPolicies, []byte(id)) }
+		h.Damage = func(t *testing.T, n auth.Name) { damage(t, boltfile.Users, userKey(n.Org, n.User)) }
+		h.DamagePolicy = func(t *testing.T, id string) { damage(t, boltfile.Policies, []byte(id)) }
 		return h
 	})
 }

@@ -8,11 +8,11 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
-	"time"
 
 	"go.etcd.io/bbolt"
 
 	"sidekey/internal/durable"
+	"sidekey/store/bolt/boltfile"
 )
 
 // create makes an empty database at path unless something is there. The file
@@ -68,17 +68,17 @@ func removeUnfinished(dir, prefix string) error {
 
 // initialise makes an empty database of a file that is empty.
 func initialise(path string) error {
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait})
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: boltfile.LockWait})
 	if err != nil {
 		return err
 	}
 	err = db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range buckets {
+		for _, name := range boltfile.Buckets {
 			if _, err := tx.CreateBucket(name); err != nil {
 				return err
 			}
 		}
-		if err := putVersion(tx, formatVersion); err != nil {
+		if err := putVersion(tx, boltfile.FormatVersion); err != nil {
 			return err
 		}
 		var none sums
@@ -131,22 +131,6 @@ func checkFolder(path string) error {
 		return fmt.Errorf("%s: its folder has mode %#o: others could replace the file; chmod 700 it", path, mode)
 	}
 	return nil
-}
-
-// lock takes a lock of the whole file as bbolt does (LOCK_SH or LOCK_EX), until the file
-// is closed. Where another process does not let go of it, that is [ErrInUse].
-func lock(f *os.File, how int) error {
-	for deadline := time.Now().Add(lockWait); ; time.Sleep(lockWait / 10) {
-		err := syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB)
-		switch {
-		case err == nil:
-			return nil
-		case !errors.Is(err, syscall.EWOULDBLOCK):
-			return err
-		case time.Now().After(deadline):
-			return fmt.Errorf("%w%s", ErrInUse, holder(f.Name()))
-		}
-	}
 }
 
 // removeLeftovers removes files that a process made and did not live to name or to

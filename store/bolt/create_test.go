@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"sidekey/store/bolt/boltfile"
 )
 
 func TestCreate(t *testing.T) {
@@ -32,7 +34,7 @@ func TestCreate(t *testing.T) {
 	}
 	mode(dir, 0o700)
 	mode(path, 0o600)
-	mode(pidFile(path), 0o600)
+	mode(boltfile.PidFile(path), 0o600)
 	want(t, "readiness", s.Ready(), nil)
 	mustClose(t, s)
 	entries, err := os.ReadDir(dir)
@@ -179,7 +181,7 @@ func TestForeignFileIsNotTouched(t *testing.T) {
 		if err != nil || string(after) != string(content) {
 			t.Errorf("%s: %d bytes became %d, %v", name, len(content), len(after), err)
 		}
-		if _, err := os.Stat(pidFile(path)); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(boltfile.PidFile(path)); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s: a pid file was left: %v", name, err)
 		}
 	}
@@ -202,7 +204,7 @@ func TestCreateRace(t *testing.T) {
 			if err == nil {
 				open = append(open, s)
 			} else {
-				want(t, "the others", err, ErrInUse)
+				want(t, "the others", err, boltfile.ErrInUse)
 			}
 		})
 	}
@@ -228,7 +230,7 @@ func TestTwoProcesses(t *testing.T) {
 	first := startChild(t, "hold", path)
 	began := time.Now()
 	_, err := Open(path, quiet)
-	want(t, "second process", err, ErrInUse)
+	want(t, "second process", err, boltfile.ErrInUse)
 	if took := time.Since(began); took > time.Second {
 		t.Errorf("took %v", took)
 	}
@@ -242,7 +244,7 @@ func TestTwoProcesses(t *testing.T) {
 		t.Error(err)
 	}
 	mustClose(t, s)
-	if _, err := os.Stat(pidFile(path)); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(boltfile.PidFile(path)); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the pid file is still there: %v", err)
 	}
 }

@@ -6,18 +6,16 @@ import (
 	"strconv"
 
 	"go.etcd.io/bbolt"
+
+	"sidekey/store/bolt/boltfile"
 )
 
 // migrations are the steps from each format to the next: the first turns a file of
 // format 1 into one of format 2. There is none yet. A released step is never changed.
-var migrations = [...]func(tx *bbolt.Tx) error{}
+var migrations = [boltfile.FormatVersion - 1]func(tx *bbolt.Tx) error{}
 
-// formatVersion is the version of the file's layout that this program writes. A file with
-// a higher one is refused and not touched.
-const formatVersion = 1 + len(migrations)
-
-// bringUpToDate checks what a file is, and migrates it where it is of an older format: in
-// one transaction, so that a crash leaves it in the old format or in the new one.
+// bringUpToDate checks that a file is a database, and migrates it if its format is an older
+// one: in one transaction, so that a crash leaves the old format or the new one.
 func bringUpToDate(db *bbolt.DB, steps []func(tx *bbolt.Tx) error) error {
 	newest := 1 + len(steps)
 	var version int
@@ -38,7 +36,7 @@ func bringUpToDate(db *bbolt.DB, steps []func(tx *bbolt.Tx) error) error {
 			return err
 		}
 		var after sums
-		for _, bucket := range summed {
+		for _, bucket := range boltfile.Summed {
 			after.count(tx, bucket)
 		}
 		return after.save(tx)
@@ -50,36 +48,19 @@ func bringUpToDate(db *bbolt.DB, steps []func(tx *bbolt.Tx) error) error {
 }
 
 func readVersion(tx *bbolt.Tx, newest int) (int, error) {
-	for _, name := range buckets {
+	for _, name := range boltfile.Buckets {
 		if tx.Bucket(name) == nil {
-			return 0, fmt.Errorf("this is no database of sidekey: it has no bucket %q", name)
+			return 0, fmt.Errorf("not a database of sidekey: bucket %q is missing", name)
 		}
 	}
-	version, err := decodeVersion(tx.Bucket(bucketMeta).Get(keyFormat), newest)
-	if err != nil && !errors.Is(err, ErrNewer) {
+	version, err := boltfile.DecodeVersion(tx.Bucket(boltfile.Meta).Get(boltfile.KeyFormat), newest)
+	if err != nil && !errors.Is(err, boltfile.ErrNewer) {
 		return 0, fmt.Errorf("format version: %w", err)
 	}
 	return version, err
 }
 
-// decodeVersion reads a version from the value under keyFormat. One above newest is
-// [ErrNewer].
-func decodeVersion(value []byte, newest int) (int, error) {
-	payload, err := open(bucketMeta, keyFormat, value)
-	if err != nil {
-		return 0, err
-	}
-	version, err := strconv.Atoi(string(payload))
-	switch {
-	case err != nil || version < 1:
-		return 0, fmt.Errorf("%q is no version", payload)
-	case version > newest:
-		return 0, fmt.Errorf("%w: its format is %d, this program reads up to %d", ErrNewer, version, newest)
-	}
-	return version, nil
-}
-
 func putVersion(tx *bbolt.Tx, version int) error {
 	payload := []byte(strconv.Itoa(version))
-	return tx.Bucket(bucketMeta).Put(keyFormat, seal(bucketMeta, keyFormat, payload))
+	return tx.Bucket(boltfile.Meta).Put(boltfile.KeyFormat, boltfile.Seal(boltfile.Meta, boltfile.KeyFormat, payload))
 }

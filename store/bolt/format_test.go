@@ -18,6 +18,7 @@ import (
 
 	"sidekey/auth"
 	"sidekey/limiter"
+	"sidekey/store/bolt/boltfile"
 )
 
 var updateFormat = flag.Bool("update", false, "write testdata/format-N.db.gz of the format that this version writes")
@@ -37,22 +38,22 @@ func fileOf(t *testing.T, change func(tx *bbolt.Tx) error) (path string) {
 }
 
 func formatIs(value []byte) func(tx *bbolt.Tx) error {
-	return func(tx *bbolt.Tx) error { return tx.Bucket(bucketMeta).Put(keyFormat, value) }
+	return func(tx *bbolt.Tx) error { return tx.Bucket(boltfile.Meta).Put(boltfile.KeyFormat, value) }
 }
 
 // A database of a later version is refused, and not touched.
 func TestNewerFormat(t *testing.T) {
-	path := fileOf(t, formatIs(seal(bucketMeta, keyFormat, fmt.Append(nil, formatVersion+1))))
+	path := fileOf(t, formatIs(boltfile.Seal(boltfile.Meta, boltfile.KeyFormat, fmt.Append(nil, boltfile.FormatVersion+1))))
 	before, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = Open(path, quiet)
-	want(t, "newer format", err, ErrNewer)
-	_, err = Verify(path)
-	want(t, "newer format", err, ErrNewer)
+	want(t, "newer format", err, boltfile.ErrNewer)
+	_, err = boltfile.Verify(path)
+	want(t, "newer format", err, boltfile.ErrNewer)
 	_, err = Restore(newPath(t), path, now)
-	want(t, "newer format", err, ErrNewer)
+	want(t, "newer format", err, boltfile.ErrNewer)
 	after, err := os.ReadFile(path)
 	if err != nil || string(after) != string(before) {
 		t.Errorf("the file was changed: %v", err)
@@ -69,15 +70,15 @@ func TestBadFormat(t *testing.T) {
 				mustClose(t, s)
 			}
 		}
-		if r, err := Verify(path); err != nil || len(r.Problems) != 1 || !strings.Contains(r.Problems[0], text) {
+		if r, err := boltfile.Verify(path); err != nil || len(r.Problems) != 1 || !strings.Contains(r.Problems[0], text) {
 			t.Errorf("got %q, %v, want %q", r.Problems, err, text)
 		}
 	}
 	f(nil, auth.ErrDamaged.Error())
 	f([]byte("1"), auth.ErrDamaged.Error())
-	f(seal(bucketUsers, keyFormat, []byte("1")), auth.ErrDamaged.Error())
-	f(seal(bucketMeta, keyFormat, []byte("one")), `"one" is no version`)
-	f(seal(bucketMeta, keyFormat, []byte("0")), `"0" is no version`)
+	f(boltfile.Seal(boltfile.Users, boltfile.KeyFormat, []byte("1")), auth.ErrDamaged.Error())
+	f(boltfile.Seal(boltfile.Meta, boltfile.KeyFormat, []byte("one")), `"one" is not a version`)
+	f(boltfile.Seal(boltfile.Meta, boltfile.KeyFormat, []byte("0")), `"0" is not a version`)
 }
 
 // What is in the golden files.
@@ -132,7 +133,7 @@ func tell(t *testing.T, s *Store) string {
 
 // Every format that was released is opened, by what reads it now as by what wrote it.
 func TestGoldenFormats(t *testing.T) {
-	current := filepath.Join("testdata", fmt.Sprintf("format-%d.db.gz", formatVersion))
+	current := filepath.Join("testdata", fmt.Sprintf("format-%d.db.gz", boltfile.FormatVersion))
 	if *updateFormat {
 		path := newPath(t)
 		s := mustOpen(t, path)
@@ -151,7 +152,7 @@ func TestGoldenFormats(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for version := 1; version <= formatVersion; version++ {
+	for version := 1; version <= boltfile.FormatVersion; version++ {
 		name := filepath.Join("testdata", fmt.Sprintf("format-%d", version))
 		packed, err := os.Open(name + ".db.gz")
 		if err != nil {
@@ -170,7 +171,7 @@ func TestGoldenFormats(t *testing.T) {
 		if err := os.WriteFile(path, content, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		report, err := Verify(path)
+		report, err := boltfile.Verify(path)
 		if err != nil || !report.Clean() {
 			t.Errorf("format %d: %+v, %v", version, report, err)
 		}
@@ -206,12 +207,12 @@ func TestMigrationIsAtomic(t *testing.T) {
 	rename := func(from, to string) func(tx *bbolt.Tx) error {
 		return func(tx *bbolt.Tx) error {
 			runs++
-			b := tx.Bucket(bucketPolicies)
-			payload, err := open(bucketPolicies, []byte(from), b.Get([]byte(from)))
+			b := tx.Bucket(boltfile.Policies)
+			payload, err := boltfile.Open(boltfile.Policies, []byte(from), b.Get([]byte(from)))
 			if err != nil {
 				return err
 			}
-			return errors.Join(b.Put([]byte(to), seal(bucketPolicies, []byte(to), payload)), b.Delete([]byte(from)))
+			return errors.Join(b.Put([]byte(to), boltfile.Seal(boltfile.Policies, []byte(to), payload)), b.Delete([]byte(from)))
 		}
 	}
 	failed := errors.New("the disk is gone")
@@ -248,7 +249,7 @@ func TestMigrationIsAtomic(t *testing.T) {
 		t.Errorf("a file that is up to date was migrated again")
 	}
 	_, err := Open(path, quiet)
-	want(t, "the older program", err, ErrNewer)
+	want(t, "the older program", err, boltfile.ErrNewer)
 
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: patience})
 	if err != nil {
@@ -256,16 +257,16 @@ func TestMigrationIsAtomic(t *testing.T) {
 	}
 	defer db.Close()
 	err = db.View(func(tx *bbolt.Tx) error {
-		b := tx.Bucket(bucketPolicies)
+		b := tx.Bucket(boltfile.Policies)
 		if b.Get([]byte("gold")) != nil || b.Get([]byte("silver")) != nil || b.Get([]byte("bronze")) == nil {
 			t.Error("not migrated")
 		}
 		var counted sums
-		kept, err := decodeSums(tx.Bucket(bucketMeta).Get(keySums))
-		for _, bucket := range summed {
+		kept, err := boltfile.DecodeSums(tx.Bucket(boltfile.Meta).Get(boltfile.KeySums))
+		for _, bucket := range boltfile.Summed {
 			counted.count(tx, bucket)
 		}
-		if kept.buckets != counted.buckets || kept.transaction != uint64(tx.ID()) {
+		if kept.Buckets != counted.Buckets || kept.Transaction != uint64(tx.ID()) {
 			t.Errorf("sums: %+v, the records come to %+v", kept, counted)
 		}
 		return err

@@ -23,6 +23,7 @@ import (
 
 	"sidekey/auth"
 	"sidekey/limiter"
+	"sidekey/store/bolt/boltfile"
 )
 
 // What the tests of the store share. Some need a process of their own, because they
@@ -157,7 +158,7 @@ func mustClose(t testing.TB, s *Store) {
 
 func checkPages(t testing.TB, path string) {
 	t.Helper()
-	if report, err := Verify(path); err != nil || report.Usable() != nil {
+	if report, err := boltfile.Verify(path); err != nil || report.Usable() != nil {
 		t.Errorf("Verify finds: %v, %q", err, report.Problems)
 	}
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: patience})
@@ -283,7 +284,7 @@ func raw(t testing.TB, s *Store, change func(tx *bbolt.Tx) error) {
 // countAll makes the sums fit what is there.
 func countAll(tx *bbolt.Tx) error {
 	var all sums
-	for _, bucket := range summed {
+	for _, bucket := range boltfile.Summed {
 		all.count(tx, bucket)
 	}
 	return all.save(tx)

@@ -12,6 +12,7 @@ import (
 
 	"sidekey/auth"
 	"sidekey/limiter"
+	"sidekey/store/bolt/boltfile"
 )
 
 // modelUser is what the model knows of a user.
@@ -164,7 +165,7 @@ func TestModel(t *testing.T) {
 			"": func(rt *rapid.T) {
 				names, err := s.Names(auth.Name{}, 1000)
 				wanted := slices.SortedFunc(maps.Keys(users), func(a, b auth.Name) int {
-					return cmp.Or(cmp.Compare(a.Org+separator, b.Org+separator), cmp.Compare(a.User, b.User))
+					return cmp.Or(cmp.Compare(a.Org+boltfile.Separator, b.Org+boltfile.Separator), cmp.Compare(a.User, b.User))
 				})
 				if err != nil || !slices.Equal(names, wanted) {
 					rt.Fatalf("names %v, %v, want %v", names, err, wanted)

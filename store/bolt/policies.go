@@ -10,6 +10,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"sidekey/auth"
+	"sidekey/store/bolt/boltfile"
 )
 
 // Policies returns all stored policies. One that does not match its checksum is an
@@ -18,7 +19,7 @@ import (
 func (s *Store) Policies() (list []auth.Policy, damaged, err error) {
 	var problems []error
 	err = s.view(func(tx *bbolt.Tx) error {
-		c := tx.Bucket(bucketPolicies).Cursor()
+		c := tx.Bucket(boltfile.Policies).Cursor()
 		for key, value := c.First(); key != nil; key, value = c.Next() {
 			p, err := decodePolicy(key, value)
 			if err != nil {
@@ -43,7 +44,7 @@ func (s *Store) Policy(id string) (policy *auth.Policy, err error) {
 
 func readPolicy(tx *bbolt.Tx, id string) (*auth.Policy, error) {
 	key := []byte(id)
-	value := tx.Bucket(bucketPolicies).Get(key)
+	value := tx.Bucket(boltfile.Policies).Get(key)
 	if value == nil {
 		return nil, nil
 	}
@@ -52,7 +53,7 @@ func readPolicy(tx *bbolt.Tx, id string) (*auth.Policy, error) {
 }
 
 func decodePolicy(key, value []byte) (p auth.Policy, err error) {
-	payload, err := open(bucketPolicies, key, value)
+	payload, err := boltfile.Open(boltfile.Policies, key, value)
 	if err != nil {
 		return auth.Policy{}, err
 	}
@@ -84,13 +85,13 @@ func (s *Store) UpdatePolicy(id string, edit func(old *auth.Policy, users auth.P
 				return refused{err}
 			}
 			if after == nil {
-				return s.delete(tx, bucketPolicies, []byte(id))
+				return s.delete(tx, boltfile.Policies, []byte(id))
 			}
 			payload, err := auth.MarshalSession(after, json.OmitZeroStructFields(true))
 			if err != nil {
 				return err
 			}
-			return s.put(tx, bucketPolicies, []byte(id), payload)
+			return s.put(tx, boltfile.Policies, []byte(id), payload)
 		},
 		committed: func() {
 			s.notify.Policy(id)
@@ -107,12 +108,12 @@ func visitUsers(tx *bbolt.Tx, policy string, visit func(auth.Session)) error {
 	if err != nil {
 		return err
 	}
-	c := tx.Bucket(bucketUsers).Cursor()
+	c := tx.Bucket(boltfile.Users).Cursor()
 	for key, value := c.First(); key != nil; key, value = c.Next() {
 		if !bytes.Contains(value, quoted) {
 			continue
 		}
-		payload, err := open(bucketUsers, key, value)
+		payload, err := boltfile.Open(boltfile.Users, key, value)
 		if err != nil {
 			continue
 		}

@@ -6,6 +6,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"sidekey/limiter"
+	"sidekey/store/bolt/boltfile"
 )
 
 // Reserve implements [limiter.Ledger]. Asks wait for each other to share a commit, until a
@@ -53,11 +54,11 @@ func (s *Store) GiveBack(unused map[limiter.QuotaKey]limiter.Ask) error {
 // deleted since the quota was made. No other process asks: the file is locked.
 func (s *Store) grant(tx *bbolt.Tx, key limiter.QuotaKey, ask limiter.Ask) (limiter.Grant, error) {
 	user := userKey(key.Org, key.User)
-	value := tx.Bucket(bucketUsers).Get(user)
+	value := tx.Bucket(boltfile.Users).Get(user)
 	if value == nil {
 		return limiter.Grant{}, limiter.ErrStale
 	}
-	payload, err := open(bucketUsers, user, value)
+	payload, err := boltfile.Open(boltfile.Users, user, value)
 	if err != nil {
 		return limiter.Grant{}, err
 	}
@@ -70,9 +71,9 @@ func (s *Store) grant(tx *bbolt.Tx, key limiter.QuotaKey, ask limiter.Ask) (limi
 	}
 	name := quotaKey(key)
 	// A damaged record counts as none: the one process that asks knows what was granted.
-	stored, _ := quotaIn(name, tx.Bucket(bucketQuotas).Get(name))
+	stored, _ := quotaIn(name, tx.Bucket(boltfile.Quotas).Get(name))
 	granted := stored.Grant(ask, true)
-	return granted, s.put(tx, bucketQuotas, name, encodeQuota(granted.Reservation))
+	return granted, s.put(tx, boltfile.Quotas, name, encodeQuota(granted.Reservation))
 }
 
 // quotaIn reads the reservation that is stored under key; nil: none is.
@@ -80,7 +81,7 @@ func quotaIn(key, value []byte) (limiter.Reservation, error) {
 	if value == nil {
 		return limiter.Reservation{}, nil
 	}
-	payload, err := open(bucketQuotas, key, value)
+	payload, err := boltfile.Open(boltfile.Quotas, key, value)
 	if err != nil {
 		return limiter.Reservation{}, err
 	}

@@ -3,69 +3,19 @@ package bolt
 import (
 	"encoding/binary"
 	"fmt"
-	"hash/crc32"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"sidekey/auth"
 	"sidekey/limiter"
+	"sidekey/store/bolt/boltfile"
 )
 
-// A stored value is one byte of envelope version, four of CRC-32C, and the payload.
-// The checksum also covers bucket and key, so a record that was moved, swapped or
-// duplicated by a stray page does not pass for another one.
-const (
-	envelopeVersion = 1
-	envelopeSize    = 1 + 4
-)
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-// seal returns the value to store for payload. It is a fresh slice: bbolt keeps it
-// until the commit.
-func seal(bucket, key, payload []byte) []byte {
-	value := make([]byte, envelopeSize, envelopeSize+len(payload))
-	value[0] = envelopeVersion
-	binary.BigEndian.PutUint32(value[1:], checksum(bucket, key, payload))
-	return append(value, payload...)
-}
-
-// open returns the payload of a stored value, or [auth.ErrDamaged]. The payload is
-// part of value.
-func open(bucket, key, value []byte) ([]byte, error) {
-	switch {
-	case len(value) < envelopeSize:
-		return nil, fmt.Errorf("%w: %d bytes are no record", auth.ErrDamaged, len(value))
-	case value[0] != envelopeVersion:
-		return nil, fmt.Errorf("%w: envelope version %d", auth.ErrDamaged, value[0])
-	}
-	payload := value[envelopeSize:]
-	if binary.BigEndian.Uint32(value[1:]) != checksum(bucket, key, payload) && !broken("nochecksum") {
-		return nil, fmt.Errorf("%w: checksum does not match", auth.ErrDamaged)
-	}
-	return payload, nil
-}
-
-func checksum(bucket, key, payload []byte) uint32 {
-	var lengths [12]byte
-	binary.BigEndian.PutUint32(lengths[0:], uint32(len(bucket)))
-	binary.BigEndian.PutUint32(lengths[4:], uint32(len(key)))
-	binary.BigEndian.PutUint32(lengths[8:], uint32(len(payload)))
-	sum := crc32.Checksum([]byte{envelopeVersion}, castagnoli)
-	for _, part := range [][]byte{lengths[:], bucket, key, payload} {
-		sum = crc32.Update(sum, castagnoli, part)
-	}
-	return sum
-}
-
-// Names hold no control characters, so a NUL separates them.
-const separator = "\x00"
-
-func userKey(org, user string) []byte { return []byte(org + separator + user) }
+func userKey(org, user string) []byte { return []byte(org + boltfile.Separator + user) }
 
 func quotaKey(k limiter.QuotaKey) []byte {
-	return []byte(k.Org + separator + k.User + separator + k.Scope)
+	return []byte(k.Org + boltfile.Separator + k.User + boltfile.Separator + k.Scope)
 }
 
 func encodeUser(r *auth.Record) ([]byte, error) {
@@ -94,7 +44,7 @@ func decodeUser(payload []byte) (r auth.Record, err error) {
 // decodeBrief leaves out most of a record, and trusts the checksum for the rest: that no
 // name stands twice in it was seen when it was written.
 func decodeBrief(key, value []byte) (auth.Brief, error) {
-	payload, err := open(bucketUsers, key, value)
+	payload, err := boltfile.Open(boltfile.Users, key, value)
 	if err != nil {
 		return auth.Brief{}, err
 	}

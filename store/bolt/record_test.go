@@ -13,59 +13,8 @@ import (
 
 	"sidekey/auth"
 	"sidekey/limiter"
+	"sidekey/store/bolt/boltfile"
 )
-
-func TestSealOpen(t *testing.T) {
-	f := func(payload string) {
-		t.Helper()
-		got, err := open(bucketUsers, []byte("key"), seal(bucketUsers, []byte("key"), []byte(payload)))
-		if err != nil || string(got) != payload {
-			t.Errorf("%q came back as %q, %v", payload, got, err)
-		}
-	}
-	f("")
-	f("x")
-	f(string(make([]byte, 100_000)))
-}
-
-// A record that is not the one that was put under its key is damaged, whatever else it
-// may be.
-func TestOpenRefusesWhatIsElsewhere(t *testing.T) {
-	bucket, key, payload := bucketUsers, []byte("default\x00alice"), []byte("the payload")
-	value := seal(bucket, key, payload)
-	f := func(what string, bucket, key, value []byte) {
-		t.Helper()
-		_, err := open(bucket, key, value)
-		want(t, what, err, auth.ErrDamaged)
-	}
-	f("under another key", bucket, []byte("default\x00bob"), value)
-	f("in another bucket", bucketQuotas, key, value)
-	f("under a shorter key", bucket, key[:len(key)-1], value)
-	f("under no key", bucket, nil, value)
-	f("cut", bucket, key, value[:len(value)-1])
-	f("with more behind it", bucket, key, append(slices.Clone(value), 0))
-	f("of another version", bucket, key, append([]byte{2}, value[1:]...))
-	f("empty", bucket, key, nil)
-	f("version and checksum without a payload", bucket, key, value[:envelopeSize])
-	// What moves from the key into the payload, or from the bucket into the key.
-	f("a byte of the key in front of the payload", bucket, key[:len(key)-1], seal(bucket, key, payload))
-	f("a byte of the bucket in front of the key", bucket[:len(bucket)-1], append([]byte{bucket[len(bucket)-1]}, key...), value)
-}
-
-func TestOpenRefusesEveryFlippedBit(t *testing.T) {
-	key := []byte("default\x00alice")
-	value := seal(bucketUsers, key, userPayload(7, []byte(`{"org":"default","user":"alice","session":{"quota_max":100}}`)))
-	eachBit(value, func(flipped []byte, bit int) {
-		if _, err := open(bucketUsers, key, flipped); !errors.Is(err, auth.ErrDamaged) {
-			t.Errorf("bit %d of the value: %v", bit, err)
-		}
-	})
-	eachBit(key, func(flipped []byte, bit int) {
-		if _, err := open(bucketUsers, flipped, value); !errors.Is(err, auth.ErrDamaged) {
-			t.Errorf("bit %d of the key: %v", bit, err)
-		}
-	})
-}
 
 // eachBit calls f with b with one bit flipped, for every bit.
 func eachBit(b []byte, f func(flipped []byte, bit int)) {
@@ -76,7 +25,7 @@ func eachBit(b []byte, f func(flipped []byte, bit int)) {
 	}
 }
 
-// The same through the store: every bit of a stored user, quota and policy. The user is
+// Every bit of a stored user, quota and policy. The user is
 // refused, readiness says so, others are not affected, and writing the user anew helps.
 func TestFlippedBitsInTheFile(t *testing.T) {
 	s := mustOpen(t, newPath(t))
@@ -108,16 +57,16 @@ func TestFlippedBitsInTheFile(t *testing.T) {
 			t.Errorf("bit %d: alice: %v", bit, err)
 		}
 	}
-	flipAll(bucketUsers, key, refused)
+	flipAll(boltfile.Users, key, refused)
 	if got := s.Damaged(); !slices.Equal(got, []string{"default/alice"}) {
 		t.Errorf("Damaged: %q", got)
 	}
-	flipAll(bucketQuotas, quotaKey(quota), refused)
+	flipAll(boltfile.Quotas, quotaKey(quota), refused)
 	if _, _, err := s.Load("default", "bob"); err != nil {
 		t.Errorf("bob: %v", err)
 	}
 	// A reservation is not kept for a user whose record cannot be read.
-	flipAll(bucketUsers, key, func(bit int) {
+	flipAll(boltfile.Users, key, func(bit int) {
 		if bit%97 != 0 {
 			return // a commit each
 		}
@@ -125,7 +74,7 @@ func TestFlippedBitsInTheFile(t *testing.T) {
 	})
 
 	// edit sees nothing of a damaged record; what it puts in its place is whole.
-	raw(t, s, func(tx *bbolt.Tx) error { return tx.Bucket(bucketUsers).Put(key, []byte("garbage")) })
+	raw(t, s, func(tx *bbolt.Tx) error { return tx.Bucket(boltfile.Users).Put(key, []byte("garbage")) })
 	anew := record("default", "alice", "anew")
 	_, err := s.Update("default", "alice", func(old *auth.Record) (*auth.Record, error) {
 		if !old.Damaged || !reflect.DeepEqual(old.Session, auth.Session{}) {
@@ -144,7 +93,7 @@ func TestFlippedBitsInTheFile(t *testing.T) {
 
 	policy := auth.Policy{ID: "gold", OrgID: "default", Rate: 5, Per: 1}
 	want(t, "policy", s.UpdatePolicy("gold", func(*auth.Policy, auth.PolicyUsers) (*auth.Policy, error) { return &policy, nil }), nil)
-	flipAll(bucketPolicies, []byte("gold"), func(bit int) {
+	flipAll(boltfile.Policies, []byte("gold"), func(bit int) {
 		if _, err := s.Policy("gold"); !errors.Is(err, auth.ErrDamaged) {
 			t.Errorf("bit %d: policy: %v", bit, err)
 		}
@@ -162,7 +111,7 @@ func TestMovedRecords(t *testing.T) {
 	put(t, s, record("default", "bob", "bob"))
 	put(t, s, record("other", "alice", "other"))
 	value := func(key []byte) (value []byte) {
-		raw(t, s, func(tx *bbolt.Tx) error { value = bytes.Clone(tx.Bucket(bucketUsers).Get(key)); return nil })
+		raw(t, s, func(tx *bbolt.Tx) error { value = bytes.Clone(tx.Bucket(boltfile.Users).Get(key)); return nil })
 		return value
 	}
 	aliceValue, bobValue := value(userKey("default", "alice")), value(userKey("default", "bob"))
@@ -170,10 +119,10 @@ func TestMovedRecords(t *testing.T) {
 	swap := func(org, user string, with []byte) {
 		t.Helper()
 		before := value(userKey(org, user))
-		raw(t, s, func(tx *bbolt.Tx) error { return tx.Bucket(bucketUsers).Put(userKey(org, user), with) })
+		raw(t, s, func(tx *bbolt.Tx) error { return tx.Bucket(boltfile.Users).Put(userKey(org, user), with) })
 		_, _, err := s.Load(org, user)
 		want(t, "swapped record of "+org+"/"+user, err, auth.ErrDamaged)
-		raw(t, s, func(tx *bbolt.Tx) error { return tx.Bucket(bucketUsers).Put(userKey(org, user), before) })
+		raw(t, s, func(tx *bbolt.Tx) error { return tx.Bucket(boltfile.Users).Put(userKey(org, user), before) })
 	}
 	swap("default", "alice", bobValue)
 	swap("default", "bob", aliceValue)
@@ -185,7 +134,7 @@ func TestMovedRecords(t *testing.T) {
 	want(t, "reserve", reserve(s, quota, limiter.Reservation{Generation: alice.Generation, Reserved: 1}), nil)
 	raw(t, s, func(tx *bbolt.Tx) error {
 		scoped := quotaKey(limiter.QuotaKey{Org: "default", User: "alice", Scope: "orders"})
-		return tx.Bucket(bucketQuotas).Put(scoped, tx.Bucket(bucketQuotas).Get(quotaKey(quota)))
+		return tx.Bucket(boltfile.Quotas).Put(scoped, tx.Bucket(boltfile.Quotas).Get(quotaKey(quota)))
 	})
 	_, _, err := s.Load("default", "alice")
 	want(t, "quota under another scope", err, auth.ErrDamaged)
@@ -239,29 +188,7 @@ func TestUserEncoding(t *testing.T) {
 	}
 }
 
-// No bytes make the decoders panic, and none pass for a record but those that seal
-// made for that place.
-func FuzzOpen(f *testing.F) {
-	f.Add([]byte("default\x00alice"), []byte{})
-	f.Add([]byte("default\x00alice"), seal(bucketUsers, []byte("default\x00alice"), userPayload(1, []byte(`{"org":"default"}`))))
-	f.Add([]byte("q"), seal(bucketQuotas, []byte("q"), encodeQuota(limiter.Reservation{Generation: 1})))
-	f.Add([]byte{}, []byte{1, 0, 0, 0, 0})
-	f.Fuzz(func(t *testing.T, key, value []byte) {
-		for _, bucket := range buckets {
-			payload, err := open(bucket, key, value)
-			if err != nil {
-				if !errors.Is(err, auth.ErrDamaged) {
-					t.Errorf("%v is no ErrDamaged", err)
-				}
-				continue
-			}
-			if !bytes.Equal(seal(bucket, key, payload), value) {
-				t.Errorf("accepted %x, which seal does not make", value)
-			}
-		}
-	})
-}
-
+// No bytes make the decoders panic.
 func FuzzDecodeUser(f *testing.F) {
 	alice := record("default", "alice", "text")
 	whole, _ := encodeUser(&alice)

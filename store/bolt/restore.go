@@ -11,11 +11,12 @@ import (
 	"time"
 
 	"sidekey/internal/durable"
+	"sidekey/store/bolt/boltfile"
 )
 
 // Restored is what [Restore] did.
 type Restored struct {
-	Report
+	boltfile.Report
 	Kept string `json:"kept"` // where the database is that was there; "": there was none
 }
 
@@ -35,7 +36,7 @@ func Restore(path, backup string, now time.Time) (done Restored, err error) {
 	old, err := os.Open(path)
 	if err == nil {
 		defer old.Close() // and with it the lock
-		err = lock(old, syscall.LOCK_EX)
+		err = boltfile.Lock(old, syscall.LOCK_EX)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return done, err
@@ -50,7 +51,7 @@ func Restore(path, backup string, now time.Time) (done Restored, err error) {
 		return done, err
 	}
 	// The copy, not the backup: what is verified is what will be used.
-	if done.Report, err = Verify(temp.Name()); err != nil {
+	if done.Report, err = boltfile.Verify(temp.Name()); err != nil {
 		return done, err
 	}
 	if !done.Clean() {
@@ -101,7 +102,7 @@ func copyFrom(to io.Writer, path string) error {
 }
 
 // errNotClean says on one line what is wrong with a backup.
-func errNotClean(r Report) error {
+func errNotClean(r boltfile.Report) error {
 	if err := r.Usable(); err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ import (
 
 	"sidekey/auth"
 	"sidekey/limiter"
+	"sidekey/store/bolt/boltfile"
 )
 
 // Disks forget, return old pages, and flip bits. A database is changed in some such way
@@ -112,9 +113,7 @@ func readRot(dir, name string) (r rotten, err error) {
 	}
 	r = rotten{file: read(name), older: [][]byte{read("older-0"), read("older-1")}, other: read("other")}
 	if err == nil {
-		m, _ := decodeMeta(r.file)
-		n, _ := decodeMeta(r.file[rotPage:])
-		r.used = int(max(m.pages, n.pages)) * rotPage
+		r.used = int(max(pagesOf(r.file), pagesOf(r.file[rotPage:]))) * rotPage
 		r.file = r.file[:r.used:r.used] // bbolt makes files larger ahead of their use
 	}
 	return r, err
@@ -135,7 +134,7 @@ var mutations = []struct {
 		return b
 	}},
 	{"one bit of a meta page", func(_ rotten, b []byte, random *rand.Rand) []byte {
-		b[random.IntN(2)*rotPage+random.IntN(pageHeaderSize+metaSize)] ^= 1 << random.IntN(8)
+		b[random.IntN(2)*rotPage+random.IntN(rotMeta)] ^= 1 << random.IntN(8)
 		return b
 	}},
 	{"several bits of a page", func(r rotten, b []byte, random *rand.Rand) []byte {
@@ -239,13 +238,23 @@ func noise(b []byte, random *rand.Rand) {
 	}
 }
 
+// rotMeta is where what a meta page says ends: behind the header and the meta itself.
+const rotMeta = 16 + 64
+
+// pagesOf returns how many pages a file has, as a meta page says.
+func pagesOf(meta []byte) uint64 { return binary.NativeEndian.Uint64(meta[16+40:]) }
+
+// firstKey returns the first key of a page, if it is a leaf that begins with a record.
 func firstKey(b []byte, n int) (string, bool) {
-	p := decodePage(uint64(n), pageOf(b, n))
-	if p.kind != leafPage || p.count == 0 {
+	const leaf = 0x02
+	page := pageOf(b, n)
+	number := func(at int) int { return int(binary.NativeEndian.Uint32(page[at:])) }
+	kind, count := binary.NativeEndian.Uint16(page[8:]), binary.NativeEndian.Uint16(page[10:])
+	start, size := 16+number(16+4), number(16+8)
+	if kind != leaf || count == 0 || number(16) != 0 || start > rotPage || size > rotPage-start {
 		return "", false
 	}
-	e, ok := p.element(0)
-	return string(e.key), ok && e.flags == 0
+	return string(page[start : start+size]), true
 }
 
 // openRotten is the child: it makes and opens the mutants of a range.
@@ -331,7 +340,7 @@ func openMutant(path string, content []byte, truth contents) (outcome string, er
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		return "", err
 	}
-	report, err := Verify(path)
+	report, err := boltfile.Verify(path)
 	if err != nil || report.Usable() != nil {
 		return "refused", nil
 	}
@@ -342,13 +351,13 @@ func openMutant(path string, content []byte, truth contents) (outcome string, er
 	defer s.Close()
 	s.file.Load().db.NoSync, s.file.Load().db.NoGrowSync = true, true
 	named := func(bucket string) bool {
-		return slices.ContainsFunc(report.Damaged, func(d DamagedRecord) bool { return d.Bucket == bucket })
+		return slices.ContainsFunc(report.Damaged, func(d boltfile.DamagedRecord) bool { return d.Bucket == bucket })
 	}
 	for user, is := range truth.users {
 		r, kept, err := s.Load("default", user)
 		switch {
 		case errors.Is(err, auth.ErrDamaged):
-			if !slices.ContainsFunc(report.Damaged, func(d DamagedRecord) bool { return d.User == user && d.Org == "default" }) {
+			if !slices.ContainsFunc(report.Damaged, func(d boltfile.DamagedRecord) bool { return d.User == user && d.Org == "default" }) {
 				return "", fmt.Errorf("%s is damaged and not named: %+v", user, report)
 			}
 		case errors.Is(err, auth.ErrNoUser) && named("users"): // its key may be what is damaged
@@ -391,7 +400,7 @@ func openMutant(path string, content []byte, truth contents) (outcome string, er
 	if err := s.Close(); err != nil {
 		return "", err
 	}
-	after, err := Verify(path)
+	after, err := boltfile.Verify(path)
 	if err == nil {
 		err = after.Usable()
 	}

@@ -14,12 +14,9 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -28,33 +25,12 @@ import (
 	"sidekey/auth"
 	"sidekey/internal/durable"
 	"sidekey/store"
+	"sidekey/store/bolt/boltfile"
 )
-
-// lockWait is how long Open waits for another process to let go of the file.
-const lockWait = 500 * time.Millisecond
 
 // reopenEvery is how often a database is tried that could not be opened again after
 // a failed commit, however many writes come meanwhile.
 const reopenEvery = time.Second
-
-var (
-	bucketMeta     = []byte("meta")
-	bucketUsers    = []byte("users")
-	bucketQuotas   = []byte("quotas")
-	bucketPolicies = []byte("policies")
-	keyFormat      = []byte("format")
-)
-
-// buckets are those that every database has.
-var buckets = [][]byte{bucketMeta, bucketUsers, bucketQuotas, bucketPolicies}
-
-// Errors of Open.
-var (
-	// ErrInUse says that another process holds the file.
-	ErrInUse = errors.New("in use by another process")
-	// ErrNewer says that the file was written by a newer version of this program.
-	ErrNewer = errors.New("written by a newer version")
-)
 
 // Store is an open database. Its methods may be called from any goroutine.
 type Store struct {
@@ -89,17 +65,6 @@ type Store struct {
 
 	damagedMu sync.Mutex // protects damaged
 	damaged   map[string]bool
-}
-
-// file is an open database file. It is replaced as a whole after a failed commit, and not
-// under a lock: where bbolt has panicked it may hold its own for ever, and so may whoever
-// waits for them.
-type file struct {
-	db   *bbolt.DB
-	os   *os.File
-	info os.FileInfo // as it was opened
-
-	settled bool // by settle: may be written to
 }
 
 var _ store.Store = (*Store)(nil)
@@ -142,7 +107,7 @@ func Open(path string, log *slog.Logger) (*Store, error) {
 	if err := removeLeftovers(path); err != nil {
 		s.log.Warn("cannot remove what a crash has left behind", "error", err)
 	}
-	if err := os.WriteFile(pidFile(path), []byte(strconv.Itoa(os.Getpid())), 0o600); err != nil {
+	if err := os.WriteFile(boltfile.PidFile(path), []byte(strconv.Itoa(os.Getpid())), 0o600); err != nil {
 		s.log.Warn("cannot note who holds the database", "error", err)
 	}
 	go s.writeLoop()
@@ -163,7 +128,7 @@ func (s *Store) Close() error {
 	if f == nil {
 		return nil
 	}
-	os.Remove(pidFile(s.path)) // while it is still ours
+	os.Remove(boltfile.PidFile(s.path)) // while it is still ours
 	return f.db.Close()
 }
 
@@ -225,29 +190,6 @@ func (s *Store) view(f func(tx *bbolt.Tx) error) error {
 	}
 }
 
-// view runs f in a reading transaction, if one began.
-func (f *file) view(read func(tx *bbolt.Tx) error) (began bool, err error) {
-	defer damaged(&err)
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	err = f.db.View(func(tx *bbolt.Tx) error {
-		began = true
-		return read(tx)
-	})
-	return began, err
-}
-
-// errPanicked marks an error that was a panic of bbolt.
-var errPanicked = errors.New("the file makes no sense")
-
-// damaged turns a panic into an error. bbolt panics on pages that make no sense, and
-// with debug.SetPanicOnFault reading behind the end of a file that was cut short is a
-// panic as well, where it would end the process.
-func damaged(err *error) {
-	if p := recover(); p != nil {
-		*err = fmt.Errorf("%w: %w: %v", auth.ErrDamaged, errPanicked, p)
-	}
-}
-
 // reopen closes the file and opens it again. After a failed commit the file's pages in
 // memory and on disk may differ; only what is read back from disk counts. Where bbolt
 // panicked, closing could wait for locks that nobody will ever give back: the file is let
@@ -265,8 +207,8 @@ func (s *Store) reopen(panicked bool) {
 	}
 	var err error
 	if s.suspect.Load() {
-		var report Report
-		if report, err = Verify(s.path); err == nil {
+		var report boltfile.Report
+		if report, err = boltfile.Verify(s.path); err == nil {
 			err = report.Usable()
 		}
 	}
@@ -298,118 +240,4 @@ func (s *Store) reopen(panicked bool) {
 func (s *Store) tryLater() {
 	s.failedAt = time.Now()
 	time.AfterFunc(reopenEvery, s.queue.signal)
-}
-
-func openFile(path string) (_ *file, err error) {
-	f := &file{}
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("open %s: %w", path, err)
-			letGo(f.os)
-		}
-	}()
-	defer damaged(&err)
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	f.db, err = bbolt.Open(path, 0o600, &bbolt.Options{
-		Timeout:         lockWait,
-		NoSync:          broken("nosync"),
-		FreelistType:    bbolt.FreelistMapType,
-		InitialMmapSize: mapSize(path),
-		OpenFile: func(path string, flag int, mode os.FileMode) (_ *os.File, err error) {
-			f.os, err = openExisting(path, flag, mode)
-			return f.os, err
-		},
-	})
-	switch {
-	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, fmt.Errorf("%w%s", ErrInUse, holder(path))
-	case err != nil:
-		return nil, err
-	}
-	if f.info, err = f.os.Stat(); err == nil {
-		err = bringUpToDate(f.db, migrations[:])
-	}
-	if err != nil {
-		f.db.Close()
-		return nil, err
-	}
-	return f, nil
-}
-
-// mapSize is how much address space is reserved for a file: growing the map waits for
-// readers, and everybody waits for it. Space that is not used costs no memory.
-func mapSize(path string) int {
-	const least = 1 << 30
-	info, err := os.Stat(path)
-	if err != nil || strconv.IntSize < 64 {
-		return 64 << 20
-	}
-	return max(least, int(4*info.Size()))
-}
-
-// settle makes durable what opening the file has shown. The newest meta page may be in the
-// page cache alone: its writer was killed before the sync, or the sync failed, after which
-// the kernel takes the page for written. The next commit would free the pages of the state
-// before it, which then is the newest on disk, and a power cut would leave neither.
-// So may the file's name be, where a compaction was killed: the cut would bring the file
-// back that it replaced.
-func (f *file) settle() error {
-	if broken("nosettle") {
-		f.settled = true
-		return nil
-	}
-	if err := durable.SyncDir(filepath.Dir(f.db.Path())); err != nil {
-		return err
-	}
-	metas := make([]byte, 2*f.db.Info().PageSize)
-	if _, err := f.os.ReadAt(metas, 0); err != nil {
-		return err
-	}
-	if _, err := f.os.WriteAt(metas, 0); err != nil {
-		return err
-	}
-	if err := f.os.Sync(); err != nil {
-		return err
-	}
-	f.settled = true
-	return nil
-}
-
-// letGo gives up the lock that bbolt keeps when it panics. Closing the file alone does
-// not: the memory map that it leaves behind holds on to the lock.
-func letGo(f *os.File) {
-	if f != nil {
-		syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
-		f.Close()
-	}
-}
-
-// openExisting never makes a file, and never gives bbolt an empty one, which it would
-// take for one to be made.
-func openExisting(path string, flag int, mode os.FileMode) (*os.File, error) {
-	f, err := os.OpenFile(path, flag&^os.O_CREATE, mode)
-	if err != nil {
-		return nil, err
-	}
-	info, err := f.Stat()
-	if err == nil && info.Size() == 0 {
-		err = errors.New("this is no database of sidekey: the file is empty")
-	}
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
-}
-
-func pidFile(path string) string { return path + ".pid" }
-
-// holder names the process that holds the file, where it left its number.
-func holder(path string) string {
-	b, err := os.ReadFile(pidFile(path))
-	pid := strings.TrimSpace(string(b))
-	if err != nil || pid == "" {
-		return ""
-	}
-	return " (pid " + pid + ", says " + filepath.Base(pidFile(path)) + ")"
 }

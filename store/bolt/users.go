@@ -10,6 +10,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"sidekey/auth"
+	"sidekey/store/bolt/boltfile"
 )
 
 // Load returns a user's record and quotas as they stood at one moment, or
@@ -40,7 +41,7 @@ func (s *Store) load(view func(func(tx *bbolt.Tx) error) error, org, user string
 }
 
 func readUser(tx *bbolt.Tx, key []byte) (auth.Record, error) {
-	return userIn(key, tx.Bucket(bucketUsers).Get(key))
+	return userIn(key, tx.Bucket(boltfile.Users).Get(key))
 }
 
 // userIn reads the record that is stored under key; nil: none is.
@@ -48,7 +49,7 @@ func userIn(key, value []byte) (auth.Record, error) {
 	if value == nil {
 		return auth.Record{}, auth.ErrNoUser
 	}
-	payload, err := open(bucketUsers, key, value)
+	payload, err := boltfile.Open(boltfile.Users, key, value)
 	if err != nil {
 		return auth.Record{}, err
 	}
@@ -56,8 +57,8 @@ func userIn(key, value []byte) (auth.Record, error) {
 }
 
 func readQuotas(tx *bbolt.Tx, user []byte) (kept []auth.KeptQuota, err error) {
-	prefix := append(bytes.Clone(user), separator...)
-	c := tx.Bucket(bucketQuotas).Cursor()
+	prefix := append(bytes.Clone(user), boltfile.Separator...)
+	c := tx.Bucket(boltfile.Quotas).Cursor()
 	for key, value := c.Seek(prefix); bytes.HasPrefix(key, prefix); key, value = c.Next() {
 		r, err := quotaIn(key, value)
 		if err != nil {
@@ -88,7 +89,7 @@ func (s *Store) Update(org, user string, edit func(old *auth.Record) (*auth.Reco
 	err = s.change(operation{
 		apply: func(tx *bbolt.Tx) error {
 			var err error
-			value := tx.Bucket(bucketUsers).Get(key)
+			value := tx.Bucket(boltfile.Users).Get(key)
 			if ahead.holds(s, value) {
 				after = ahead.after
 				generation, err = s.putBody(tx, key, after.Generation, ahead.body)
@@ -146,7 +147,7 @@ func (s *Store) editAhead(name auth.Name, key []byte, edit func(old *auth.Record
 	}()
 	a = &ahead{rules: s.rules.Load()}
 	if err := s.view(func(tx *bbolt.Tx) error {
-		a.before = bytes.Clone(tx.Bucket(bucketUsers).Get(key))
+		a.before = bytes.Clone(tx.Bucket(boltfile.Users).Get(key))
 		return nil
 	}); err != nil {
 		return nil
@@ -183,34 +184,34 @@ func (s *Store) putUser(tx *bbolt.Tx, key []byte, r *auth.Record) (generation ui
 // where 0 is given.
 func (s *Store) putBody(tx *bbolt.Tx, key []byte, generation uint64, body []byte) (_ uint64, err error) {
 	if generation == 0 {
-		if generation, err = tx.Bucket(bucketUsers).NextSequence(); err != nil {
+		if generation, err = tx.Bucket(boltfile.Users).NextSequence(); err != nil {
 			return 0, err
 		}
 		if err := s.deleteQuotas(tx, key); err != nil {
 			return 0, err
 		}
 	}
-	return generation, s.put(tx, bucketUsers, key, userPayload(generation, body))
+	return generation, s.put(tx, boltfile.Users, key, userPayload(generation, body))
 }
 
 func (s *Store) deleteUser(tx *bbolt.Tx, key []byte) error {
 	if err := s.deleteQuotas(tx, key); err != nil {
 		return err
 	}
-	return s.delete(tx, bucketUsers, key)
+	return s.delete(tx, boltfile.Users, key)
 }
 
 // deleteQuotas removes the quotas of one user. Keys are gathered first: a cursor
 // must not be used after its bucket has changed.
 func (s *Store) deleteQuotas(tx *bbolt.Tx, user []byte) error {
-	prefix := append(bytes.Clone(user), separator...)
+	prefix := append(bytes.Clone(user), boltfile.Separator...)
 	var keys [][]byte
-	c := tx.Bucket(bucketQuotas).Cursor()
+	c := tx.Bucket(boltfile.Quotas).Cursor()
 	for key, _ := c.Seek(prefix); bytes.HasPrefix(key, prefix); key, _ = c.Next() {
 		keys = append(keys, bytes.Clone(key))
 	}
 	for _, key := range keys {
-		if err := s.delete(tx, bucketQuotas, key); err != nil {
+		if err := s.delete(tx, boltfile.Quotas, key); err != nil {
 			return err
 		}
 	}
@@ -270,14 +271,14 @@ func (s *Store) Scan(after auth.Name, n int, f func(auth.Brief)) (last auth.Name
 // usersAfter yields the stored values of the users that come after one, and their names.
 func usersAfter(tx *bbolt.Tx, after auth.Name) iter.Seq2[[]byte, auth.Name] {
 	return func(yield func([]byte, auth.Name) bool) {
-		c := tx.Bucket(bucketUsers).Cursor()
+		c := tx.Bucket(boltfile.Users).Cursor()
 		start := userKey(after.Org, after.User)
 		key, value := c.Seek(start)
 		if bytes.Equal(key, start) {
 			key, value = c.Next()
 		}
 		for ; key != nil; key, value = c.Next() {
-			org, user, found := strings.Cut(string(key), separator)
+			org, user, found := strings.Cut(string(key), boltfile.Separator)
 			if !found {
 				continue // a damaged key is nobody's
 			}
@@ -294,7 +295,7 @@ func (s *Store) Damaged() (names []string) {
 	s.damagedMu.Lock()
 	defer s.damagedMu.Unlock()
 	for key := range s.damaged {
-		names = append(names, strings.ReplaceAll(key, separator, "/"))
+		names = append(names, strings.ReplaceAll(key, boltfile.Separator, "/"))
 	}
 	return names
 }
@@ -310,13 +311,13 @@ func (s *Store) noteDamage(key []byte, err error) {
 		return
 	}
 	s.damaged[string(key)] = true
-	org, user, _ := strings.Cut(string(key), separator)
+	org, user, _ := strings.Cut(string(key), boltfile.Separator)
 	s.log.Error("a user's record is damaged: the user is refused until it is written anew", "org", org, "user", user, "error", err)
 }
 
 // NoteDamage takes over what a report of this database says: which users are damaged, and
 // how many there are.
-func (s *Store) NoteDamage(r Report) {
+func (s *Store) NoteDamage(r boltfile.Report) {
 	s.done.users.CompareAndSwap(0, uint64(r.Users)) // until a commit tells
 	for _, d := range r.Damaged {
 		if d.User != "" {

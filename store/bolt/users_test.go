@@ -17,6 +17,7 @@ import (
 	"sidekey/auth"
 	"sidekey/limiter"
 	"sidekey/store"
+	"sidekey/store/bolt/boltfile"
 )
 
 func TestUpdate(t *testing.T) {
@@ -252,7 +253,7 @@ func TestNamesWithDamagedKey(t *testing.T) {
 	put(t, s, record("default", "alice", "x"))
 	put(t, s, record("default", "bob", "x"))
 	raw(t, s, func(tx *bbolt.Tx) error {
-		users := tx.Bucket(bucketUsers)
+		users := tx.Bucket(boltfile.Users)
 		key := userKey("default", "bob")
 		value := users.Get(key)
 		damaged := append([]byte("default"), 0x20) // one bit of the NUL
@@ -306,7 +307,7 @@ func TestScan(t *testing.T) {
 		}
 	}
 	raw(t, s, func(tx *bbolt.Tx) error {
-		users := tx.Bucket(bucketUsers)
+		users := tx.Bucket(boltfile.Users)
 		value := bytes.Clone(users.Get(userKey("default", "user-1")))
 		value[len(value)-2] ^= 1
 		return users.Put(userKey("default", "user-1"), value)

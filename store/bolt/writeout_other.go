@@ -2,7 +2,9 @@
 
 package bolt
 
-import "os"
+import (
+	"os"
+)
 
 // writeOut is for Linux alone: other systems have nothing like it that is not a sync.
 func writeOut(*os.File) error { return nil }

@@ -11,7 +11,9 @@ import (
 	"go.etcd.io/bbolt"
 
 	"sidekey/auth"
+	"sidekey/internal/broken"
 	"sidekey/store"
+	"sidekey/store/bolt/boltfile"
 )
 
 // mostPerCommit bounds how much one commit holds up those who come after it.
@@ -184,7 +186,7 @@ func (s *Store) writeLoop() {
 // commit applies a batch, and acknowledges it once it is durable and published, in
 // this order: durable, then visible to every check, then answered.
 func (s *Store) commit(batch []operation) {
-	if broken("ackfirst") {
+	if broken.Is("ackfirst") {
 		for i := range batch {
 			batch[i].done(nil)
 			batch[i].done = func(error) {}
@@ -204,7 +206,7 @@ func (s *Store) commit(batch []operation) {
 	if err != nil {
 		s.done.failures.Add(1)
 	} else {
-		s.done.users.Store(s.sums.buckets[0].count)
+		s.done.users.Store(s.sums.Buckets[0].Count)
 	}
 	unknown := err != nil && !errors.Is(err, auth.ErrStoreDown)
 	if unknown {
@@ -233,7 +235,7 @@ func (s *Store) commit(batch []operation) {
 // transaction.
 func (s *Store) put(tx *bbolt.Tx, bucket, key, payload []byte) error {
 	s.moved.note(bucket, key)
-	return s.sums.put(tx, bucket, key, seal(bucket, key, payload))
+	return s.sums.put(tx, bucket, key, boltfile.Seal(bucket, key, payload))
 }
 
 // delete removes what is stored under key, if anything. Only the writer may call it, with

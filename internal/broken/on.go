@@ -1,17 +1,19 @@
 //go:build broken
 
-package bolt
+// Package broken breaks promises on purpose, to show that the crash tests notice.
+package broken
 
 import "os"
 
 var fault = os.Getenv("SIDEKEY_BROKEN")
 
-// broken reports whether the promise that is broken on purpose is this one:
+// Is reports whether the variable SIDEKEY_BROKEN names this promise:
 //
 //	nosync        commits are not synced
-//	nosettle      what is found at an opening is taken to be durable
+//	nofirstsync   what is found when a file is opened is not synced before it is built upon
 //	ackfirst      writes are acknowledged before their commit
 //	nochecksum    records are used whatever their checksums say
+//	nodirsync     the names of new files and folders are not synced
 //	nofilesync    a compaction's file gets the database's name before it is synced
 //	norenamesync  it is written to before that name is synced
-func broken(promise string) bool { return fault == promise }
+func Is(promise string) bool { return fault == promise }
