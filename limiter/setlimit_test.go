@@ -85,7 +85,7 @@ func TestSetLimitNeverOver(t *testing.T) {
 		draw := func() (n, per int64) {
 			n, per = rapid.Int64Range(1, 6).Draw(t, "n"), rapid.Int64Range(1, 200).Draw(t, "per in ns")
 			if !small && rapid.Bool().Draw(t, "large") {
-				n += exactLimit
+				n += maxExact
 			}
 			return n, per
 		}
@@ -115,7 +115,7 @@ func TestSetLimitNeverOver(t *testing.T) {
 				continue
 			}
 			admits = append(admits, seen)
-			if n > exactLimit {
+			if n > maxExact {
 				continue // cannot be over with so few
 			}
 			if close := tooClose(admits[max(0, len(admits)-int(n)-1):], n, min(shortest, w.per)); close != nil {

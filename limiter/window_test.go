@@ -123,9 +123,9 @@ func TestT62NoEdge(t *testing.T) {
 func TestT60Effective(t *testing.T) {
 	f := func(rate, per float64, n, ns int64) {
 		t.Helper()
-		gotN, gotNS := Effective(rate, per)
+		gotN, gotNS := enforced(rate, per)
 		if gotN != n || gotNS != ns {
-			t.Errorf("Effective(%v, %v) = %d per %d ns, want %d per %d ns", rate, per, gotN, gotNS, n, ns)
+			t.Errorf("enforced(%v, %v) = %d per %d ns, want %d per %d ns", rate, per, gotN, gotNS, n, ns)
 		}
 		w := NewWindow(rate, per)
 		if (w == nil) != (n == 0) {
@@ -176,15 +176,15 @@ func TestT60Effective(t *testing.T) {
 	f(1, 1e-300, 1, 1)
 	f(0.5, 1e-300, 1, 1)
 	f(5000, 1e-300, 5000, 1)
-	f(1e-300, 1, 1, longest)
+	f(1e-300, 1, 1, maxWindow)
 	f(1e-300, 1e-300, 1, 1e9)
-	f(1e-300, 1e300, 1, longest)
-	f(math.SmallestNonzeroFloat64, 1, 1, longest)
+	f(1e-300, 1e300, 1, maxWindow)
+	f(math.SmallestNonzeroFloat64, 1, 1, maxWindow)
 	f(math.SmallestNonzeroFloat64, math.SmallestNonzeroFloat64, 1, 1e9)
-	f(1, 9223372037, 1, longest)
-	f(1, 1e300, 1, longest)
-	f(1, math.Inf(1), 1, longest)
-	f(5000, math.Inf(1), 5000, longest)
+	f(1, 9223372037, 1, maxWindow)
+	f(1, 1e300, 1, maxWindow)
+	f(1, math.Inf(1), 1, maxWindow)
+	f(5000, math.Inf(1), 5000, maxWindow)
 	f(1<<31, 1, 1<<31, 1e9)
 	f(1<<53+1, 1, 1<<53, 1e9)
 }
@@ -244,7 +244,7 @@ func TestWindowIdle(t *testing.T) {
 		}
 		return large
 	}
-	few, many := admitted(fewestParts), admitted(fewestParts+1)
+	few, many := admitted(minParts), admitted(minParts+1)
 	f(few, 64.499999999, false)
 	f(few, 64.5, true)
 	f(many, 64, false)
@@ -336,14 +336,14 @@ func TestWindowGrows(t *testing.T) {
 			t.Errorf("a limit of %v keeps each of %d admits: %v", rate, admits, got)
 		}
 	}
-	f(exactLimit, exactLimit, true)
-	f(exactLimit+1, fewestParts, true)
-	f(exactLimit+1, fewestParts+1, false)
+	f(maxExact, maxExact, true)
+	f(maxExact+1, minParts, true)
+	f(maxExact+1, minParts+1, false)
 }
 
 // Exactly n at one moment, however many ask at once.
 func TestWindowConcurrent(t *testing.T) {
-	for _, rate := range []float64{1, 7, 100, exactLimit, exactLimit + 1} {
+	for _, rate := range []float64{1, 7, 100, maxExact, maxExact + 1} {
 		w := NewWindow(rate, 10)
 		for round := range 3 {
 			now := seconds(float64(round) * 11)
