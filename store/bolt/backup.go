@@ -13,12 +13,12 @@ import (
 	"sidekey/store/bolt/boltfile"
 )
 
-// Backup returns a copy of the database as it stands at one moment, at its beginning.
+// Backup returns a copy of the database as it stands at one moment, open at its start.
 //
 // The copy is made at the speed of the disk, because pages that a reader can see are not
-// used again, and is a file of its own: whoever reads it slowly holds up nobody. It goes to
-// the disk a little at a time, because commits wait for the disk as well. It has no name any
-// more, so it is gone when it is closed, or with the process.
+// used again. It is a file of its own, so a client that reads it slowly delays no one. It is
+// written out a little at a time, because commits wait for the same disk. It has no name, so
+// it disappears when it is closed or the process ends.
 func (s *Store) Backup() (_ *os.File, err error) {
 	temp, err := os.CreateTemp(filepath.Dir(s.path), filepath.Base(s.path)+".backup-*")
 	if err != nil {
@@ -33,7 +33,7 @@ func (s *Store) Backup() (_ *os.File, err error) {
 	if err := os.Remove(temp.Name()); err != nil {
 		return nil, err
 	}
-	s.copying.Lock() // one after the other is as soon done
+	s.copying.Lock() // one after the other takes no longer
 	defer s.copying.Unlock()
 	err = s.view(func(tx *bbolt.Tx) error {
 		_, err := tx.WriteTo(&paced{file: temp})
@@ -46,26 +46,27 @@ func (s *Store) Backup() (_ *os.File, err error) {
 	return temp, err
 }
 
-// paced writes a file out as it grows. The kernel would gather all of it, and then have the
-// disk write it at a stretch.
+// paced writes a file out as it grows. Otherwise the kernel would collect all of it and then
+// write it at once.
 type paced struct {
 	file  *os.File
 	dirty int
 }
 
-const mostDirty = 256 << 10
+const maxDirty = 256 << 10 // bytes
 
 func (p *paced) Write(b []byte) (n int, err error) {
 	n, err = p.file.Write(b)
 	p.dirty += n
-	if err == nil && p.dirty >= mostDirty {
+	if err == nil && p.dirty >= maxDirty {
 		p.dirty = 0
 		err = writeOut(p.file)
 	}
 	return n, err
 }
 
-// BackupFile writes a copy of the database at path, which no process may have open.
+// BackupFile writes a copy of the database at path, which no process may have open for
+// writing, else it returns [boltfile.ErrInUse].
 func BackupFile(path string, to io.Writer) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -79,8 +80,8 @@ func BackupFile(path string, to io.Writer) error {
 	return err
 }
 
-// Check verifies a copy of the database as it stands at one moment, and notes the users
-// whose records are damaged.
+// Check verifies a copy of the database as it stands at one moment. Users whose records are
+// damaged are named by [Store.Damaged] from then on.
 func (s *Store) Check() (report boltfile.Report, err error) {
 	file, err := s.Backup()
 	if err != nil {

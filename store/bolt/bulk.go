@@ -10,9 +10,7 @@ import (
 	"sidekey/store/bolt/boltfile"
 )
 
-// UpdateMany changes users in one transaction: all of them or, where edit returns an
-// error, none. edit is called once for each name, in the writer's turn, with the state before
-// all of them, so no name may stand there twice. The other promises of [Store.Update] hold.
+// UpdateMany implements [store.Users] in one transaction.
 func (s *Store) UpdateMany(names []auth.Name, edit func(i int, old *auth.Record) (*auth.Record, error)) error {
 	keys := make([][]byte, len(names))
 	for i, name := range names {
@@ -35,8 +33,8 @@ func (s *Store) UpdateMany(names []auth.Name, edit func(i int, old *auth.Record)
 	return nil
 }
 
-// updateMany makes every record before it writes the first: what an edit refuses must
-// leave the transaction, which it shares with others, as it was.
+// updateMany makes all edits before it writes the first record: if an edit is refused, the
+// transaction, which it shares with other writes, must be as it was.
 func (s *Store) updateMany(tx *bbolt.Tx, names []auth.Name, keys [][]byte, edit func(int, *auth.Record) (*auth.Record, error)) error {
 	after := make([]*auth.Record, len(keys))
 	bodies := make([][]byte, len(keys))
@@ -69,8 +67,8 @@ func (s *Store) updateMany(tx *bbolt.Tx, names []auth.Name, keys [][]byte, edit 
 	return nil
 }
 
-// userBefore is the record as an edit is given it: nil where there is none, and one
-// marked as such where it is damaged.
+// userBefore returns the record as an edit is given it: nil if there is none, and one with
+// Damaged set if it is damaged.
 func userBefore(name auth.Name, key, value []byte) (*auth.Record, error) {
 	old, err := userIn(key, value)
 	switch {

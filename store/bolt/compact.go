@@ -21,7 +21,7 @@ import (
 type Compaction struct {
 	Before int64   `json:"before"`        // bytes
 	After  int64   `json:"after"`         // bytes
-	Pause  float64 `json:"pause_seconds"` // for which writers had to wait
+	Pause  float64 `json:"pause_seconds"` // how long writers had to wait
 }
 
 // ErrCompacting says that another compaction is under way.
@@ -29,34 +29,34 @@ var ErrCompacting = errors.New("a compaction is under way")
 
 const (
 	compactChunk  = 500 // records copied in one transaction, and then written out
-	compactLast   = 500 // records that are few enough to be copied while writers wait
-	compactRounds = 20  // after that they wait for whatever there is
+	compactLast   = 500 // records, at most, that are copied while writers wait
+	compactRounds = 20  // after that, writers wait for all that is left
 )
 
-// moved gathers the keys that are written while a compaction copies.
+// moved collects the keys that are written while a compaction copies.
 type moved struct {
 	keys map[movedKey]struct{} // nil: no compaction is under way
 }
 
 type movedKey struct{ bucket, key string }
 
-func (m *moved) note(bucket, key []byte) {
+func (m *moved) add(bucket, key []byte) {
 	if m.keys != nil {
 		m.keys[movedKey{string(bucket), string(key)}] = struct{}{}
 	}
 }
 
-// take returns what was gathered and begins anew.
+// take returns the collected keys and starts a new collection.
 func (m *moved) take() map[movedKey]struct{} {
 	keys := m.keys
 	m.keys = make(map[movedKey]struct{})
 	return keys
 }
 
-// Compact puts a new file without free pages in the place of the database: bbolt's never
-// gets smaller. Reading and writing go on. What is written meanwhile is copied again, in
-// rounds, and the last few records while writers wait. When it fails the old file stays in
-// use.
+// Compact replaces the database by a new file without free pages, because bbolt's file never
+// gets smaller. Reading and writing go on. What is written during the copy is copied again, in
+// rounds, and the last few records while writers wait. If it fails the old file stays in use.
+// It returns [ErrCompacting] if another compaction is under way.
 func (s *Store) Compact() (done Compaction, err error) {
 	if !s.compacting.TryLock() {
 		return Compaction{}, ErrCompacting
@@ -99,7 +99,7 @@ func (s *Store) Compact() (done Compaction, err error) {
 	if pauseErr := s.pause(func() {
 		began := time.Now()
 		if err = c.finish(); err == nil {
-			done.After, err = size(s.path) // before the next write adds room ahead of its use
+			done.After, err = size(s.path) // before the next write makes the file larger
 		}
 		done.Pause = time.Since(began).Seconds()
 	}); pauseErr != nil {
@@ -128,8 +128,8 @@ type compaction struct {
 	sums  sums // of what is in the new file
 }
 
-// begin makes the new file and copies every record into it, in short transactions, so
-// that neither the old file grows nor its readers wait.
+// begin makes the new file and copies every record into it, in short transactions, so that
+// the old file does not grow and its readers do not wait.
 func (c *compaction) begin() error {
 	temp, err := os.CreateTemp(filepath.Dir(c.store.path), filepath.Base(c.store.path)+".compact-*")
 	if err != nil {
@@ -222,8 +222,8 @@ func (c *compaction) update(f func(tx *bbolt.Tx) error) (err error) {
 	})
 }
 
-// finish brings the new file up to date and puts it in the place of the old one. It runs
-// in the writer's pause.
+// finish brings the new file up to date and puts it in place of the old one. It runs while
+// the writer pauses.
 func (c *compaction) finish() error {
 	s := c.store
 	if err := s.Ready(); err != nil {
@@ -264,17 +264,17 @@ func (c *compaction) finish() error {
 		err = durable.SyncDir(filepath.Dir(s.path))
 	}
 	if err != nil {
-		// Nobody knows which file a power cut would leave: nothing may be written to either
-		// before that is settled.
+		// It is unknown which file a power cut would leave. Neither may be written to before
+		// the folder is synced.
 		old := s.file.Swap(nil)
 		go closeFile(s, old)
 		s.tryLater()
 		return err
 	}
-	c.file.settled = true // all of it has been synced
+	c.file.writable = true // c.sync has synced all of it
 	replaced := s.file.Swap(c.file)
 	c.file = nil
-	s.noteInForce()           // the same records
+	s.markPublished()         // the same records
 	go closeFile(s, replaced) // waits for its readers
 	return nil
 }
@@ -286,7 +286,7 @@ func (c *compaction) sync() error {
 	return c.file.db.Sync()
 }
 
-// trim cuts off the pages behind the end, which bbolt adds ahead of their use.
+// trim cuts off the pages beyond the end, which bbolt adds before it needs them.
 func (f *file) trim() error {
 	return f.db.View(func(tx *bbolt.Tx) error { return f.os.Truncate(tx.Size()) })
 }
@@ -294,13 +294,13 @@ func (f *file) trim() error {
 // closeFile closes a file that was in use.
 func closeFile(s *Store, f *file) {
 	if err := f.db.Close(); err != nil {
-		s.log.Warn("closing the database that was replaced", "error", err)
+		s.log.Warn("closing the replaced database failed", "error", err)
 	}
 }
 
 // abandon leaves nothing of a compaction that failed.
 func (c *compaction) abandon(panicked bool) {
-	_ = c.store.pause(func() { c.store.moved.keys = nil }) // or there is no writer any more
+	_ = c.store.pause(func() { c.store.moved.keys = nil }) // or the writer has ended
 	switch {
 	case c.file == nil:
 	case panicked:

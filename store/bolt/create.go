@@ -15,9 +15,9 @@ import (
 	"sidekey/store/bolt/boltfile"
 )
 
-// create makes an empty database at path unless something is there. The file
-// appears under its name complete or not at all: a crash while bbolt writes its
-// first pages would leave a file that it cannot open.
+// create makes an empty database at path unless something is there. The file gets its name
+// complete or not at all: a crash while bbolt writes its first pages would leave a file that
+// it cannot open.
 func create(path string) error {
 	dir, temporary := filepath.Dir(path), filepath.Base(path)+".new-"
 	switch _, err := os.Lstat(path); {
@@ -39,8 +39,11 @@ func create(path string) error {
 	}
 	// A link, unlike a rename, never replaces a file that another process has created and
 	// opened since.
-	if err := temp.Link(); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
+	if err := temp.Link(); err != nil {
+		if _, missing := os.Lstat(path); missing != nil {
+			return err
+		}
+		// Another process was first. It may also have removed the temporary file.
 	}
 	if err := removeUnfinished(dir, temporary); err != nil {
 		return err
@@ -48,8 +51,8 @@ func create(path string) error {
 	return durable.SyncDir(dir)
 }
 
-// removeUnfinished removes what is left in dir of the making of a database that is there
-// now: by a crash, or by a process that made it at the same time and was second.
+// removeUnfinished removes the temporary files in dir of a database that exists now: those
+// that a crash left, and those of a process that made it at the same time and came second.
 func removeUnfinished(dir, prefix string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -87,7 +90,7 @@ func initialise(path string) error {
 	return errors.Join(err, db.Close())
 }
 
-// checkFile refuses a file that others could read, write or have put there.
+// checkFile refuses a file that other users could read, write or have put there.
 func checkFile(path string) error {
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -97,7 +100,7 @@ func checkFile(path string) error {
 		return fmt.Errorf("%s: %s", path, fmt.Sprintf(format, args...))
 	}
 	if !info.Mode().IsRegular() {
-		return refuse("a regular file is wanted, not %s", info.Mode().Type())
+		return refuse("must be a regular file, not %s", info.Mode().Type())
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
 		return refuse("mode %#o lets others in: chmod 600 it", mode)
@@ -107,14 +110,14 @@ func checkFile(path string) error {
 			return refuse("belongs to user %d, this process runs as %d", stat.Uid, os.Geteuid())
 		}
 		if stat.Nlink > 1 {
-			return refuse("has %d names (hard links): one is wanted", stat.Nlink)
+			return refuse("has %d names (hard links), must have one", stat.Nlink)
 		}
 	}
 	return nil
 }
 
-// checkFolder refuses a folder in which others could put a file, ours or one in its place:
-// the sticky bit would keep them from the second, but not from the first.
+// checkFolder refuses a folder in which other users could create or replace the file: the
+// sticky bit would prevent the second, but not the first.
 func checkFolder(path string) error {
 	dir := filepath.Dir(path)
 	info, err := os.Stat(dir)
@@ -122,10 +125,10 @@ func checkFolder(path string) error {
 		return err
 	}
 	if !info.IsDir() {
-		return fmt.Errorf("%s: a folder is wanted: %s is not a directory", path, dir)
+		return fmt.Errorf("%s: its folder %s must be a directory", path, dir)
 	}
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != os.Geteuid() && stat.Uid != 0 {
-		return fmt.Errorf("%s: its folder belongs to user %d, who could replace the file: this process runs as %d", path, stat.Uid, os.Geteuid())
+		return fmt.Errorf("%s: its folder belongs to user %d, which could replace the file: this process runs as %d", path, stat.Uid, os.Geteuid())
 	}
 	if mode := info.Mode().Perm(); mode&0o022 != 0 {
 		return fmt.Errorf("%s: its folder has mode %#o: others could replace the file; chmod 700 it", path, mode)
@@ -133,8 +136,8 @@ func checkFolder(path string) error {
 	return nil
 }
 
-// removeLeftovers removes files that a process made and did not live to name or to
-// remove. Whoever holds the database is the only one who makes them.
+// removeLeftovers removes the temporary files of processes that were killed. Only the process
+// that holds the database makes them.
 func removeLeftovers(path string) error {
 	var problems []error
 	for _, made := range []string{".compact-*", ".backup-*", ".restore-*"} {

@@ -106,20 +106,20 @@ func TestFileChecks(t *testing.T) {
 			must(t, os.Chmod(path, mode))
 		})
 	}
-	f("symlink", "a regular file is wanted", func(t *testing.T, path string) {
+	f("symlink", "must be a regular file", func(t *testing.T, path string) {
 		database(t, path+".real")
 		must(t, os.Symlink(path+".real", path))
 	})
-	f("dangling symlink", "a regular file is wanted", func(t *testing.T, path string) {
+	f("dangling symlink", "must be a regular file", func(t *testing.T, path string) {
 		must(t, os.Symlink(path+".nothing", path))
 	})
-	f("directory", "a regular file is wanted", func(t *testing.T, path string) {
+	f("directory", "must be a regular file", func(t *testing.T, path string) {
 		must(t, os.Mkdir(path, 0o700))
 	})
-	f("FIFO", "a regular file is wanted", func(t *testing.T, path string) {
+	f("FIFO", "must be a regular file", func(t *testing.T, path string) {
 		must(t, syscall.Mkfifo(path, 0o600))
 	})
-	f("socket", "a regular file is wanted", func(t *testing.T, path string) {
+	f("socket", "must be a regular file", func(t *testing.T, path string) {
 		l, err := net.Listen("unix", path)
 		must(t, err)
 		t.Cleanup(func() { l.Close() })
@@ -142,7 +142,7 @@ func TestFileChecks(t *testing.T) {
 	f("folder with the sticky bit", "chmod 700", func(t *testing.T, path string) {
 		must(t, os.Chmod(filepath.Dir(path), 0o777|fs.ModeSticky))
 	})
-	f("folder that is a file", "not a directory", func(t *testing.T, path string) {
+	f("folder that is a file", "must be a directory", func(t *testing.T, path string) {
 		must(t, os.Remove(filepath.Dir(path)))
 		must(t, os.WriteFile(filepath.Dir(path), nil, 0o600))
 	})
@@ -156,7 +156,7 @@ func TestFileChecks(t *testing.T) {
 			must(t, os.Chown(path, 65534, -1))
 		})
 	}
-	f("empty file", "no database", func(t *testing.T, path string) {
+	f("empty file", "not a database", func(t *testing.T, path string) {
 		must(t, os.WriteFile(path, nil, 0o600))
 	})
 	f("text", "invalid database", func(t *testing.T, path string) {

@@ -18,15 +18,15 @@ import (
 	"sidekey/store/bolt/boltfile"
 )
 
-// file is an open database file. It is replaced as a whole after a failed commit, and not
-// under a lock: where bbolt has panicked it may hold its own for ever, and so may whoever
-// waits for them.
+// file is an open database file. After a failed commit it is replaced as a whole, without a
+// lock: if bbolt has panicked it may hold its own locks forever, and so may every goroutine
+// that waits for them.
 type file struct {
 	db   *bbolt.DB
 	os   *os.File
 	info os.FileInfo // as it was opened
 
-	settled bool // by settle: may be written to
+	writable bool // by syncOpened
 }
 
 // view runs f in a reading transaction, if one began.
@@ -43,9 +43,9 @@ func (f *file) view(read func(tx *bbolt.Tx) error) (began bool, err error) {
 // errPanicked marks an error that was a panic of bbolt.
 var errPanicked = errors.New("the file makes no sense")
 
-// damaged turns a panic into an error. bbolt panics on pages that make no sense, and
-// with debug.SetPanicOnFault reading behind the end of a file that was cut short is a
-// panic as well, where it would end the process.
+// damaged turns a panic into an error. bbolt panics on pages that make no sense. With
+// debug.SetPanicOnFault, reading beyond the end of a file that was cut short is a panic as
+// well, instead of the end of the process.
 func damaged(err *error) {
 	if p := recover(); p != nil {
 		*err = fmt.Errorf("%w: %w: %v", auth.ErrDamaged, errPanicked, p)
@@ -88,26 +88,26 @@ func openFile(path string) (_ *file, err error) {
 	return f, nil
 }
 
-// mapSize is how much address space is reserved for a file: growing the map waits for
-// readers, and everybody waits for it. Space that is not used costs no memory.
+// mapSize returns how many bytes of address space to reserve for a file. Growing the map
+// waits for readers, and all others wait for that. Unused address space costs no memory.
 func mapSize(path string) int {
-	const least = 1 << 30
+	const minSize = 1 << 30
 	info, err := os.Stat(path)
 	if err != nil || strconv.IntSize < 64 {
 		return 64 << 20
 	}
-	return max(least, int(4*info.Size()))
+	return max(minSize, int(4*info.Size()))
 }
 
-// settle makes durable what opening the file has shown. The newest meta page may be in the
-// page cache alone: its writer was killed before the sync, or the sync failed, after which
-// the kernel takes the page for written. The next commit would free the pages of the state
-// before it, which then is the newest on disk, and a power cut would leave neither.
-// So may the file's name be, where a compaction was killed: the cut would bring the file
-// back that it replaced.
-func (f *file) settle() error {
+// syncOpened makes durable what opening the file has found. The newest meta page may be in the
+// page cache only: its writer was killed before the sync, or the sync failed, after which the
+// kernel takes the page for written. The next commit would free the pages of the state before
+// it, which is then the newest on disk, and a power cut would leave neither. The file's name
+// may be in the cache only as well, if a compaction was killed: a power cut would bring back
+// the file that it replaced.
+func (f *file) syncOpened() error {
 	if broken.Is("nofirstsync") {
-		f.settled = true
+		f.writable = true
 		return nil
 	}
 	if err := durable.SyncDir(filepath.Dir(f.db.Path())); err != nil {
@@ -123,12 +123,12 @@ func (f *file) settle() error {
 	if err := f.os.Sync(); err != nil {
 		return err
 	}
-	f.settled = true
+	f.writable = true
 	return nil
 }
 
-// letGo gives up the lock that bbolt keeps when it panics. Closing the file alone does
-// not: the memory map that it leaves behind holds on to the lock.
+// letGo releases the lock that bbolt still holds after a panic. Closing the file does not
+// suffice: the memory map that is left behind holds the lock.
 func letGo(f *os.File) {
 	if f != nil {
 		syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
@@ -136,8 +136,8 @@ func letGo(f *os.File) {
 	}
 }
 
-// openExisting never makes a file, and never gives bbolt an empty one, which it would
-// take for one to be made.
+// openExisting opens a file, never creates one, and refuses an empty one, which bbolt would
+// initialise.
 func openExisting(path string, flag int, mode os.FileMode) (*os.File, error) {
 	f, err := os.OpenFile(path, flag&^os.O_CREATE, mode)
 	if err != nil {
@@ -145,7 +145,7 @@ func openExisting(path string, flag int, mode os.FileMode) (*os.File, error) {
 	}
 	info, err := f.Stat()
 	if err == nil && info.Size() == 0 {
-		err = errors.New("this is no database of sidekey: the file is empty")
+		err = errors.New("not a database of sidekey: the file is empty")
 	}
 	if err != nil {
 		f.Close()
@@ -154,9 +154,9 @@ func openExisting(path string, flag int, mode os.FileMode) (*os.File, error) {
 	return f, nil
 }
 
-// TryOpen opens a database as [Open] does, but for reading only, and reads a little of
-// each bucket. On a file that [boltfile.Verify] finds usable that does no harm; it is for a process
-// that can be spared.
+// TryOpen opens a database for reading only, otherwise as [Open] does, and reads a little of
+// each bucket. It changes nothing. bbolt may crash the process on a file that it cannot read,
+// so TryOpen is for a child process, after [boltfile.Verify] has found the file usable.
 func TryOpen(path string) error {
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
 		ReadOnly: true, Timeout: boltfile.LockWait, FreelistType: bbolt.FreelistMapType, PreLoadFreelist: true,

@@ -278,7 +278,7 @@ func raw(t testing.TB, s *Store, change func(tx *bbolt.Tx) error) {
 		return countAll(tx)
 	})
 	must(t, err)
-	must(t, s.pause(s.noteInForce))
+	must(t, s.pause(s.markPublished))
 }
 
 // countAll makes the sums fit what is there.

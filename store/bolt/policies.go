@@ -13,9 +13,7 @@ import (
 	"sidekey/store/bolt/boltfile"
 )
 
-// Policies returns all stored policies. One that does not match its checksum is an
-// error of its own in damaged, and missing from the list: sessions that have it are
-// refused.
+// Policies implements [store.Policies].
 func (s *Store) Policies() (list []auth.Policy, damaged, err error) {
 	var problems []error
 	err = s.view(func(tx *bbolt.Tx) error {
@@ -33,7 +31,7 @@ func (s *Store) Policies() (list []auth.Policy, damaged, err error) {
 	return list, errors.Join(problems...), err
 }
 
-// Policy returns one stored policy, or nil where there is none.
+// Policy implements [store.Policies].
 func (s *Store) Policy(id string) (policy *auth.Policy, err error) {
 	err = s.view(func(tx *bbolt.Tx) error {
 		policy, err = readPolicy(tx, id)
@@ -63,20 +61,14 @@ func decodePolicy(key, value []byte) (p auth.Policy, err error) {
 	return p, nil
 }
 
-// UpdatePolicy changes one policy in one transaction. edit is given the policy as it
-// stands (nil: there is none) and a way to visit the users that have it at that moment,
-// and returns the one to store, or nil to delete it, or an error to change nothing. When
-// UpdatePolicy returns, the change is on disk and acts on every check that starts from
-// then on, and on every edit of a user that has not begun.
-//
-// Every writer waits for edit. To visit the users takes some tenths of a second for a
-// million, and some microseconds more for each that has the policy.
+// UpdatePolicy implements [store.Policies] in one transaction. To visit the users takes some
+// tenths of a second for a million, and some microseconds more for each that has the policy.
 func (s *Store) UpdatePolicy(id string, edit func(old *auth.Policy, users auth.PolicyUsers) (*auth.Policy, error)) error {
 	return s.change(operation{
 		apply: func(tx *bbolt.Tx) error {
 			old, err := readPolicy(tx, id)
 			if errors.Is(err, auth.ErrDamaged) {
-				old = nil // to be written anew
+				old = nil // and can be written again
 			} else if err != nil {
 				return err
 			}

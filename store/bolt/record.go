@@ -22,8 +22,8 @@ func encodeUser(r *auth.Record) ([]byte, error) {
 	return auth.MarshalSession(r, json.OmitZeroStructFields(true))
 }
 
-// userPayload is the generation, which reservations are checked against without
-// decoding the rest, and the record as JSON.
+// userPayload returns the payload of a user's record: its generation, which the ledger reads
+// without decoding the rest, and the record as JSON.
 func userPayload(generation uint64, body []byte) []byte {
 	payload := binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(body)), generation)
 	return append(payload, body...)
@@ -41,8 +41,8 @@ func decodeUser(payload []byte) (r auth.Record, err error) {
 	return r, nil
 }
 
-// decodeBrief leaves out most of a record, and trusts the checksum for the rest: that no
-// name stands twice in it was seen when it was written.
+// decodeBrief reads the few parts of a record that a scan needs. It does not look for
+// duplicate members, because the record had none when it was written and sealed.
 func decodeBrief(key, value []byte) (auth.Brief, error) {
 	payload, err := boltfile.Open(boltfile.Users, key, value)
 	if err != nil {
@@ -67,7 +67,7 @@ func decodeBrief(key, value []byte) (auth.Brief, error) {
 
 func userGeneration(payload []byte) (uint64, error) {
 	if len(payload) < 8 {
-		return 0, fmt.Errorf("%w: %d bytes are no user", auth.ErrDamaged, len(payload))
+		return 0, fmt.Errorf("%w: %d bytes cannot be a user", auth.ErrDamaged, len(payload))
 	}
 	return binary.BigEndian.Uint64(payload), nil
 }
@@ -80,7 +80,7 @@ func encodeQuota(r limiter.Reservation) []byte {
 
 func decodeQuota(payload []byte) (limiter.Reservation, error) {
 	if len(payload) != 24 {
-		return limiter.Reservation{}, fmt.Errorf("%w: %d bytes are no quota", auth.ErrDamaged, len(payload))
+		return limiter.Reservation{}, fmt.Errorf("%w: %d bytes cannot be a quota", auth.ErrDamaged, len(payload))
 	}
 	return limiter.Reservation{
 		Generation: binary.BigEndian.Uint64(payload[0:]),

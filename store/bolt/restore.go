@@ -17,12 +17,12 @@ import (
 // Restored is what [Restore] did.
 type Restored struct {
 	boltfile.Report
-	Kept string `json:"kept"` // where the database is that was there; "": there was none
+	Kept string `json:"kept"` // path of the database that was there; "": there was none
 }
 
-// Restore puts a copy of a backup in the place of the database at path, which no process
-// may have open. The database that was there is kept beside it. When Restore fails, path
-// is what it was.
+// Restore replaces the database at path, which no process may have open, by a copy of a
+// backup. The database that was there gets another name beside it. If Restore fails, path is
+// unchanged.
 func Restore(path, backup string, now time.Time) (done Restored, err error) {
 	defer func() {
 		if err != nil {
@@ -50,7 +50,7 @@ func Restore(path, backup string, now time.Time) (done Restored, err error) {
 	if err := errors.Join(copyFrom(temp, backup), giveToOwner(temp.File, dir), temp.Finish()); err != nil {
 		return done, err
 	}
-	// The copy, not the backup: what is verified is what will be used.
+	// The copy, not the backup: what is verified must be what is used.
 	if done.Report, err = boltfile.Verify(temp.Name()); err != nil {
 		return done, err
 	}
@@ -71,8 +71,8 @@ func Restore(path, backup string, now time.Time) (done Restored, err error) {
 	return done, err
 }
 
-// giveToOwner makes a file that root has made that of the folder's owner, who could not
-// open it otherwise.
+// giveToOwner gives a file that root has made to the owner of the folder, who could not open
+// it otherwise.
 func giveToOwner(f *os.File, dir string) error {
 	if os.Geteuid() != 0 {
 		return nil
@@ -95,7 +95,7 @@ func copyFrom(to io.Writer, path string) error {
 	}
 	defer from.Close()
 	if info, err := from.Stat(); err != nil || !info.Mode().IsRegular() {
-		return errors.Join(err, errors.New("a regular file is wanted"))
+		return errors.Join(err, errors.New("must be a regular file"))
 	}
 	_, err = io.Copy(to, from)
 	return err

@@ -1,10 +1,15 @@
-// Package store keeps users and quotas in one bbolt file. It is the only package
-// that knows bbolt.
+// Package bolt is the store in one bbolt file on this machine.
 //
-// Every record carries a checksum over its bucket, key and value, because bbolt
-// itself does not notice a flipped bit: a record that does not match is never used.
-// One goroutine writes; what is acknowledged is on disk. No slice that bbolt lends
-// leaves a transaction, and no caller's code runs inside a reading one.
+// Every record carries a checksum over its bucket, key and value, because bbolt itself does
+// not notice a flipped bit: a record that does not match is never used. One goroutine writes,
+// and an answered write is on disk. No slice that bbolt lends leaves a transaction, and no
+// caller's code runs inside a reading one.
+//
+// We use bbolt because one file with one writer is what a sidecar needs: no server, no
+// compaction in the background, a file that can be copied. Instead of SQLite, which needs cgo
+// or a translation of its C code, and of a log of our own, which would have to prove what
+// bbolt has proven. It costs a sync for each commit, which group commit shares, and a file
+// that never shrinks, which [Store.Compact] replaces.
 package bolt
 
 import (
@@ -28,8 +33,8 @@ import (
 	"sidekey/store/bolt/boltfile"
 )
 
-// reopenEvery is how often a database is tried that could not be opened again after
-// a failed commit, however many writes come meanwhile.
+// reopenEvery is how often the store tries to open a database again after a failed commit,
+// however many writes come in between.
 const reopenEvery = time.Second
 
 // Store is an open database. Its methods may be called from any goroutine.
@@ -37,25 +42,25 @@ type Store struct {
 	path string
 	log  *slog.Logger
 
-	file    atomic.Pointer[file]    // nil while it cannot be opened
-	inForce atomic.Pointer[version] // the newest that everybody has been told of
-	astray  atomic.Bool             // the file was not in its place when that was looked at last
+	file      atomic.Pointer[file]    // nil while it cannot be opened
+	published atomic.Pointer[version] // the newest state of which every commit is published
+	astray    atomic.Bool             // the file was not in its place at the last look
 
-	// Which file belongs at the path: the open one, that which has to be opened again, or
-	// that which a compaction is about to put there.
+	// The file that belongs at the path: the open one, one that must be opened again, or one
+	// that a compaction is about to put there.
 	identity atomic.Pointer[os.FileInfo]
 
 	queue   queue
 	notify  store.Notify
-	owed    []func() // news that nobody could read when they were told; the writer's alone
+	owed    []func() // publications that failed because the file was not open; for the writer only
 	stopped chan struct{}
 
 	rules atomic.Uint64 // raised when what edits are checked against has changed
 
-	// Of the writer alone.
+	// For the writer only.
 	sums     sums      // as the transaction under way leaves them
 	moved    moved     // what a compaction has to copy again
-	failedAt time.Time // when the file could not be opened again, or not be written, last
+	failedAt time.Time // when the file last could not be opened again, or not be written
 
 	done doneCounts
 
@@ -69,9 +74,8 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
-// Open opens the database, creating it where there is none. The file must belong to
-// the user of this process and to nobody else, in a folder
-// that nobody else can write to.
+// Open opens the database, and creates it if there is none. The file must belong to the user
+// of this process, with no access for others, in a folder that others cannot write to.
 func Open(path string, log *slog.Logger) (*Store, error) {
 	if err := durable.MkdirAll(filepath.Dir(path)); err != nil {
 		return nil, fmt.Errorf("create %s: %w", path, err)
@@ -89,7 +93,7 @@ func Open(path string, log *slog.Logger) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := f.settle(); err != nil {
+	if err := f.syncOpened(); err != nil {
 		f.db.Close()
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
@@ -103,12 +107,12 @@ func Open(path string, log *slog.Logger) (*Store, error) {
 	s.file.Store(f)
 	s.identity.Store(&f.info)
 	s.queue.init()
-	s.noteInForce() // nobody knows of any other
+	s.markPublished() // no reader knows an earlier state
 	if err := removeLeftovers(path); err != nil {
-		s.log.Warn("cannot remove what a crash has left behind", "error", err)
+		s.log.Warn("cannot remove files that a crash left behind", "error", err)
 	}
 	if err := os.WriteFile(boltfile.PidFile(path), []byte(strconv.Itoa(os.Getpid())), 0o600); err != nil {
-		s.log.Warn("cannot note who holds the database", "error", err)
+		s.log.Warn("cannot record which process holds the database", "error", err)
 	}
 	go s.writeLoop()
 	return s, nil
@@ -117,12 +121,12 @@ func Open(path string, log *slog.Logger) (*Store, error) {
 // Notify implements [store.Store].
 func (s *Store) Notify(n store.Notify) { s.notify = n }
 
-// Close writes what is queued and closes the file. Writes that come later are
-// refused with [auth.ErrStoreDown].
+// Close writes what is queued and closes the file. Later writes are refused with
+// [auth.ErrStoreDown].
 func (s *Store) Close() error {
 	s.queue.close()
 	<-s.stopped
-	s.compacting.Lock() // one that is under way ends now
+	s.compacting.Lock() // a compaction that is under way ends now
 	defer s.compacting.Unlock()
 	f := s.file.Swap(nil)
 	if f == nil {
@@ -132,8 +136,7 @@ func (s *Store) Close() error {
 	return f.db.Close()
 }
 
-// Ready returns nil, or why the store cannot be used: [auth.ErrStoreDown], or
-// [store.ErrMoved], with which it can be read.
+// Ready implements [store.Store].
 func (s *Store) Ready() error {
 	open := s.file.Load()
 	if open == nil {
@@ -142,16 +145,16 @@ func (s *Store) Ready() error {
 	return s.inPlace(open)
 }
 
-// inPlace returns [store.ErrMoved] where another file than the open one, or none, is at
-// the path of the database. It is looked at before each commit: a restart would not find
-// what is written.
+// inPlace returns [store.ErrMoved] if the file at the path of the database is another one than
+// the open one, or missing. It runs before each commit, because a restart would not find what
+// is written then.
 func (s *Store) inPlace(open *file) error {
 	info, err := os.Stat(s.path)
 	astray := errors.Is(err, fs.ErrNotExist) ||
 		err == nil && !os.SameFile(info, open.info) && !os.SameFile(info, *s.identity.Load())
 	if s.astray.CompareAndSwap(!astray, astray) {
 		if astray {
-			s.log.Error("the database file was removed or replaced while in use: nothing is written until it is back in its place; a backup still has all of it", "path", s.path)
+			s.log.Error("the database file was removed or replaced while in use: nothing is written until it is back in its place; a backup still contains everything", "path", s.path)
 		} else {
 			s.log.Info("the database file is back in its place", "path", s.path)
 		}
@@ -162,8 +165,8 @@ func (s *Store) inPlace(open *file) error {
 	return nil
 }
 
-// view runs f in a reading transaction. What f finds so broken that bbolt panics is
-// an error like any other.
+// view runs f in a reading transaction. If bbolt panics on what it finds there, that is an
+// error like any other.
 func (s *Store) view(f func(tx *bbolt.Tx) error) error {
 	for {
 		open := s.file.Load()
@@ -173,9 +176,9 @@ func (s *Store) view(f func(tx *bbolt.Tx) error) error {
 		began, err := open.view(f)
 		switch {
 		case errors.Is(err, errPanicked) && !began:
-			// bbolt holds its locks now, and never gives them back.
+			// bbolt holds its locks now, and never releases them.
 			if s.file.CompareAndSwap(open, nil) {
-				s.log.Error("the database cannot be read any more", "error", err)
+				s.log.Error("the database can no longer be read", "error", err)
 				letGo(open.os)
 				s.suspect.Store(true)
 				s.queue.signal()
@@ -186,20 +189,19 @@ func (s *Store) view(f func(tx *bbolt.Tx) error) error {
 		case s.file.Load() == open:
 			return auth.ErrStoreDown // closed for good
 		}
-		// Another file has come into its place meanwhile.
+		// Another file has taken its place since.
 	}
 }
 
-// reopen closes the file and opens it again. After a failed commit the file's pages in
-// memory and on disk may differ; only what is read back from disk counts. Where bbolt
-// panicked, closing could wait for locks that nobody will ever give back: the file is let
-// go of instead.
+// reopen closes the file and opens it again. After a failed commit the file's pages in memory
+// and on disk may differ; only what is read back from disk counts. If bbolt panicked, closing
+// could wait for locks that are never released, so the file is abandoned instead.
 func (s *Store) reopen(panicked bool) {
 	if old := s.file.Swap(nil); old != nil {
 		if panicked {
 			letGo(old.os)
 		} else if err := old.db.Close(); err != nil {
-			s.log.Error("closing the database after a failed commit", "error", err)
+			s.log.Error("closing the database after a failed commit failed", "error", err)
 		}
 	}
 	if panicked {
@@ -225,7 +227,7 @@ func (s *Store) reopen(panicked bool) {
 		return
 	}
 	s.suspect.Store(false)
-	if err := f.settle(); err != nil {
+	if err := f.syncOpened(); err != nil {
 		s.log.Error("the database can be read, but not written", "error", err, "next_try", reopenEvery)
 		s.tryLater()
 	}

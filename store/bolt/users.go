@@ -13,31 +13,29 @@ import (
 	"sidekey/store/bolt/boltfile"
 )
 
-// Load returns a user's record and quotas as they stood at one moment, or
-// [auth.ErrNoUser], [auth.ErrDamaged], [auth.ErrStoreDown].
+// Load implements [store.Users].
 func (s *Store) Load(org, user string) (auth.Record, []auth.KeptQuota, error) {
 	return s.load(s.view, org, user)
 }
 
-// Read is [Store.Load] for those who are told what checks act on: the state that it returns
-// acts on every check that starts when Read has returned. It is on disk, unless the disk has
-// refused to sync since: see [Store.Ready].
+// Read implements [store.Users]. What it returns is on disk, unless the disk has failed to
+// sync since: see [Store.Ready].
 func (s *Store) Read(org, user string) (auth.Record, []auth.KeptQuota, error) {
-	return s.load(s.viewInForce, org, user)
+	return s.load(s.viewPublished, org, user)
 }
 
-func (s *Store) load(view func(func(tx *bbolt.Tx) error) error, org, user string) (r auth.Record, kept []auth.KeptQuota, err error) {
+func (s *Store) load(view func(func(tx *bbolt.Tx) error) error, org, user string) (r auth.Record, quotas []auth.KeptQuota, err error) {
 	key := userKey(org, user)
 	err = view(func(tx *bbolt.Tx) error {
-		kept = nil
+		quotas = nil
 		if r, err = readUser(tx, key); err != nil {
 			return err
 		}
-		kept, err = readQuotas(tx, key)
+		quotas, err = readQuotas(tx, key)
 		return err
 	})
 	s.noteDamage(key, err)
-	return r, kept, err
+	return r, quotas, err
 }
 
 func readUser(tx *bbolt.Tx, key []byte) (auth.Record, error) {
@@ -56,7 +54,7 @@ func userIn(key, value []byte) (auth.Record, error) {
 	return decodeUser(payload)
 }
 
-func readQuotas(tx *bbolt.Tx, user []byte) (kept []auth.KeptQuota, err error) {
+func readQuotas(tx *bbolt.Tx, user []byte) (quotas []auth.KeptQuota, err error) {
 	prefix := append(bytes.Clone(user), boltfile.Separator...)
 	c := tx.Bucket(boltfile.Quotas).Cursor()
 	for key, value := c.Seek(prefix); bytes.HasPrefix(key, prefix); key, value = c.Next() {
@@ -64,23 +62,14 @@ func readQuotas(tx *bbolt.Tx, user []byte) (kept []auth.KeptQuota, err error) {
 		if err != nil {
 			return nil, err
 		}
-		kept = append(kept, auth.KeptQuota{Scope: string(key[len(prefix):]), Reservation: r})
+		quotas = append(quotas, auth.KeptQuota{Scope: string(key[len(prefix):]), Reservation: r})
 	}
-	return kept, nil
+	return quotas, nil
 }
 
-// Update changes one user in one transaction. edit is given the record as it stands
-// (nil: there is none; see also [auth.Record.Damaged]) and returns the one to store, or
-// nil to delete the user, or an error to change nothing, which Update returns as it is.
-// edit must be quick: every writer may wait for it. It may be called twice, on two
-// goroutines one after the other, because the user or the rules changed before its turn came:
-// only the last call counts, and what the first was given may never have been in force.
-//
-// A record returned with Generation 0 starts the user's quotas afresh; one with the
-// Generation it had keeps them.
-//
-// When Update returns, the change is on disk and acts on every check that starts
-// from then on. With [store.ErrOutcomeUnknown], it is unknown whether it is.
+// Update implements [store.Users] in one transaction. It makes the edit before its turn comes,
+// while the disk works for earlier commits, and again in its turn if the user or the rules
+// have changed since.
 func (s *Store) Update(org, user string, edit func(old *auth.Record) (*auth.Record, error)) (stored auth.Record, err error) {
 	name, key := auth.Name{Org: org, User: user}, userKey(org, user)
 	ahead := s.editAhead(name, key, edit)
@@ -123,13 +112,11 @@ func (s *Store) Update(org, user string, edit func(old *auth.Record) (*auth.Reco
 	return stored, nil
 }
 
-// RulesChanged has edits made again that were made and are not stored yet: what they are
-// checked against, policies or the configuration, is another one now. It is to be called when
-// that is in force.
+// RulesChanged implements [store.Store].
 func (s *Store) RulesChanged() { s.rules.Add(1) }
 
-// ahead is an edit that was made and encoded before its turn, while the writer waits for
-// the disk. In its turn it only has to be looked at whether it still holds.
+// ahead is an edit that was made and encoded before its turn, while the writer waits for the
+// disk. When its turn comes, the writer only checks that it is still valid.
 type ahead struct {
 	before []byte // what was stored; nil: nothing
 	rules  uint64 // of the store, when the edit began
@@ -137,8 +124,8 @@ type ahead struct {
 	body   []byte
 }
 
-// editAhead makes an edit on what is stored now, or returns nil where there is nothing to
-// encode: whatever is wrong will be so in its turn, where it is answered.
+// editAhead makes an edit on what is stored now. It returns nil if there is nothing to encode:
+// the edit is then made, and its error answered, when its turn comes.
 func (s *Store) editAhead(name auth.Name, key []byte, edit func(old *auth.Record) (*auth.Record, error)) (a *ahead) {
 	defer func() {
 		if recover() != nil {
@@ -165,8 +152,8 @@ func (s *Store) editAhead(name auth.Name, key []byte, edit func(old *auth.Record
 	return a
 }
 
-// holds reports whether the edit would be the same on the value that is stored now, under
-// what is in force now.
+// holds reports whether the edit is still valid: the stored value and the rules are those that
+// it was made with.
 func (a *ahead) holds(s *Store, value []byte) bool {
 	return a != nil && a.rules == s.rules.Load() &&
 		(value == nil) == (a.before == nil) && bytes.Equal(value, a.before)
@@ -180,8 +167,7 @@ func (s *Store) putUser(tx *bbolt.Tx, key []byte, r *auth.Record) (generation ui
 	return s.putBody(tx, key, r.Generation, body)
 }
 
-// putBody writes a record that is encoded already. It returns its generation: a new one
-// where 0 is given.
+// putBody writes an encoded record and returns its generation: a new one if 0 is given.
 func (s *Store) putBody(tx *bbolt.Tx, key []byte, generation uint64, body []byte) (_ uint64, err error) {
 	if generation == 0 {
 		if generation, err = tx.Bucket(boltfile.Users).NextSequence(); err != nil {
@@ -201,7 +187,7 @@ func (s *Store) deleteUser(tx *bbolt.Tx, key []byte) error {
 	return s.delete(tx, boltfile.Users, key)
 }
 
-// deleteQuotas removes the quotas of one user. Keys are gathered first: a cursor
+// deleteQuotas removes the quotas of one user. It collects the keys first, because a cursor
 // must not be used after its bucket has changed.
 func (s *Store) deleteQuotas(tx *bbolt.Tx, user []byte) error {
 	prefix := append(bytes.Clone(user), boltfile.Separator...)
@@ -218,10 +204,9 @@ func (s *Store) deleteQuotas(tx *bbolt.Tx, user []byte) error {
 	return nil
 }
 
-// Names returns up to n names that come after one, in the order of org and user, of a state
-// as [Store.Read] returns it. Fewer than n: there are no more.
+// Names implements [store.Users].
 func (s *Store) Names(after auth.Name, n int) (names []auth.Name, err error) {
-	err = s.viewInForce(func(tx *bbolt.Tx) error {
+	err = s.viewPublished(func(tx *bbolt.Tx) error {
 		names = nil
 		for _, name := range usersAfter(tx, after) {
 			if len(names) == n {
@@ -234,9 +219,7 @@ func (s *Store) Names(after auth.Name, n int) (names []auth.Name, err error) {
 	return names, err
 }
 
-// Scan calls f for up to n users that come after one, in the order of org and user, those
-// whose records are damaged left out. It returns the last that was looked at, and whether
-// there are more.
+// Scan implements [store.Users].
 func (s *Store) Scan(after auth.Name, n int, f func(auth.Brief)) (last auth.Name, more bool, err error) {
 	var briefs []auth.Brief
 	damage := make(map[auth.Name]error)
@@ -280,7 +263,7 @@ func usersAfter(tx *bbolt.Tx, after auth.Name) iter.Seq2[[]byte, auth.Name] {
 		for ; key != nil; key, value = c.Next() {
 			org, user, found := strings.Cut(string(key), boltfile.Separator)
 			if !found {
-				continue // a damaged key is nobody's
+				continue // a damaged key names no user
 			}
 			if !yield(value, auth.Name{Org: org, User: user}) {
 				return
@@ -289,8 +272,7 @@ func usersAfter(tx *bbolt.Tx, after auth.Name) iter.Seq2[[]byte, auth.Name] {
 	}
 }
 
-// Damaged returns the users whose records were found not to match their checksums
-// since the start, as ORG/USER.
+// Damaged implements [store.Users].
 func (s *Store) Damaged() (names []string) {
 	s.damagedMu.Lock()
 	defer s.damagedMu.Unlock()
@@ -300,7 +282,7 @@ func (s *Store) Damaged() (names []string) {
 	return names
 }
 
-// noteDamage logs a damaged record the first time it is met.
+// noteDamage remembers that a user's record is damaged, and logs it the first time.
 func (s *Store) noteDamage(key []byte, err error) {
 	if !errors.Is(err, auth.ErrDamaged) {
 		return
@@ -312,13 +294,13 @@ func (s *Store) noteDamage(key []byte, err error) {
 	}
 	s.damaged[string(key)] = true
 	org, user, _ := strings.Cut(string(key), boltfile.Separator)
-	s.log.Error("a user's record is damaged: the user is refused until it is written anew", "org", org, "user", user, "error", err)
+	s.log.Error("a user's record is damaged: the user is refused until it is written again", "org", org, "user", user, "error", err)
 }
 
-// NoteDamage takes over what a report of this database says: which users are damaged, and
-// how many there are.
+// NoteDamage takes over from a report about this database which users are damaged, and how
+// many users there are.
 func (s *Store) NoteDamage(r boltfile.Report) {
-	s.done.users.CompareAndSwap(0, uint64(r.Users)) // until a commit tells
+	s.done.users.CompareAndSwap(0, uint64(r.Users)) // until a commit has counted them
 	for _, d := range r.Damaged {
 		if d.User != "" {
 			s.noteDamage(userKey(d.Org, d.User), fmt.Errorf("%w: %s", auth.ErrDamaged, d))

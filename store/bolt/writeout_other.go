@@ -6,5 +6,5 @@ import (
 	"os"
 )
 
-// writeOut is for Linux alone: other systems have nothing like it that is not a sync.
+// writeOut does nothing: only Linux has a call for it that is not a sync.
 func writeOut(*os.File) error { return nil }

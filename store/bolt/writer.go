@@ -16,18 +16,18 @@ import (
 	"sidekey/store/bolt/boltfile"
 )
 
-// mostPerCommit bounds how much one commit holds up those who come after it.
-const mostPerCommit = 4096
+// maxPerCommit bounds how long one commit delays the next.
+const maxPerCommit = 4096
 
 // operation is one change that is waiting for its commit.
 type operation struct {
 	// apply changes tx. It may return an error only before its first change.
 	apply func(tx *bbolt.Tx) error
-	// committed tells who has to know before the operation is acknowledged; nil: nobody.
+	// committed publishes the operation before it is answered; nil: nothing to publish.
 	committed func()
-	// last ends the batch, so that what is applied after it sees it in force.
+	// last ends the batch, so that later operations are applied when it is published.
 	last bool
-	// patient says that nobody waits for the operation until somebody hurries it.
+	// patient says that no caller waits for the operation before hurry is called.
 	patient bool
 	done    func(error)
 }
@@ -35,9 +35,9 @@ type operation struct {
 // refused marks an error of the caller's own edit.
 type refused struct{ error }
 
-// queue collects operations for the writer. Adding to it never blocks. What waits in it is
-// bounded by those who wait for it, but for the pauses of reads that have given up on a disk
-// that hangs: these go when it is back.
+// queue collects operations for the writer. Adding to it never blocks. Its length is bounded
+// by the number of waiting callers, except for the pauses of reads that have given up on a
+// hanging disk: these run when it is back.
 type queue struct {
 	mu      sync.Mutex // protects waiting, pauses, closed and ending
 	waiting []operation
@@ -46,12 +46,12 @@ type queue struct {
 	wake    chan struct{} // holds one token while something is waiting
 
 	patience time.Duration // how long patient operations wait for others to share a commit with
-	ending   bool          // a timer runs, at the end of which patience is over
+	ending   bool          // a timer runs that ends the patience
 }
 
-// reservationPatience is the patience of the program: short beside the half minute of
-// traffic that a reservation lasts, and long beside a commit. 10,000 active users who have a
-// quota make several hundred reservations a second, which take 20 commits and not as many as there is time for.
+// reservationPatience is the patience of the program: short compared with the half minute of
+// traffic that a reservation lasts, and long compared with a commit. 10,000 active users with
+// a quota make several hundred reservations a second, which then take 20 commits.
 const reservationPatience = 50 * time.Millisecond
 
 func (q *queue) init() { q.wake, q.patience = make(chan struct{}, 1), reservationPatience }
@@ -78,7 +78,7 @@ func (q *queue) add(op operation) bool {
 	return true
 }
 
-// hurry has the writer take what waits.
+// hurry has the writer take the waiting operations now.
 func (q *queue) hurry() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -112,13 +112,12 @@ func (q *queue) signal() {
 	}
 }
 
-// take waits for operations, for pauses or for a signal. last is true when no more will
-// come.
+// take waits for operations, for pauses or for a signal. last says that no more will come.
 func (q *queue) take() (batch []operation, pauses []func(), last bool) {
 	<-q.wake
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n := min(len(q.waiting), mostPerCommit)
+	n := min(len(q.waiting), maxPerCommit)
 	if i := slices.IndexFunc(q.waiting[:n], func(op operation) bool { return op.last }); i >= 0 {
 		n = i + 1
 	}
@@ -130,8 +129,8 @@ func (q *queue) take() (batch []operation, pauses []func(), last bool) {
 	return batch, pauses, q.closed && len(q.waiting) == 0
 }
 
-// pause runs f in the place of the writer: no commit is under way, and none begins
-// before f returns. It waits for the end of f.
+// pause runs f while the writer pauses: no commit is under way, and none begins before f
+// returns. It waits for the end of f.
 func (s *Store) pause(f func()) error {
 	done := make(chan struct{})
 	if !s.queue.addPause(func() { defer close(done); f() }) {
@@ -143,13 +142,13 @@ func (s *Store) pause(f func()) error {
 
 func (s *Store) write(op operation) {
 	if !s.queue.add(op) {
-		// Not in this goroutine: a ledger never calls back before it returns.
+		// Not in this goroutine: a ledger must not call done before Reserve returns.
 		go op.done(auth.ErrStoreDown)
 	}
 }
 
-// change writes op and waits for its end. An error of the caller's own edit comes back
-// as it was.
+// change writes op and waits for its end. It returns an error of the caller's own edit as it
+// is.
 func (s *Store) change(op operation) error {
 	done := make(chan error, 1)
 	op.done = func(err error) { done <- err }
@@ -161,15 +160,15 @@ func (s *Store) change(op operation) error {
 	return err
 }
 
-// writeLoop is the only writer. Everything that waits when a commit begins goes
-// into it together, so the price of one sync is shared by all who wait for it.
+// writeLoop is the only writer. All operations that wait when a commit begins go into it, so
+// they share the price of one sync.
 func (s *Store) writeLoop() {
 	defer close(s.stopped)
 	for {
 		batch, pauses, last := s.queue.take()
-		if f := s.file.Load(); (f == nil || !f.settled) && time.Since(s.failedAt) >= reopenEvery {
+		if f := s.file.Load(); (f == nil || !f.writable) && time.Since(s.failedAt) >= reopenEvery {
 			s.reopen(false)
-			s.noteInForce()
+			s.markPublished()
 		}
 		for _, f := range pauses {
 			f()
@@ -183,8 +182,7 @@ func (s *Store) writeLoop() {
 	}
 }
 
-// commit applies a batch, and acknowledges it once it is durable and published, in
-// this order: durable, then visible to every check, then answered.
+// commit applies a batch, makes it durable, publishes it, and answers it, in this order.
 func (s *Store) commit(batch []operation) {
 	if broken.Is("ackfirst") {
 		for i := range batch {
@@ -225,30 +223,30 @@ func (s *Store) commit(batch []operation) {
 			}
 		}
 	}
-	s.noteInForce()
+	s.markPublished()
 	for i, op := range batch {
 		op.done(results[i])
 	}
 }
 
-// put stores payload in the place of what is there. Only the writer may call it, with its
-// transaction.
+// put stores payload under key, in place of what is there. Only the writer may call it, with
+// its transaction.
 func (s *Store) put(tx *bbolt.Tx, bucket, key, payload []byte) error {
-	s.moved.note(bucket, key)
+	s.moved.add(bucket, key)
 	return s.sums.put(tx, bucket, key, boltfile.Seal(bucket, key, payload))
 }
 
 // delete removes what is stored under key, if anything. Only the writer may call it, with
 // its transaction.
 func (s *Store) delete(tx *bbolt.Tx, bucket, key []byte) error {
-	s.moved.note(bucket, key)
+	s.moved.add(bucket, key)
 	return s.sums.delete(tx, bucket, key)
 }
 
 // update runs f in the writing transaction. [auth.ErrStoreDown] says that f was not run.
 func (s *Store) update(f func(tx *bbolt.Tx) error) (err error) {
 	open := s.file.Load()
-	if open == nil || !open.settled {
+	if open == nil || !open.writable {
 		return auth.ErrStoreDown
 	}
 	if err := s.inPlace(open); err != nil {

@@ -226,7 +226,7 @@ func TestManyAtOnce(t *testing.T) {
 	alice := put(t, s, record("default", "alice", "x"))
 	release := holdWriter(t, s)
 	var wg sync.WaitGroup
-	const n = 2*mostPerCommit + 10
+	const n = 2*maxPerCommit + 10
 	var answers atomic.Int64
 	wg.Add(n)
 	for i := range n {

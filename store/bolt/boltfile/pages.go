@@ -1,3 +1,17 @@
+// Package boltfile is the layout of a database file, and reads it without bbolt: pages, sealed
+// records, sums of the records, the version of the format.
+//
+// We read the pages by hand because bbolt trusts what it reads: on a damaged file it panics,
+// runs in circles, or reads memory that is not there, and bbolt's own check runs on top of
+// that. Here every number is checked before it is used, so any bytes at all end in a report.
+// It costs that a change of bbolt's format must be followed here; it has had one version in
+// ten years, and every opening of a database in the tests would notice.
+//
+// The file is pages of one size. Pages 0 and 1 are metas: the newer valid one says where the
+// rest is. A page that a transaction changes is written to a new place, so what an older meta
+// leads to stays whole until the transaction after the next. A tree of branch and leaf pages
+// holds each bucket, and another one the buckets themselves; a small bucket lies inside its
+// parent's leaf. One more page lists the free ones.
 package boltfile
 
 import (
@@ -9,16 +23,6 @@ import (
 	"io"
 )
 
-// This file reads bbolt's file format without bbolt, which trusts what it reads: on a
-// damaged file it panics, runs in circles, or reads memory that is not there. Here every
-// number is checked before it is used, so any bytes at all end in a report.
-//
-// The file is pages of one size. Pages 0 and 1 are metas: the newer one that is valid says
-// where the rest is. A page that a transaction changes is written to a new place, so what
-// an older meta leads to stays whole until the transaction after the next. A tree of
-// branch and leaf pages holds each bucket, and one the buckets themselves; a small bucket
-// lies inside of its parent's leaf. One more page lists the free ones.
-
 // Kinds of pages, in the header's flags.
 const (
 	branchPage   = 0x01
@@ -29,7 +33,7 @@ const (
 
 const (
 	pageHeaderSize = 16
-	elementSize    = 16 // of branch and leaf pages alike
+	elementSize    = 16 // of branch and leaf pages
 	bucketEntry    = 1  // flag of a leaf's element whose value is a bucket
 	bucketHeader   = 16 // root page and sequence, in front of a small bucket's page
 
@@ -37,10 +41,10 @@ const (
 	metaVersion = 2
 	metaSize    = 64 // with the checksum at its end
 
-	deepest = 64 // levels of a tree
+	maxDepth = 64 // levels of a tree
 )
 
-// meta is what a meta page says.
+// meta is the content of a meta page.
 type meta struct {
 	pageSize    uint32
 	root        uint64
@@ -77,11 +81,11 @@ type pageFile struct {
 	seen []bool // by page: it is in use, or free
 	leaf []byte // for the next page to be read into; nil: none is spare
 
-	problem func(format string, args ...any) // takes what is wrong with the file
+	problem func(format string, args ...any) // reports a problem of the file
 }
 
-// openPages reads the metas. Both have to be there: where the newer one is lost, the file
-// as the other one knows it lacks the last transaction, which was acknowledged.
+// openPages reads the metas. Both must be valid: without the newer one, the file as the other
+// one knows it lacks the last transaction, which was answered.
 func openPages(file io.ReaderAt, size int64, problem func(format string, args ...any)) (*pageFile, error) {
 	if size < 4*1024 {
 		return nil, errors.New("the file is too short for a database")
@@ -120,18 +124,18 @@ func openPages(file io.ReaderAt, size int64, problem func(format string, args ..
 	return p, nil
 }
 
-// page is one page with those that continue it.
+// page is one page and those that continue it.
 type page struct {
 	id    uint64
 	kind  uint16
 	count int
-	data  []byte // header and all
+	data  []byte // with the header
 }
 
-// read reads a page that is referred to, once.
+// read reads a page. A page that was read before is an error: nothing may refer to it twice.
 func (p *pageFile) read(id uint64) (page, error) {
 	if id >= uint64(len(p.seen)) {
-		return page{}, fmt.Errorf("page %d is referred to and lies outside of the file", id)
+		return page{}, fmt.Errorf("page %d is referred to and lies outside the file", id)
 	}
 	if p.seen[id] {
 		return page{}, fmt.Errorf("page %d is referred to twice", id)
@@ -146,7 +150,7 @@ func (p *pageFile) read(id uint64) (page, error) {
 	}
 	more := uint64(binary.NativeEndian.Uint32(data[12:]))
 	if binary.NativeEndian.Uint64(data) != id || more >= uint64(len(p.seen))-id {
-		return page{}, fmt.Errorf("page %d is not what should be there", id)
+		return page{}, fmt.Errorf("page %d is not the page that should be there", id)
 	}
 	for i := range more {
 		if p.seen[id+1+i] {
@@ -175,7 +179,7 @@ func decodePage(id uint64, data []byte) page {
 	}
 }
 
-// slice returns size bytes of a page from an offset, or false where they are not there.
+// slice returns size bytes of a page from an offset, or false if they are not there.
 func (p page) slice(at, size uint64) ([]byte, bool) {
 	if at < pageHeaderSize || at > uint64(len(p.data)) || size > uint64(len(p.data))-at {
 		return nil, false
@@ -212,10 +216,10 @@ func (p page) element(i int) (element, bool) {
 	return e, ok
 }
 
-// walk calls visit for the elements of all leaves of a tree, each valid until visit
-// returns. Its keys have to be in
-// order, begin with low and stay below high (nil: no bound). bbolt finds a page in its
-// parent by its first key: where the two differ, a write would leave the old page there.
+// walk calls visit for the elements of all leaves of a tree, each valid until visit returns.
+// The keys must be in order, begin with low and stay below high (nil: no bound). bbolt finds a
+// page in its parent by its first key: if the two differ, a write would leave the old page
+// there.
 func (p *pageFile) walk(root uint64, low, high []byte, depth int, visit func(element)) {
 	page, err := p.read(root)
 	if err != nil {
@@ -229,15 +233,15 @@ func (p *pageFile) walk(root uint64, low, high []byte, depth int, visit func(ele
 }
 
 func (p *pageFile) walkPage(page page, low, high []byte, depth int, visit func(element)) {
-	if page.kind != branchPage && page.kind != leafPage || page.kind == branchPage && (page.count == 0 || depth > deepest) {
-		p.problem("page %d is no part of a tree", page.id)
+	if page.kind != branchPage && page.kind != leafPage || page.kind == branchPage && (page.count == 0 || depth > maxDepth) {
+		p.problem("page %d is not part of a tree", page.id)
 		return
 	}
 	var last []byte
 	for i := range page.count {
 		e, ok := page.element(i)
 		if !ok {
-			p.problem("page %d: entry %d lies outside of it", page.id, i)
+			p.problem("page %d: entry %d lies outside it", page.id, i)
 			return
 		}
 		if i > 0 && bytes.Compare(e.key, last) <= 0 || i == 0 && low != nil && !bytes.Equal(e.key, low) || high != nil && bytes.Compare(e.key, high) >= 0 {
@@ -258,10 +262,10 @@ func (p *pageFile) walkPage(page page, low, high []byte, depth int, visit func(e
 	}
 }
 
-// walkBucket calls visit for the records of a bucket that e holds.
+// walkBucket calls visit for the records of the bucket in e.
 func (p *pageFile) walkBucket(e element, visit func(element)) {
 	if len(e.value) < bucketHeader {
-		p.problem("bucket %q: %d bytes are no bucket", e.key, len(e.value))
+		p.problem("bucket %q: %d bytes cannot be a bucket", e.key, len(e.value))
 		return
 	}
 	if root := binary.NativeEndian.Uint64(e.value); root != 0 {
@@ -269,19 +273,19 @@ func (p *pageFile) walkBucket(e element, visit func(element)) {
 		return
 	}
 	if len(e.value) < bucketHeader+pageHeaderSize {
-		p.problem("bucket %q: %d bytes are no bucket", e.key, len(e.value))
+		p.problem("bucket %q: %d bytes cannot be a bucket", e.key, len(e.value))
 		return
 	}
 	small := decodePage(0, e.value[bucketHeader:])
 	if small.kind != leafPage {
-		p.problem("bucket %q is no part of a tree", e.key)
+		p.problem("bucket %q is not part of a tree", e.key)
 		return
 	}
 	p.walkPage(small, nil, nil, 0, visit)
 }
 
-// checkFree reads the list of free pages. Together with those that were walked they have
-// to be all pages of the file.
+// checkFree reads the list of free pages. Together with the pages that were walked it must
+// name every page of the file.
 func (p *pageFile) checkFree() {
 	list, err := p.read(p.meta.freelist)
 	if err != nil {
@@ -294,14 +298,14 @@ func (p *pageFile) checkFree() {
 	}
 	ids, ok := list.slice(at, count*8)
 	if list.kind != freelistPage || count > p.meta.pages || !ok {
-		p.problem("page %d is no list of free pages", list.id)
+		p.problem("page %d is not a list of free pages", list.id)
 		return
 	}
 	for ; len(ids) > 0; ids = ids[8:] {
 		id := binary.NativeEndian.Uint64(ids)
 		switch {
 		case id >= uint64(len(p.seen)):
-			p.problem("free page %d lies outside of the file", id)
+			p.problem("free page %d lies outside the file", id)
 		case p.seen[id]:
 			p.problem("page %d is in use and listed as free", id)
 		default:

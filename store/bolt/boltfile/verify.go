@@ -59,13 +59,13 @@ func VerifyFile(file io.ReaderAt, size int64) (Report, error) {
 		name := string(e.key)
 		switch {
 		case e.flags&bucketEntry == 0:
-			v.problem("there is a record %q outside of all buckets", name)
+			v.problem("record %q is outside all buckets", name)
 		case name == string(Meta):
 			pages.walkBucket(e, v.meta)
 		case v.sums.Of(e.key) != nil:
 			pages.walkBucket(e, func(e element) { v.record([]byte(name), e) })
 		default:
-			v.problem("there is a bucket %q", name)
+			v.problem("unknown bucket %q", name)
 		}
 		found[name] = true
 	})
@@ -114,7 +114,7 @@ func (v *verification) problem(format string, args ...any) {
 
 func (v *verification) meta(e element) {
 	if e.flags&bucketEntry != 0 {
-		v.problem("there is a bucket %q in %q", e.key, Meta)
+		v.problem("unknown bucket %q in %q", e.key, Meta)
 		return
 	}
 	switch string(e.key) {
@@ -123,13 +123,13 @@ func (v *verification) meta(e element) {
 	case string(KeySums):
 		v.sums, v.sumsErr = DecodeSums(e.value)
 	default:
-		v.problem("there is a record %q in %q", e.key, Meta)
+		v.problem("unknown record %q in %q", e.key, Meta)
 	}
 }
 
 func (v *verification) record(bucket []byte, e element) {
 	if e.flags&bucketEntry != 0 {
-		v.problem("there is a bucket %q in %q", e.key, bucket)
+		v.problem("unknown bucket %q in %q", e.key, bucket)
 		return
 	}
 	i := 0
@@ -175,7 +175,7 @@ func (v *verification) checkSums(transaction uint64) {
 		v.problem("sums: %v", v.sumsErr)
 		return
 	case v.sums.Transaction != transaction:
-		v.problem("the records are those of transaction %d, the last one is %d", v.sums.Transaction, transaction)
+		v.problem("the sums are those of transaction %d, the last one is %d", v.sums.Transaction, transaction)
 		return
 	}
 	for i, want := range v.sums.Buckets {
@@ -183,12 +183,12 @@ func (v *verification) checkSums(transaction uint64) {
 		switch {
 		case v.counted[i] == want, v.recounted[i] == want:
 		case v.counted[i].Count != want.Count:
-			v.problem("%s: there are %d records, there should be %d", name, v.counted[i].Count, want.Count)
+			v.problem("%s: %d records found, must be %d", name, v.counted[i].Count, want.Count)
 		case name != string(Quotas) && v.isOneBit(i, want):
 			// A user or a policy that is not found under its key is refused, so nothing is lost
 			// if the file is used. A quota would be granted again.
 		default:
-			v.problem("%s: not all records are in their last state", name)
+			v.problem("%s: some records are outdated", name)
 		}
 	}
 }
