@@ -63,7 +63,7 @@ FAULTS = nosync:TestPowerCut nofirstsync:TestPowerCut nodirsync:TestPowerCut nof
 
 .PHONY: crash-broken
 crash-broken: ## Show that the crash tests fail where a promise is broken
-	@go vet -tags broken ./store/bolt ./limiter ./crash
+	@go vet -tags broken ./store/... ./internal/... ./limiter ./crash
 	@for fault in $(FAULTS); do \
 		name=$${fault%%:*} test=$${fault##*:}; \
 		out=$$(SIDEKEY_BROKEN=$$name go test -count=1 -timeout 10m -tags broken -run "^$$test\$$" ./crash 2>&1); \

@@ -61,7 +61,7 @@ type policy struct {
 }
 
 // errCommit stands for what a disk says when it fails.
-var errCommit = errors.New("the commit failed, as the test wanted")
+var errCommit = errors.New("the commit failed: the test asked for it")
 
 // New returns an empty store.
 func New() *Store {
@@ -132,7 +132,7 @@ func (s *Store) SetQuota(key limiter.QuotaKey, r limiter.Reservation) {
 	s.quotas[key] = r
 }
 
-// Clear removes all users, and tells nobody.
+// Clear removes all users without publishing it.
 func (s *Store) Clear() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
