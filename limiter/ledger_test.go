@@ -45,7 +45,7 @@ func (l *ledger) Hurry() {
 	l.hurried++
 }
 
-// drain commits whatever waits, as one writer does.
+// drain commits everything that waits, as a single writer does.
 func (l *ledger) drain() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -16,7 +16,7 @@ type event struct {
 	n    int64
 }
 
-// events are what a schedule is made of. What is named more often happens more often.
+// events are the parts of a schedule. What is named more often happens more often.
 var events = []string{
 	"request", "request", "request", "request", "requests", "requests",
 	"commit", "commit", "commit", "commit", "commit all",
@@ -58,7 +58,7 @@ type world struct {
 	inFlight int64
 	admitted map[period]int64
 	lost     map[period]int64 // reserved, not admitted, and burnt by a crash
-	last     int64            // start of the last period that somebody was admitted in
+	last     int64            // start of the last period in which a request was admitted
 	largest  int64            // limit since the block that is open was reserved
 	wrong    error            // the first promise that was broken
 }
@@ -238,7 +238,7 @@ func (w *world) end() {
 	synctest.Wait()
 }
 
-// crash ends the process. Of what was on its way to the disk the first applied have
+// crash ends the process. Of the asks on their way to the disk, the first applied ones have
 // arrived. What is lost is burnt, and bounded.
 func (w *world) crash(applied int64) {
 	for i := range applied {
@@ -246,7 +246,7 @@ func (w *world) crash(applied int64) {
 			w.grant(p)
 		}
 	}
-	// What whoever is still waiting would have got is nobody's yet.
+	// What waiting requests would have got has not been admitted.
 	bound := max(1, w.largest/100) + w.inFlight
 	w.end()
 	if lost := w.restart(); lost > bound {
@@ -270,8 +270,8 @@ func (w *world) stop() {
 	}
 }
 
-// restart makes a quota of what is on disk, and returns how many requests the user can
-// no longer make that nobody made.
+// restart makes a quota of what is on disk, and returns how many requests the user has lost:
+// those that were neither made nor can still be made.
 func (w *world) restart() (lost int64) {
 	w.start()
 	p := period{w.generation, w.disk.Start}
@@ -335,7 +335,7 @@ func (w *world) happen(e event) {
 	case "clock forward":
 		w.wall += e.n * int64(time.Second)
 	case "waiters give up":
-		time.Sleep(2 * time.Minute) // of the bubble, not of anybody's life
+		time.Sleep(2 * time.Minute) // of the bubble, which takes no time
 	case "API is full":
 		w.apiFull = true
 	case "API is free":
@@ -356,8 +356,8 @@ func (w *world) commitAll() {
 	}
 }
 
-// finish lets everything come to its end: everybody gets an answer, and what is left of
-// the period, to the last request, can be had.
+// finish lets everything come to its end: all requests get an answer, and what is left of the
+// period can be used to the last request.
 func (w *world) finish() {
 	w.apiFull = false
 	w.commitAll()
@@ -384,9 +384,9 @@ func (w *world) total() (n int64) {
 	return n
 }
 
-// The promise of a quota: whatever happens, and in whatever order, nobody gets more
-// than the maximum in a period, nor loses more than 1 % of it by a crash, nor anything
-// by a clean stop. (-rapid.checks=N sets the number of schedules.)
+// The promise of a quota: whatever happens, and in whatever order, a user never gets more than
+// the maximum in a period, loses at most 1 % of it by a crash, and nothing by a clean stop.
+// (-rapid.checks=N sets the number of schedules.)
 func TestQuotaAnySchedule(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		limit, renewal := drawLimit.Draw(rt, "limit"), drawRenewal.Draw(rt, "renewal in s")

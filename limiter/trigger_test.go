@@ -37,7 +37,7 @@ func TestTriggers(t *testing.T) {
 	f(10, []float64{0, -5, 101, 90}, "9 [90]")
 }
 
-// A trigger that is not above 0 or not a number is none.
+// A value that is not above 0, or not a number, is not a trigger.
 func TestTriggersThatAreNone(t *testing.T) {
 	var nan float64
 	nan /= nan
@@ -78,7 +78,7 @@ func TestTriggersAtOnce(t *testing.T) {
 	}
 }
 
-// After a clean stop what the ledger keeps tells what was reported.
+// After a clean stop the ledger's record says which triggers were reported.
 func TestTriggersAfterRestart(t *testing.T) {
 	l := &ledger{eager: true}
 	q := NewQuota(ann, 10, 0, Reservation{}, l)
@@ -98,8 +98,8 @@ func TestTriggersAfterRestart(t *testing.T) {
 	}
 }
 
-// Whatever is edited within a period, no trigger is reported twice in it, and one that is
-// reported has been reached.
+// Whatever is edited within a period, no trigger is reported twice in it, and only triggers that
+// were reached are reported.
 func TestTriggersProperty(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		percents := rapid.SliceOfN(rapid.SampledFrom([]float64{10, 25, 33.3, 50, 75, 90, 100}), 0, 5)

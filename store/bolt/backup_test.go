@@ -21,8 +21,8 @@ import (
 
 var backups = flag.Int("backups", 50, "backups that TestBackup makes")
 
-// pairs are writers who count up, each in two users by turns, first a and then b. At any
-// moment a is as far as b, or one ahead.
+// pairs are writers that count up, each in two users in turn, first a and then b. At any moment
+// a is as far as b, or one ahead.
 type pairs struct {
 	store *Store
 	// Of each writer: how far it has got with b, and what it is trying with a.
@@ -73,8 +73,8 @@ func counts(of []atomic.Int64) []int64 {
 	return n
 }
 
-// compare wants what s has of the pairs to be of one moment, not before the writers had
-// got to atLeast, nor after they were at atMost.
+// compare fails the test unless what s has of the pairs is of one moment, not before the
+// writers came to atLeast and not after they were at atMost.
 func comparePairs(t *testing.T, s *Store, atLeast, atMost []int64) {
 	t.Helper()
 	get := func(user string) int64 {
@@ -144,7 +144,8 @@ func sum64(all []int64) (sum int64) {
 	return sum
 }
 
-// onlyDatabase wants nothing in the folder but the database, and its pid while it is open.
+// onlyDatabase fails the test if the folder has other files than the database, and its pid
+// while it is open.
 func onlyDatabase(t *testing.T, path string) {
 	t.Helper()
 	entries, err := os.ReadDir(filepath.Dir(path))
@@ -158,7 +159,7 @@ func onlyDatabase(t *testing.T, path string) {
 	}
 }
 
-// A file is restored whole or not at all, and what was there stays beside it.
+// A file is restored whole or not at all, and the file that was there stays beside it.
 func TestRestore(t *testing.T) {
 	path, backup := newPath(t), newPath(t)
 	fill := func(path, text string) {
@@ -219,7 +220,7 @@ func TestRestore(t *testing.T) {
 	if got := alice(done.Kept); got != "now" {
 		t.Errorf("kept: %q", got)
 	}
-	// The second within a millisecond does not put the first one's in danger.
+	// A second restore within a millisecond does not overwrite what the first one has kept.
 	if _, err := Restore(path, backup, now); err == nil {
 		t.Error("a kept database was overwritten")
 	}
@@ -228,8 +229,8 @@ func TestRestore(t *testing.T) {
 	}
 }
 
-// The disk goes bad under a program that runs: it says so, and lives. It is a child,
-// which would not.
+// The disk is damaged under a running program: the program reports it and goes on. It is a
+// child process, in case it does not.
 func TestDamageWhileRunning(t *testing.T) {
 	for _, kind := range []string{"cut short", "to nothing", "noise", "zeros"} {
 		path := newPath(t)
@@ -317,7 +318,7 @@ func damageWhileRunning(args []string) int {
 	return failed
 }
 
-// What root restores is for the user whose folder it is in.
+// What root restores belongs to the owner of the folder.
 func TestRestoreOwner(t *testing.T) {
 	if os.Geteuid() != 0 {
 		cannotRun(t, "only root can give files away")

@@ -8,7 +8,7 @@ import (
 	"sidekey/auth"
 )
 
-// BenchmarkLoad is what a user who is not active costs beyond one who is, but for the hash
+// BenchmarkLoad measures what a user who is not active costs in addition, except for the hash
 // of the password: the record and the quotas are read, and the account is compiled.
 func BenchmarkLoad(b *testing.B) {
 	s, names := benchStore(b)
@@ -16,7 +16,7 @@ func BenchmarkLoad(b *testing.B) {
 	var d *auth.Directory
 	for i := 0; b.Loop(); i++ {
 		if i%len(names) == 0 {
-			d = auth.NewDirectory(s, compiler) // in which nobody is active
+			d = auth.NewDirectory(s, compiler) // without active users
 		}
 		if _, err := d.Find("default", []byte(names[i%len(names)].User)); err != nil {
 			b.Fatal(err)
@@ -24,7 +24,7 @@ func BenchmarkLoad(b *testing.B) {
 	}
 }
 
-// BenchmarkScan is what a walk over all users costs for each.
+// BenchmarkScan measures what a scan of all users costs for each.
 func BenchmarkScan(b *testing.B) {
 	s, _ := benchStore(b)
 	b.ReportAllocs()

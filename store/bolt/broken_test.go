@@ -16,9 +16,9 @@ import (
 	"sidekey/store/bolt/boltfile"
 )
 
-// readEverything is a child: it opens a database, reads all that is in it and writes a
-// user. It says what it found and ends with 0, or with 1 where the store gave an error:
-// never by a panic or a signal.
+// readEverything is a child process: it opens a database, reads everything in it and writes a
+// user. It prints what it found and exits with 0, or with 1 if the store returned an error,
+// and never by a panic or a signal.
 func readEverything(args []string) int {
 	timer := time.AfterFunc(patience, func() { panic("hangs") })
 	defer timer.Stop()
@@ -96,8 +96,8 @@ func wholeDatabase(t *testing.T, users int) []byte {
 	return content
 }
 
-// A file that was cut off anywhere is an error or still good; it never ends the
-// program otherwise and never gives a wrong record (T-94).
+// A file that was cut off anywhere is an error or still good. It never ends the program in
+// another way and never yields a wrong record (T-94).
 func TestTruncatedFile(t *testing.T) {
 	content := wholeDatabase(t, 60)
 	const page = 4096
@@ -122,7 +122,7 @@ func TestTruncatedFile(t *testing.T) {
 	}
 }
 
-// lastUsed returns where the last byte is that is not zero.
+// lastUsed returns the offset of the last byte that is not zero.
 func lastUsed(content []byte) int { return len(bytes.TrimRight(content, "\x00")) }
 
 func firstLines(text string) string {
@@ -130,8 +130,8 @@ func firstLines(text string) string {
 	return strings.Join(lines[:min(3, len(lines))], " / ")
 }
 
-// A file in which something is wrong anywhere: flipped bits in records, in pages' own
-// headers and in between, lengths that lead far away, zeroed and copied pages, noise.
+// A file with damage anywhere: flipped bits in records, in the headers of pages and between
+// them, lengths that lead far away, zeroed and copied pages, noise.
 func TestBrokenFile(t *testing.T) {
 	content := wholeDatabase(t, 40)
 	used := lastUsed(content)
@@ -179,8 +179,8 @@ func TestBrokenFile(t *testing.T) {
 	}
 }
 
-// A file that could not be opened is let go of: the next try finds what is wrong with
-// it, not that somebody has it.
+// A file that could not be opened is released: the next attempt reports the damage, not that
+// the file is in use.
 func TestBrokenFileIsLetGo(t *testing.T) {
 	content := wholeDatabase(t, 60)
 	for _, size := range []int{0, 1, 4096, 8192, 12288, 16384, 32768} {

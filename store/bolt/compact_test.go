@@ -20,12 +20,12 @@ import (
 	"sidekey/store/bolt/boltfile"
 )
 
-// mostPause is how long writers may have to wait for a compaction. A disk that others use
-// may take longer for a single sync, so the best of several counts.
-const mostPause = 0.1
+// maxPause bounds how long writers wait for a compaction. A disk that other processes use may
+// take longer for a single sync, so the best of several counts.
+const maxPause = 0.1
 
-// A database from which much was deleted gets small while 64 writers go on: nothing is
-// lost, and they wait only for a moment.
+// A database from which much was deleted gets small while 64 writers go on. Nothing is lost,
+// and the writers wait only for a moment.
 func TestCompact(t *testing.T) {
 	s := mustOpen(t, newPath(t))
 	fillAndEmpty(t, s, 3000)
@@ -78,12 +78,12 @@ func TestCompact(t *testing.T) {
 	<-read
 	p.end()
 	comparePairs(t, s, counts(p.acked), counts(p.tried))
-	if best > mostPause {
+	if best > maxPause {
 		t.Errorf("writers had to wait %v s each time", best)
 	}
 	t.Logf("the shortest pause was %.1f ms; %d writes, the longest took %v", best*1000, 2*sum64(counts(p.acked)), time.Duration(p.worst.Load()))
-	// Generations go on where they were: an older reservation never becomes good again.
-	if after := put(t, s, record("default", kept.User, "anew")); after.Generation <= r.Generation+uint64(sum64(counts(p.acked))) {
+	// Generations continue from where they were: an older reservation never becomes valid again.
+	if after := put(t, s, record("default", kept.User, "again")); after.Generation <= r.Generation+uint64(sum64(counts(p.acked))) {
 		t.Errorf("generation %d after %d and %d writes", after.Generation, r.Generation, 2*sum64(counts(p.acked)))
 	}
 	mustClose(t, s)
@@ -118,7 +118,7 @@ func fillAndEmpty(t *testing.T, s *Store, users int) {
 	s.file.Load().db.NoSync = false
 }
 
-// A compaction that cannot be finished leaves the old file in use, and nothing else.
+// A compaction that fails leaves the old file in use, and no other file.
 func TestCompactFails(t *testing.T) {
 	s := mustOpen(t, newPath(t))
 	put(t, s, record("default", "alice", "x"))
@@ -141,21 +141,21 @@ func TestCompactFails(t *testing.T) {
 			t.Errorf("%s: alice: %+v, %v", what, r, err)
 		}
 	}
-	// A record that is not where it should be: the new file would miss it for ever.
+	// A record that is not where it should be: it would be missing from the new file.
 	s.file.Load().db.NoSync = true
 	if err := s.file.Load().db.Update(func(tx *bbolt.Tx) error {
-		return tx.Bucket(boltfile.Policies).Put([]byte("nobody's"), boltfile.Seal(boltfile.Policies, []byte("nobody's"), []byte("{}")))
+		return tx.Bucket(boltfile.Policies).Put([]byte("strange"), boltfile.Seal(boltfile.Policies, []byte("strange"), []byte("{}")))
 	}); err != nil {
 		t.Fatal(err)
 	}
 	still("a record too many", auth.ErrDamaged)
-	raw(t, s, func(tx *bbolt.Tx) error { return tx.Bucket(boltfile.Policies).Delete([]byte("nobody's")) })
+	raw(t, s, func(tx *bbolt.Tx) error { return tx.Bucket(boltfile.Policies).Delete([]byte("strange")) })
 
 	s.compacting.Lock()
 	still("another one", ErrCompacting)
 	s.compacting.Unlock()
 
-	// Damaged records are taken along, and stay known.
+	// Damaged records are copied and stay known as damaged.
 	raw(t, s, func(tx *bbolt.Tx) error {
 		return tx.Bucket(boltfile.Users).Put(userKey("default", "carol"), []byte("\x01\x00\x00\x00\x00garbage"))
 	})
@@ -207,8 +207,8 @@ func compactUntilKilled(args []string) int {
 	}
 }
 
-// A process that is killed while it compacts loses nothing, and the next one removes what
-// it has left behind.
+// A process that is killed while it compacts loses nothing, and the next one removes its
+// temporary files.
 func TestCrashWhileCompacting(t *testing.T) {
 	path := newPath(t)
 	mustClose(t, mustOpen(t, path))
@@ -262,8 +262,8 @@ func TestCrashWhileCompacting(t *testing.T) {
 	}
 }
 
-// The name of the new file is durable before anything is written to it: else a power cut
-// could bring the old file back, without what was acknowledged since.
+// The name of the new file is durable before anything is written to it. Otherwise a power cut
+// could bring the old file back, without what was answered since.
 func TestCompactSyncsFolder(t *testing.T) {
 	strace, err := exec.LookPath("strace")
 	if err != nil {

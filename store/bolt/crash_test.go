@@ -14,14 +14,14 @@ import (
 	"sidekey/limiter"
 )
 
-// The crash model: a child writes under load and tells what it tries and what was
-// acknowledged; it is killed at a random time; then everything acknowledged has to be
-// there, and everything that is there has to be whole.
+// The crash model: a child process writes under load and reports what it tries and what was
+// answered. It is killed at a random time. Then everything that was answered must be there,
+// and everything that is there must be whole.
 
 const crashUsers = 12
 
-// writeUntilKilled is the child. Each line that it prints comes before (try) or after
-// (ack) what it tells of, at once and whole.
+// writeUntilKilled is the child process. It prints a line before each write (try) and one after
+// the answer (ack), each in one system call.
 func writeUntilKilled(args []string) int {
 	s, err := Open(args[0], quiet)
 	if err != nil {

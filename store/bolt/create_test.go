@@ -43,7 +43,7 @@ func TestCreate(t *testing.T) {
 	}
 }
 
-// What a crash during the first start may leave behind does not matter (T-95).
+// Whatever a crash during the first start leaves, the next start succeeds (T-95).
 func TestCreateAfterCrash(t *testing.T) {
 	path := newPath(t)
 	for _, name := range []string{"sidekey.db.new-123", "sidekey.db.new-456"} {
@@ -55,8 +55,8 @@ func TestCreateAfterCrash(t *testing.T) {
 	put(t, s, record("default", "alice", "x"))
 }
 
-// T-91: a file that others could read, write or have put there is refused, with a text
-// that says what is wrong with it.
+// T-91: a file that other users could read, write or have put there is refused, with a text
+// that says why.
 func TestFileChecks(t *testing.T) {
 	// database makes a good one and closes it.
 	database := func(t *testing.T, path string) {
@@ -80,7 +80,7 @@ func TestFileChecks(t *testing.T) {
 			prepare(t, path)
 			before := names(t, filepath.Dir(path))
 			result := make(chan error, 1)
-			go func() { // a FIFO would hold up whoever opens it
+			go func() { // opening a FIFO blocks
 				s, err := Open(path, quiet)
 				if err == nil {
 					s.Close()
@@ -165,7 +165,7 @@ func TestFileChecks(t *testing.T) {
 
 }
 
-// What is not ours is not written to.
+// A file that is not a database of sidekey is not written to.
 func TestForeignFileIsNotTouched(t *testing.T) {
 	f := func(name string, content []byte) {
 		t.Helper()
@@ -190,7 +190,7 @@ func TestForeignFileIsNotTouched(t *testing.T) {
 	f("text", []byte(strings.Repeat("text ", 5000)))
 }
 
-// Many that make the same file at once: one has it, the others are told.
+// Of many processes that create the same file at once, one gets it and the others an error.
 func TestCreateRace(t *testing.T) {
 	path := newPath(t)
 	var wg sync.WaitGroup
@@ -219,8 +219,8 @@ func TestCreateRace(t *testing.T) {
 	checkPages(t, path)
 }
 
-// A second process is told within a second who has the file. Once the first is gone,
-// however it went, the second gets it (T-90).
+// A second process learns within a second which process holds the file. When the first has
+// ended, in whatever way, the second gets it (T-90).
 func TestTwoProcesses(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)
@@ -284,7 +284,7 @@ func holdOpen(args []string) int {
 	return 0
 }
 
-// A crash between the two names that a new database has for a moment leaves one that can
+// A new database has two names for a moment. A crash at that moment leaves a database that can
 // be opened.
 func TestCreateAfterCrashWithTwoNames(t *testing.T) {
 	path := newPath(t)

@@ -52,8 +52,8 @@ func breakFile(t *testing.T, path string) {
 	}
 }
 
-// A commit that fails is answered as what it is, to everybody in it; news are told,
-// because it may have happened; and without a restart all is well again (T-92, T-97).
+// A failed commit is answered as such to every writer in it. It is published, because it may
+// have happened. The store recovers without a restart (T-92, T-97).
 func TestFailedCommit(t *testing.T) {
 	path := newPath(t)
 	log := &logBuffer{}
@@ -97,7 +97,7 @@ func TestFailedCommit(t *testing.T) {
 		t.Errorf("log: %s", log.String())
 	}
 
-	// Well again, at once: what was there is there, and can be changed.
+	// The store recovers at once: what was there is there, and can be changed.
 	want(t, "readiness", s.Ready(), nil)
 	r, kept, err := s.Load("default", "alice")
 	if err != nil || r.Session.Alias != "before" || len(kept) != 1 || kept[0].Reserved != 1 {
@@ -110,7 +110,7 @@ func TestFailedCommit(t *testing.T) {
 	}
 	mu.Unlock()
 
-	// All kinds of writes are told.
+	// All kinds of writes are answered so.
 	breakFile(t, path)
 	err = reserve(s, key, limiter.Reservation{Generation: stored.Generation, Reserved: 2})
 	want(t, "reservation", err, store.ErrOutcomeUnknown)
@@ -124,8 +124,8 @@ func TestFailedCommit(t *testing.T) {
 	mu.Unlock()
 	breakFile(t, path)
 	err = s.GiveBack(map[limiter.QuotaKey]limiter.Ask{key: asFound(limiter.Reservation{Generation: stored.Generation, Reserved: 2})})
-	want(t, "settle", err, store.ErrOutcomeUnknown)
-	// And an edit that refuses is still the caller's own business, or unknown, but no success.
+	want(t, "give back", err, store.ErrOutcomeUnknown)
+	// An edit that refuses returns its own error, or an unknown outcome, but no success.
 	breakFile(t, path)
 	mine := errors.New("mine")
 	_, err = s.Update("default", "alice", func(*auth.Record) (*auth.Record, error) { return nil, mine })
@@ -135,7 +135,7 @@ func TestFailedCommit(t *testing.T) {
 	want(t, "readiness", s.Ready(), nil)
 }
 
-// Everybody who shared the failed commit is told the same.
+// All writers that shared the failed commit get the same answer.
 func TestFailedGroupCommit(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)
@@ -163,8 +163,8 @@ func TestFailedGroupCommit(t *testing.T) {
 	}
 }
 
-// Where the file cannot be opened again the store is down, says so, and comes back by
-// itself when the file does.
+// If the file cannot be opened again the store is down and says so, and it recovers by itself
+// when the file is back.
 func TestReopenLater(t *testing.T) {
 	path := newPath(t)
 	log := &logBuffer{}
@@ -210,8 +210,8 @@ func TestReopenLater(t *testing.T) {
 	put(t, s, record("default", "alice", "after"))
 }
 
-// A database that is gone when it has to be opened again is not silently replaced by
-// an empty one (T-96).
+// A database that has disappeared when it must be opened again is not silently replaced by an
+// empty one (T-96).
 func TestReopenWithoutFile(t *testing.T) {
 	path := newPath(t)
 	s, err := Open(path, quiet)
@@ -229,8 +229,8 @@ func TestReopenWithoutFile(t *testing.T) {
 	}
 }
 
-// A file that is not where it was opened is not written to: nobody would find that. It is
-// still read, and copied, and all is well when it is back (T-96).
+// A file that is not where it was opened is not written to, because a restart would not find
+// it. It can still be read and copied, and the store recovers when it is back (T-96).
 func TestFileMoved(t *testing.T) {
 	var log logBuffer
 	path := newPath(t)
@@ -301,9 +301,8 @@ func TestFileMoved(t *testing.T) {
 	mustClose(t, s)
 }
 
-// Where bbolt panics on its way back out of a commit that failed, it never lets go of its
-// own locks. Nobody waits for them for ever: neither the write, nor those who read, nor
-// who closes the store.
+// If bbolt panics while it rolls a failed commit back, it never releases its own locks. No
+// write, no read and no Close waits for them forever.
 func TestPanicInFailedCommit(t *testing.T) {
 	path := newPath(t)
 	s, err := Open(path, quiet)
@@ -361,8 +360,8 @@ func spoilFreelist(t *testing.T, path string) {
 	}
 }
 
-// The disk is full (T-93): what was acknowledged is there, deleting works, and all is
-// well again when there is room.
+// The disk is full (T-93): what was answered is there, deleting works, and the store recovers
+// when there is room.
 func TestFullDisk(t *testing.T) {
 	if os.Geteuid() != 0 {
 		cannotRun(t, "only root can mount a small disk")
@@ -432,8 +431,8 @@ func TestFullDisk(t *testing.T) {
 	t.Logf("%d writes acknowledged, then refused: %t", len(acknowledged), failed)
 }
 
-// What could not be read when it was told is told again when it can: nobody works on for
-// ever with what he knew before a write whose outcome was unknown.
+// What could not be read when it was published is published again when it can: checks do not
+// go on forever with the state before a write of unknown outcome.
 func TestNewsAreToldAgain(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)

@@ -41,7 +41,7 @@ func formatIs(value []byte) func(tx *bbolt.Tx) error {
 	return func(tx *bbolt.Tx) error { return tx.Bucket(boltfile.Meta).Put(boltfile.KeyFormat, value) }
 }
 
-// A database of a later version is refused, and not touched.
+// A database of a later version is refused and not changed.
 func TestNewerFormat(t *testing.T) {
 	path := fileOf(t, formatIs(boltfile.Seal(boltfile.Meta, boltfile.KeyFormat, fmt.Append(nil, boltfile.FormatVersion+1))))
 	before, err := os.ReadFile(path)
@@ -102,7 +102,7 @@ func fillGolden(t *testing.T, s *Store) {
 	}), nil)
 }
 
-// tell writes down all that is in a database.
+// tell returns the content of a database as text.
 func tell(t *testing.T, s *Store) string {
 	t.Helper()
 	var text strings.Builder
@@ -131,7 +131,7 @@ func tell(t *testing.T, s *Store) string {
 	return text.String()
 }
 
-// Every format that was released is opened, by what reads it now as by what wrote it.
+// Every released format can be opened, with the content that was written to it.
 func TestGoldenFormats(t *testing.T) {
 	current := filepath.Join("testdata", fmt.Sprintf("format-%d.db.gz", boltfile.FormatVersion))
 	if *updateFormat {
@@ -184,8 +184,7 @@ func TestGoldenFormats(t *testing.T) {
 	}
 }
 
-// A migration that fails, or is killed, leaves the file as it was; one that does not is
-// done once.
+// A migration that fails or is killed leaves the file as it was. One that succeeds runs once.
 func TestMigrationIsAtomic(t *testing.T) {
 	path := newPath(t)
 	opened := func(use func(s *Store)) {

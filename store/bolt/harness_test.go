@@ -26,10 +26,10 @@ import (
 	"sidekey/store/bolt/boltfile"
 )
 
-// What the tests of the store share. Some need a process of their own, because they
-// kill it or because a broken file may: they start the test's own binary again, which
-// then is one of children. Those that read a broken file start the one that withoutRace
-// gives.
+// This file has what the tests of the store share. Some tests need a process of their own,
+// because they kill it or because a broken file may: they start the test's own binary again,
+// which then runs one of children. Those that read a broken file start the binary that
+// withoutRace returns.
 
 // childVariable names the child that this process is to be.
 const childVariable = "SIDEKEY_STORE_CHILD"
@@ -68,11 +68,10 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// withoutRace returns the test's binary as it is without the race detector. A length in a
-// broken file may lead a read far beyond what it should see. The runtime reports that as a
-// fault, from which the store returns an error; but the race detector looks the same range
-// up in memory of its own, and the fault is then in code that is not Go's, where nothing
-// recovers.
+// withoutRace returns the test's binary built without the race detector. A length in a broken
+// file may lead a read far beyond the file. The runtime reports that as a fault, which the
+// store turns into an error. The race detector looks up the same range in memory of its own,
+// so the fault is then in code that is not Go's, where nothing recovers.
 func withoutRace(t testing.TB) string {
 	t.Helper()
 	path, err := raceless()
@@ -103,8 +102,7 @@ var raceless = sync.OnceValues(func() (string, error) {
 
 var seedFlag = flag.Uint64("seed", 0, "do again what a test did at random: the seed that it has logged")
 
-// newRandom returns a source of random numbers, and logs what it takes to have the same
-// ones again.
+// newRandom returns a source of random numbers, and logs the seed that repeats them.
 func newRandom(t testing.TB) *rand.Rand {
 	t.Helper()
 	seed := *seedFlag
@@ -121,10 +119,10 @@ const patience = 20 * time.Second
 // now is any moment.
 var now = time.Unix(1_700_000_000, 0)
 
-// quiet is a log that nobody reads.
+// quiet discards what is logged.
 var quiet = slog.New(slog.DiscardHandler)
 
-// newPath returns where a test's database can be made.
+// newPath returns a path at which a test can create a database.
 func newPath(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -198,8 +196,8 @@ func put(t testing.TB, s *Store, r auth.Record) auth.Record {
 	return stored
 }
 
-// putInTurn writes a record after f, which runs in the writer's turn: what is in its
-// transaction by then comes into the same commit, and what comes later waits.
+// putInTurn writes a record after f, which runs in the writer's turn: operations that are in its
+// transaction by then go into the same commit, and later ones wait.
 func putInTurn(s *Store, r auth.Record, f func()) error {
 	return s.change(operation{
 		apply: func(tx *bbolt.Tx) error {
@@ -211,8 +209,8 @@ func putInTurn(s *Store, r auth.Record, f func()) error {
 	})
 }
 
-// holdWriter has the writer wait in a transaction until the function that it returns is
-// called, which waits for the end of that.
+// holdWriter has the writer wait in a transaction until release is called, which waits for the
+// end of the transaction.
 func holdWriter(t testing.TB, s *Store) (release func()) {
 	hold, held := make(chan struct{}), make(chan struct{})
 	var group sync.WaitGroup
@@ -265,8 +263,8 @@ func want(t testing.TB, what string, err, target error) {
 	}
 }
 
-// raw changes the file behind the store's back, without waiting for the disk. Of what it
-// leaves there each record may be damaged, but none is missing.
+// raw changes the file behind the store's back, without waiting for the disk. It makes the sums
+// fit, so records may be damaged then, but none is missing.
 func raw(t testing.TB, s *Store, change func(tx *bbolt.Tx) error) {
 	t.Helper()
 	s.file.Load().db.NoSync = true
@@ -319,7 +317,7 @@ func number(text string) int {
 	return n
 }
 
-// until looks until there is what is wanted.
+// until polls until there returns true.
 func until(t testing.TB, what string, there func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !there(); time.Sleep(time.Millisecond) {
@@ -329,8 +327,8 @@ func until(t testing.TB, what string, there func() bool) {
 	}
 }
 
-// cannotRun skips a test that this machine has not what it needs for. Where everything has
-// to be tested, that is a failure.
+// cannotRun skips a test for which this machine lacks something. With CI=true that is a
+// failure.
 func cannotRun(t testing.TB, why string) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {

@@ -14,7 +14,7 @@ import (
 	"sidekey/store"
 )
 
-// plainHash costs nothing, so that the test is about writes and not about hashing.
+// plainHash costs nothing, so that the test measures writes and not hashing.
 type plainHash struct{}
 
 func (plainHash) Kind() string                         { return "plain" }

@@ -11,8 +11,8 @@ import (
 	"sidekey/store"
 )
 
-// A write can be read between its commit and its publication. Whoever reads for people waits
-// until checks act on it, whether the commit has succeeded or nobody knows.
+// bbolt's readers see a write between its commit and its publication. Read waits until checks
+// act on it, whether the commit has succeeded or its outcome is unknown.
 func TestReadWaitsForPublication(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)
@@ -73,7 +73,7 @@ func TestReadWaitsForPublication(t *testing.T) {
 	f("a deletion", func() { remove(t, s, "default", "alice") }, answer{names: 1}, auth.ErrNoUser)
 }
 
-// Nobody waits for a disk that hangs, nor where the store closes.
+// Read does not wait for a hanging disk, nor for a store that closes.
 func TestReadDoesNotWaitForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, err := Open(newPath(t), quiet)
@@ -96,8 +96,8 @@ func TestReadDoesNotWaitForEver(t *testing.T) {
 	})
 }
 
-// What nobody has to be told of can be read at once: another file with the same records in
-// it, and one that was opened again.
+// What needs no publication can be read at once: another file with the same records, and one
+// that was opened again.
 func TestReadFromAnotherFile(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)

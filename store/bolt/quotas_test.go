@@ -10,8 +10,8 @@ import (
 	"sidekey/limiter"
 )
 
-// Reservations wait for each other until their patience is at its end, somebody waits for
-// one, there is another write, or the store is closed.
+// Asks wait for each other until their patience ends, a request waits for one of them, there is
+// another write, or the store is closed.
 func TestReservePatience(t *testing.T) {
 	for name, end := range map[string]func(s *Store) error{
 		"hurry": func(s *Store) error { s.Hurry(); return nil },
@@ -62,8 +62,8 @@ func TestReservePatience(t *testing.T) {
 	}
 }
 
-// The real quota over the real store: exact, also over a reopen that gives back what
-// was not used, and over one that does not.
+// A real quota over the real store is exact, also over a restart that gives back what was not
+// used. One that does not give it back loses at most 1 %.
 func TestQuotaOverStore(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)

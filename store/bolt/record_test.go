@@ -25,8 +25,8 @@ func eachBit(b []byte, f func(flipped []byte, bit int)) {
 	}
 }
 
-// Every bit of a stored user, quota and policy. The user is
-// refused, readiness says so, others are not affected, and writing the user anew helps.
+// Every bit of a stored user, quota and policy is flipped. The user is refused and named as
+// damaged, others are not affected, and writing the user again helps.
 func TestFlippedBitsInTheFile(t *testing.T) {
 	s := mustOpen(t, newPath(t))
 	put(t, s, record("default", "bob", "healthy"))
@@ -65,7 +65,7 @@ func TestFlippedBitsInTheFile(t *testing.T) {
 	if _, _, err := s.Load("default", "bob"); err != nil {
 		t.Errorf("bob: %v", err)
 	}
-	// A reservation is not kept for a user whose record cannot be read.
+	// Nothing is granted to a user whose record cannot be read.
 	flipAll(boltfile.Users, key, func(bit int) {
 		if bit%97 != 0 {
 			return // a commit each
@@ -73,22 +73,22 @@ func TestFlippedBitsInTheFile(t *testing.T) {
 		want(t, "reserve for a damaged user", reserve(s, quota, reservation), auth.ErrDamaged)
 	})
 
-	// edit sees nothing of a damaged record; what it puts in its place is whole.
+	// An edit sees nothing of a damaged record; what it writes in its place is whole.
 	raw(t, s, func(tx *bbolt.Tx) error { return tx.Bucket(boltfile.Users).Put(key, []byte("garbage")) })
-	anew := record("default", "alice", "anew")
+	again := record("default", "alice", "again")
 	_, err := s.Update("default", "alice", func(old *auth.Record) (*auth.Record, error) {
 		if !old.Damaged || !reflect.DeepEqual(old.Session, auth.Session{}) {
 			t.Errorf("edit was given the damaged record: %+v", old)
 		}
-		return &anew, nil
+		return &again, nil
 	})
-	want(t, "write anew", err, nil)
+	want(t, "write again", err, nil)
 	r, kept, err := s.Load("default", "alice")
-	if err != nil || r.Session.Alias != "anew" || len(kept) != 0 {
-		t.Errorf("written anew: %+v, %v, %v", r, kept, err)
+	if err != nil || r.Session.Alias != "again" || len(kept) != 0 {
+		t.Errorf("written again: %+v, %v, %v", r, kept, err)
 	}
 	if got := s.Damaged(); len(got) != 0 {
-		t.Errorf("Damaged after it was written anew: %q", got)
+		t.Errorf("Damaged after it was written again: %q", got)
 	}
 
 	policy := auth.Policy{ID: "gold", OrgID: "default", Rate: 5, Per: 1}
@@ -129,7 +129,7 @@ func TestMovedRecords(t *testing.T) {
 	swap("other", "alice", aliceValue)
 	swap("default", "alice", nil)
 
-	// A quota under another user's, or another scope's, name.
+	// A quota under the name of another user or scope.
 	quota := limiter.QuotaKey{Org: "default", User: "alice"}
 	want(t, "reserve", reserve(s, quota, limiter.Reservation{Generation: alice.Generation, Reserved: 1}), nil)
 	raw(t, s, func(tx *bbolt.Tx) error {

@@ -25,16 +25,15 @@ import (
 	"sidekey/store/bolt/boltfile"
 )
 
-// Disks forget, return old pages, and flip bits. A database is changed in some such way
-// and opened as at a start: either it is refused as a whole, or each of its records is the
-// one that was written or is refused as damaged. A child does it, because it is what bbolt
-// may do to a process that is tested.
+// Disks forget, return old pages, and flip bits. A database is changed in such a way and opened
+// as at a start: either it is refused as a whole, or each of its records is the one that was
+// written or is refused as damaged. A child process does it, because bbolt may crash it.
 
 var mutants = flag.Int("mutants", 600, "damaged files that TestRot opens")
 
 const rotPage = 4096
 
-// rotten is what mutants are made of.
+// rotten is the material for mutants.
 type rotten struct {
 	file  []byte   // the database
 	older [][]byte // the same, earlier
@@ -95,7 +94,7 @@ func prepareRot(t *testing.T, dir string) {
 		}
 	})
 	fill("other", "other", 10, func(int) {})
-	// And the same one write later: its newer meta is the other one.
+	// The same file one write later: its newer meta is the other one.
 	save("file", "later")
 	s, err := Open(filepath.Join(dir, "later"), quiet)
 	if err != nil {
@@ -238,7 +237,7 @@ func noise(b []byte, random *rand.Rand) {
 	}
 }
 
-// rotMeta is where what a meta page says ends: behind the header and the meta itself.
+// rotMeta is the size of the part of a meta page that says something.
 const rotMeta = 16 + 64
 
 // pagesOf returns how many pages a file has, as a meta page says.
@@ -334,8 +333,8 @@ func everything(path string) (contents, error) {
 	return all, errors.Join(damaged, err)
 }
 
-// openMutant opens a file as the program does at its start, and compares all that it
-// says with the truth.
+// openMutant opens a file as the program does at its start, and compares its content with the
+// truth.
 func openMutant(path string, content []byte, truth contents) (outcome string, err error) {
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		return "", err
@@ -374,7 +373,7 @@ func openMutant(path string, content []byte, truth contents) (outcome string, er
 	for _, name := range names {
 		if _, known := truth.users[name.User]; !known || name.Org != "default" {
 			if r, _, err := s.Load(name.Org, name.User); err == nil {
-				return "", fmt.Errorf("nobody wrote %+v", r)
+				return "", fmt.Errorf("no writer wrote %+v", r)
 			}
 		}
 	}

@@ -18,9 +18,9 @@ import (
 
 var stalls = flag.Int("stalls", 1, "rounds that BenchmarkStalls measures, of 3 s for each row")
 
-// How long do 64 writers wait for an acknowledgement, alone, and beside what an operator may
-// do to a database of 60 MB? A busy disk makes writers wait by itself, so only the
-// difference between the rows says anything, of rounds in turns.
+// How long do 64 writers wait for an answer, alone and beside what an operator may do to a
+// database of 60 MB? A busy disk makes writers wait in any case, so only the differences
+// between the rows of alternating rounds say something.
 func BenchmarkStalls(b *testing.B) {
 	const users, writers = 60_000, 64
 	s := mustOpen(b, newPath(b))

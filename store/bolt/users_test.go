@@ -70,8 +70,8 @@ func TestUpdate(t *testing.T) {
 	remove(t, s, "default", "alice")
 }
 
-// An edit is made before its turn. Where the user, or what it is checked against, changed
-// meanwhile it is made again on what is stored then; where nothing has, it is made once.
+// An edit is made before its turn. If the user, or what the edit is checked against, has
+// changed when the turn comes, it is made again on what is stored then; otherwise once.
 func TestUpdateIsMadeAgain(t *testing.T) {
 	s := mustOpen(t, newPath(t))
 	put := func(alias string) {
@@ -80,16 +80,16 @@ func TestUpdateIsMadeAgain(t *testing.T) {
 		_, err := s.Update("default", "alice", func(*auth.Record) (*auth.Record, error) { return &r, nil })
 		want(t, "put "+alias, err, nil)
 	}
-	f := func(name string, meanwhile func(), saw ...string) {
+	f := func(name string, between func(), saw ...string) {
 		t.Helper()
 		var seen []string
 		_, err := s.Update("default", "alice", func(old *auth.Record) (*auth.Record, error) {
-			alias := "nobody"
+			alias := "none"
 			if old != nil {
 				alias = old.Session.Alias
 			}
 			if seen = append(seen, alias); len(seen) == 1 {
-				meanwhile()
+				between()
 			}
 			r := record("default", "alice", alias+"+")
 			return &r, nil
@@ -101,13 +101,13 @@ func TestUpdateIsMadeAgain(t *testing.T) {
 			t.Errorf("%s: the edit was given %q, want %q; %q is stored", name, seen, saw, now.Session.Alias)
 		}
 	}
-	f("created", func() {}, "nobody")
-	f("unchanged", func() {}, "nobody+")
-	f("changed meanwhile", func() { put("other") }, "nobody++", "other")
-	f("written afresh meanwhile, with the same session", func() { put("other+") }, "other+", "other+")
-	f("deleted meanwhile", func() { remove(t, s, "default", "alice") }, "other++", "nobody")
+	f("created", func() {}, "none")
+	f("unchanged", func() {}, "none+")
+	f("changed in between", func() { put("other") }, "none++", "other")
+	f("written afresh in between, with the same session", func() { put("other+") }, "other+", "other+")
+	f("deleted in between", func() { remove(t, s, "default", "alice") }, "other++", "none")
 	remove(t, s, "default", "alice")
-	f("created meanwhile", func() { put("new") }, "nobody", "new")
+	f("created in between", func() { put("new") }, "none", "new")
 	f("checked against other rules", s.RulesChanged, "new+", "new+")
 }
 
@@ -115,7 +115,7 @@ func TestUpdateIsMadeAgain(t *testing.T) {
 // an edit that is made in the moment between the deletion and its publication.
 func TestUpdateAfterAPolicyEdit(t *testing.T) {
 	s := mustOpen(t, newPath(t))
-	var exists atomic.Bool // as whoever publishes policies says
+	var exists atomic.Bool // as the functions of Notify say
 	exists.Store(true)
 	deleted, made := make(chan bool), make(chan bool)
 	s.Notify(store.Notify{User: func(string, string) {}, Policy: func(string) {
@@ -147,8 +147,8 @@ func TestUpdateAfterAPolicyEdit(t *testing.T) {
 	}
 }
 
-// Between a commit and its publication a deletion can be read and does not act yet. An edit
-// is made after both, so what it answers is true of the checks that follow.
+// Between a commit and its publication a deletion can be read but does not act yet. An edit is
+// made after both, so its answer is true for the checks that follow.
 func TestUpdateAfterPublication(t *testing.T) {
 	s := mustOpen(t, newPath(t))
 	put(t, s, record("default", "alice", "alice"))
@@ -180,7 +180,7 @@ func TestUpdateAfterPublication(t *testing.T) {
 	group.Wait()
 }
 
-// Generations only rise: also when a user is deleted and made anew, and after a reopen.
+// Generations only rise, also when a user is deleted and created again, and after a restart.
 func TestGenerationsRise(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)
@@ -196,7 +196,7 @@ func TestGenerationsRise(t *testing.T) {
 	rises("overwritten", put(t, s, record("default", "alice", "x")))
 	rises("another", put(t, s, record("default", "bob", "x")))
 	remove(t, s, "default", "alice")
-	rises("made anew", put(t, s, record("default", "alice", "x")))
+	rises("created again", put(t, s, record("default", "alice", "x")))
 	mustClose(t, s)
 	s = mustOpen(t, path)
 	rises("after a reopen", put(t, s, record("default", "alice", "x")))
@@ -235,7 +235,7 @@ func TestNames(t *testing.T) {
 			t.Errorf("%d at a time: got %v, want %v", n, got, wanted)
 		}
 	}
-	// After a name that is not there, or not there any more.
+	// After a name that does not exist, or no longer exists.
 	got, err := s.Names(auth.Name{Org: "a", User: "a"}, 2)
 	if err != nil || !slices.Equal(got, wanted[1:3]) {
 		t.Errorf("after a/a: %v, %v", got, err)
@@ -269,8 +269,8 @@ func TestNamesWithDamagedKey(t *testing.T) {
 	}
 }
 
-// A walk sees every user once, as Load would show her, whatever the length of its steps. One
-// whose record is damaged is left out, and named.
+// A scan comes to every user once, with the values that Load returns, whatever the length of
+// its steps. A user whose record is damaged is left out and named.
 func TestScan(t *testing.T) {
 	s := mustOpen(t, newPath(t))
 	briefs := func(n int) (all []auth.Brief) {
@@ -320,7 +320,7 @@ func TestScan(t *testing.T) {
 	}
 }
 
-// What Load returns is the caller's: nothing of it refers to the file.
+// What Load returns belongs to the caller: no part of it refers to the file.
 func TestLoadReturnsCopies(t *testing.T) {
 	s := mustOpen(t, newPath(t))
 	stored := put(t, s, record("default", "alice", strings.Repeat("x", 500)))
@@ -368,7 +368,7 @@ func TestPolicies(t *testing.T) {
 		t.Errorf("after a reopen: %+v, %v, %v", list, damaged, err)
 	}
 
-	// Who has it: whole names only, and only in apply_policies.
+	// Its users: whole names count, and only those in apply_policies.
 	for user, policies := range map[string][]string{"a": {"gold"}, "b": {"silver", "gold"}, "c": {"golden"}, "d": {"old"}, "e": nil} {
 		r := record("default", user, "gold")
 		r.Session.ApplyPolicies = policies

@@ -13,8 +13,8 @@ import (
 	"sidekey/store"
 )
 
-// After a commit comes first the news of it, then the answer; the news come in the
-// order of the commits, and what they tell of can be read.
+// A commit is published before it is answered, in the order of commits, and what is published
+// can be read.
 func TestNewsBeforeAnswer(t *testing.T) {
 	s := mustOpen(t, newPath(t))
 	var mu sync.Mutex
@@ -86,7 +86,7 @@ func TestNewsBeforeAnswer(t *testing.T) {
 	}
 }
 
-// Who waits shares a commit.
+// Waiting writers share a commit.
 func TestGroupCommit(t *testing.T) {
 	s := mustOpen(t, newPath(t))
 	release := holdWriter(t, s)
@@ -118,8 +118,8 @@ func TestGroupCommit(t *testing.T) {
 	}
 }
 
-// An edit that refuses changes nothing for those who share its commit, and no news are
-// told of it.
+// An edit that refuses changes nothing for the writers that share its commit, and is not
+// published.
 func TestRefusedInOneCommit(t *testing.T) {
 	s := mustOpen(t, newPath(t))
 	var news sync.Map
@@ -157,7 +157,7 @@ func TestRefusedInOneCommit(t *testing.T) {
 	}
 }
 
-// Close writes what was queued before it, and refuses what comes later.
+// Close writes what was queued before it, and refuses later writes.
 func TestCloseWritesWhatIsQueued(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)
@@ -205,7 +205,7 @@ func TestCloseWritesWhatIsQueued(t *testing.T) {
 	}
 }
 
-// A panic in one edit is nobody else's loss, and the store goes on.
+// A panic in one edit does not harm the others, and the store goes on.
 func TestPanicInEdit(t *testing.T) {
 	s := mustOpen(t, newPath(t))
 	put(t, s, record("default", "alice", "x"))
@@ -244,8 +244,8 @@ func TestManyAtOnce(t *testing.T) {
 	}
 }
 
-// An edit of a user that waits behind that of a policy sees it in force, also where both
-// could go into one commit: nobody is given a policy that is being deleted.
+// An edit of a user that waits behind an edit of a policy sees that edit published, also if both
+// could go into one commit: no user is given a policy that is being deleted.
 func TestPolicyBeforeUsers(t *testing.T) {
 	s := mustOpen(t, newPath(t))
 	var inForce atomic.Bool
