@@ -25,22 +25,11 @@ import (
 	"sidekey/store"
 )
 
-// Users is what the admin listener needs of a store.
+// Users is the part of [store.Users] that the admin listener calls.
 type Users interface {
-	// Read returns a user's record and quotas of one moment, or [auth.ErrNoUser],
-	// [auth.ErrDamaged], [auth.ErrStoreDown]. What it returns acts on every check that
-	// starts from then on.
 	Read(org, user string) (auth.Record, []auth.KeptQuota, error)
-	// Update changes one user in one step: edit is given the record as it stands, or
-	// nil, and returns the one to store, nil to delete, or an error to change
-	// nothing. edit may be called twice: the last call counts. A record with Generation 0
-	// starts the quotas afresh. When Update returns nil the change is durable and acts on
-	// every check that starts then.
 	Update(org, user string, edit func(old *auth.Record) (*auth.Record, error)) (auth.Record, error)
-	// UpdateMany is Update for users that differ, in one step: all or none. edit is called
-	// once for each.
 	UpdateMany(names []auth.Name, edit func(i int, old *auth.Record) (*auth.Record, error)) error
-	// Names returns up to n names after one, in order, of a state as Read returns it.
 	Names(after auth.Name, n int) ([]auth.Name, error)
 }
 
