@@ -28,8 +28,8 @@ type QuotaKey struct {
 }
 
 // Reservation is the durable state of a quota: {Generation: 3, Start: t, Reserved: 40} says
-// that in the period that began at t at most 40 requests were admitted, none of them before
-// the third time that the user's quotas started afresh.
+// that in the period that began at t at most 40 requests were admitted, and that it holds as
+// long as the user's record has generation 3.
 type Reservation struct {
 	Generation uint64 // of the user's record; a write that starts the quotas afresh raises it
 	Start      int64  // first moment of the period, Unix nanoseconds; 0 = none has begun
@@ -64,7 +64,8 @@ type Grant struct {
 //
 // Here alone it is decided whether a period is over and whether the maximum is reached. A
 // period ends when its renewal has passed on the clock of an ask for more. Its start never
-// moves back, so a clock that steps back stays in the period.
+// moves back, so a clock that steps back stays in the period. The caller must have checked
+// that ask.Seen.Generation is that of the user's record, else the answer is [ErrStale].
 //
 // alone says that no other process asks this ledger. What r holds beyond ask.Seen was then
 // granted to an ask whose outcome its process never learned, and is granted again. With

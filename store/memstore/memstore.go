@@ -45,8 +45,8 @@ type data struct {
 	applied    bool // and it is in the data
 	beforeEdit func()
 
-	asks     []func() // that wait for their turn
-	answered bool     // a goroutine answers them
+	asks      []func() // that wait for their turn
+	answering bool     // a goroutine answers them
 }
 
 type user struct {

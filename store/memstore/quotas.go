@@ -24,8 +24,8 @@ func (s *Store) Reserve(key limiter.QuotaKey, ask limiter.Ask, done func(limiter
 		}
 		done(g, err)
 	})
-	if !s.answered {
-		s.answered = true
+	if !s.answering {
+		s.answering = true
 		go s.answerAll()
 	}
 }
@@ -40,7 +40,7 @@ func (s *Store) answerAll() {
 		ask()
 		s.mu.Lock()
 	}
-	s.answered = false
+	s.answering = false
 }
 
 // Hurry implements [limiter.Ledger]: no ask waits for others.
