@@ -303,9 +303,9 @@ func testReopen(t *testing.T, h *Harness) {
 	if h.Reopen == nil {
 		t.Skip("the store has nothing to open again")
 	}
-	alice := put(t, h.Store, record("alice", "first"))
+	put(t, h.Store, record("alice", "first"))
 	remove(t, h.Store, "alice")
-	alice = put(t, h.Store, record("alice", "second"))
+	alice := put(t, h.Store, record("alice", "second"))
 	setPolicy(t, h.Store, "gold", &auth.Policy{ID: "gold", Rate: 5})
 	key := quotaKey("alice", "")
 	g, err := reserve(t, h.Store, key, ask(alice, 3, 0))
