@@ -53,17 +53,17 @@ fuzz: ## Run each fuzz target for FUZZTIME (1m)
 crash: crash-broken ## All of the crash tests: about an hour (docs/reliability.md)
 	go test -count=1 -timeout 3h -v ./e2e/crash $(CRASH)
 	go test -count=1 -timeout 3h -v -run TestQuotaAnySchedule ./limiter -args -rapid.checks=$(SCHEDULES)
-	go test -count=1 -timeout 20m -run 'TestRot$$' ./store -args -mutants $(MUTANTS)
-	go test -count=1 -timeout 20m -run 'TestBackup$$' ./store -args -backups $(BACKUPS)
+	go test -count=1 -timeout 20m -run 'TestRot$$' ./store/bolt -args -mutants $(MUTANTS)
+	go test -count=1 -timeout 20m -run 'TestBackup$$' ./store/bolt -args -backups $(BACKUPS)
 
 # A fault of a broken build, and the test that has to notice it.
-FAULTS = nosync:TestPowerCut nosettle:TestPowerCut nodirsync:TestPowerCut nofilesync:TestPowerCut \
+FAULTS = nosync:TestPowerCut nofirstsync:TestPowerCut nodirsync:TestPowerCut nofilesync:TestPowerCut \
 	norenamesync:TestPowerCut ackfirst:TestKillAtEveryCall ackfirst:TestLinearizable \
 	quotalate:TestQuotaOverKills nochecksum:TestFlippedBit
 
 .PHONY: crash-broken
 crash-broken: ## Show that the crash tests fail where a promise is broken
-	@go vet -tags broken ./store ./limiter ./e2e/crash
+	@go vet -tags broken ./store/... ./internal/... ./limiter ./e2e/crash
 	@for fault in $(FAULTS); do \
 		name=$${fault%%:*} test=$${fault##*:}; \
 		out=$$(SIDEKEY_BROKEN=$$name go test -count=1 -timeout 10m -tags broken -run "^$$test\$$" ./e2e/crash 2>&1); \

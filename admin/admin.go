@@ -22,24 +22,14 @@ import (
 
 	"sidekey/auth"
 	"sidekey/limiter"
+	"sidekey/store"
 )
 
-// Users is what the admin listener needs of a store.
+// Users is the part of [store.Users] that the admin listener calls.
 type Users interface {
-	// Read returns a user's record and quotas of one moment, or [auth.ErrNoUser],
-	// [auth.ErrDamaged], [auth.ErrStoreDown]. What it returns acts on every check that
-	// starts from then on.
 	Read(org, user string) (auth.Record, []auth.KeptQuota, error)
-	// Update changes one user in one step: edit is given the record as it stands, or
-	// nil, and returns the one to store, nil to delete, or an error to change
-	// nothing. edit may be called twice: the last call counts. A record with Generation 0
-	// starts the quotas afresh. When Update returns nil the change is durable and acts on
-	// every check that starts then.
 	Update(org, user string, edit func(old *auth.Record) (*auth.Record, error)) (auth.Record, error)
-	// UpdateMany is Update for users that differ, in one step: all or none. edit is called
-	// once for each.
 	UpdateMany(names []auth.Name, edit func(i int, old *auth.Record) (*auth.Record, error)) error
-	// Names returns up to n names after one, in order, of a state as Read returns it.
 	Names(after auth.Name, n int) ([]auth.Name, error)
 }
 
@@ -235,16 +225,16 @@ func (c *call) fail(err error) {
 		known = failed{fasthttp.StatusBadRequest, "Request malformed: " + problems.Error()}
 	case errors.Is(err, auth.ErrDamaged):
 		known = failed{fasthttp.StatusConflict, "The record is damaged: write it anew (POST) or restore a backup"}
-	case errors.Is(err, auth.ErrStoreMoved):
+	case errors.Is(err, store.ErrMoved):
 		known = failed{fasthttp.StatusServiceUnavailable, "The database file was removed or replaced while in use: put it back, or restart; nothing was written"}
 	case errors.Is(err, auth.ErrStoreDown):
 		known = failed{fasthttp.StatusServiceUnavailable, "The store is not available; nothing was written"}
 	case errors.Is(err, auth.ErrBusy):
 		known = failed{fasthttp.StatusServiceUnavailable, "Too many passwords are being hashed; nothing was written"}
-	case errors.Is(err, auth.ErrOutcomeUnknown) && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)):
+	case errors.Is(err, store.ErrOutcomeUnknown) && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)):
 		c.Log.Error("a write failed", "error", err)
 		known = failed{fasthttp.StatusInsufficientStorage, "The disk is full: the write may or may not have been done: read the user again"}
-	case errors.Is(err, auth.ErrOutcomeUnknown):
+	case errors.Is(err, store.ErrOutcomeUnknown):
 		c.Log.Error("a write failed", "error", err)
 		known = failed{fasthttp.StatusServiceUnavailable, "The write failed and may or may not have been done: read the user again"}
 	default:

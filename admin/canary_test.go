@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sidekey/auth"
+	"sidekey/store"
 )
 
 // T-75: no answer and no log line ever holds a password, a hash or the secret, whatever
@@ -93,14 +94,14 @@ func TestCanary(t *testing.T) {
 		"/api/keys/defaultalice", "/api/keys/alice?username=true", "/tyk/policies", "/api/portal/policies", "/hello", "/readyz", "/healthz",
 		"/api/users", "/api/users?raw=1", "/api/users?q=canary", "/api/apis/keys/basic/alice?raw=1", "/api/keys/defaultalice?raw=1", "/api/users/search?q=canary", "/api/users/alice/limits", "/api/apis", "/api/decisions", "/",
 	}
-	for _, failure := range []error{nil, auth.ErrDamaged, auth.ErrStoreDown, auth.ErrOutcomeUnknown, fmt.Errorf("something else")} {
+	for _, failure := range []error{nil, auth.ErrDamaged, auth.ErrStoreDown, store.ErrOutcomeUnknown, fmt.Errorf("something else")} {
 		for _, body := range bodies {
 			for _, target := range targets {
 				if failure != nil && !strings.Contains(target, "alice") {
 					continue
 				}
 				c := canary()
-				l.users.setFailure(failure)
+				l.users.Fail(failure)
 				method, path, _ := strings.Cut(target, " ")
 				l.ask(method, path, fmt.Sprintf(body, c))
 				l.askAs(method, path, fmt.Sprintf(body, c), "Authorization: "+c)
@@ -110,13 +111,13 @@ func TestCanary(t *testing.T) {
 			l.ask("GET", path, "")
 		}
 	}
-	l.users.setFailure(nil)
+	l.users.Fail(nil)
 	// The last user that was stored has the password of some canary.
-	if !strings.Contains(l.users.state(), "HASH-") {
+	if !strings.Contains(l.users.Dump(), "HASH-") {
 		t.Error("no password was ever stored")
 	}
 	for _, c := range canaries {
-		if strings.Contains(l.users.state(), c) {
+		if strings.Contains(l.users.Dump(), c) {
 			t.Errorf("stored as it came: %s", c)
 		}
 	}

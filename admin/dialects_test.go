@@ -487,9 +487,7 @@ func TestPoliciesOfUsers(t *testing.T) {
 	ask("DELETE", "/tyk/policies/rate", "", 200, "")
 
 	// One that goes while a user's password is being hashed is missed when the user is written.
-	l.users.mu.Lock()
-	l.users.beforeEdit = func() { l.users.policies.SetStored("acl", nil) }
-	l.users.mu.Unlock()
+	l.users.BeforeEdit(func() { l.policies.SetStored("acl", nil) })
 	ask("POST", "/tyk/keys/dave", `{"apply_policies":["acl"]}`, 400, `Request malformed: apply_policies[0] = "acl": a policy that exists is wanted: alone`)
 	ask("GET", "/tyk/keys/dave", "", 404, "Key not found")
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"sidekey/auth"
+	"sidekey/store"
 )
 
 // told is a KeyEvents that writes down what it is told.
@@ -59,6 +60,6 @@ func TestKeyEvents(t *testing.T) {
 	f("DELETE", "/api/apis/keys/basic/carol", "", "deleted defaultcarol")
 
 	// A write that failed, or may have, is not told of.
-	l.users.fail = auth.ErrOutcomeUnknown
+	l.users.Fail(store.ErrOutcomeUnknown)
 	f("POST", "/tyk/keys/dave", session)
 }

@@ -75,8 +75,8 @@ func FuzzAdmin(f *testing.F) {
 		}
 		l.t = t
 		defer func() { l.t = f }()
-		if n := l.users.count(); n < 3 || n > 100 {
-			l.users.clear()
+		if n := l.users.Count(); n < 3 || n > 100 {
+			l.users.Clear()
 			l.ask("POST", "/api/apis/keys/basic/alice", user)
 			l.ask("POST", "/api/apis/keys/basic/bob", user)
 			l.ask("POST", "/tyk/keys/eve", `{"org_id":"acme"}`)

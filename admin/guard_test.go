@@ -37,7 +37,7 @@ func TestHost(t *testing.T) {
 	good("admin.example.com:443")
 	good("ADMIN.example.com")
 
-	before := l.users.state()
+	before := l.users.Dump()
 	refused := func(host string, status int, text string) {
 		t.Helper()
 		for _, target := range []string{"/healthz", "/readyz", "/hello", "/", "/nothing"} {
@@ -88,7 +88,7 @@ func TestHost(t *testing.T) {
 	noHost("localhost/evil.com")
 	bad("null")
 	bad("*")
-	if after := l.users.state(); after != before {
+	if after := l.users.Dump(); after != before {
 		t.Errorf("something was changed:\n%s\nwas\n%s", after, before)
 	}
 
@@ -146,7 +146,7 @@ func TestCrossSite(t *testing.T) {
 	good("Sec-Fetch-Site: none")
 	good("Content-Type: text/plain")
 
-	before := l.users.state()
+	before := l.users.Dump()
 	bad := func(text string, header ...string) {
 		t.Helper()
 		for _, contentType := range []string{"application/json", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"} {
@@ -177,7 +177,7 @@ func TestCrossSite(t *testing.T) {
 	bad(site, "Sec-Fetch-Site:")
 	bad(site, "Sec-Fetch-Site: none", "Sec-Fetch-Site: cross-site")
 	bad(site, "Origin: http://localhost", "Sec-Fetch-Site: cross-site")
-	if after := l.users.state(); after != before {
+	if after := l.users.Dump(); after != before {
 		t.Errorf("something was changed:\n%s\nwas\n%s", after, before)
 	}
 
@@ -256,7 +256,7 @@ func TestSecret(t *testing.T) {
 	bad("?authorization=" + secret + "&Authorization=" + secret + "&secret=" + secret + "&access_token=" + secret)
 	bad("?x-tyk-authorization=" + secret)
 	bad("", "Authorization: "+strings.Repeat("x", 20_000))
-	if n := l.users.count(); n != 0 {
+	if n := l.users.Count(); n != 0 {
 		t.Errorf("%d users were made", n)
 	}
 	// Ten megabytes are not read.

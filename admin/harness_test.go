@@ -2,18 +2,15 @@ package admin
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -27,7 +24,8 @@ import (
 	"sidekey/internal/testutil"
 	"sidekey/internal/tyktest"
 	"sidekey/internal/vault"
-	"sidekey/limiter"
+	"sidekey/store"
+	"sidekey/store/memstore"
 )
 
 func TestMain(m *testing.M) {
@@ -46,12 +44,12 @@ func TestMain(m *testing.M) {
 
 const secret = "the-secret-of-the-tests"
 
-// listener is the real server of the admin listener, in memory, over users that a map
-// keeps.
+// listener is the real server of the admin listener, over a listener and a store in memory.
 type listener struct {
-	t     testing.TB
-	users *fakeUsers
-	log   testutil.LockedBuffer
+	t        testing.TB
+	users    *memstore.Store
+	policies *auth.Policies // in force
+	log      testutil.LockedBuffer
 
 	handler *Handler
 	memory  *fasthttputil.InmemoryListener
@@ -66,7 +64,7 @@ var peer net.Addr = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 5}
 // start runs a listener until the test ends.
 func start(t testing.TB, change ...func(*Config)) *listener {
 	t.Helper()
-	l := &listener{t: t, users: newFakeUsers(), memory: fasthttputil.NewInmemoryListener()}
+	l := &listener{t: t, users: memstore.New(), policies: auth.NewPolicies(nil), memory: fasthttputil.NewInmemoryListener()}
 	apis, err := auth.NewAPIs([]auth.API{
 		{ID: "rest", Org: "default", ListenPath: "/", Active: true},
 		{ID: "orders", Name: "Orders", Org: "default", ListenPath: "/orders", Active: true},
@@ -79,24 +77,28 @@ func start(t testing.TB, change ...func(*Config)) *listener {
 	if err != nil {
 		t.Fatal(err)
 	}
-	policies := auth.NewPolicies(nil)
-	l.users.policies = policies
 	key := vault.New([vault.KeySize]byte{7})
 	directory := auth.NewDirectory(l.users, &auth.Compiler{
-		Ledger: l.users, Policies: policies,
+		Ledger: l.users, Policies: l.policies,
 		OpenSecret: func(n auth.Name, sealed string) (string, error) { return key.Open(n.Org, n.User, sealed) },
 	})
-	l.users.publish = directory.Publish
+	l.users.Notify(store.Notify{User: directory.Publish, Policy: func(id string) {
+		policy, err := l.users.Policy(id)
+		if err != nil {
+			t.Error(err)
+		}
+		l.policies.SetStored(id, policy)
+	}})
 	settings := &auth.Settings{APIs: apis, Passwords: passwords, AllowEmptyRights: true}
 	config := Config{
 		Users:       l.users,
 		PolicyStore: l.users,
-		Policies:    policies,
+		Policies:    l.policies,
 		Directory:   directory,
 		Settings:    func() *auth.Settings { return settings },
 		Rules: func() auth.Rules {
 			return auth.Rules{
-				APIs: apis, Policies: policies, AllowEmptyRights: true, MaxPassword: passwords.MaxPassword(),
+				APIs: apis, Policies: l.policies, AllowEmptyRights: true, MaxPassword: passwords.MaxPassword(),
 				MetaHeaders: map[string]string{"developer": "X-Developer"},
 			}
 		},
@@ -300,214 +302,4 @@ func reversed(b []byte) []byte {
 	r := bytes.Clone(b)
 	slices.Reverse(r)
 	return r
-}
-
-// fakeUsers keeps users in a map. fail is what everything fails with.
-type fakeUsers struct {
-	mu         sync.Mutex
-	records    map[auth.Name][]byte // as JSON, as a store keeps them
-	generation map[auth.Name]uint64
-	kept       map[auth.Name][]auth.KeptQuota
-	last       uint64
-	damaged    map[auth.Name]bool
-	fail       error
-	beforeEdit func() // is called once
-	writes     int
-
-	policies *auth.Policies
-	publish  func(org, user string)
-}
-
-func newFakeUsers() *fakeUsers {
-	return &fakeUsers{
-		records:    make(map[auth.Name][]byte),
-		generation: make(map[auth.Name]uint64),
-		kept:       make(map[auth.Name][]auth.KeptQuota),
-		damaged:    make(map[auth.Name]bool),
-	}
-}
-
-func (f *fakeUsers) loadLocked(n auth.Name) (r auth.Record, err error) {
-	switch text, ok := f.records[n]; {
-	case f.fail != nil:
-		return r, f.fail
-	case !ok:
-		return r, auth.ErrNoUser
-	case f.damaged[n]:
-		return r, auth.ErrDamaged
-	default:
-		err = json.Unmarshal(text, &r)
-		r.Generation = f.generation[n]
-		return r, err
-	}
-}
-
-func (f *fakeUsers) Load(org, user string) (auth.Record, []auth.KeptQuota, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	n := auth.Name{Org: org, User: user}
-	r, err := f.loadLocked(n)
-	return r, slices.Clone(f.kept[n]), err
-}
-
-func (f *fakeUsers) Read(org, user string) (auth.Record, []auth.KeptQuota, error) {
-	return f.Load(org, user)
-}
-
-func (f *fakeUsers) Update(org, user string, edit func(*auth.Record) (*auth.Record, error)) (auth.Record, error) {
-	stored, err := f.update(auth.Name{Org: org, User: user}, edit)
-	if err == nil {
-		f.publish(org, user)
-	}
-	return stored, err
-}
-
-func (f *fakeUsers) update(n auth.Name, edit func(*auth.Record) (*auth.Record, error)) (auth.Record, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	r, err := f.loadLocked(n)
-	old := &r
-	switch err {
-	case nil:
-	case auth.ErrNoUser:
-		old = nil
-	case auth.ErrDamaged:
-		old = &auth.Record{Org: n.Org, User: n.User, Damaged: true}
-	default:
-		return auth.Record{}, err
-	}
-	if f.beforeEdit != nil {
-		f.beforeEdit()
-		f.beforeEdit = nil
-	}
-	after, err := edit(old)
-	if err != nil {
-		return auth.Record{}, err
-	}
-	f.writes++
-	delete(f.damaged, n)
-	if after == nil {
-		delete(f.records, n)
-		delete(f.kept, n)
-		return auth.Record{}, nil
-	}
-	stored := *after
-	if stored.Generation == 0 {
-		f.last++
-		stored.Generation = f.last
-		delete(f.kept, n)
-	}
-	text, err := auth.MarshalSession(stored, json.OmitZeroStructFields(true))
-	f.records[n], f.generation[n] = text, stored.Generation
-	return stored, err
-}
-
-// UpdateMany asks for every edit before it makes the first.
-func (f *fakeUsers) UpdateMany(names []auth.Name, edit func(int, *auth.Record) (*auth.Record, error)) error {
-	after := make([]*auth.Record, len(names))
-	for i, n := range names {
-		r, _, err := f.Load(n.Org, n.User)
-		old := &r
-		switch err {
-		case nil:
-		case auth.ErrNoUser:
-			old = nil
-		case auth.ErrDamaged:
-			old = &auth.Record{Org: n.Org, User: n.User, Damaged: true}
-		default:
-			return err
-		}
-		if after[i], err = edit(i, old); err != nil {
-			return err
-		}
-	}
-	for i, n := range names {
-		if _, err := f.Update(n.Org, n.User, func(*auth.Record) (*auth.Record, error) { return after[i], nil }); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (f *fakeUsers) Names(after auth.Name, n int) ([]auth.Name, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.fail != nil {
-		return nil, f.fail
-	}
-	compare := func(a, b auth.Name) int {
-		return cmp.Or(cmp.Compare(a.Org, b.Org), cmp.Compare(a.User, b.User))
-	}
-	var names []auth.Name
-	for _, name := range slices.SortedFunc(maps.Keys(f.records), compare) {
-		if compare(name, after) > 0 && len(names) < n {
-			names = append(names, name)
-		}
-	}
-	return names, nil
-}
-
-func (f *fakeUsers) Hurry() {}
-
-func (f *fakeUsers) Reserve(key limiter.QuotaKey, r limiter.Reservation, done func(error)) {
-	f.mu.Lock()
-	n := auth.Name{Org: key.Org, User: key.User}
-	f.kept[n] = append(f.kept[n], auth.KeptQuota{Scope: key.Scope, Reservation: r})
-	f.mu.Unlock()
-	go done(nil)
-}
-
-func (f *fakeUsers) UpdatePolicy(id string, edit func(*auth.Policy, auth.PolicyUsers) (*auth.Policy, error)) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.fail != nil {
-		return f.fail
-	}
-	after, err := edit(f.policies.Get(id), func(visit func(auth.Session)) error {
-		for n := range f.records {
-			if r, err := f.loadLocked(n); err == nil && slices.Contains(r.Session.ApplyPolicies, id) {
-				visit(r.Session)
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	f.writes++
-	f.policies.SetStored(id, after)
-	return nil
-}
-
-// state is all that is kept, as text.
-func (f *fakeUsers) state() string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	policies, _ := json.Marshal(f.policies.All(), json.Deterministic(true))
-	users, _ := json.Marshal(len(f.records))
-	var text strings.Builder
-	fmt.Fprintf(&text, "%d writes, %s users, policies %s\n", f.writes, users, policies)
-	for _, n := range slices.SortedFunc(maps.Keys(f.records), func(a, b auth.Name) int { return cmp.Compare(a.KeyID(), b.KeyID()) }) {
-		fmt.Fprintf(&text, "%v %d %s\n", n, f.generation[n], f.records[n])
-	}
-	return text.String()
-}
-
-func (f *fakeUsers) count() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return len(f.records)
-}
-
-func (f *fakeUsers) clear() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	clear(f.records)
-}
-
-// setFailure is what everything fails with from now on; nil: nothing.
-func (f *fakeUsers) setFailure(err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.fail = err
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"sidekey/auth"
+	"sidekey/store"
 )
 
 var secretPattern = regexp.MustCompile(`"hmac_string":"([^"]+)"`)
@@ -66,7 +67,7 @@ func TestGeneratedSecretIsShownOnce(t *testing.T) {
 	}
 	f("GET", "/api/keys/detailed?p=-1", "", false)
 
-	said, kept := l.said.String(), l.users.state()
+	said, kept := l.said.String(), l.users.Dump()
 	for i, secret := range shown {
 		if len(secret) < 26 || strings.Count(said, secret) != 1 || strings.Contains(kept, secret) || strings.Contains(l.log.String(), secret) {
 			t.Errorf("secret %d of %d bytes: in %d answers, in the store: %v", i, len(secret), strings.Count(said, secret), strings.Contains(kept, secret))
@@ -102,8 +103,8 @@ func TestSecretOfAnother(t *testing.T) {
 func TestNoSecretOfAFailedWrite(t *testing.T) {
 	l := start(t)
 	l.ask("POST", "/tyk/keys/ann", `{}`)
-	for _, failure := range []error{auth.ErrStoreDown, auth.ErrOutcomeUnknown, errors.New("something else")} {
-		l.users.setFailure(failure)
+	for _, failure := range []error{auth.ErrStoreDown, store.ErrOutcomeUnknown, errors.New("something else")} {
+		l.users.Fail(failure)
 		for _, target := range []string{"POST /tyk/keys/ann", "PUT /tyk/keys/ann", "POST /api/apis/keys/basic/ann"} {
 			method, path, _ := strings.Cut(target, " ")
 			if a := l.ask(method, path, `{"hmac_enabled":true}`); a.status < 500 || strings.Contains(a.body, "hmac_string") {

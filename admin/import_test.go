@@ -90,25 +90,23 @@ func TestImportRefuses(t *testing.T) {
 		`{"line":11,"username":"","message":"password: a line of an import has no such member"},` +
 		`{"line":12,"username":"","message":"invalid character 'o' in literal null (expecting 'u') at byte 1"},` +
 		`{"line":13,"username":"","message":"username = \"\": a name of 1 to 255 bytes is wanted"}]`
-	before := l.users.state()
+	before := l.users.Dump()
 	l.ask("POST", "/api/import", bad).want(t, "bad lines", 400, `{"valid":1,"added":0,"changed":0,`+refused+`,"warnings":[]}`+"\n")
 	l.ask("POST", "/api/import?dry_run=1", bad).want(t, "dry run", 200, `{"valid":1,"added":0,"changed":0,`+refused+`,"warnings":[]}`+"\n")
 	l.ask("POST", "/api/import?dry_run=1&skip_bad=1", imports(`{"username":"alice","hash":"`+aHash+`"}`)).want(t, "dry run", 200, `{"valid":1,"added":0,"changed":0,"refused":[],"warnings":[]}`+"\n")
-	if after := l.users.state(); after != before {
+	if after := l.users.Dump(); after != before {
 		t.Errorf("something was written:\n%s", after)
 	}
 	l.ask("POST", "/api/import?skip_bad=1", bad).want(t, "skip bad", 200, `{"valid":1,"added":1,"changed":0,`+refused+`,"warnings":[]}`+"\n")
-	if l.users.count() != 2 {
-		t.Errorf("%d users are there", l.users.count())
+	if l.users.Count() != 2 {
+		t.Errorf("%d users are there", l.users.Count())
 	}
 	if strings.Contains(l.said.String(), aHash[8:]) {
 		t.Error("an answer holds a hash")
 	}
 
 	// Of a damaged record nothing is known that a password alone could be added to.
-	l.users.mu.Lock()
-	l.users.damaged[auth.Name{Org: "default", User: "alice"}] = true
-	l.users.mu.Unlock()
+	l.users.Damage(auth.Name{Org: "default", User: "alice"}, true)
 	l.ask("POST", "/api/import", imports(`{"username":"good","hash":"`+anotherHash+`"}`, `{"username":"alice","hash":"`+aHash+`"}`)).
 		want(t, "damaged", 409, dashboardError(`line 2: the record of "alice" is damaged: write it anew (POST) or restore a backup`))
 	l.ask("POST", "/api/import", imports(`{"username":"alice","hash":"`+aHash+`","session":{}}`)).

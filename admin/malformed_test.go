@@ -14,7 +14,7 @@ const aUser = `{"alias":"as it was","basic_auth_data":{"password":"pw"}}`
 func TestMalformedSessions(t *testing.T) {
 	l := start(t)
 	l.ask("POST", "/tyk/keys/alice", aUser)
-	before := l.users.state()
+	before := l.users.Dump()
 	n := 0
 	f := func(body, problem string) {
 		t.Helper()
@@ -99,7 +99,7 @@ func TestMalformedSessions(t *testing.T) {
 	f(`{"post_expiry_grace_period":-2}`, `post_expiry_grace_period = -2: seconds are wanted, or -1 for ever`)
 	f(`{"alias":"a\u0001","tags":["b\u0002"],"access_rights":{"x":{}}}`, `access_rights.x = "x": an API that is configured is wanted: orders, rest; alias = "a\x01": text without the control character U+0001 is wanted; tags[0] = "b\x02": text without the control character U+0002 is wanted`)
 
-	if after := l.users.state(); after != before {
+	if after := l.users.Dump(); after != before {
 		t.Errorf("something was changed:\n%s\nwas\n%s", after, before)
 	}
 	if n < 40 {
@@ -143,7 +143,7 @@ func TestWrongTypes(t *testing.T) {
 	f(`{"apply_policies":"gold"}`, `apply_policies`, `"gold"`)
 	f(`{"monitor":{"trigger_limits":[80,"a"]}}`, `monitor.trigger_limits[1]`, `"a"`)
 	f(`{"session_lifetime":"1h"}`, `session_lifetime`, `"1h"`)
-	if n := l.users.count(); n != 0 {
+	if n := l.users.Count(); n != 0 {
 		t.Errorf("%d users were made", n)
 	}
 }
@@ -196,7 +196,7 @@ func TestBodySize(t *testing.T) {
 	if a := l.ask("POST", "/tyk/keys/alice", body(1<<20)); a.status != 200 {
 		t.Errorf("1 MiB: %v", a)
 	}
-	before := l.users.state()
+	before := l.users.Dump()
 	const text = "Request malformed: body: at most 1048576 bytes are wanted"
 	l.ask("POST", "/tyk/keys/bob", body(1<<20+1)).want(t, "a byte more", 413, gatewayError(text))
 	l.ask("POST", "/api/apis/keys/basic/bob", body(1<<20+1)).want(t, "a byte more", 413, dashboardError(text))
@@ -206,7 +206,7 @@ func TestBodySize(t *testing.T) {
 	chunks := strings.Repeat("10000\r\n"+chunk+"\r\n", 17)
 	parseAnswer(t, l.send(head+"Transfer-Encoding: chunked\r\n\r\n"+chunks+"0\r\n\r\n")).want(t, "in chunks", 413, gatewayError(text))
 	parseAnswer(t, l.send(head+"Content-Length: 9223372036854775807\r\n\r\n{}")).want(t, "announced", 413, gatewayError(text))
-	if after := l.users.state(); after != before {
+	if after := l.users.Dump(); after != before {
 		t.Errorf("something was changed")
 	}
 	// In chunks it is as good as whole.
@@ -219,7 +219,7 @@ func TestBodySize(t *testing.T) {
 func TestOtherRequests(t *testing.T) {
 	l := start(t)
 	l.ask("POST", "/tyk/keys/alice", aUser)
-	before := l.users.state()
+	before := l.users.Dump()
 	f := func(method, target string, status int, text string) {
 		t.Helper()
 		body := gatewayError(text)
@@ -280,7 +280,7 @@ func TestOtherRequests(t *testing.T) {
 	if a := l.ask("GET", "/api/apis/keys?p=-9223372036854775808", ""); a.status != 200 || !strings.Contains(a.body, "defaultalice") {
 		t.Errorf("all pages: %v", a)
 	}
-	if after := l.users.state(); after != before {
+	if after := l.users.Dump(); after != before {
 		t.Errorf("something was changed:\n%s\nwas\n%s", after, before)
 	}
 }
@@ -300,7 +300,7 @@ func TestT72StrangersBody(t *testing.T) {
 	}
 	parseAnswer(t, l.send("POST /tyk/keys/bob HTTP/1.1\r\nHost: evil.com\r\nContent-Length: 1000000\r\n\r\n{")).want(t, "another host", 403, gatewayError("Host is not a loopback name and not one of admin.hosts"))
 	parseAnswer(t, l.send("POST /readyz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n{")).want(t, "an open page", 413, gatewayError("Request malformed: body: at most 1048576 bytes are wanted"))
-	if n := l.users.count(); n != 0 {
+	if n := l.users.Count(); n != 0 {
 		t.Errorf("%d users were made", n)
 	}
 }

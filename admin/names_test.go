@@ -97,7 +97,7 @@ func TestNamesInPaths(t *testing.T) {
 	good("alice/", "alice")
 	good(strings.Repeat("x", 255), strings.Repeat("x", 255))
 
-	before := l.users.state()
+	before := l.users.Dump()
 	bad := func(segment string, statuses ...int) {
 		t.Helper()
 		for _, path := range []string{"/api/apis/keys/basic/", "/tyk/keys/"} {
@@ -138,7 +138,7 @@ func TestNamesInPaths(t *testing.T) {
 	bad("a/b", 404)
 	bad("a//", 404)
 	bad("a/../b", 404)
-	if after := l.users.state(); after != before {
+	if after := l.users.Dump(); after != before {
 		t.Errorf("something was changed:\n%s\nwas\n%s", after, before)
 	}
 }
@@ -162,8 +162,8 @@ func TestHomographs(t *testing.T) {
 			t.Errorf("%q: %v", name, a)
 		}
 	}
-	if len(stored) != l.users.count() {
-		t.Errorf("%d names are %d users", len(stored), l.users.count())
+	if len(stored) != l.users.Count() {
+		t.Errorf("%d names are %d users", len(stored), l.users.Count())
 	}
 	for i, name := range names {
 		a := l.ask("GET", "/tyk/keys/"+url.PathEscape(name), "")

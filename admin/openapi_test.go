@@ -24,6 +24,8 @@ import (
 	"sidekey/check"
 	"sidekey/internal/openapitest"
 	"sidekey/limiter"
+	"sidekey/store"
+	"sidekey/store/memstore"
 )
 
 // described calls f with every operation of openapi.json, in order.
@@ -85,12 +87,7 @@ func documented(t *testing.T) *listener {
 	l := start(t, func(c *Config) {
 		checker := auth.NewChecker(c.Directory, c.Settings(), func() limiter.Now { return limiter.At(time.Now()) })
 		h := check.NewHandler(checker, check.Config{}, c.Log)
-		users, whole := c.Users.(*fakeUsers), c.Database
-		failure := func() error {
-			users.mu.Lock()
-			defer users.mu.Unlock()
-			return users.fail
-		}
+		failure, whole := c.Users.(*memstore.Store).Ready, c.Database
 		failing := func(f func() (any, error)) func() (any, error) {
 			return func() (any, error) {
 				if err := failure(); err != nil {
@@ -161,9 +158,7 @@ func TestDocumentedExamples(t *testing.T) {
 // comes: the listener of the tests would say so. (TestDocumentedExamples has each 200.)
 func TestDocumentedFailures(t *testing.T) {
 	damage := func(l *listener, is bool) {
-		l.users.mu.Lock()
-		defer l.users.mu.Unlock()
-		l.users.damaged[auth.Name{Org: "default", User: "alice"}] = is
+		l.users.Damage(auth.Name{Org: "default", User: "alice"}, is)
 	}
 	described(t, func(t *testing.T, method, pattern string, o *openapi3.Operation) {
 		t.Parallel()
@@ -174,8 +169,8 @@ func TestDocumentedFailures(t *testing.T) {
 			body = `{"username":"alice","hash":"$2a$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy"}`
 		}
 		fails := func(err error) answer {
-			l.users.setFailure(err)
-			defer l.users.setFailure(nil)
+			l.users.Fail(err)
+			defer l.users.Fail(nil)
 			return l.ask(method, target, body)
 		}
 		had := map[int]func() answer{
@@ -231,7 +226,7 @@ func TestDocumentedFailures(t *testing.T) {
 			507: func() answer {
 				l.contrived = true // of a read
 				defer func() { l.contrived = false }()
-				return fails(fmt.Errorf("%w: %w", auth.ErrOutcomeUnknown, syscall.ENOSPC))
+				return fails(fmt.Errorf("%w: %w", store.ErrOutcomeUnknown, syscall.ENOSPC))
 			},
 		}
 		for text := range o.Responses.Map() {

@@ -41,9 +41,9 @@ func TestPatch(t *testing.T) {
 	// What cannot be is refused.
 	f := func(body string, status int, text string) {
 		t.Helper()
-		state := l.users.state()
+		state := l.users.Dump()
 		patch(body).want(t, body, status, dashboardError(text))
-		if l.users.state() != state {
+		if l.users.Dump() != state {
 			t.Errorf("%s: something was written", body)
 		}
 	}
@@ -66,7 +66,7 @@ func TestPatch(t *testing.T) {
 func TestPatchMeanwhile(t *testing.T) {
 	l := start(t)
 	l.ask("POST", "/api/apis/keys/basic/alice", `{"alias":"Alice"}`)
-	meets := &meeting{fakeUsers: l.users}
+	meets := &meeting{Users: l.users}
 	l.handler.Users = meets
 	meets.times = 1
 	if a := l.ask("PATCH", "/api/apis/keys/basic/alice", `{"tags":["x"]}`); a.status != 200 {
@@ -81,21 +81,21 @@ func TestPatchMeanwhile(t *testing.T) {
 
 // meeting changes a user just before others do.
 type meeting struct {
-	*fakeUsers
+	Users
 	times int
 }
 
 func (m *meeting) Update(org, user string, edit func(*auth.Record) (*auth.Record, error)) (auth.Record, error) {
 	if m.times > 0 {
 		m.times--
-		m.fakeUsers.Update(org, user, func(old *auth.Record) (*auth.Record, error) {
+		m.Users.Update(org, user, func(old *auth.Record) (*auth.Record, error) {
 			if old.Session.Alias = "other"; m.times > 0 {
 				old.Session.Alias += strings.Repeat("r", m.times)
 			}
 			return old, nil
 		})
 	}
-	return m.fakeUsers.Update(org, user, edit)
+	return m.Users.Update(org, user, edit)
 }
 
 func TestIfNoneMatch(t *testing.T) {
@@ -105,8 +105,8 @@ func TestIfNoneMatch(t *testing.T) {
 		if a := l.ask("POST", path+name, aUser, "If-None-Match: *"); a.status != 200 {
 			t.Errorf("%s: %v", path, a)
 		}
-		state := l.users.state()
-		if a := l.ask("POST", path+name, aUser, "If-None-Match: *"); a.status != 412 || !strings.Contains(a.body, "exists in org_id") || l.users.state() != state {
+		state := l.users.Dump()
+		if a := l.ask("POST", path+name, aUser, "If-None-Match: *"); a.status != 412 || !strings.Contains(a.body, "exists in org_id") || l.users.Dump() != state {
 			t.Errorf("%s: %v", path, a)
 		}
 		if a := l.ask("POST", path+name, aUser); a.status != 200 {
@@ -133,7 +133,7 @@ func TestVerify(t *testing.T) {
 	f(`{"username":"nobody","password":"right"}`, 200, `{"right":false}`+"\n")
 	f(`{"password":"right"}`, 400, dashboardError(`Request malformed: username = "": a name of 1 to 255 bytes is wanted`))
 	f(`{"username":"alice","password":5}`, 400, dashboardError(`Request malformed: password: a string is wanted, not a number`))
-	l.users.setFailure(errors.New("something"))
+	l.users.Fail(errors.New("something"))
 	f(`{"username":"alice","password":"right"}`, 500, dashboardError("internal error"))
 }
 

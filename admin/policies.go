@@ -13,14 +13,11 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"sidekey/auth"
+	"sidekey/store"
 )
 
-// PolicyStore is what the admin listener needs of a store to keep policies.
+// PolicyStore is the part of [store.Policies] that the admin listener calls.
 type PolicyStore interface {
-	// UpdatePolicy changes one policy in one step: edit is given the policy as it
-	// stands, or nil, and the users that have it, and returns the one to store, nil to
-	// delete, or an error to change nothing. When UpdatePolicy returns nil the change is
-	// durable and acts on every check and every edit of a user that starts then.
 	UpdatePolicy(id string, edit func(old *auth.Policy, users auth.PolicyUsers) (*auth.Policy, error)) error
 }
 
@@ -364,7 +361,7 @@ func (c *call) setPolicies() error {
 		}
 		return &r, nil
 	})
-	if errors.Is(err, auth.ErrOutcomeUnknown) || err == nil {
+	if errors.Is(err, store.ErrOutcomeUnknown) || err == nil {
 		c.warn(warnings)
 	}
 	if err != nil {

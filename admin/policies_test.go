@@ -61,7 +61,7 @@ func TestMalformedPolicies(t *testing.T) {
 	l := start(t)
 	l.ask("POST", "/tyk/policies", `{"id":"gold","access_rights":{"rest":{}}}`)
 	l.ask("POST", "/tyk/keys/alice", aUser)
-	before := l.users.state()
+	before := l.users.Dump()
 	f := func(body, problem string) {
 		t.Helper()
 		text := "Request malformed: " + problem
@@ -122,7 +122,7 @@ func TestMalformedPolicies(t *testing.T) {
 	u(`{"apply_policies":["gold","silver"]}`, `apply_policies[1] = "silver": a policy that exists is wanted: gold`)
 	l.ask("PUT", "/tyk/keys/policy/alice?strict=1", `{"policies":["gold"]}`).want(t, "strict", 400, gatewayError("Request malformed: policies: this request has no such member"))
 
-	if after := l.users.state(); after != before {
+	if after := l.users.Dump(); after != before {
 		t.Errorf("something was changed:\n%s\nwas\n%s", after, before)
 	}
 	// In Tyk the two may differ; here the path names id.

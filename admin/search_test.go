@@ -112,11 +112,15 @@ func TestSearchUsers(t *testing.T) {
 func TestSearchUsersIsBounded(t *testing.T) {
 	l := start(t)
 	const many = 2*mostNames + 500
-	l.users.mu.Lock()
-	for i := range many {
-		l.users.records[auth.Name{Org: "default", User: fmt.Sprintf("user%05d", i)}] = []byte(`{"org":"default","session":{}}`)
+	names := make([]auth.Name, many)
+	for i := range names {
+		names[i] = auth.Name{Org: "default", User: fmt.Sprintf("user%05d", i)}
 	}
-	l.users.mu.Unlock()
+	if err := l.users.UpdateMany(names, func(i int, _ *auth.Record) (*auth.Record, error) {
+		return &auth.Record{Org: names[i].Org, User: names[i].User}, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
 	a := l.searchFor("q=user19999")
 	if len(a.Users) != 1 || a.Next == nil || a.Looked != mostNames {
 		t.Errorf("a name: %d users, %d looked at, next %v", len(a.Users), a.Looked, a.Next)
@@ -182,9 +186,9 @@ func TestPageRoutes(t *testing.T) {
 
 	// A new user does not replace another one.
 	const body = `{"alias":"second","basic_auth_data":{"user":"alice","password":"pw"}}`
-	before := l.users.state()
+	before := l.users.Dump()
 	l.ask("POST", "/api/keys?basic_auth=true", body, "If-None-Match: *").want(t, "a name that is taken", 412, dashboardError(`User "alice" exists in org_id "default"`))
-	if l.users.state() != before {
+	if l.users.Dump() != before {
 		t.Error("a user was written over")
 	}
 	if a := l.ask("POST", "/api/keys?basic_auth=true", body); a.status != 200 {

@@ -11,6 +11,8 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"sidekey/auth"
+	"sidekey/limiter"
+	"sidekey/store"
 )
 
 // No GET and no HEAD changes anything, whatever it pretends to be.
@@ -18,7 +20,7 @@ func TestNoChangeByGet(t *testing.T) {
 	l := start(t)
 	l.ask("POST", "/tyk/keys/alice", aUser)
 	l.ask("POST", "/tyk/policies", `{"id":"gold","org_id":"default"}`)
-	before := l.users.state()
+	before := l.users.Dump()
 	tricks := [][]string{
 		nil,
 		{"X-HTTP-Method-Override: DELETE"}, {"X-HTTP-Method: DELETE"}, {"X-Method-Override: DELETE"},
@@ -37,7 +39,7 @@ func TestNoChangeByGet(t *testing.T) {
 			}
 		}
 	}
-	if after := l.users.state(); after != before {
+	if after := l.users.Dump(); after != before {
 		t.Errorf("something was changed:\n%s\nwas\n%s", after, before)
 	}
 }
@@ -50,8 +52,8 @@ func TestFailures(t *testing.T) {
 	l.ask("POST", "/tyk/keys/alice", aUser)
 	f := func(failure error, status int, text string) {
 		t.Helper()
-		l.users.setFailure(failure)
-		defer l.users.setFailure(nil)
+		l.users.Fail(failure)
+		defer l.users.Fail(nil)
 		for _, r := range []struct{ method, gateway, dashboard, body string }{
 			{"POST", "/tyk/keys/alice", "/api/apis/keys/basic/alice", aUser},
 			{"PUT", "/tyk/keys/alice", "/api/apis/keys/basic/alice", aUser},
@@ -66,8 +68,8 @@ func TestFailures(t *testing.T) {
 		}
 	}
 	f(auth.ErrStoreDown, 503, "The store is not available; nothing was written")
-	f(fmt.Errorf("%w: disk full", auth.ErrOutcomeUnknown), 503, "The write failed and may or may not have been done: read the user again")
-	f(fmt.Errorf("%w: %w", auth.ErrOutcomeUnknown, syscall.ENOSPC), 507, "The disk is full: the write may or may not have been done: read the user again")
+	f(fmt.Errorf("%w: disk full", store.ErrOutcomeUnknown), 503, "The write failed and may or may not have been done: read the user again")
+	f(fmt.Errorf("%w: %w", store.ErrOutcomeUnknown, syscall.ENOSPC), 507, "The disk is full: the write may or may not have been done: read the user again")
 	f(auth.ErrBusy, 503, "Too many passwords are being hashed; nothing was written")
 	f(errors.New("of the inner kind"), 500, "internal error")
 	if !strings.Contains(l.log.String(), "of the inner kind") || !strings.Contains(l.log.String(), "disk full") {
@@ -78,15 +80,21 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// A write that was done is answered so, also where the user is deleted before the answer.
+// fleeting is a store in which users are deleted as soon as they are written.
+type fleeting struct{ Users }
+
+func (f fleeting) Update(org, user string, edit func(*auth.Record) (*auth.Record, error)) (auth.Record, error) {
+	stored, err := f.Users.Update(org, user, edit)
+	f.Users.Update(org, user, func(*auth.Record) (*auth.Record, error) { return nil, nil })
+	return stored, err
+}
+
+// A write that was done is answered so, also if the user is deleted before the answer.
 func TestDeletedBeforeTheAnswer(t *testing.T) {
-	l := start(t)
-	l.ask("POST", "/tyk/keys/alice", aUser)
-	publish := l.users.publish
-	l.users.publish = func(org, user string) {
-		publish(org, user)
-		l.users.update(auth.Name{Org: org, User: user}, func(*auth.Record) (*auth.Record, error) { return nil, nil })
-	}
+	l := start(t, func(c *Config) { c.Users = fleeting{c.Users} })
+	l.users.Update("default", "alice", func(*auth.Record) (*auth.Record, error) {
+		return &auth.Record{Org: "default", User: "alice"}, nil
+	})
 	if a := l.ask("PUT", "/tyk/keys/alice?suppress_reset=1", aUser); a.status != 200 {
 		t.Errorf("got %v", a)
 	}
@@ -99,9 +107,7 @@ func TestDamagedUser(t *testing.T) {
 		l.ask("POST", "/tyk/keys/"+user, aUser)
 	}
 	damage := func() {
-		l.users.mu.Lock()
-		l.users.damaged[auth.Name{Org: "default", User: "bob"}] = true
-		l.users.mu.Unlock()
+		l.users.Damage(auth.Name{Org: "default", User: "bob"}, true)
 	}
 	damage()
 	const text = "The record is damaged: write it anew (POST) or restore a backup"
@@ -163,17 +169,15 @@ func TestDamagedUserByEachName(t *testing.T) {
 				if a := l.ask("POST", "/api/apis/keys/basic/"+segment, `{"org_id":"`+name.Org+`"}`); a.status != 200 {
 					t.Fatal(a)
 				}
-				l.users.mu.Lock()
-				l.users.damaged[name] = true
-				l.users.mu.Unlock()
+				l.users.Damage(name, true)
 				if a := l.ask("GET", target, ""); a.status != 409 {
 					t.Errorf("GET: %v", a)
 				}
 				if a := l.ask("PUT", target, `{"org_id":"`+name.Org+`"}`); a.status != 409 {
 					t.Errorf("PUT: %v", a)
 				}
-				if a := l.ask("DELETE", target, ""); a.status != 200 || l.users.count() != 0 {
-					t.Errorf("DELETE: %v, and %d users are left", a, l.users.count())
+				if a := l.ask("DELETE", target, ""); a.status != 200 || l.users.Count() != 0 {
+					t.Errorf("DELETE: %v, and %d users are left", a, l.users.Count())
 				}
 				if a := l.ask("DELETE", target, ""); a.status != 404 {
 					t.Errorf("DELETE once more: %v", a)
@@ -301,11 +305,7 @@ func TestWriteShowsLiveQuota(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.users.mu.Lock()
-	kept := auth.KeptQuota{}
-	kept.Generation, kept.Start, kept.Reserved = r.Generation, 1, 4
-	l.users.kept[r.Name()] = []auth.KeptQuota{kept}
-	l.users.mu.Unlock()
+	l.users.SetQuota(limiter.QuotaKey{Org: "default", User: "alice"}, limiter.Reservation{Generation: r.Generation, Start: 1, Reserved: 4})
 	f := func(method, target, body, want string) {
 		t.Helper()
 		if a := l.ask(method, target, body); a.status != 200 || !strings.Contains(a.body, want) {
@@ -353,7 +353,7 @@ func TestKeyIDs(t *testing.T) {
 	}
 	l.ask("DELETE", "/api/keys/acmebob", "").want(t, "DELETE", 200, `{"Status":"OK","Message":"Key deleted successfully","Meta":null}`+"\n")
 	f("/api/keys/acmebob", "")
-	if l.users.count() != 1 {
-		t.Errorf("%d users are left", l.users.count())
+	if l.users.Count() != 1 {
+		t.Errorf("%d users are left", l.users.Count())
 	}
 }

@@ -283,8 +283,8 @@ func (c *Compiler) letGo(a, previous *Account) {
 		if i, found := a.findBucket(b.scope); found && a.buckets[i].quota == b.quota {
 			continue
 		}
-		if key, r, unused := b.quota.Settle(); unused {
-			c.Ledger.Reserve(key, r, func(error) {})
+		if key, ask, needed := b.quota.GiveBack(); needed {
+			c.Ledger.Reserve(key, ask, func(limiter.Grant, error) {})
 		}
 	}
 }

@@ -117,9 +117,9 @@ func TestCheckWhileStopping(t *testing.T) {
 			t.Errorf("after %v, come back after %v", took, v.Retry)
 		}
 		w.want("bob", "pw", Pass)
-		for key, r := range unused {
-			if r.Reserved != 1 {
-				t.Errorf("%v: one was used, %d are kept", key, r.Reserved)
+		for key, ask := range unused {
+			if left := ask.Seen.Reserved + ask.Want; left != 1 {
+				t.Errorf("%v: one was used, %d stay reserved", key, left)
 			}
 		}
 	})

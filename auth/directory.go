@@ -2,7 +2,6 @@ package auth
 
 import (
 	"errors"
-	"fmt"
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
@@ -19,12 +18,6 @@ var (
 	ErrDamaged = errors.New("the record is damaged")
 	// ErrStoreDown says that the store cannot be read or written at the moment.
 	ErrStoreDown = errors.New("the store is not available")
-	// ErrStoreMoved is the [ErrStoreDown] of a store that can be read, but whose file is not
-	// where it was opened: what is written to it would be gone with the process.
-	ErrStoreMoved = fmt.Errorf("%w: its file was removed or replaced while in use", ErrStoreDown)
-	// ErrOutcomeUnknown says that a commit failed: the write may or may not be in the
-	// file. Reading the user again tells.
-	ErrOutcomeUnknown = errors.New("the outcome of the write is unknown")
 )
 
 // Source is where records come from.
@@ -246,15 +239,14 @@ func (d *Directory) Active() int {
 	return d.size
 }
 
-// Settle ends all quotas and returns what the ledger should keep of them, so that
-// nothing that was reserved and not used is lost.
-func (d *Directory) Settle() map[limiter.QuotaKey]limiter.Reservation {
+// Settle ends all quotas and returns the asks that give back what is reserved and not used.
+func (d *Directory) Settle() map[limiter.QuotaKey]limiter.Ask {
 	d.settled.Store(true)
-	unused := make(map[limiter.QuotaKey]limiter.Reservation)
+	unused := make(map[limiter.QuotaKey]limiter.Ask)
 	for _, account := range d.accounts() {
 		for _, b := range account.buckets {
-			if key, r, ok := b.quota.Settle(); ok {
-				unused[key] = r
+			if key, ask, needed := b.quota.GiveBack(); needed {
+				unused[key] = ask
 			}
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -12,51 +11,6 @@ import (
 
 	"sidekey/limiter"
 )
-
-// fakeLedger is a [Source] with one user and the [limiter.Ledger] of the user's
-// quotas, in memory.
-type fakeLedger struct {
-	mu     sync.Mutex
-	record Record
-	kept   map[string]limiter.Reservation
-}
-
-func (l *fakeLedger) Load(org, user string) (Record, []KeptQuota, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if org != l.record.Org || user != l.record.User {
-		return Record{}, nil, ErrNoUser
-	}
-	var kept []KeptQuota
-	for scope, r := range l.kept {
-		kept = append(kept, KeptQuota{scope, r})
-	}
-	return l.record, kept, nil
-}
-
-func (l *fakeLedger) Hurry() {}
-
-func (l *fakeLedger) Reserve(key limiter.QuotaKey, r limiter.Reservation, done func(error)) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if r.Generation != l.record.Generation {
-		go done(limiter.ErrStale)
-		return
-	}
-	l.kept[key.Scope] = r
-	go done(nil)
-}
-
-// write stores a session; afresh also ends the quotas.
-func (l *fakeLedger) write(s Session, afresh bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.record.Session = s
-	if afresh {
-		l.record.Generation++
-		l.kept = make(map[string]limiter.Reservation)
-	}
-}
 
 // charged is what the model knows of one scope.
 type charged struct {
@@ -115,16 +69,23 @@ func TestPolicyEditsNeverAdmitMore(t *testing.T) {
 	}
 
 	rapid.Check(t, func(rt *rapid.T) {
-		ledger := &fakeLedger{kept: make(map[string]limiter.Reservation)}
+		memory := newMemory()
 		policies := NewPolicies([]Policy{*policy(rt, "A"), *policy(rt, "B")})
-		ledger.record = Record{Org: "default", User: "alice", Generation: 1, Session: session(rt)}
-		d := NewDirectory(ledger, &Compiler{Ledger: ledger, Policies: policies})
+		memory.write(Record{Org: "default", User: "alice", Session: session(rt)})
+		record := func() Record {
+			r, _, err := memory.Load("default", "alice")
+			if err != nil {
+				rt.Fatal(err)
+			}
+			return r
+		}
+		d := NewDirectory(memory, &Compiler{Ledger: memory, Policies: policies})
 		now := limiter.Now{Mono: 1, Wall: 1_800_000_000 * int64(time.Second)}
 		c := NewChecker(d, &Settings{APIs: apis, QuotaWait: patience, AllowEmptyRights: true}, func() limiter.Now { return now })
 
 		model := make(map[string]*charged)
 		effective := func() *Effective {
-			s := ledger.record.Session
+			s := record().Session
 			list, _ := policies.use(s.ApplyPolicies)
 			e := Apply(&s, list, false)
 			return &e
@@ -204,7 +165,11 @@ func TestPolicyEditsNeverAdmitMore(t *testing.T) {
 			},
 			"edit the session": func(rt *rapid.T) {
 				afresh := rapid.Bool().Draw(rt, "afresh")
-				ledger.write(session(rt), afresh)
+				r := record()
+				if r.Session = session(rt); afresh {
+					r.Generation = 0
+				}
+				memory.write(r)
 				d.Publish("default", "alice")
 				if afresh {
 					clear(model)
@@ -222,7 +187,7 @@ func TestPolicyEditsNeverAdmitMore(t *testing.T) {
 			},
 			"show": func(rt *rapid.T) {
 				e := effective()
-				r, kept, _ := ledger.Load("default", "alice")
+				r, kept, _ := memory.Load("default", "alice")
 				for scope, q := range d.Quotas(r, kept, now) {
 					var used int64
 					if m := model[scope]; m != nil {
@@ -234,9 +199,11 @@ func TestPolicyEditsNeverAdmitMore(t *testing.T) {
 				}
 			},
 			"": func(rt *rapid.T) {
-				for scope, kept := range ledger.kept {
-					if used := of(scope).used; kept.Reserved < used {
-						rt.Fatal(fmt.Sprintf("scope %q: %d are kept and %d were admitted: a crash would give some twice", scope, kept.Reserved, used))
+				memory.mu.Lock()
+				defer memory.mu.Unlock()
+				for key, q := range memory.quotas {
+					if used := of(key.Scope).used; q.Reserved < used {
+						rt.Fatal(fmt.Sprintf("scope %q: %d are reserved and %d were admitted: a crash would give some twice", key.Scope, q.Reserved, used))
 					}
 				}
 			},

@@ -54,40 +54,63 @@ func (m *memory) Load(org, user string) (Record, []KeptQuota, error) {
 
 func (m *memory) Hurry() {}
 
-// Reserve keeps a reservation unless the user was written afresh or deleted since.
-func (m *memory) Reserve(key limiter.QuotaKey, r limiter.Reservation, done func(error)) {
+// Reserve grants unless the user was written afresh or deleted since.
+func (m *memory) Reserve(key limiter.QuotaKey, ask limiter.Ask, done func(limiter.Grant, error)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	answer := func() {
+	m.unanswered = append(m.unanswered, func() {
 		m.mu.Lock()
 		user, ok := m.users[Name{key.Org, key.User}]
-		current := ok && user.Generation == r.Generation
-		if current {
-			m.quotas[key] = r
-		}
-		m.mu.Unlock()
-		if !current {
-			done(limiter.ErrStale)
+		if !ok || user.Generation != ask.Seen.Generation {
+			m.mu.Unlock()
+			done(limiter.Grant{}, limiter.ErrStale)
 			return
 		}
-		done(nil)
+		g := m.quotas[key].Grant(ask, true)
+		m.quotas[key] = g.Reservation
+		m.mu.Unlock()
+		done(g, nil)
+	})
+	if !m.silent && len(m.unanswered) == 1 {
+		go m.answerAll()
 	}
-	if m.silent {
-		m.unanswered = append(m.unanswered, answer)
-		return
-	}
-	go answer()
 }
 
-// answerAll commits what waits, and answers at once from now on.
+// answerAll commits what waits, in order, and has later asks answered at once.
 func (m *memory) answerAll() {
 	m.mu.Lock()
-	waiting := m.unanswered
-	m.unanswered, m.silent = nil, false
-	m.mu.Unlock()
-	for _, answer := range waiting {
+	defer m.mu.Unlock()
+	m.silent = false
+	for len(m.unanswered) > 0 {
+		answer := m.unanswered[0]
+		m.mu.Unlock()
 		answer()
+		m.mu.Lock()
+		m.unanswered = m.unanswered[1:]
 	}
+}
+
+// Update is write and delete as the store has them.
+func (m *memory) Update(org, user string, edit func(old *Record) (*Record, error)) (Record, error) {
+	n := Name{org, user}
+	m.mu.Lock()
+	old, ok := m.users[n]
+	m.mu.Unlock()
+	before := &old
+	if !ok {
+		before = nil
+	}
+	after, err := edit(before)
+	switch {
+	case err != nil:
+		return Record{}, err
+	case after == nil:
+		m.delete(n)
+		return Record{}, nil
+	}
+	m.write(*after)
+	stored, _, err := m.Load(org, user)
+	return stored, err
 }
 
 // write stores a record as the store does: with Generation 0 the user starts afresh.

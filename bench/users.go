@@ -15,7 +15,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"sidekey/auth"
-	"sidekey/store"
+	"sidekey/store/bolt"
 )
 
 // One user asks in the rows of a single one: she has a password as they are, stored as
@@ -54,7 +54,7 @@ func fill(ctx context.Context, dir string, n int, session auth.Session) (err err
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	s, err := store.Open(filepath.Join(dir, "sidekey.db"), slog.New(slog.DiscardHandler))
+	s, err := bolt.Open(filepath.Join(dir, "sidekey.db"), slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}

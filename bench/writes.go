@@ -16,7 +16,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"sidekey/auth"
-	"sidekey/store"
+	"sidekey/store/bolt"
 )
 
 // writesRows compare acknowledged writes of users' records with what bbolt can do for a
@@ -98,7 +98,7 @@ func (l writeLoad) run(write func(user string) error) (perSecond float64, err er
 }
 
 func writeRecords(dir string, l writeLoad) (perSecond float64, err error) {
-	s, err := store.Open(filepath.Join(dir, "sidekey.db"), slog.New(slog.DiscardHandler))
+	s, err := bolt.Open(filepath.Join(dir, "sidekey.db"), slog.New(slog.DiscardHandler))
 	if err != nil {
 		return 0, err
 	}

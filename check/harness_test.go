@@ -12,7 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,6 +22,8 @@ import (
 	"sidekey/auth"
 	"sidekey/internal/testutil"
 	"sidekey/limiter"
+	"sidekey/store"
+	"sidekey/store/memstore"
 )
 
 func TestMain(m *testing.M) {
@@ -41,11 +43,10 @@ func TestMain(m *testing.M) {
 // patience is how long anything may take that normally takes milliseconds.
 const patience = 20 * time.Second
 
-// listener is the real server of the check listener, in memory, over users that a map
-// keeps.
+// listener is the real server of the check listener, over a listener and a store in memory.
 type listener struct {
 	t       testing.TB
-	users   *fakeUsers
+	users   *users
 	log     testutil.LockedBuffer
 	connect func() (net.Conn, error)
 
@@ -89,7 +90,7 @@ func start(t testing.TB, change ...func(*options)) *listener {
 	for _, f := range change {
 		f(&o)
 	}
-	l := &listener{t: t, users: newFakeUsers()}
+	l := &listener{t: t, users: &users{Store: memstore.New()}}
 	memory := fasthttputil.NewInmemoryListener()
 	l.connect = memory.Dial
 	var where net.Listener = memory
@@ -113,6 +114,7 @@ func start(t testing.TB, change ...func(*options)) *listener {
 		Ledger: l.users, Policies: auth.NewPolicies(nil), MetaHeaders: o.meta,
 		OpenSecret: func(_ auth.Name, sealed string) (string, error) { return sealed, nil },
 	})
+	l.users.Notify(store.Notify{User: l.directory.Publish, Policy: func(string) {}})
 	l.settings = &auth.Settings{
 		APIs: apis, Passwords: passwords, VerifiedTTL: time.Hour, QuotaWait: 5 * time.Second, AllowEmptyRights: true,
 		SignatureSkew: 5 * time.Minute, Signatures: auth.NewSpentSignatures(1_000_000),
@@ -313,37 +315,17 @@ func (h fakeHash) Matches(stored string, password []byte) bool {
 
 func (fakeHash) Current(string) bool { return true }
 
-// fakeUsers keeps users in a map.
-type fakeUsers struct {
-	mu      sync.Mutex
-	records map[auth.Name]auth.Record
-	fail    error
-	panics  string // the user who makes it panic
-	last    uint64
+// users is a store in memory that panics when it is asked for one user.
+type users struct {
+	*memstore.Store
+	panics atomic.Value // string: the user
 }
 
-func newFakeUsers() *fakeUsers { return &fakeUsers{records: make(map[auth.Name]auth.Record)} }
-
-func (f *fakeUsers) Load(org, user string) (auth.Record, []auth.KeptQuota, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.panics != "" && user == f.panics {
+func (u *users) Load(org, user string) (auth.Record, []auth.KeptQuota, error) {
+	if user == u.panics.Load() {
 		panic("in the store")
 	}
-	r, ok := f.records[auth.Name{Org: org, User: user}]
-	switch {
-	case f.fail != nil:
-		return r, nil, f.fail
-	case !ok:
-		return r, nil, auth.ErrNoUser
-	}
-	return r, nil, nil
-}
-
-func (f *fakeUsers) Hurry() {}
-
-func (f *fakeUsers) Reserve(_ limiter.QuotaKey, _ limiter.Reservation, done func(error)) {
-	go done(nil)
+	return u.Store.Load(org, user)
 }
 
 // add makes a user whose password is "pw of NAME".
@@ -356,11 +338,16 @@ func (l *listener) add(user string, s auth.Session) {
 			l.t.Fatal(err)
 		}
 	}
-	l.users.mu.Lock()
-	l.users.last++
-	l.users.records[auth.Name{Org: "default", User: user}] = auth.Record{Org: "default", User: user, Generation: l.users.last, Session: s}
-	l.users.mu.Unlock()
-	l.directory.Publish("default", user)
+	l.edit(user, func(*auth.Record) *auth.Record { return &auth.Record{Org: "default", User: user, Session: s} })
+}
+
+// edit changes a user, or removes it if f returns nil.
+func (l *listener) edit(user string, f func(old *auth.Record) *auth.Record) {
+	l.t.Helper()
+	_, err := l.users.Update("default", user, func(old *auth.Record) (*auth.Record, error) { return f(old), nil })
+	if err != nil {
+		l.t.Fatal(err)
+	}
 }
 
 func login(user string) string { return basic(user, "pw of "+user) }

@@ -480,7 +480,7 @@ func TestAnnouncedBody(t *testing.T) {
 func TestPanicIsARefusal(t *testing.T) {
 	l := start(t)
 	l.add("alice", auth.Session{})
-	l.users.panics = "boom"
+	l.users.panics.Store("boom")
 	client := l.client()
 	defer client.close()
 	for _, dialect := range dialectNames {
@@ -496,9 +496,7 @@ func TestPanicIsARefusal(t *testing.T) {
 	}
 	// Nothing that was held while it panicked is held for ever: others whose names fall
 	// on the same lock, and the same user once the cause is gone.
-	l.users.mu.Lock()
-	l.users.panics = ""
-	l.users.mu.Unlock()
+	l.users.panics.Store("")
 	l.add("boom", auth.Session{})
 	if a := l.ask("envoy", "GET", "/", login("boom")); a.status != 200 {
 		t.Errorf("afterwards: %v", a)

@@ -175,9 +175,7 @@ func TestReplies(t *testing.T) {
 				`RateLimit-Policy: "quota";q=7;w=3600`, `RateLimit: "quota";r=7`,
 			}}, "GET", "/crowded", login("other"))
 
-			l.users.mu.Lock()
-			l.users.fail = auth.ErrStoreDown
-			l.users.mu.Unlock()
+			l.users.Fail(auth.ErrStoreDown)
 			f("unavailable", reply{status: 503, message: "Not ready", header: []string{"Retry-After: N"}}, "GET", "/", login("not loaded yet"))
 			// Who is known already is not affected.
 			if a := l.ask(dialect, "GET", "/", login("one")); a.status != 200 {
@@ -399,7 +397,7 @@ func TestNoCredentialsInLog(t *testing.T) {
 		o.server.ReadTimeout, o.server.IdleTimeout = 300*time.Millisecond, 300*time.Millisecond
 	})
 	l.add("alice", auth.Session{})
-	l.users.panics = "boom"
+	l.users.panics.Store("boom")
 	secrets := []string{"c2VjcmV0", "canary"}
 	for _, raw := range []string{
 		"GET /auth/envoy/ HTTP/1.1\r\nHost: x\r\nAuthorization: Basic canary c2VjcmV0\x00\r\n\r\n",

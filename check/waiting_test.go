@@ -157,10 +157,12 @@ func TestThrottleEnds(t *testing.T) {
 	}{
 		"stop":        {slow, func(l *listener) { l.handler.StopWaiting() }, "Rate Limit Exceeded"},
 		"deactivated": {s, func(l *listener) { s := s; s.IsInactive = true; l.add("ann", s) }, "Key is inactive, please renew"},
-		"deleted":     {s, func(l *listener) { l.users.remove("ann"); l.directory.Publish("default", "ann") }, "User not authorised"},
+		"deleted":     {s, func(l *listener) { l.edit("ann", func(*auth.Record) *auth.Record { return nil }) }, "User not authorised"},
 		"new password": {s, func(l *listener) {
-			l.users.setPassword("ann", "made of another")
-			l.directory.Publish("default", "ann")
+			l.edit("ann", func(r *auth.Record) *auth.Record {
+				r.Session.BasicAuth.Password = "made of another"
+				return r
+			})
 		}, "User not authorised"},
 		"given back": {s, func(l *listener) { l.add("ann", s) }, ""},
 	} {
@@ -193,21 +195,6 @@ func TestThrottleEnds(t *testing.T) {
 			t.Errorf("%v", a)
 		}
 	})
-}
-
-func (f *fakeUsers) remove(user string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	delete(f.records, auth.Name{Org: "default", User: user})
-}
-
-func (f *fakeUsers) setPassword(user, stored string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	name := auth.Name{Org: "default", User: user}
-	r := f.records[name]
-	r.Session.BasicAuth.Password = stored
-	f.records[name] = r
 }
 
 // One user's requests leave room for those of others, however many there are.

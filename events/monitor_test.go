@@ -14,39 +14,20 @@ import (
 	"sidekey/auth"
 	"sidekey/check"
 	"sidekey/limiter"
+	"sidekey/store"
+	"sidekey/store/memstore"
 )
 
 // watched is a checker whose decisions a monitor observes.
 type watched struct {
 	t         *testing.T
-	users     *users
+	users     *memstore.Store
 	directory *auth.Directory
 	checker   *auth.Checker
 	queue     *Queue
 	monitor   *Monitor
 	receiver  *receiver
 }
-
-// users is a store of users whose disk is a map.
-type users struct {
-	mu      sync.Mutex
-	records map[string]auth.Record
-	last    uint64
-}
-
-func (u *users) Load(org, user string) (auth.Record, []auth.KeptQuota, error) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	r, ok := u.records[org+"/"+user]
-	if !ok {
-		return r, nil, auth.ErrNoUser
-	}
-	return r, nil, nil
-}
-
-func (u *users) Hurry() {}
-
-func (u *users) Reserve(_ limiter.QuotaKey, _ limiter.Reservation, done func(error)) { go done(nil) }
 
 // hash is one that costs nothing.
 type hash struct{}
@@ -62,7 +43,7 @@ func watch(t *testing.T, f func(w *watched)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(100 * 365 * 24 * time.Hour) // a bubble begins in 2000, before this process
-		w := &watched{t: t, users: &users{records: make(map[string]auth.Record)}, receiver: &receiver{}}
+		w := &watched{t: t, users: memstore.New(), receiver: &receiver{}}
 		apis, err := auth.NewAPIs([]auth.API{
 			{ID: "rest", Org: "default", ListenPath: "/", Active: true},
 			{ID: "orders", Org: "default", ListenPath: "/orders", Active: true},
@@ -76,6 +57,7 @@ func watch(t *testing.T, f func(w *watched)) {
 			t.Fatal(err)
 		}
 		w.directory = auth.NewDirectory(w.users, &auth.Compiler{Ledger: w.users, Policies: auth.NewPolicies(nil)})
+		w.users.Notify(store.Notify{User: w.directory.Publish})
 		settings := &auth.Settings{APIs: apis, Passwords: passwords, VerifiedTTL: time.Hour, QuotaWait: time.Second, AllowEmptyRights: true}
 		w.checker = auth.NewChecker(w.directory, settings, func() limiter.Now { return limiter.At(time.Now()) })
 		w.queue = startQueue(here, 1000, slog.New(slog.DiscardHandler), w.receiver)
@@ -87,16 +69,18 @@ func watch(t *testing.T, f func(w *watched)) {
 
 // put writes a user; keep: its quota and rate go on.
 func (w *watched) put(user string, s auth.Session, keep bool) {
-	w.users.mu.Lock()
+	w.t.Helper()
 	s.OrgID, s.BasicAuth.Password = "default", "right"
-	r := auth.Record{Org: "default", User: user, Session: s, Generation: w.users.records["default/"+user].Generation}
-	if !keep {
-		w.users.last++
-		r.Generation = w.users.last
+	_, err := w.users.Update("default", user, func(old *auth.Record) (*auth.Record, error) {
+		r := auth.Record{Org: "default", User: user, Session: s}
+		if keep {
+			r.Generation = old.Generation
+		}
+		return &r, nil
+	})
+	if err != nil {
+		w.t.Fatal(err)
 	}
-	w.users.records["default/"+user] = r
-	w.users.mu.Unlock()
-	w.directory.Publish("default", user)
 }
 
 type noHeaders struct{}

@@ -2,13 +2,13 @@ package limiter
 
 import "time"
 
-// Limits are what one request is charged to. Any of them may be nil: no limit.
+// Limits are the limits that one request is charged to. Any of them may be nil: no limit.
 type Limits struct {
 	Rate  *Window // of the user
 	Quota *Quota  // of the user
 	API   *Window // of all users of the API together
 
-	Edition uint64 // of Quota, that the caller knows; see [Quota.SetLimit]
+	Edition uint64 // of Quota, as the caller looked it up; see [Quota.SetLimit]
 }
 
 // Outcome says whether a request was admitted and, if not, which limit refused.
@@ -19,26 +19,27 @@ const (
 	OverRate             // Limits.Rate is used up
 	OverQuota            // Limits.Quota is used up
 	OverAPI              // Limits.API is used up
-	NeedsLedger          // a reservation must be made durable first: [Quota.Wait], then try again
+	NeedsLedger          // the ledger must grant a block first: [Quota.Wait], then try again
 	QuotaIsStale         // the quota was ended by an edit: look the user up again
 	QuotaEdited          // the quota has another edition: look the user up again
-	Retired              // the limits have left memory: look the user up again
+	Retired              // the limits were forgotten (see [Retire]): look the user up again
 )
 
-// Result is an Outcome with the state of the user's limits right after it.
+// Result is an Outcome with the state of the user's limits right after it. For a user with
+// 10 requests per second and no quota, the first request has {Outcome: Admitted, Rate:
+// {Limit: 10, Per: 1s, Remaining: 9, Reset: 1s}}.
 type Result struct {
 	Outcome Outcome
 	Rate    RateState
 	Quota   QuotaState
 	Retry   time.Duration // after a refusal: until the refusing limit may admit again
-	Reached []float64     // triggers of the quota that this request reached, see [Quota.SetTriggers]; not to be changed
+	Reached []float64     // triggers of the quota that this request reached, see [Quota.SetTriggers]; must not be changed
 }
 
-// Admit charges one request to all of l, or to nothing. When several limits are
-// used up, the first of rate, quota, API is named.
+// Admit charges one request to all of l, or to nothing. If several limits are used up, it
+// names the first in the order rate, quota, API.
 func Admit(now Now, l Limits) Result {
-	// Locks are taken in this one order everywhere, so no two requests can wait
-	// for each other.
+	// All callers take locks in this order, so no two requests can wait for each other.
 	if l.Rate != nil {
 		l.Rate.mu.Lock()
 		defer l.Rate.mu.Unlock()
@@ -82,8 +83,8 @@ func Admit(now Now, l Limits) Result {
 	return r
 }
 
-// refusedLocked asks every limit. A quota that must wait for its ledger is the last
-// to be heard: nothing is reserved for a request that another limit refuses.
+// refusedLocked asks every limit. A quota that needs its ledger comes last, so that nothing
+// is reserved for a request that another limit refuses.
 func refusedLocked(now Now, l Limits) Outcome {
 	if l.Rate != nil && l.Rate.retired {
 		return Retired
@@ -113,8 +114,8 @@ func refusedLocked(now Now, l Limits) Outcome {
 	return Admitted
 }
 
-// Peek returns what Admit would, as far as the state at this moment tells, and charges
-// nothing. A quota that would have to wait for its ledger counts as one that admits.
+// Peek returns what Admit would return, as far as the state at this moment tells, and
+// charges nothing. A quota that would need its ledger counts as one that admits.
 func Peek(now Now, l Limits) Result {
 	r := Result{Rate: l.Rate.State(now), Quota: l.Quota.State(now)}
 	api := l.API.State(now)

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// usedWindow returns a window of n per 1000 s with that many used.
+// usedWindow returns a window of n per 1000 s of which used are used.
 func usedWindow(n, used int) *Window {
 	w := NewWindow(float64(n), 1000)
 	for range used {
@@ -18,7 +18,7 @@ func usedWindow(n, used int) *Window {
 	return w
 }
 
-// usedQuota returns a quota of n without end with that many used.
+// usedQuota returns a quota of n without end of which used are used.
 func usedQuota(n, used int64) *Quota {
 	q := NewQuota(ann, n, 0, Reservation{}, &ledger{eager: true})
 	for range used {
@@ -63,8 +63,8 @@ func TestAdmitOrder(t *testing.T) {
 	}
 }
 
-// A refused request uses up nothing of any limit, and neither does one that has to wait.
-// Tyk counts it everywhere.
+// A refused request uses up nothing of any limit, and neither does one that has to wait. (Tyk
+// counts it everywhere.)
 func TestAdmitRefusedUsesNothing(t *testing.T) {
 	const n = 3
 	for rate := range n + 1 {
@@ -122,9 +122,9 @@ func TestAdmitResult(t *testing.T) {
 	}
 }
 
-// Many users, each with a rate and a quota, on one API with a limit, all at once, from
-// the first request of every period on: every limit is used to the last request and no
-// further, and what one refuses is missing nowhere else.
+// Many users, each with a rate and a quota, use one API with a limit at the same time, from the
+// first request of every period on. Every limit is used to the last request and no further, and
+// a request that one limit refuses is not missing from another.
 func TestAdmitConcurrent(t *testing.T) {
 	const goroutines, users = 64, 8
 	l := &ledger{eager: true}
@@ -188,8 +188,8 @@ func TestAdmitConcurrent(t *testing.T) {
 	f("large", 5000, 3000, 30_000)
 }
 
-// Exactly the maximum in every period, from its first request on, however many ask at
-// once: of 30 allowed Tyk let 245 pass.
+// Exactly the maximum passes in every period, from its first request on, however many requests
+// come at once. (Of 30 allowed, Tyk let 245 pass.)
 func TestQuotaConcurrent(t *testing.T) {
 	for _, limit := range []int64{1, 2, 30, 99, 100, 1000, 5000} {
 		q := NewQuota(ann, limit, 60, Reservation{}, &ledger{eager: true})
@@ -212,7 +212,7 @@ func TestQuotaConcurrent(t *testing.T) {
 	}
 }
 
-// The same with the clock running across the ends of periods while they ask.
+// The same while the clock runs across the ends of periods.
 func TestQuotaConcurrentRollover(t *testing.T) {
 	const limit, periods = 20, 50
 	q := NewQuota(ann, limit, 1, Reservation{}, &ledger{eager: true})

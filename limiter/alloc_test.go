@@ -4,7 +4,7 @@ package limiter
 
 import "testing"
 
-// Admitting and refusing allocate nothing: they happen for every request.
+// Admitting and refusing allocate nothing, because they happen for every request.
 func TestAllocAdmit(t *testing.T) {
 	f := func(name string, l Limits, want Outcome) {
 		t.Helper()

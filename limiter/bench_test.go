@@ -28,7 +28,7 @@ func BenchmarkAdmit(b *testing.B) {
 	f("all", Limits{Rate: NewWindow(4096, 1e-6), Quota: quota, API: NewWindow(1e6, 1e-6)})
 }
 
-// One user from all sides: the price of the lock.
+// One user on all processors: the price of the lock.
 func BenchmarkAdmitOneUser(b *testing.B) {
 	l := Limits{Rate: NewWindow(4096, 1e-6)}
 	var clock atomic.Int64

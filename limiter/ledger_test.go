@@ -9,29 +9,30 @@ import (
 
 var errDisk = errors.New("the disk failed")
 
-// ledger is a Ledger whose disk is a map. What it is asked waits for the test to answer,
-// unless it is eager.
+// ledger is a Ledger whose disk is a map. Asks wait for the test to answer them, unless it
+// is eager.
 type ledger struct {
-	eager bool // answers by itself, from a goroutine of its own, in the order it was asked
+	eager  bool // answers by itself, from a goroutine of its own, in the order of the asks
+	shared bool // several quotas with one key stand for several processes
 
 	mu    sync.Mutex // protects everything below
-	kept  map[QuotaKey]Reservation
+	disk  map[QuotaKey]Reservation
 	queue []asked
-	count int // how often it was asked
+	count int // of asks
 
-	hurried int // how often somebody waited
+	hurried int // how often a request waited
 }
 
 type asked struct {
 	key  QuotaKey
-	r    Reservation
-	done func(error)
+	ask  Ask
+	done func(Grant, error)
 }
 
-func (l *ledger) Reserve(key QuotaKey, r Reservation, done func(error)) {
+func (l *ledger) Reserve(key QuotaKey, ask Ask, done func(Grant, error)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.queue = append(l.queue, asked{key, r, done})
+	l.queue = append(l.queue, asked{key, ask, done})
 	l.count++
 	if l.eager && len(l.queue) == 1 {
 		go l.drain()
@@ -44,60 +45,60 @@ func (l *ledger) Hurry() {
 	l.hurried++
 }
 
-// drain commits whatever waits, as one writer does.
+// drain commits everything that waits, as a single writer does.
 func (l *ledger) drain() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for len(l.queue) > 0 {
 		a := l.queue[0]
-		l.keepLocked(a)
+		g := l.grantLocked(a)
 		l.mu.Unlock()
-		a.done(nil)
+		a.done(g, nil)
 		l.mu.Lock()
 		l.queue = l.queue[1:]
 	}
 }
 
-func (l *ledger) keepLocked(a asked) {
-	if l.kept == nil {
-		l.kept = make(map[QuotaKey]Reservation)
+func (l *ledger) grantLocked(a asked) Grant {
+	if l.disk == nil {
+		l.disk = make(map[QuotaKey]Reservation)
 	}
-	l.kept[a.key] = a.r
+	g := l.disk[a.key].Grant(a.ask, !l.shared)
+	l.disk[a.key] = g.Reservation
+	return g
 }
 
-// answer answers the oldest question. applied says whether the reservation is on disk,
-// which after an error nobody can know.
+// answer answers the oldest ask. applied says whether the grant is on disk, which is
+// unknown to the quota after an error.
 func (l *ledger) answer(t testing.TB, err error, applied bool) {
 	t.Helper()
 	l.mu.Lock()
 	if len(l.queue) == 0 {
 		l.mu.Unlock()
-		t.Fatal("the ledger was not asked")
+		t.Fatal("the ledger received no ask")
 	}
 	a := l.queue[0]
 	l.queue = l.queue[1:]
+	var g Grant
 	if applied {
-		l.keepLocked(a)
+		g = l.grantLocked(a)
 	}
 	l.mu.Unlock()
-	a.done(err)
+	a.done(g, err)
 }
 
-// onDisk returns what is kept of the quota named key.
+// onDisk returns the record of the quota named key.
 func (l *ledger) onDisk(key QuotaKey) Reservation {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.kept[key]
+	return l.disk[key]
 }
 
-// open returns the questions that wait for an answer.
-func (l *ledger) open() (reservations []Reservation) {
+// open returns how many asks wait for an answer.
+func (l *ledger) open() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, a := range l.queue {
-		reservations = append(reservations, a.r)
-	}
-	return reservations
+	return len(l.queue)
 }
 
 func (l *ledger) asked() int {
@@ -106,9 +107,9 @@ func (l *ledger) asked() int {
 	return l.count
 }
 
-// ask is what a caller of this package does: it asks for one request until there is an
-// answer, waiting for the ledger where it has to. A quota that never has enough is given
-// up in the end.
+// ask is what a caller of this package does: it tries to admit one request until there is
+// an answer, and waits for the ledger if it has to. It gives a quota up that never has
+// enough.
 func ask(l Limits, clock func() Now) (r Result) {
 	for range 10_000 {
 		if l.Quota != nil {

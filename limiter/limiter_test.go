@@ -8,7 +8,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// What ends, ends: no test may leave a goroutine that waits for a ledger.
+// No test may leave a goroutine that waits for a ledger.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // seconds is a moment that many seconds after both clocks' start. The wall clock
@@ -17,8 +17,8 @@ func seconds(s float64) Now { return nanoseconds(int64(math.Round(s * 1e9))) }
 
 func nanoseconds(ns int64) Now { return Now{Mono: ns, Wall: ns + 1} }
 
-// A huge number of seconds must not wrap around into a short or negative period
-// (New API CVE-2026-71479 made a negative charge of one).
+// A huge number of seconds must not wrap around to a short or negative period (in New API,
+// CVE-2026-71479, one became a negative charge).
 func TestT60Nanoseconds(t *testing.T) {
 	f := func(seconds float64, want int64) {
 		t.Helper()
@@ -26,14 +26,14 @@ func TestT60Nanoseconds(t *testing.T) {
 			t.Errorf("Nanoseconds(%v) = %d, want %d", seconds, got, want)
 		}
 	}
-	// Nothing and less.
+	// Zero and less.
 	f(0, 0)
 	f(math.Copysign(0, -1), 0)
 	f(-1, 0)
 	f(-1e300, 0)
 	f(math.NaN(), 0)
 	f(math.Inf(-1), 0)
-	// More than nothing is at least a nanosecond.
+	// More than zero is at least a nanosecond.
 	f(1e-300, 1)
 	f(math.SmallestNonzeroFloat64, 1)
 	f(1e-9, 1)

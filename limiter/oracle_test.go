@@ -8,8 +8,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// oracle is a sliding window as one would write it without a thought for memory: the
-// times of all admits there ever were.
+// oracle is a sliding window written without regard for memory: the times of all admits that
+// there ever were.
 type oracle struct {
 	n, per int64
 	admits []int64 // ascending
@@ -45,16 +45,16 @@ func tooClose(admits []int64, n, per int64) []int64 {
 	return nil
 }
 
-// smallWindow draws a window whose numbers are small enough for chance to meet all its
-// edges: a few requests, a few nanoseconds.
+// smallWindow draws a window with numbers so small that random requests come to all its edges: a
+// few requests, a few nanoseconds.
 func smallWindow(t *rapid.T) (*Window, *oracle) {
 	n := rapid.Int64Range(1, 9).Draw(t, "n")
 	w := NewWindow(float64(n), rapid.Float64Range(1, 60).Draw(t, "per in ns")*1e-9)
 	return w, &oracle{n: n, per: w.per}
 }
 
-// Whatever comes in whatever order of time, the window answers what the oracle says:
-// it admits when it may (denials change nothing), and state, Reset and Retry are exact.
+// Whatever requests come, in whatever order of time, the window answers as the oracle does: it
+// admits whenever it may (refusals change nothing), and state, Reset and Retry are exact.
 func TestWindowIsTheOracle(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w, o := smallWindow(t)
@@ -136,8 +136,8 @@ func TestWindowRetryAndReset(t *testing.T) {
 	})
 }
 
-// Requests arrive in another order than they read their clocks in, refused ones among
-// them: still no two admits that are n apart stand closer than promised.
+// Requests arrive in another order than that in which they read their clocks, refused ones
+// among them. Still no two admits that are n apart are closer than promised.
 func TestWindowOutOfOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w, o := smallWindow(t)
@@ -153,7 +153,7 @@ func TestWindowOutOfOrder(t *testing.T) {
 				limits.API = full
 			}
 			if Admit(nanoseconds(now), limits).Outcome == Admitted {
-				// However long ago it read its clock: it passed after what the window saw
+				// However long ago it read its clock, it passed after all that the window saw
 				// before it.
 				o.admits = append(o.admits, seen)
 				if close := tooClose(o.admits, o.n, o.per); close != nil {

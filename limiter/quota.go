@@ -7,66 +7,44 @@ import (
 	"time"
 )
 
-// ErrStale is what a [Ledger] answers when the reservation belongs to a quota that
-// an edit, a reset or a delete has ended: the Quota that asked must admit nobody
-// any more.
-var ErrStale = errors.New("quota was reset, edited or deleted")
-
-// Ledger keeps what a quota has promised to remember.
-type Ledger interface {
-	// Reserve makes r durable and then calls done once, from any goroutine, with
-	// nil, [ErrStale], or an error after which it is unknown whether r was kept.
-	// It never blocks and never calls done before it returns. It may take its time, to
-	// write several reservations at once, until Hurry is called.
-	Reserve(key QuotaKey, r Reservation, done func(error))
-	// Hurry says that somebody waits for a reservation that has been asked for.
-	Hurry()
-}
-
-// QuotaKey names one quota: a user's own (Scope "") or one of its narrower ones.
-type QuotaKey struct {
-	Org, User, Scope string
-}
-
-// Reservation is the durable state of a quota.
-type Reservation struct {
-	Generation uint64 // of the user's record; a write that starts the quota afresh raises it
-	Start      int64  // first moment of the period, Unix nanoseconds; 0 = none has begun
-	Reserved   int64  // requests of this period that may have been admitted
-}
-
 // Quota admits at most max requests per period and survives a crash.
 //
-// On disk stands how many requests of the period are reserved; in memory, how many
-// of those were used. Always used <= reserved on disk <= max. A reservation may be
-// spent only after the ledger said that it is durable, so a crash can lose what was
-// reserved and not yet used (at most max/100, see aheadLocked), and never gives anything
-// twice.
+// The ledger holds how many requests of the period are reserved, the Quota how many of
+// those were used. Always used <= reserved in the ledger <= max. A block is spent only
+// after the ledger has reported that its grant is durable. So a crash loses what was
+// reserved and not yet used (at most max/100, see aheadLocked), and no request is granted
+// twice. What other processes with the same ledger have reserved counts as used; if they
+// give some of it back, this process notices with its next grant.
 //
-// A period begins with the first admitted request and lasts renewal. A wall clock
-// that steps back stays inside the period; one that steps forward ends it once.
+// For example, with max = 1000: the first request waits for a grant of 10, the following
+// ones spend it, and the fifth asks for the next block while five are left. A crash at that
+// moment costs the user those five.
+//
+// A period begins with the first grant and lasts renewal. A wall clock that steps back
+// stays inside the period; one that steps forward ends it once.
 //
 // A nil *Quota is no limit.
 type Quota struct {
-	mu       sync.Mutex // protects everything but what stands last
+	mu       sync.Mutex // protects all fields above key
 	edition  uint64     // raised by SetLimit
 	max      int64
 	renewal  int64 // ns; 0 = never renews
-	start    int64 // of the period on disk; 0 = none
-	used     int64
-	reserved int64
+	start    int64 // of the period in the ledger; 0 = none
+	used     int64 // requests of the period, those reserved by other processes included
+	reserved int64 // in the ledger; the difference to used may be spent here
+	returned int64 // by all processes, as the ledger has reported it
 	closed   bool
-	failed   bool // the last reservation
-	pending  *pending
-	step     int64 // reserved ahead of use; see aheadLocked
-	waiting  int64 // callers of Wait that the next reservation should serve
+	failed   bool     // the last ask
+	pending  *pending // the ask on its way to the ledger; nil: none
+	step     int64    // reserved ahead of use; see aheadLocked
+	waiting  int64    // callers of Wait that the next block should serve
 
-	// How many requests came since the last reservation was asked for: the size of
-	// the next one follows the traffic.
+	// The use at the time of the last ask. The size of the next block follows the traffic
+	// since.
 	askedAt   int64 // Now.Mono
 	askedUsed int64
 
-	told     float64   // percent up to which triggers have been reported in this period
+	reported float64   // percent up to which triggers were reported in this period
 	triggers *triggers // nil: none
 
 	key        QuotaKey
@@ -74,36 +52,38 @@ type Quota struct {
 	ledger     Ledger
 }
 
-// pending is one reservation on its way to the ledger.
+// pending is one ask on its way to the ledger.
 type pending struct {
 	done chan struct{} // closed when the ledger has answered
 }
 
 // NewQuota returns a quota of limit requests per renewal seconds (zero or less: the
-// period never ends), with the state that the ledger last kept. What was reserved
-// counts as used. A limit of zero or less is no limit: nil.
-func NewQuota(key QuotaKey, limit, renewal int64, kept Reservation, ledger Ledger) *Quota {
+// period never ends). stored is the ledger's record of it: what is reserved there counts
+// as used. A limit of zero or less is no limit: nil.
+func NewQuota(key QuotaKey, limit, renewal int64, stored Reservation, ledger Ledger) *Quota {
 	if limit <= 0 {
 		return nil
 	}
 	return &Quota{
 		key:        key,
-		generation: kept.Generation,
+		generation: stored.Generation,
 		ledger:     ledger,
 		max:        limit,
 		renewal:    Nanoseconds(float64(renewal)),
-		start:      kept.Start,
-		used:       kept.Reserved,
-		reserved:   kept.Reserved,
-		// After a clean stop what is reserved was used, so the triggers up to there were
-		// reported. A crash may lose those in the part that it burns, 1 % at most.
-		told: percent(kept.Reserved, limit),
+		start:      stored.Start,
+		used:       stored.Reserved,
+		reserved:   stored.Reserved,
+		returned:   stored.Returned,
+		// After a clean stop exactly what is reserved was used, so the triggers up to there
+		// were reported. A crash loses those in the part that it burns, 1 % at most.
+		reported: percent(stored.Reserved, limit),
 	}
 }
 
 // SetLimit changes maximum and renewal and keeps the period and what was used in it. It
-// returns the edition of the quota that holds them: who asks for another one (see
-// [Limits]) has been overtaken by an edit, and must not be judged half by it.
+// returns the edition of the quota that has them. A request that was looked up under an
+// earlier edition (see [Limits]) is told to look again, so that it is not judged half by
+// the old limits and half by the new ones.
 func (q *Quota) SetLimit(limit, renewal int64) (edition uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -112,7 +92,8 @@ func (q *Quota) SetLimit(limit, renewal int64) (edition uint64) {
 	return q.edition
 }
 
-// Close ends the quota: it admits nobody from now on, and who waits is told so.
+// Close ends the quota: it admits no further request, and those that wait are told so
+// ([QuotaIsStale]). What is reserved and not used is lost; see [Quota.GiveBack].
 func (q *Quota) Close() {
 	if q == nil {
 		return
@@ -122,7 +103,9 @@ func (q *Quota) Close() {
 	q.closed = true
 }
 
-// QuotaState is what a Quota had to say about one request.
+// QuotaState is the state of a quota after a request, for reports and response headers. A
+// quota of 100 per day of which 30 are used has {Limit: 100, Period: 24h, Remaining: 70,
+// Renews: the first use + 24h, Retry: 0}; a used up one has Remaining 0 and Retry > 0.
 type QuotaState struct {
 	Limit     int64         // requests per period; 0 = no limit
 	Period    time.Duration // 0 = never renews
@@ -131,7 +114,7 @@ type QuotaState struct {
 	Retry     time.Duration // until the quota renews; 0 while Remaining > 0
 }
 
-// State returns the live state at now and charges nothing.
+// State returns the state at now and charges nothing.
 func (q *Quota) State(now Now) QuotaState {
 	if q == nil {
 		return QuotaState{}
@@ -158,21 +141,21 @@ func (q *Quota) stateLocked(wall int64) QuotaState {
 	return s
 }
 
-// begunLocked reports whether wall lies in the period that is on disk.
-func (q *Quota) begunLocked(wall int64) bool {
-	if q.start == 0 {
-		return false
-	}
-	return q.renewal == 0 || wall < AddSaturating(q.start, q.renewal)
+// begunLocked reports whether wall lies in the period that the ledger holds.
+func (q *Quota) begunLocked(wall int64) bool { return q.seenLocked().inPeriod(wall, q.renewal) }
+
+// seenLocked returns what the ledger is known to hold.
+func (q *Quota) seenLocked() Reservation {
+	return Reservation{Generation: q.generation, Start: q.start, Reserved: q.reserved, Returned: q.returned}
 }
 
-// answer is what a quota says to one more request.
+// answer is a quota's answer to one more request.
 type answer int
 
 const (
 	yes   answer = iota // may be charged now
 	no                  // used up
-	later               // nothing is reserved: ask the ledger, then try again
+	later               // no block is left: ask the ledger, then try again
 	gone                // closed: look the user up again
 )
 
@@ -190,8 +173,8 @@ func (q *Quota) askLocked(wall int64) answer {
 	return yes
 }
 
-// chargeLocked uses one request, and asks for the next reservation when half of
-// what is reserved ahead is gone. It returns the triggers that the request has reached.
+// chargeLocked uses one request, and asks for the next block when half of the present one
+// is gone. It returns the triggers that the request has reached.
 func (q *Quota) chargeLocked(now Now) (reached []float64) {
 	q.used++
 	if q.reserved-q.used <= q.step/2 {
@@ -200,68 +183,75 @@ func (q *Quota) chargeLocked(now Now) (reached []float64) {
 	return q.reachedLocked()
 }
 
-// aheadLocked returns how many requests are reserved beyond those that are asked for
-// already: half a minute of the traffic seen since the last reservation, so that users who
-// come a few times a second do not cost a write each time, but no more than 1 % of the
-// maximum (which bounds what a crash can lose) and a quarter of what is left. Small quotas
-// reserve nothing ahead: each of their requests waits for its own commit and loses nothing.
+// aheadLocked returns how many requests to reserve beyond those that are waiting: half a
+// minute of the traffic since the last ask, so that a user with a few requests a second
+// does not cost a write for each. It is at most 1 % of the maximum, which bounds what a
+// crash can lose, and a quarter of what is left. Small quotas reserve nothing ahead: each
+// of their requests waits for a commit of its own and a crash loses nothing.
 func (q *Quota) aheadLocked(now Now, used int64) int64 {
-	const horizon, least = int64(30 * time.Second), 16
+	const horizon, minTraffic = int64(30 * time.Second), 16
 	elapsed := max(now.Mono-q.askedAt, int64(time.Millisecond))
 	traffic := float64(used-q.askedUsed) * float64(horizon) / float64(elapsed)
-	traffic = min(max(traffic, least), math.MaxInt32)
+	traffic = min(max(traffic, minTraffic), math.MaxInt32)
 	return min(int64(traffic), q.max/100, (q.max-used)/4)
 }
 
-// reserveLocked sends a reservation to the ledger unless one is on its way or none
+// reserveLocked asks the ledger for the next block unless an ask is on its way or none
 // is needed.
 func (q *Quota) reserveLocked(now Now) {
 	if q.pending != nil || q.closed {
 		return
 	}
-	r := Reservation{Generation: q.generation, Start: q.start, Reserved: q.reserved}
-	used := q.used
-	if !q.begunLocked(now.Wall) {
-		// The next period. Its start never moves back, even if the clock did.
-		r.Start, r.Reserved, used = max(now.Wall, q.start+1), 0, 0
+	used, reserved := q.used, q.reserved
+	if !q.begunLocked(now.Wall) { // the ledger will begin the next period
+		used, reserved = 0, 0
 		q.askedUsed = 0
 	}
 	step := q.aheadLocked(now, used)
-	// What is reserved for those who wait is lost in a crash, too, before they are
-	// answered: so no more at a time than may be lost.
+	// A crash also loses what is reserved for waiting requests, before they are answered:
+	// so no more at a time than may be lost.
 	ahead := max(step, min(q.waiting, max(1, q.max/100)))
-	target := min(q.max, AddSaturating(used, ahead))
-	if target <= r.Reserved {
+	want := min(q.max, AddSaturating(used, ahead)) - reserved
+	if want <= 0 {
 		return
 	}
-	r.Reserved = target
 	q.askedAt, q.askedUsed, q.step = now.Mono, used, step
+	q.sendLocked(Ask{Want: want, Seen: q.seenLocked(), Max: q.max, Renewal: q.renewal, Wall: now.Wall})
+}
+
+// sendLocked sends an ask to the ledger.
+func (q *Quota) sendLocked(ask Ask) {
 	p := &pending{done: make(chan struct{})}
 	q.pending = p
-	q.ledger.Reserve(q.key, r, func(err error) { q.reservedNow(p, r, err) })
-}
-
-// reservedNow takes the ledger's answer to a reservation.
-func (q *Quota) reservedNow(p *pending, r Reservation, err error) {
-	q.mu.Lock()
-	q.pending = nil
-	q.failed = err != nil
-	switch {
-	case errors.Is(err, ErrStale):
-		q.closed = true
-	case err == nil:
-		if r.Start != q.start {
-			q.start, q.used, q.askedUsed = r.Start, 0, 0
-			q.forgetToldLocked()
+	q.ledger.Reserve(q.key, ask, func(g Grant, err error) {
+		q.mu.Lock()
+		q.pending = nil
+		q.failed = err != nil
+		switch {
+		case errors.Is(err, ErrStale):
+			q.closed = true
+		case err == nil:
+			q.takeLocked(g)
 		}
-		q.reserved = r.Reserved
-	}
-	q.mu.Unlock()
-	close(p.done)
+		q.mu.Unlock()
+		close(p.done)
+	})
 }
 
-// Wait asks the ledger for a reservation and returns when it has answered, or after
-// timeout. It reports whether trying again makes sense.
+// takeLocked adds a granted block to what may be spent here.
+func (q *Quota) takeLocked(g Grant) {
+	if g.Start != q.start {
+		q.start, q.used, q.reserved, q.askedUsed = g.Start, 0, 0, 0
+		q.forgetReportedLocked()
+	}
+	byOthers := g.Reserved - q.reserved - max(g.Count, 0)
+	q.used += byOthers
+	q.askedUsed += byOthers
+	q.reserved, q.returned = g.Reserved, g.Returned
+}
+
+// Wait asks the ledger for a block and returns when it has answered, or after timeout. It
+// reports whether trying again makes sense.
 func (q *Quota) Wait(now Now, timeout time.Duration) bool {
 	q.mu.Lock()
 	if q.askLocked(now.Wall) != later {
@@ -293,16 +283,20 @@ func (q *Quota) Wait(now Now, timeout time.Duration) bool {
 	}
 }
 
-// Settle closes the quota and returns what the ledger should keep so that nothing
-// unused is lost. unused is false where there is nothing to give back; after a failed
-// reservation nobody knows, so there is.
-func (q *Quota) Settle() (key QuotaKey, r Reservation, unused bool) {
+// GiveBack closes the quota and returns the ask that gives back what is reserved and not
+// used. needed is false if there is nothing to give back. After a failed ask, or while one
+// is on its way, it is unknown what the ledger holds, so the ask is needed.
+func (q *Quota) GiveBack() (key QuotaKey, ask Ask, needed bool) {
 	if q == nil {
-		return QuotaKey{}, Reservation{}, false
+		return QuotaKey{}, Ask{}, false
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = true
-	r = Reservation{Generation: q.generation, Start: q.start, Reserved: q.used}
-	return q.key, r, q.used < q.reserved || q.pending != nil || q.failed
+	return q.key, q.giveBackLocked(), q.used < q.reserved || q.pending != nil || q.failed
+}
+
+// giveBackLocked returns the ask for as many requests fewer as are reserved and not used.
+func (q *Quota) giveBackLocked() Ask {
+	return Ask{Want: q.used - q.reserved, Seen: q.seenLocked(), Max: q.max, Renewal: q.renewal}
 }

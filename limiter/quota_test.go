@@ -86,8 +86,8 @@ func TestQuotaOfNothingIsNoLimit(t *testing.T) {
 			t.Fatalf("a limit of %d made %+v", limit, q)
 		}
 		q.Close()
-		if _, _, unused := q.Settle(); unused {
-			t.Errorf("nothing has something to give back")
+		if _, _, needed := q.GiveBack(); needed {
+			t.Errorf("no quota has something to give back")
 		}
 		if got := q.State(seconds(1)); got != (QuotaState{}) {
 			t.Errorf("no quota has the state %+v", got)
@@ -219,7 +219,7 @@ func TestQuotaSetLimit(t *testing.T) {
 	}
 }
 
-// A limit that is lowered while more than it is reserved: what is reserved is no right.
+// A limit is lowered while more than it is reserved: the reservation gives no right.
 func TestQuotaSetLimitBelowReserved(t *testing.T) {
 	q := NewQuota(ann, 100, 0, Reservation{}, &ledger{})
 	q.start, q.used, q.reserved = 1, 3, 50
@@ -235,17 +235,17 @@ func TestQuotaClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &ledger{}
 		q := NewQuota(ann, 3, 60, Reservation{}, l)
-		// One waits while it is closed: it is told to look the user up again.
+		// A request that waits while the quota is closed is told to look the user up again.
 		waited := make(chan Result)
 		go func() { waited <- ask(Limits{Quota: q}, still(seconds(1))) }()
 		synctest.Wait()
 		q.Close()
 		l.answer(t, nil, true)
 		if r := <-waited; r.Outcome != QuotaIsStale {
-			t.Errorf("who waited got %+v", r)
+			t.Errorf("the waiting request got %+v", r)
 		}
 		if r := Admit(seconds(1), Limits{Quota: q}); r.Outcome != QuotaIsStale {
-			t.Errorf("who came later got %+v", r)
+			t.Errorf("a later request got %+v", r)
 		}
 		if !q.Wait(seconds(1), 0) || l.asked() != 1 {
 			t.Errorf("a closed quota asked the ledger")
@@ -266,17 +266,17 @@ func TestQuotaStale(t *testing.T) {
 		l.answer(t, ErrStale, false)
 		for range 2 {
 			if r := <-waited; r.Outcome != QuotaIsStale {
-				t.Errorf("who waited got %+v", r)
+				t.Errorf("the waiting request got %+v", r)
 			}
 		}
 		if r := Admit(seconds(1), Limits{Quota: q}); r.Outcome != QuotaIsStale {
-			t.Errorf("who came later got %+v", r)
+			t.Errorf("a later request got %+v", r)
 		}
 	})
 }
 
-// Nothing is admitted on the word of a commit that has not returned, nor of one that
-// failed, whether it was applied or not (bbolt may apply what it says has failed).
+// No request is admitted because of a commit that has not returned, nor of one that failed,
+// whether it was applied or not (bbolt may apply a commit that it reports as failed).
 func TestQuotaNeedsTheCommit(t *testing.T) {
 	for _, applied := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -319,7 +319,7 @@ func TestQuotaSpendsWhatIsDurable(t *testing.T) {
 	admitted := 0
 	for Admit(seconds(1), Limits{Quota: q}).Outcome == Admitted {
 		admitted++
-		if len(l.open()) > 0 {
+		if l.open() > 0 {
 			l.answer(t, errDisk, true)
 		}
 	}
@@ -347,8 +347,7 @@ func TestQuotaWaitTimesOut(t *testing.T) {
 		if got := q.State(seconds(1)).Remaining; got != 2 {
 			t.Errorf("waiting has used up %d", 2-got)
 		}
-		// The answer comes late: what it brings is there for the next one, without asking
-		// again.
+		// The answer comes late: the next request spends the block without a new ask.
 		l.answer(t, nil, true)
 		if r := Admit(seconds(2), Limits{Quota: q}); r.Outcome != Admitted || l.asked() != 1 {
 			t.Errorf("%+v after %d questions", r, l.asked())
@@ -356,8 +355,8 @@ func TestQuotaWaitTimesOut(t *testing.T) {
 	})
 }
 
-// What is reserved ahead may take its time. Who waits hurries the ledger, also where the
-// reservation was on its way already.
+// An ask ahead of need may wait. A waiting request hurries the ledger, also if the ask is on its
+// way already.
 func TestQuotaHurries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &ledger{}
@@ -370,7 +369,7 @@ func TestQuotaHurries(t *testing.T) {
 		group.Go(func() { q.Wait(seconds(1), time.Minute) })
 		synctest.Wait()
 		if l.asked() != 1 || l.hurried != 1 {
-			t.Errorf("who waits: asked %d times, hurried %d", l.asked(), l.hurried)
+			t.Errorf("a request waits: asked %d times, hurried %d", l.asked(), l.hurried)
 		}
 		l.answer(t, nil, true)
 		group.Wait()
@@ -380,7 +379,7 @@ func TestQuotaHurries(t *testing.T) {
 	})
 }
 
-// Nobody waits for a quota that has something to say.
+// Wait returns at once if the quota can answer.
 func TestQuotaWaitReturnsAtOnce(t *testing.T) {
 	l := &ledger{}
 	f := func(name string, used, reserved int64) {
@@ -396,7 +395,7 @@ func TestQuotaWaitReturnsAtOnce(t *testing.T) {
 	f("more than all is used up", 6, 6)
 }
 
-// All who wait together are served by one commit, and no request has two.
+// All requests that wait together share one commit, and no request takes two.
 func TestQuotaOneCommitForAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &ledger{}
@@ -407,8 +406,8 @@ func TestQuotaOneCommitForAll(t *testing.T) {
 		}
 		synctest.Wait()
 		for commits := 0; len(outcomes) < 30; commits++ {
-			if len(l.open()) != 1 {
-				t.Fatalf("%d questions are open", len(l.open()))
+			if l.open() != 1 {
+				t.Fatalf("%d asks are open", l.open())
 			}
 			l.answer(t, nil, true)
 			synctest.Wait()
@@ -424,8 +423,8 @@ func TestQuotaOneCommitForAll(t *testing.T) {
 	})
 }
 
-// The block that is reserved ahead: nothing of a small quota, 1 % of a large one at
-// most, a quarter of what is left at the end, and as much as 30 s of traffic need.
+// The block that is reserved ahead is nothing of a small quota, at most 1 % of a large one, a
+// quarter of what is left at the end, and as much as 30 s of traffic need.
 func TestQuotaAhead(t *testing.T) {
 	f := func(limit, used, since int64, elapsed time.Duration, want int64) {
 		t.Helper()
@@ -455,23 +454,30 @@ func TestQuotaAhead(t *testing.T) {
 }
 
 // After a clean stop nothing is lost, wherever it stops.
-func TestQuotaSettle(t *testing.T) {
-	f := func(name string, want Reservation, wantUnused bool, prepare func(q *Quota, l *ledger)) {
+func TestQuotaGiveBack(t *testing.T) {
+	f := func(name string, want Reservation, wantNeeded bool, prepare func(q *Quota, l *ledger)) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l := &ledger{}
 				q := NewQuota(ann, 1000, 60, Reservation{Generation: 7}, l)
 				prepare(q, l)
 				synctest.Wait()
-				key, r, unused := q.Settle()
-				if unused != wantUnused || unused && (key != ann || r != want) {
-					t.Errorf("%v %+v %v, want %+v %v", key, r, unused, want, wantUnused)
+				onDisk := q.seenLocked()
+				key, ask, needed := q.GiveBack()
+				if needed != wantNeeded || key != ann {
+					t.Errorf("%v %v, want %v", key, needed, wantNeeded)
 				}
 				if r := Admit(seconds(1), Limits{Quota: q}); r.Outcome != QuotaIsStale {
-					t.Errorf("a settled quota answered %+v", r)
+					t.Errorf("a closed quota answered %+v", r)
 				}
-				for len(l.open()) > 0 {
+				for l.open() > 0 {
 					l.answer(t, nil, true)
+				}
+				if r := l.onDisk(ann); r != (Reservation{}) {
+					onDisk = r
+				}
+				if got := onDisk.Grant(ask, true).Reservation; needed && got != want {
+					t.Errorf("%+v stays on disk, want %+v", got, want)
 				}
 			})
 		})
@@ -485,11 +491,11 @@ func TestQuotaSettle(t *testing.T) {
 		reserved(q, 9, 9)
 		go q.Wait(seconds(1), time.Minute)
 	})
-	// Its commit is under way: it will be on disk, and nobody was admitted for it.
-	f("the first reservation of all is under way", Reservation{Generation: 7}, true, func(q *Quota, l *ledger) {
+	// Its commit is under way: it will be on disk, and no request was admitted for it.
+	f("the first reservation of all is under way", Reservation{Generation: 7, Start: seconds(1).Wall}, true, func(q *Quota, l *ledger) {
 		go q.Wait(seconds(1), time.Minute)
 	})
-	// Nobody knows whether it is on disk, so it has to be given back.
+	// It is unknown whether it is on disk, so it must be given back.
 	f("the last reservation failed", Reservation{Generation: 7, Start: 5, Reserved: 9}, true, func(q *Quota, l *ledger) {
 		reserved(q, 9, 9)
 		go q.Wait(seconds(1), time.Minute)
@@ -498,8 +504,8 @@ func TestQuotaSettle(t *testing.T) {
 	})
 }
 
-// Requests that waited together for the ledger and were then refused by the rate have
-// left their reservations behind. A crash must not cost the user more than 1 % for it.
+// Requests that waited together for the ledger and were then refused by the rate leave their
+// reservations. A crash must not cost the user more than 1 % because of them.
 func TestQuotaCrashAfterRefusedWaiters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const limit = 100
@@ -510,7 +516,7 @@ func TestQuotaCrashAfterRefusedWaiters(t *testing.T) {
 			go func() { results <- ask(limits, still(seconds(1))) }()
 		}
 		synctest.Wait()
-		for len(l.open()) > 0 {
+		for l.open() > 0 {
 			l.answer(t, nil, true)
 			synctest.Wait()
 		}
@@ -523,7 +529,7 @@ func TestQuotaCrashAfterRefusedWaiters(t *testing.T) {
 		if admitted != 5 {
 			t.Fatalf("%d admitted", admitted)
 		}
-		// Everybody has an answer, nobody is waiting: here the process dies.
+		// All requests have an answer, none is waiting: here the process crashes.
 		after := NewQuota(ann, limit, 0, l.onDisk(ann), l)
 		if lost := limit - admitted - after.State(seconds(2)).Remaining; lost > limit/100 {
 			t.Errorf("%d of %d are lost", lost, limit)
@@ -531,8 +537,8 @@ func TestQuotaCrashAfterRefusedWaiters(t *testing.T) {
 	})
 }
 
-// Who knows another edition of a quota has been overtaken by an edit, and is judged by
-// nothing of it.
+// A request that was looked up under another edition of a quota was overtaken by an edit, and no
+// part of the quota judges it.
 func TestQuotaEdition(t *testing.T) {
 	q := NewQuota(QuotaKey{}, 5, 60, Reservation{Start: 1, Reserved: 0}, nil)
 	before := Limits{Quota: q}
@@ -553,8 +559,8 @@ func TestQuotaEdition(t *testing.T) {
 	}
 }
 
-// A user who comes 40 times a second asks the ledger twice a second, not with each other
-// request: a thousand such users would keep the disk busy.
+// The quota of a user with 40 requests a second asks the ledger twice a second, not with every
+// other request: a thousand such users would keep the disk busy.
 func TestQuotaAsksSeldom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &ledger{eager: true}

@@ -1,15 +1,15 @@
 package limiter
 
-// Retire ends limits whose memory can be given up: forgetting them, and making them anew
-// from what the ledger keeps, would admit nobody earlier and nobody later. It ends all of
-// them and returns true, or none. Who still holds one that has ended is told to look the
-// user up again ([Retired]).
+// Retire ends limits whose memory can be given up: if they were forgotten and made again
+// from the ledger's record, no request would be admitted earlier or later. It ends all of
+// them and returns true, or none. A request that still holds one of them is told to look
+// the user up again ([Retired]).
 //
-// A window can be given up when it is empty, a smoothed one when its allowed rate is where
-// it began. Of a quota the ledger must keep exactly what was used: where more is reserved,
-// the ledger is asked for less, so that Retire succeeds once it has answered.
+// A window can be given up if it is empty, a smoothed one if its allowed rate is where it
+// began. Of a quota the ledger must hold exactly what was used. If more is reserved, Retire
+// gives that back, and succeeds once the ledger has answered.
 func Retire(now Now, windows []*Window, quotas []*Quota) bool {
-	// All locks, so that no request is charged between the look and the end. Windows
+	// All locks, so that no request is charged between the test and the end. Windows
 	// before quotas, as in Admit, which takes one of each.
 	for _, w := range windows {
 		if w != nil {
@@ -28,14 +28,14 @@ func Retire(now Now, windows []*Window, quotas []*Quota) bool {
 			return false
 		}
 	}
-	settled := true
+	known := true
 	for _, q := range quotas {
-		if q != nil && !q.settledLocked(now.Wall) {
-			q.giveBackLocked()
-			settled = false
+		if q != nil && !q.knownLocked(now.Wall) {
+			q.releaseLocked()
+			known = false
 		}
 	}
-	if !settled {
+	if !known {
 		return false
 	}
 	for _, w := range windows {
@@ -52,8 +52,8 @@ func Retire(now Now, windows []*Window, quotas []*Quota) bool {
 }
 
 // Begin tells a new window the time. A request that came earlier, and was on its way while
-// an older window of the same user was retired, counts as coming now: else it would leave
-// the window before its time.
+// an older window of the same user was retired, counts as coming now. Otherwise it would
+// leave the window before its time.
 func (w *Window) Begin(now Now) {
 	if w == nil {
 		return
@@ -77,21 +77,19 @@ func (w *Window) idleLocked(asked int64) bool {
 	return s.allowed == min(s.Threshold, w.n) && (!s.moved || now-s.changed >= int64(s.Delay))
 }
 
-// settledLocked reports whether the ledger keeps all that there is to know of the quota.
-func (q *Quota) settledLocked(wall int64) bool {
+// knownLocked reports whether the ledger's record says all there is to know of the quota.
+func (q *Quota) knownLocked(wall int64) bool {
 	return !q.closed && q.pending == nil && !q.failed && q.waiting == 0 && q.used == q.reserved &&
-		(!q.begunLocked(wall) || q.toldAllLocked())
+		(!q.begunLocked(wall) || q.reportedAllLocked())
 }
 
-// giveBackLocked asks the ledger to keep what was used and no more. Requests that come
-// meanwhile wait for its answer as for any other.
-func (q *Quota) giveBackLocked() {
+// releaseLocked gives back what is reserved and not used. Until the ledger has answered,
+// requests wait as they do for any other block.
+func (q *Quota) releaseLocked() {
 	if q.closed || q.pending != nil || q.waiting > 0 || q.used == q.reserved && !q.failed {
 		return
 	}
+	ask := q.giveBackLocked()
 	q.reserved, q.step = q.used, 0
-	p := &pending{done: make(chan struct{})}
-	q.pending = p
-	r := Reservation{Generation: q.generation, Start: q.start, Reserved: q.used}
-	q.ledger.Reserve(q.key, r, func(err error) { q.reservedNow(p, r, err) })
+	q.sendLocked(ask)
 }

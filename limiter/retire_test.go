@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Windows leave when they are empty, all of an account or none, and admit nobody then.
+// Windows are retired when they are empty, all of an account or none, and admit no request then.
 func TestRetireWindows(t *testing.T) {
 	one, other := NewWindow(2, 10), NewWindow(5000, 20)
 	f := func(at float64, want bool) {
@@ -31,8 +31,8 @@ func TestRetireWindows(t *testing.T) {
 	}
 }
 
-// What one window has let pass, the next one does not forget for a request that came
-// before the one was retired.
+// A request that came before a window was retired does not get from the next window what the
+// first one had already let pass.
 func TestRetireThenEarlier(t *testing.T) {
 	w := NewWindow(1, 10)
 	Admit(seconds(1), Limits{Rate: w})
@@ -50,8 +50,8 @@ func TestRetireThenEarlier(t *testing.T) {
 	(*Window)(nil).Begin(seconds(1))
 }
 
-// A smoothed window leaves when its allowed rate is at the threshold, where a new one
-// begins, and may move as soon as there.
+// A smoothed window is retired when its allowed rate is at the threshold, where a new one
+// begins, and may change as early as that of a new one.
 func TestRetireSmoothed(t *testing.T) {
 	w := NewWindow(10, 1)
 	w.SetSmoothing(&Smoothing{Threshold: 1, Step: 1, Trigger: 1, Delay: 5 * time.Second})
@@ -76,7 +76,7 @@ func TestRetireSmoothed(t *testing.T) {
 	}
 }
 
-// A quota leaves when the ledger keeps exactly what was used; it is asked for that.
+// A quota is retired when the ledger holds exactly what was used. Retire gives the rest back.
 func TestRetireQuota(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &ledger{eager: true}
@@ -87,7 +87,7 @@ func TestRetireQuota(t *testing.T) {
 			ask(Limits{Quota: q}, still(now))
 		}
 		synctest.Wait()
-		if got := l.kept[ann].Reserved; got <= 500 {
+		if got := l.disk[ann].Reserved; got <= 500 {
 			t.Fatalf("%d are reserved: nothing ahead", got)
 		}
 		full := NewWindow(1, 60)
@@ -106,7 +106,7 @@ func TestRetireQuota(t *testing.T) {
 			t.Errorf("what is given back is spent: %+v", r)
 		}
 		l.drain()
-		if got := l.kept[ann].Reserved; got != 500 || l.count != asked+1 {
+		if got := l.disk[ann].Reserved; got != 500 || l.count != asked+1 {
 			t.Errorf("%d are reserved, asked %d times", got, l.count-asked)
 		}
 		if !Retire(now, nil, []*Quota{q}) {
@@ -121,7 +121,7 @@ func TestRetireQuota(t *testing.T) {
 	})
 }
 
-// While the ledger would not know what has been told, a quota stays.
+// A quota is not retired while the ledger does not show which triggers were reported.
 func TestRetireTriggers(t *testing.T) {
 	f := func(name string, change func(q *Quota), want bool) {
 		t.Helper()
@@ -136,7 +136,7 @@ func TestRetireTriggers(t *testing.T) {
 			if got := Retire(seconds(2), nil, []*Quota{q}); got != want {
 				t.Errorf("%s: %v", name, got)
 			}
-			if got := q.told; got != 50 {
+			if got := q.reported; got != 50 {
 				t.Errorf("told %v", got)
 			}
 		})

@@ -16,12 +16,12 @@ type event struct {
 	n    int64
 }
 
-// events are what a schedule is made of. What is named more often happens more often.
+// events are the parts of a schedule. What is named more often happens more often.
 var events = []string{
 	"request", "request", "request", "request", "requests", "requests",
 	"commit", "commit", "commit", "commit", "commit all",
 	"fail", "fail applied",
-	"crash", "settle", "edit", "set limit", "set renewal",
+	"crash", "stop", "edit", "set limit", "set renewal",
 	"time passes", "time passes", "period ends", "clock back", "clock forward",
 	"waiters give up", "API is full", "API is free",
 }
@@ -58,7 +58,7 @@ type world struct {
 	inFlight int64
 	admitted map[period]int64
 	lost     map[period]int64 // reserved, not admitted, and burnt by a crash
-	last     int64            // start of the last period that somebody was admitted in
+	last     int64            // start of the last period in which a request was admitted
 	largest  int64            // limit since the block that is open was reserved
 	wrong    error            // the first promise that was broken
 }
@@ -68,7 +68,7 @@ type period struct {
 	start      int64
 }
 
-// promise is a reservation that waits for its commit.
+// promise is an ask that waits for its commit.
 type promise struct {
 	asked
 	quota *Quota
@@ -76,20 +76,32 @@ type promise struct {
 }
 
 // Reserve implements Ledger.
-func (w *world) Reserve(key QuotaKey, r Reservation, done func(error)) {
+func (w *world) Reserve(key QuotaKey, ask Ask, done func(Grant, error)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	q := w.quota // whose lock is held: only a quota that is in use asks
-	if q.start != 0 && r.Start != q.start && r.Start < AddSaturating(w.last, Nanoseconds(float64(w.renewal))) {
-		w.failLocked("a period that began at %d is followed by one at %d", w.last, r.Start)
+	if ask.Want > q.max {
+		w.failLocked("an ask for %d of %d", ask.Want, q.max)
 	}
-	if r.Start < q.start {
-		w.failLocked("a period moved back from %d to %d", q.start, r.Start)
+	w.queue = append(w.queue, promise{asked{key, ask, done}, q, w.limit})
+}
+
+// grant brings the disk to what the ledger answers to a promise.
+func (w *world) grant(p promise) Grant {
+	g := w.disk.Grant(p.ask, true)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if g.Start != w.disk.Start && w.disk.Start != 0 && g.Start < AddSaturating(w.last, p.ask.Renewal) {
+		w.failLocked("a period that began at %d is followed by one at %d", w.last, g.Start)
 	}
-	if r.Reserved < 1 || r.Reserved > q.max {
-		w.failLocked("%d are reserved of %d", r.Reserved, q.max)
+	if g.Start < w.disk.Start {
+		w.failLocked("a period moved back from %d to %d", w.disk.Start, g.Start)
 	}
-	w.queue = append(w.queue, promise{asked{key, r, done}, q, w.limit})
+	if g.Reserved < 0 || g.Count > 0 && g.Reserved > p.ask.Max {
+		w.failLocked("%d are reserved of %d", g.Reserved, p.ask.Max)
+	}
+	w.disk = g.Reservation
+	return g
 }
 
 // Hurry implements Ledger: commits come when the schedule has them.
@@ -111,9 +123,9 @@ func (w *world) now() Now { return Now{Mono: w.mono, Wall: w.wall} }
 
 // start makes the quota that a process makes of what it finds on disk.
 func (w *world) start() {
-	kept := w.disk
-	kept.Generation = w.generation
-	w.quota = NewQuota(ann, w.limit, w.renewal, kept, w)
+	stored := w.disk
+	stored.Generation = w.generation
+	w.quota = NewQuota(ann, w.limit, w.renewal, stored, w)
 	w.largest = w.limit
 }
 
@@ -187,20 +199,20 @@ func (w *world) answered(q *Quota, outcome Outcome) {
 	}
 }
 
-// commit takes the oldest reservation to the disk and answers it.
+// commit takes the oldest ask to the disk and answers it.
 func (w *world) commit() {
 	if len(w.queue) == 0 {
 		return
 	}
 	p := w.queue[0]
 	w.queue = w.queue[1:]
-	if p.r.Generation != w.generation {
-		p.done(ErrStale)
+	if p.ask.Seen.Generation != w.generation {
+		p.done(Grant{}, ErrStale)
 		return
 	}
-	w.disk = p.r
+	g := w.grant(p)
 	w.largest = max(p.limit, w.limit)
-	p.done(nil)
+	p.done(g, nil)
 }
 
 func (w *world) failCommit(applied bool) {
@@ -209,10 +221,10 @@ func (w *world) failCommit(applied bool) {
 	}
 	p := w.queue[0]
 	w.queue = w.queue[1:]
-	if applied && p.r.Generation == w.generation {
-		w.disk = p.r
+	if applied && p.ask.Seen.Generation == w.generation {
+		w.grant(p)
 	}
-	p.done(errDisk)
+	p.done(Grant{}, errDisk)
 }
 
 // end ends a quota and all that wait for it.
@@ -221,20 +233,20 @@ func (w *world) end() {
 	queue := w.queue
 	w.queue = nil
 	for _, p := range queue {
-		p.done(errDisk)
+		p.done(Grant{}, errDisk)
 	}
 	synctest.Wait()
 }
 
-// crash ends the process. Of what was on its way to the disk the first applied have
+// crash ends the process. Of the asks on their way to the disk, the first applied ones have
 // arrived. What is lost is burnt, and bounded.
 func (w *world) crash(applied int64) {
 	for i := range applied {
-		if p := w.queue[i]; p.r.Generation == w.generation {
-			w.disk = p.r
+		if p := w.queue[i]; p.ask.Seen.Generation == w.generation {
+			w.grant(p)
 		}
 	}
-	// What whoever is still waiting would have got is nobody's yet.
+	// What waiting requests would have got has not been admitted.
 	bound := max(1, w.largest/100) + w.inFlight
 	w.end()
 	if lost := w.restart(); lost > bound {
@@ -243,11 +255,11 @@ func (w *world) crash(applied int64) {
 	w.mono = 0
 }
 
-// settle ends the process as it should end. Nothing is lost.
-func (w *world) settle() {
-	key, r, unused := w.quota.Settle()
-	if unused {
-		w.queue = append(w.queue, promise{asked{key, r, func(error) {}}, w.quota, w.limit})
+// stop ends the process as it should end. Nothing is lost.
+func (w *world) stop() {
+	key, ask, needed := w.quota.GiveBack()
+	if needed {
+		w.queue = append(w.queue, promise{asked{key, ask, func(Grant, error) {}}, w.quota, w.limit})
 	}
 	for len(w.queue) > 0 {
 		w.commit()
@@ -258,8 +270,8 @@ func (w *world) settle() {
 	}
 }
 
-// restart makes a quota of what is on disk, and returns how many requests the user can
-// no longer make that nobody made.
+// restart makes a quota of what is on disk, and returns how many requests the user has lost:
+// those that were neither made nor can still be made.
 func (w *world) restart() (lost int64) {
 	w.start()
 	p := period{w.generation, w.disk.Start}
@@ -303,8 +315,8 @@ func (w *world) happen(e event) {
 		w.failCommit(true)
 	case "crash":
 		w.crash(e.n % int64(len(w.queue)+1))
-	case "settle":
-		w.settle()
+	case "stop":
+		w.stop()
 	case "edit":
 		w.edit()
 	case "set limit":
@@ -323,7 +335,7 @@ func (w *world) happen(e event) {
 	case "clock forward":
 		w.wall += e.n * int64(time.Second)
 	case "waiters give up":
-		time.Sleep(2 * time.Minute) // of the bubble, not of anybody's life
+		time.Sleep(2 * time.Minute) // of the bubble, which takes no time
 	case "API is full":
 		w.apiFull = true
 	case "API is free":
@@ -344,8 +356,8 @@ func (w *world) commitAll() {
 	}
 }
 
-// finish lets everything come to its end: everybody gets an answer, and what is left of
-// the period, to the last request, can be had.
+// finish lets everything come to its end: all requests get an answer, and what is left of the
+// period can be used to the last request.
 func (w *world) finish() {
 	w.apiFull = false
 	w.commitAll()
@@ -372,9 +384,9 @@ func (w *world) total() (n int64) {
 	return n
 }
 
-// The promise of a quota: whatever happens, and in whatever order, nobody gets more
-// than the maximum in a period, nor loses more than 1 % of it by a crash, nor anything
-// by a clean stop. (-rapid.checks=N sets the number of schedules.)
+// The promise of a quota: whatever happens, and in whatever order, a user never gets more than
+// the maximum in a period, loses at most 1 % of it by a crash, and nothing by a clean stop.
+// (-rapid.checks=N sets the number of schedules.)
 func TestQuotaAnySchedule(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		limit, renewal := drawLimit.Draw(rt, "limit"), drawRenewal.Draw(rt, "renewal in s")

@@ -59,9 +59,9 @@ func TestSetLimitLarge(t *testing.T) {
 	}
 }
 
-// A large limit remembers its admits by parts of a window that may be long. Made small,
-// it has to let through what the new limit grants from now on, and not wait for the end
-// of a part that is still to come.
+// A large limit remembers its admits by parts of a window that may be long. If it is made
+// small, it must admit what the new limit grants from now on, and not wait for the end of a part
+// in the future.
 func TestT63LivenessAfterSetLimit(t *testing.T) {
 	w := NewWindow(5000, 86400)
 	Admit(seconds(1), Limits{Rate: w})
@@ -77,15 +77,15 @@ func TestT63LivenessAfterSetLimit(t *testing.T) {
 	}
 }
 
-// Whatever limits follow one another: in no window of any two that followed are there
-// more admits than the second grants, in whatever order clocks were read.
+// Whatever limits follow one another, in no window of any two of them are there more admits than
+// the second grants, in whatever order clocks were read.
 func TestSetLimitNeverOver(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		small := rapid.Bool().Draw(t, "exact logs only")
 		draw := func() (n, per int64) {
 			n, per = rapid.Int64Range(1, 6).Draw(t, "n"), rapid.Int64Range(1, 200).Draw(t, "per in ns")
 			if !small && rapid.Bool().Draw(t, "large") {
-				n += exactLimit
+				n += maxExact
 			}
 			return n, per
 		}
@@ -115,7 +115,7 @@ func TestSetLimitNeverOver(t *testing.T) {
 				continue
 			}
 			admits = append(admits, seen)
-			if n > exactLimit {
+			if n > maxExact {
 				continue // cannot be over with so few
 			}
 			if close := tooClose(admits[max(0, len(admits)-int(n)-1):], n, min(shortest, w.per)); close != nil {

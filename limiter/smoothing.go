@@ -8,9 +8,9 @@ import "time"
 // allowed − Step − Trigger × Step: at most once per Delay, never above the window's rate
 // and never below Threshold.
 //
-// The count is looked at when a request comes. While the window is empty the allowed
-// rate goes down all the same, so a client that comes back in the morning does not find
-// the rate of last night.
+// The count is evaluated when a request comes. While the window is empty the allowed rate
+// goes down as well, so a client that comes back in the morning does not find the rate of
+// the night before.
 type Smoothing struct {
 	Threshold int64 // requests per window, at least 1
 	Step      int64 // requests per window, 1 to 2^40
@@ -18,8 +18,8 @@ type Smoothing struct {
 	Delay     time.Duration
 }
 
-// SetSmoothing smooths the window from now on, or not any more where s is nil. Where it
-// was smoothed alike, the allowed rate stays as it is.
+// SetSmoothing smooths the window from now on, or ends that if s is nil. If it was smoothed
+// in the same way, the allowed rate stays as it is.
 func (w *Window) SetSmoothing(s *Smoothing) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -40,16 +40,16 @@ type smoothed struct {
 	empty   int64 // when the last admit leaves the window
 }
 
-// follow moves the allowed rate after a count, between the threshold and most.
-func (s *smoothed) follow(now, count, most int64) {
+// follow moves the allowed rate after a count, between the threshold and maxAllowed.
+func (s *smoothed) follow(now, count, maxAllowed int64) {
 	s.decay(now, count)
 	if s.moved && now-s.changed < int64(s.Delay) {
 		return
 	}
 	reach := float64(s.allowed) - s.Trigger*float64(s.Step)
 	switch {
-	case float64(count) >= reach && s.allowed < most:
-		s.move(now, min(most, AddSaturating(s.allowed, s.Step)))
+	case float64(count) >= reach && s.allowed < maxAllowed:
+		s.move(now, min(maxAllowed, AddSaturating(s.allowed, s.Step)))
 	case float64(count) <= reach-float64(s.Step) && s.allowed > s.Threshold:
 		s.move(now, max(s.Threshold, s.allowed-s.Step))
 	}
@@ -59,8 +59,8 @@ func (s *smoothed) move(now, allowed int64) {
 	s.allowed, s.changed, s.moved = allowed, now, true
 }
 
-// decay takes the steps down that were due while the window was empty: for as long as a
-// count of zero is low enough.
+// decay takes the steps down that were due while the window was empty, as long as a count of
+// zero is low enough for them.
 func (s *smoothed) decay(now, count int64) {
 	low := float64(s.allowed) - s.Trigger*float64(s.Step) - float64(s.Step)
 	if count > 0 || !s.moved || s.Delay <= 0 || low < 0 || s.allowed <= s.Threshold {

@@ -36,7 +36,7 @@ func TestSmoothingLedger(t *testing.T) {
 		{41, 29, 29, 30, 0, "up at a count of 15, in the middle of a burst"},
 		{46, 20, 10, 40, 0, "up"},
 		{51, 1, 1, 30, 19, "a count of 10: down"},
-		{60.9, 0, 0, 30, 29, "nobody asks, nothing moves"},
+		{60.9, 0, 0, 30, 29, "no request comes, nothing changes"},
 		{71, 1, 1, 20, 19, "empty since 61: down without requests"},
 	} {
 		admitted := 0
@@ -54,7 +54,7 @@ func TestSmoothingLedger(t *testing.T) {
 	}
 }
 
-// The definition, step by step, over admits that are all kept.
+// The definition, step by step, over all admits.
 type smoothingModel struct {
 	Smoothing
 	rate, allowed, per int64

@@ -7,8 +7,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Large limits count by 64ths of the window. What these tests promise is for them:
-// never over, and at most 1.6 % under.
+// Large limits count by 64ths of the window. These tests show what is promised for them: never
+// too many, and at most 1.6 % too few.
 
 // smallSubWindows draws a window with sub-windows and a limit that is small enough to be
 // compared with the list of all admits.
@@ -83,8 +83,8 @@ func TestSubWindowsRetryAndReset(t *testing.T) {
 	})
 }
 
-// The real thing: a client that asks at ten times a rate above 4096 gets it to 1.6 %,
-// and never more.
+// At full size: a client that asks at ten times a rate above 4096 gets that rate except for at
+// most 1.6 %, and never more.
 func TestT63LivenessOfLargeLimits(t *testing.T) {
 	for _, limit := range []struct{ rate, per float64 }{{4097, 1}, {5000, 60}, {30_000, 10}, {4097, 0.0001}} {
 		w := NewWindow(limit.rate, limit.per)
@@ -116,8 +116,8 @@ func TestT63LivenessOfLargeLimits(t *testing.T) {
 	}
 }
 
-// Parts that nobody used are skipped however many they are, and a window that was idle
-// for long is whole again.
+// Parts without requests are skipped, however many they are, and a window that was idle for a
+// long time is empty again.
 func TestSubWindowsAfterARest(t *testing.T) {
 	w := NewWindow(5000, 64)
 	fill := func(at float64) (n int) {

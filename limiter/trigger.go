@@ -5,17 +5,17 @@ import (
 	"sort"
 )
 
-// triggers are the percentages at which the use of a quota is worth telling.
+// triggers are the percentages of a quota whose reaching is reported.
 type triggers struct {
 	percent []float64 // ascending; never changed
 	next    int       // the first that has not been reached
 }
 
-// SetTriggers sets the percentages of the maximum at which the use is worth telling
-// (Tyk's monitor.trigger_limits), in any order. Each is reported once a period, by the
-// request that reaches it ([Result.Reached]). One that the period's use has already
-// passed is not reported any more, whether it is new or not. What is not above 0 is left
-// out; what is above 100 is never reached.
+// SetTriggers sets the percentages of the maximum that are reported when the use reaches
+// them (Tyk's monitor.trigger_limits), in any order. Each is reported once a period, by the
+// request that reaches it ([Result.Reached]). One that the period's use has already passed
+// is no longer reported, whether it is new or not. Values of 0 or less are left out; those
+// above 100 are never reached.
 func (q *Quota) SetTriggers(percent []float64) {
 	if q == nil {
 		return
@@ -27,12 +27,12 @@ func (q *Quota) SetTriggers(percent []float64) {
 	defer q.mu.Unlock()
 	q.triggers = nil
 	if len(sorted) > 0 {
-		q.triggers = &triggers{percent: sorted, next: sort.Search(len(sorted), func(i int) bool { return sorted[i] > q.told })}
+		q.triggers = &triggers{percent: sorted, next: sort.Search(len(sorted), func(i int) bool { return sorted[i] > q.reported })}
 	}
 }
 
-// reachedLocked returns the triggers that the use has reached and that nobody has been
-// told of in this period, the lowest first. The caller must not change them.
+// reachedLocked returns the triggers that the use has reached and that were not reported
+// in this period, the lowest first. The caller must not change them.
 func (q *Quota) reachedLocked() []float64 {
 	t := q.triggers
 	if t == nil {
@@ -40,23 +40,23 @@ func (q *Quota) reachedLocked() []float64 {
 	}
 	first := t.next
 	for t.next < len(t.percent) && percent(q.used, q.max) >= t.percent[t.next] {
-		q.told = t.percent[t.next]
+		q.reported = t.percent[t.next]
 		t.next++
 	}
 	return t.percent[first:t.next]
 }
 
-// toldAllLocked reports whether what has been told follows from the use: a change of the
-// maximum may have moved the use back behind a trigger that was reported, or past one that
-// was not.
-func (q *Quota) toldAllLocked() bool {
+// reportedAllLocked reports whether the use says which triggers were reported: a change of
+// the maximum may have moved the use back behind a trigger that was reported, or past one
+// that was not.
+func (q *Quota) reportedAllLocked() bool {
 	now, t := percent(q.used, q.max), q.triggers
-	return q.told <= now && (t == nil || t.next == len(t.percent) || t.percent[t.next] > now)
+	return q.reported <= now && (t == nil || t.next == len(t.percent) || t.percent[t.next] > now)
 }
 
-// forgetToldLocked begins a period in which nothing has been reported.
-func (q *Quota) forgetToldLocked() {
-	q.told = 0
+// forgetReportedLocked begins a period in which nothing has been reported.
+func (q *Quota) forgetReportedLocked() {
+	q.reported = 0
 	if q.triggers != nil {
 		q.triggers.next = 0
 	}

@@ -37,7 +37,7 @@ func TestTriggers(t *testing.T) {
 	f(10, []float64{0, -5, 101, 90}, "9 [90]")
 }
 
-// A trigger that is not above 0 or not a number is none.
+// A value that is not above 0, or not a number, is not a trigger.
 func TestTriggersThatAreNone(t *testing.T) {
 	var nan float64
 	nan /= nan
@@ -78,7 +78,7 @@ func TestTriggersAtOnce(t *testing.T) {
 	}
 }
 
-// After a clean stop what the ledger keeps tells what was reported.
+// After a clean stop the ledger's record says which triggers were reported.
 func TestTriggersAfterRestart(t *testing.T) {
 	l := &ledger{eager: true}
 	q := NewQuota(ann, 10, 0, Reservation{}, l)
@@ -86,8 +86,8 @@ func TestTriggersAfterRestart(t *testing.T) {
 	for range 5 {
 		ask(Limits{Quota: q}, still(seconds(1)))
 	}
-	_, kept, _ := q.Settle()
-	q = NewQuota(ann, 10, 0, kept, l)
+	_, back, _ := q.GiveBack()
+	q = NewQuota(ann, 10, 0, l.onDisk(ann).Grant(back, true).Reservation, l)
 	q.SetTriggers([]float64{50, 80, 20})
 	var got []float64
 	for range 10 {
@@ -98,8 +98,8 @@ func TestTriggersAfterRestart(t *testing.T) {
 	}
 }
 
-// Whatever is edited within a period, no trigger is reported twice in it, and one that is
-// reported has been reached.
+// Whatever is edited within a period, no trigger is reported twice in it, and only triggers that
+// were reached are reported.
 func TestTriggersProperty(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		percents := rapid.SliceOfN(rapid.SampledFrom([]float64{10, 25, 33.3, 50, 75, 90, 100}), 0, 5)

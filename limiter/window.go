@@ -6,20 +6,20 @@ import (
 	"time"
 )
 
-// exactLimit is the largest limit for which every admit is kept. Above it 65
-// sub-window counters stand in for 8 bytes an admit, from the admit on that makes them
-// the smaller of the two.
+// Up to maxExact requests per window, the time of every admit is remembered, which takes 8
+// bytes for each. For a larger limit, 65 counters of sub-windows replace the times once more
+// than minParts of them are there, which is when they are smaller.
 const (
-	exactLimit  = 4096
-	fewestParts = 64
+	maxExact = 4096
+	minParts = 64
 )
 
 // Window is a sliding-window rate limit: with admits at t1 <= t2 <= …, always
-// t(i+n) − t(i) >= per. It never admits one more, at any concurrency. A refusal
-// changes nothing, so a client that hammers still gets its full rate.
+// t(i+n) − t(i) >= per, at any concurrency. A refusal changes nothing, so a client that keeps
+// retrying still gets its full rate.
 //
-// For n above 4096, sub-windows of per/64 are counted instead of admits once there are 64
-// of them: never over, and at most 1.6 % under.
+// For n above 4096, sub-windows of per/64 are counted instead of admits once there are more
+// than 64: it then never admits too many, and at most 1.6 % too few.
 //
 // State lives in memory only. A nil *Window is no limit.
 type Window struct {
@@ -28,28 +28,28 @@ type Window struct {
 
 	mu       sync.Mutex // protects everything below
 	log      admitLog
-	clock    int64 // newest time that was asked for, Now.Mono
+	clock    int64 // newest time of a call, Now.Mono
 	smoothed *smoothed
 	retired  bool // see [Retire]
 }
 
-// admitLog remembers when requests were admitted. The two forms differ in memory
-// and precision only.
+// admitLog remembers when requests were admitted. The two implementations differ only in
+// memory and precision.
 type admitLog interface {
 	// inWindow returns how many of the admits count at now, and how long it takes
 	// until fewer than limit count.
 	inWindow(now, per, limit int64) (count, wait int64)
-	// add notes count admits at now.
+	// add records count admits at now.
 	add(now, count int64)
-	// each calls f with the admits kept, oldest first, none earlier than it was.
+	// each calls f with the admits that it remembers, oldest first, none with a time before its own.
 	each(f func(at, count int64))
 }
 
-// NewWindow returns a limit of rate requests per that many seconds, or nil (no
-// limit) where either is zero or less. A rate below one stretches the window:
-// 0.5 per 1 s is one per 2 s. Any other fraction is cut off: 2.5 per 10 s is 2.
+// NewWindow returns a limit of rate requests per that many seconds, or nil (no limit) if
+// either is zero or less. A rate below one stretches the window: 0.5 per 1 s is one per 2 s.
+// Any other fraction is cut off: 2.5 per 10 s is 2.
 func NewWindow(rate, per float64) *Window {
-	n, length := Effective(rate, per)
+	n, length := enforced(rate, per)
 	if n == 0 {
 		return nil
 	}
@@ -57,16 +57,16 @@ func NewWindow(rate, per float64) *Window {
 }
 
 func newLog(n int64) admitLog {
-	if n > exactLimit {
-		n = fewestParts
+	if n > maxExact {
+		n = minParts
 	}
 	return &ring{max: int(n), times: make([]int64, 1)}
 }
 
-// SetLimit changes the limit to rate per that many seconds, both above zero. Admits
-// that count under the new limit are kept, as far as the old one remembered them.
+// SetLimit changes the limit to rate per that many seconds, both above zero. Admits that
+// count under the new limit go on counting, as far as the old one remembered them.
 func (w *Window) SetLimit(rate, per float64) {
-	n, length := Effective(rate, per)
+	n, length := enforced(rate, per)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.n == n && w.per == length {
@@ -77,30 +77,32 @@ func (w *Window) SetLimit(rate, per float64) {
 	before.each(func(at, count int64) { w.logLocked(min(at, w.clock), count) })
 }
 
-// Effective returns the limit that NewWindow enforces for rate and per: n requests
-// in any ns nanoseconds, or zeros for no limit.
-func Effective(rate, per float64) (n, ns int64) {
+// enforced returns the limit that NewWindow enforces for rate and per: n requests in any ns
+// nanoseconds, or zeros for no limit.
+func enforced(rate, per float64) (n, ns int64) {
 	switch {
 	case math.IsNaN(rate) || math.IsNaN(per) || rate <= 0 || per <= 0:
 		return 0, 0
 	case rate < 1:
-		return 1, min(Nanoseconds(per/rate), longest)
+		return 1, min(Nanoseconds(per/rate), maxWindow)
 	case rate >= math.MaxInt64:
 		return 0, 0
 	}
-	return int64(rate), min(Nanoseconds(per), longest)
+	return int64(rate), min(Nanoseconds(per), maxWindow)
 }
 
-// longest is the longest window, 146 years: short enough that adding one more
-// sub-window to it cannot overflow.
-const longest = 1 << 62
+// maxWindow is the longest window, 146 years. One more sub-window can be added to it without
+// overflow.
+const maxWindow = 1 << 62
 
-// RateState is what a Window had to say about one request.
+// RateState is the state of a window after a request, for reports and response headers. With
+// 10 requests per second, after the tenth within half a second, it is {Limit: 10, Per: 1s,
+// Remaining: 0, Reset: 1s, Retry: 500ms}.
 type RateState struct {
 	Limit     int64         // requests per window at this moment (see Smoothing); 0 = no limit
 	Per       time.Duration // length of the window
 	Remaining int64         // admits left at this moment, after the request
-	Reset     time.Duration // until all the window is free again
+	Reset     time.Duration // until the whole window is free again
 	Retry     time.Duration // until one more may pass; 0 while Remaining > 0
 }
 
@@ -114,9 +116,9 @@ func (w *Window) State(now Now) RateState {
 	return w.stateLocked(now.Mono)
 }
 
-// tickLocked returns now, or a later time that was asked for before: a caller that read
-// its clock before another one is moved up to that one, because what was dropped for the
-// one may still be in the window of the other.
+// tickLocked returns now, or the time of an earlier call if that is later. A caller that read
+// its clock before another one is moved up to it: what was dropped for the other may still be
+// in this one's window.
 func (w *Window) tickLocked(now int64) int64 {
 	w.clock = max(w.clock, now)
 	return w.clock
@@ -148,7 +150,7 @@ func (w *Window) addLocked(asked int64) {
 	}
 }
 
-// logLocked notes count admits at now.
+// logLocked records count admits at now.
 func (w *Window) logLocked(now, count int64) {
 	if r, ok := w.log.(*ring); ok && int64(r.size)+count > int64(r.max) && w.n > int64(r.max) {
 		parts := newSubWindows(w.per)
@@ -176,9 +178,9 @@ func (w *Window) stateLocked(asked int64) RateState {
 	return s
 }
 
-// Same reports whether a window made from rate and per would limit alike.
+// Same reports whether a window made from rate and per would enforce the same limit.
 func (w *Window) Same(rate, per float64) bool {
-	n, ns := Effective(rate, per)
+	n, ns := enforced(rate, per)
 	if w == nil {
 		return n == 0
 	}
@@ -208,7 +210,7 @@ func (r *ring) inWindow(now, per, limit int64) (count, wait int64) {
 	return count, AddSaturating(leaves, per) - now
 }
 
-// add keeps at most max admits: older ones cannot count under this limit.
+// add remembers at most max admits: older ones cannot count under this limit.
 func (r *ring) add(now, count int64) {
 	for range min(count, int64(r.max)) {
 		if r.size == r.max {
@@ -236,12 +238,12 @@ func (r *ring) grow() {
 	r.times, r.head = grown, 0
 }
 
-// subWindowCount is how many parts a large limit's window is cut into. The oldest
-// part that the window touches is counted in full, hence one counter more.
+// subWindowCount is how many parts a large limit's window has. The oldest part that the
+// window touches is counted in full, hence one more counter.
 const subWindowCount = 64
 
 type subWindows struct {
-	length int64 // of one part, ns, rounded up: a longer part only refuses more
+	length int64 // of one part, ns, rounded up: longer parts only refuse more
 	newest int64 // number of the part that the last admit fell into
 	counts [subWindowCount + 1]int64
 	total  int64
@@ -255,8 +257,8 @@ func newSubWindows(per int64) *subWindows {
 	return &subWindows{length: length}
 }
 
-// part maps a time to its sub-window. Monotonic time starts at zero, and a caller
-// that was overtaken counts as being in the newest part.
+// part maps a time to its sub-window. Monotonic time starts at zero. A caller that another one
+// has overtaken counts as being in the newest part.
 func (s *subWindows) part(now int64) int64 { return max(now/s.length, s.newest) }
 
 func (s *subWindows) inWindow(now, _, limit int64) (count, wait int64) {
@@ -287,8 +289,7 @@ func (s *subWindows) add(now, count int64) {
 	s.total += count
 }
 
-// each reports every admit at the end of its part, which is the latest that it can
-// have been.
+// each reports every admit at the end of its part, the latest time that it can have had.
 func (s *subWindows) each(f func(at, count int64)) {
 	for part := s.newest - subWindowCount; part <= s.newest; part++ {
 		if count := s.counts[index(part)]; count > 0 {
@@ -297,7 +298,7 @@ func (s *subWindows) each(f func(at, count int64)) {
 	}
 }
 
-// advance drops the parts that a window ending in part no longer touches.
+// advance drops the parts that a window that ends in part no longer touches.
 func (s *subWindows) advance(part int64) {
 	if part-s.newest > subWindowCount {
 		s.counts, s.total, s.newest = [subWindowCount + 1]int64{}, 0, part

@@ -49,7 +49,7 @@ func TestWindowFivePerFour(t *testing.T) {
 		{1, pass, 2, 4, 0},
 		{2, pass, 1, 4, 0},
 		{3, pass, 0, 4, 1},
-		// Full. Refusals are free: none of them moves what comes after.
+		// Full. Refusals are free: none of them delays what comes after.
 		{3, refuse, 0, 4, 1},
 		{3.5, refuse, 0, 3.5, 0.5},
 		{3.999999999, refuse, 0, 3.000000001, 0.000000001},
@@ -63,7 +63,7 @@ func TestWindowFivePerFour(t *testing.T) {
 		{7, pass, 1, 4, 0},
 		{7, pass, 0, 4, 1},
 		{7.25, refuse, 0, 3.75, 0.75},
-		// A rest, and the window is whole.
+		// After a pause the window is empty.
 		{11, pass, 4, 4, 0},
 		{100, pass, 4, 4, 0},
 	})
@@ -109,7 +109,7 @@ func TestWindowFractions(t *testing.T) {
 	})
 }
 
-// Twice the limit around the edge of a fixed window is what a sliding one is for.
+// A fixed window lets twice the limit pass around its edge. A sliding one does not.
 func TestT62NoEdge(t *testing.T) {
 	w := NewWindow(3, 10)
 	steps := []step{
@@ -123,9 +123,9 @@ func TestT62NoEdge(t *testing.T) {
 func TestT60Effective(t *testing.T) {
 	f := func(rate, per float64, n, ns int64) {
 		t.Helper()
-		gotN, gotNS := Effective(rate, per)
+		gotN, gotNS := enforced(rate, per)
 		if gotN != n || gotNS != ns {
-			t.Errorf("Effective(%v, %v) = %d per %d ns, want %d per %d ns", rate, per, gotN, gotNS, n, ns)
+			t.Errorf("enforced(%v, %v) = %d per %d ns, want %d per %d ns", rate, per, gotN, gotNS, n, ns)
 		}
 		w := NewWindow(rate, per)
 		if (w == nil) != (n == 0) {
@@ -160,7 +160,7 @@ func TestT60Effective(t *testing.T) {
 	f(math.NaN(), 1, 0, 0)
 	f(1, math.NaN(), 0, 0)
 	f(math.Inf(-1), 1, 0, 0)
-	// More than can be counted is none either: nobody can use it up.
+	// A limit beyond what can be counted is no limit: it cannot be used up.
 	f(math.Inf(1), 1, 0, 0)
 	f(math.MaxInt64, 1, 0, 0)
 	f(1e300, 1e300, 0, 0)
@@ -176,15 +176,15 @@ func TestT60Effective(t *testing.T) {
 	f(1, 1e-300, 1, 1)
 	f(0.5, 1e-300, 1, 1)
 	f(5000, 1e-300, 5000, 1)
-	f(1e-300, 1, 1, longest)
+	f(1e-300, 1, 1, maxWindow)
 	f(1e-300, 1e-300, 1, 1e9)
-	f(1e-300, 1e300, 1, longest)
-	f(math.SmallestNonzeroFloat64, 1, 1, longest)
+	f(1e-300, 1e300, 1, maxWindow)
+	f(math.SmallestNonzeroFloat64, 1, 1, maxWindow)
 	f(math.SmallestNonzeroFloat64, math.SmallestNonzeroFloat64, 1, 1e9)
-	f(1, 9223372037, 1, longest)
-	f(1, 1e300, 1, longest)
-	f(1, math.Inf(1), 1, longest)
-	f(5000, math.Inf(1), 5000, longest)
+	f(1, 9223372037, 1, maxWindow)
+	f(1, 1e300, 1, maxWindow)
+	f(1, math.Inf(1), 1, maxWindow)
+	f(5000, math.Inf(1), 5000, maxWindow)
 	f(1<<31, 1, 1<<31, 1e9)
 	f(1<<53+1, 1, 1<<53, 1e9)
 }
@@ -208,7 +208,7 @@ func TestWindowSame(t *testing.T) {
 	f(0, 0, 5, 4, false)
 }
 
-// Idle reports whether forgetting the window at now would admit nobody earlier.
+// Idle reports whether no request would be admitted earlier if the window were forgotten at now.
 func (w *Window) Idle(now Now) bool {
 	return w == nil || w.State(now).Reset == 0
 }
@@ -229,7 +229,7 @@ func TestWindowIdle(t *testing.T) {
 	f(w, 11, false)
 	f(w, 13.999999999, false)
 	f(w, 14, true)
-	// A refusal is nothing to remember.
+	// A refusal is not remembered.
 	w = NewWindow(1, 10)
 	Admit(seconds(0), Limits{Rate: w})
 	Admit(seconds(9), Limits{Rate: w})
@@ -244,7 +244,7 @@ func TestWindowIdle(t *testing.T) {
 		}
 		return large
 	}
-	few, many := admitted(fewestParts), admitted(fewestParts+1)
+	few, many := admitted(minParts), admitted(minParts+1)
 	f(few, 64.499999999, false)
 	f(few, 64.5, true)
 	f(many, 64, false)
@@ -283,8 +283,8 @@ func TestWindowOvertaken(t *testing.T) {
 	}
 }
 
-// The same where the one that overtook was refused by another limit, or only looked:
-// what was dropped for its sake is still in the window of the one that comes late.
+// The same if the request that overtook was refused by another limit, or only peeked: what was
+// dropped for it is still in the window of the late one.
 func TestWindowOvertakenByOneThatWasNotAdmitted(t *testing.T) {
 	full := NewWindow(1, 1000)
 	Admit(seconds(0), Limits{Rate: full})
@@ -311,7 +311,7 @@ func TestWindowOvertakenByOneThatWasNotAdmitted(t *testing.T) {
 	}
 }
 
-// The ring pays for the requests that there were, not for those that there may be.
+// The ring takes memory for the requests that there were, not for those that there may be.
 func TestWindowGrows(t *testing.T) {
 	w := NewWindow(1000, 10)
 	for i := range 3 {
@@ -336,14 +336,14 @@ func TestWindowGrows(t *testing.T) {
 			t.Errorf("a limit of %v keeps each of %d admits: %v", rate, admits, got)
 		}
 	}
-	f(exactLimit, exactLimit, true)
-	f(exactLimit+1, fewestParts, true)
-	f(exactLimit+1, fewestParts+1, false)
+	f(maxExact, maxExact, true)
+	f(maxExact+1, minParts, true)
+	f(maxExact+1, minParts+1, false)
 }
 
-// Exactly n at one moment, however many ask at once.
+// Exactly n pass at one moment, however many requests come at once.
 func TestWindowConcurrent(t *testing.T) {
-	for _, rate := range []float64{1, 7, 100, exactLimit, exactLimit + 1} {
+	for _, rate := range []float64{1, 7, 100, maxExact, maxExact + 1} {
 		w := NewWindow(rate, 10)
 		for round := range 3 {
 			now := seconds(float64(round) * 11)

@@ -8,14 +8,14 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"sidekey/admin"
 	"sidekey/config"
-	"sidekey/internal/secretfile"
-	"sidekey/store"
+	"sidekey/internal/durable"
+	"sidekey/store/bolt"
+	"sidekey/store/bolt/boltfile"
 )
 
 // DatabaseOptions are the flags and the argument of a command about the database as a whole. If
@@ -40,11 +40,11 @@ type DatabaseOutcome struct {
 // database returns the operations of the admin listener on the store as a whole.
 func (s *Server) database() admin.Database {
 	return admin.Database{
-		Backup: s.store.Backup,
-		Check:  func() (any, error) { return s.store.Check() },
+		Backup: s.bolt.Backup,
+		Check:  func() (any, error) { return s.bolt.Check() },
 		Compact: func() (any, error) {
-			done, err := s.store.Compact()
-			if errors.Is(err, store.ErrCompacting) {
+			done, err := s.bolt.Compact()
+			if errors.Is(err, bolt.ErrCompacting) {
 				err = admin.ErrUnderWay
 			}
 			return done, err
@@ -61,20 +61,20 @@ func Backup(o DatabaseOptions) (DatabaseOutcome, error) {
 	if info, err := os.Lstat(o.File); err == nil && !info.Mode().IsRegular() {
 		return DatabaseOutcome{}, fmt.Errorf("%s: must be a regular file, not %s", o.File, info.Mode().Type())
 	}
-	temp, err := os.CreateTemp(filepath.Dir(o.File), filepath.Base(o.File)+".new-*")
+	temp, err := durable.Create(o.File, ".new-")
 	if err != nil {
 		return DatabaseOutcome{}, err
 	}
-	defer os.Remove(temp.Name())
+	defer temp.Discard()
 	if o.Offline {
-		err = store.BackupFile(databasePath(o.Config), temp)
+		err = bolt.BackupFile(databasePath(o.Config), temp)
 	} else {
 		err = o.Ask(http.MethodGet, "/api/backup", temp)
 	}
-	if err := errors.Join(err, temp.Sync(), temp.Close()); err != nil {
+	if err := errors.Join(err, temp.Finish()); err != nil {
 		return DatabaseOutcome{}, err
 	}
-	report, err := store.Verify(temp.Name())
+	report, err := boltfile.Verify(temp.Name())
 	if err == nil {
 		err = report.Usable()
 	}
@@ -85,13 +85,13 @@ func Backup(o DatabaseOptions) (DatabaseOutcome, error) {
 	if err != nil {
 		return DatabaseOutcome{}, err
 	}
-	if err := errors.Join(os.Rename(temp.Name(), o.File), secretfile.SyncDir(filepath.Dir(o.File))); err != nil {
+	if err := temp.Replace(); err != nil {
 		return DatabaseOutcome{}, err
 	}
 	written := struct {
 		File  string `json:"file"`
 		Bytes int64  `json:"bytes"`
-		store.Report
+		boltfile.Report
 	}{o.File, info.Size(), report}
 	return DatabaseOutcome{Object: written, Text: fmt.Sprintf("wrote %s, %d bytes: %s", o.File, info.Size(), describe(report)), Failed: !report.Clean()}, nil
 }
@@ -102,8 +102,8 @@ func Restore(o DatabaseOptions) (DatabaseOutcome, error) {
 		return DatabaseOutcome{}, errors.New("-admin cannot restore a database: run the command on its machine")
 	}
 	path := databasePath(o.Config)
-	done, err := store.Restore(path, o.File, time.Now())
-	if errors.Is(err, store.ErrInUse) {
+	done, err := bolt.Restore(path, o.File, time.Now())
+	if errors.Is(err, boltfile.ErrInUse) {
 		err = fmt.Errorf("%w: stop it first", err)
 	}
 	if err != nil {
@@ -122,13 +122,13 @@ func CheckDatabase(o DatabaseOptions) (DatabaseOutcome, error) {
 	if path == "" {
 		path = databasePath(o.Config)
 	}
-	var report store.Report
+	var report boltfile.Report
 	var err error
 	if o.File == "" && !o.Offline {
 		path = "the database"
 		err = askObject(o, http.MethodGet, "/api/check-db", &report)
 	} else {
-		report, err = store.Verify(path)
+		report, err = boltfile.Verify(path)
 	}
 	if err != nil {
 		return DatabaseOutcome{}, err
@@ -137,7 +137,7 @@ func CheckDatabase(o DatabaseOptions) (DatabaseOutcome, error) {
 }
 
 // describe lists what is in a database and what is wrong with it, one per line.
-func describe(r store.Report) string {
+func describe(r boltfile.Report) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%d users, %d quotas, %d policies", r.Users, r.Quotas, r.Policies)
 	for _, problem := range r.Problems {
@@ -151,7 +151,7 @@ func describe(r store.Report) string {
 
 // Compact gives unused space back to the disk.
 func Compact(o DatabaseOptions) (DatabaseOutcome, error) {
-	var done store.Compaction
+	var done bolt.Compaction
 	var err error
 	if o.Offline {
 		done, err = compactFile(o)
@@ -165,7 +165,7 @@ func Compact(o DatabaseOptions) (DatabaseOutcome, error) {
 	return DatabaseOutcome{Object: done, Text: fmt.Sprintf("compacted: %d bytes, %d before; writers waited %v", done.After, done.Before, pause)}, nil
 }
 
-func compactFile(o DatabaseOptions) (done store.Compaction, err error) {
+func compactFile(o DatabaseOptions) (done bolt.Compaction, err error) {
 	path := databasePath(o.Config)
 	if _, err := os.Stat(path); err != nil {
 		return done, err // opening would create one

@@ -14,7 +14,7 @@ import (
 	"sidekey/admin"
 	"sidekey/auth"
 	"sidekey/config"
-	"sidekey/store"
+	"sidekey/store/bolt/boltfile"
 )
 
 // Offline is an open database with the admin API over it, without a listener.
@@ -37,7 +37,7 @@ func Open(cfg config.Config, create bool, log *slog.Logger) (*Offline, error) {
 	}
 	cfg.Log.Decisions, cfg.Events.WebhookURL = "none", "" // a command decides nothing and notifies no one
 	s, err := open("", cfg, log)
-	if errors.Is(err, store.ErrInUse) {
+	if errors.Is(err, boltfile.ErrInUse) {
 		err = fmt.Errorf("%w: without -offline, the command asks that process", err)
 	}
 	if err != nil {

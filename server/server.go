@@ -33,6 +33,7 @@ import (
 	"sidekey/internal/version"
 	"sidekey/limiter"
 	"sidekey/store"
+	"sidekey/store/bolt"
 )
 
 // Server is a running sidekey. [Start] makes one; it must be stopped.
@@ -45,7 +46,8 @@ type Server struct {
 	loadedAt time.Time
 	rejected error // why the file as it is now is not in force; nil = it is
 
-	store     *store.Store
+	bolt      *bolt.Store // store, for what is done with its file
+	store     store.Store
 	key       *vault.Key // seals the secrets of signed requests
 	secrets   *secrets
 	spent     *auth.SpentSignatures
@@ -78,9 +80,10 @@ type Server struct {
 func open(path string, cfg config.Config, log *slog.Logger) (s *Server, err error) {
 	s = &Server{path: path, log: log, config: cfg, loadedAt: time.Now(), failed: make(chan error, 2)}
 	// The database comes first because opening it creates data_dir durably.
-	if s.store, err = openVerified(databasePath(cfg), log); err != nil {
+	if s.bolt, err = openVerified(databasePath(cfg), log); err != nil {
 		return s, err
 	}
+	s.store = s.bolt
 	// It is closed before the observers stop: a webhook that does not answer uses all the time
 	// that is left, and unused quota must be given back before.
 	observing := s.startObservers(cfg)
@@ -332,11 +335,11 @@ func (s *Server) closeStore(deadline context.Context) error {
 	end, _ := deadline.Deadline()
 	closed := make(chan error, 1)
 	go func() {
-		var settled error
+		var gaveBack error
 		if s.directory != nil {
-			settled = s.store.Settle(s.directory.Settle())
+			gaveBack = s.store.GiveBack(s.directory.Settle())
 		}
-		closed <- errors.Join(settled, s.store.Close())
+		closed <- errors.Join(gaveBack, s.store.Close())
 	}()
 	select {
 	case err := <-closed:

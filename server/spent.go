@@ -12,7 +12,7 @@ import (
 
 	"sidekey/auth"
 	"sidekey/config"
-	"sidekey/internal/secretfile"
+	"sidekey/internal/durable"
 )
 
 // startSpent loads the memory of used signatures. Stop hands it over to the next run. first says
@@ -36,7 +36,7 @@ func loadSpent(path string, maxRemembered int, first bool, log *slog.Logger) (*a
 	spent := auth.NewSpentSignatures(maxRemembered)
 	data, err := os.ReadFile(path)
 	if err == nil {
-		if err := errors.Join(os.Remove(path), secretfile.SyncDir(filepath.Dir(path))); err != nil {
+		if err := errors.Join(os.Remove(path), durable.SyncDir(filepath.Dir(path))); err != nil {
 			return nil, err
 		}
 		err = spent.TakeOver(data)
@@ -56,15 +56,5 @@ func saveSpent(path string, spent *auth.SpentSignatures) error {
 	if err != nil {
 		return err
 	}
-	// Under another name first: nothing may take a part of the file for all of it.
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(data)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return durable.WriteFile(path, data)
 }

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"sidekey/internal/testutil"
-	"sidekey/store"
+	"sidekey/store/bolt"
 )
 
 // verifyVariable tells the child that verifies a database for a test how to end.
@@ -65,7 +65,7 @@ func TestVerifyInChild(t *testing.T) {
 		}
 	}
 	f("a file that is not there", "")
-	s, err := store.Open(path, slog.New(slog.DiscardHandler))
+	s, err := bolt.Open(path, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

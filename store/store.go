@@ -1,420 +1,163 @@
-// Package store keeps users and quotas in one bbolt file. It is the only package
-// that knows bbolt.
+// Package store is the contract of a store of users, policies and quotas.
 //
-// Every record carries a checksum over its bucket, key and value, because bbolt
-// itself does not notice a flipped bit: a record that does not match is never used.
-// One goroutine writes; what is acknowledged is on disk. No slice that bbolt lends
-// leaves a transaction, and no caller's code runs inside a reading one.
+// The interfaces, values and errors here say what the rest of the program relies on. The
+// packages below implement them: bolt in one file on this machine. The suite in storetest
+// turns each promise into a test, and every implementation passes it, the one in memory that
+// tests use (memstore) included. Consumers declare the few methods that they call (such as
+// [sidekey/auth.Source]); what these methods promise is said once, here.
+//
+// # What a write promises
+//
+// A write is first durable, then published, then answered. Published means that the
+// functions given to [Notify] have returned, so a check that starts after the answer acts on
+// the change. If the commit fails, its outcome is unknown: the users and policies concerned
+// are published as they are then read from the store, and the answer is [ErrOutcomeUnknown].
+//
+// # Generations
+//
+// Each record of a user has a generation, which rises with each write that starts the user's
+// quotas afresh, and is never used twice, also for a user who is deleted and created again. A
+// reservation carries the generation that it was made for, and is stale
+// ([limiter.ErrStale]) if the user's is another one.
 package store
 
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"log/slog"
-	"os"
-	"path/filepath"
-	"runtime/debug"
-	"strconv"
-	"strings"
-	"sync"
-	"sync/atomic"
-	"syscall"
 	"time"
 
-	"go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
-
 	"sidekey/auth"
+	"sidekey/limiter"
 )
 
-// lockWait is how long Open waits for another process to let go of the file.
-const lockWait = 500 * time.Millisecond
-
-// reopenEvery is how often a database is tried that could not be opened again after
-// a failed commit, however many writes come meanwhile.
-const reopenEvery = time.Second
-
+// Errors of a store, besides those that a check has to tell apart: [auth.ErrNoUser],
+// [auth.ErrDamaged] and [auth.ErrStoreDown].
 var (
-	bucketMeta     = []byte("meta")
-	bucketUsers    = []byte("users")
-	bucketQuotas   = []byte("quotas")
-	bucketPolicies = []byte("policies")
-	keyFormat      = []byte("format")
+	// ErrOutcomeUnknown says that a commit failed: the write is in the store or not. Reading
+	// the user again tells.
+	ErrOutcomeUnknown = errors.New("the outcome of the write is unknown")
+	// ErrMoved is the [auth.ErrStoreDown] of a store that can be read, but whose file is not
+	// where it was opened: what is written to it would be gone with the process.
+	ErrMoved = fmt.Errorf("%w: its file was removed or replaced while in use", auth.ErrStoreDown)
 )
 
-// buckets are those that every database has.
-var buckets = [][]byte{bucketMeta, bucketUsers, bucketQuotas, bucketPolicies}
+// Store is a store of users, policies and quotas. Its methods may be called from any
+// goroutine. While it is not available they return [auth.ErrStoreDown].
+type Store interface {
+	Users
+	Policies
+	Quotas
 
-// Errors of Open.
-var (
-	// ErrInUse says that another process holds the file.
-	ErrInUse = errors.New("in use by another process")
-	// ErrNewer says that the file was written by a newer version of this program.
-	ErrNewer = errors.New("written by a newer version")
-)
+	// Notify sets the functions that publish changes. It must be called before the first write.
+	Notify(Notify)
 
-// Store is an open database. Its methods may be called from any goroutine.
-type Store struct {
-	path string
-	log  *slog.Logger
+	// RulesChanged says that what edits are checked against is another one now: the
+	// configuration, or policies outside of the store. Edits that were made and are not
+	// stored yet are made again. It must be called when the new rules are in force.
+	RulesChanged()
 
-	file    atomic.Pointer[file]    // nil while it cannot be opened
-	inForce atomic.Pointer[version] // the newest that everybody has been told of
-	astray  atomic.Bool             // the file was not in its place when that was looked at last
+	// Ready returns nil, or why the store cannot be used: [auth.ErrStoreDown], or
+	// [ErrMoved], with which it can be read.
+	Ready() error
 
-	// Which file belongs at the path: the open one, that which has to be opened again, or
-	// that which a compaction is about to put there.
-	identity atomic.Pointer[os.FileInfo]
+	// Stats returns what the store has done since it was opened, and how large it is.
+	Stats() Stats
 
-	queue   queue
-	notify  Notify
-	owed    []func() // news that nobody could read when they were told; the writer's alone
-	stopped chan struct{}
-
-	rules atomic.Uint64 // raised when what edits are checked against has changed
-
-	// Of the writer alone.
-	sums     sums      // as the transaction under way leaves them
-	moved    moved     // what a compaction has to copy again
-	failedAt time.Time // when the file could not be opened again, or not be written, last
-
-	done doneCounts
-
-	compacting sync.Mutex  // held while a compaction is under way
-	copying    sync.Mutex  // held while a backup is copied
-	suspect    atomic.Bool // bbolt has panicked on the file: it is verified before it is opened again
-
-	damagedMu sync.Mutex // protects damaged
-	damaged   map[string]bool
+	// Close writes what is queued and closes the store. Later calls are refused with
+	// [auth.ErrStoreDown].
+	Close() error
 }
 
-// file is an open database file. It is replaced as a whole after a failed commit, and not
-// under a lock: where bbolt has panicked it may hold its own for ever, and so may whoever
-// waits for them.
-type file struct {
-	db   *bbolt.DB
-	os   *os.File
-	info os.FileInfo // as it was opened
-
-	settled bool // by settle: may be written to
-}
-
-// Open opens the database, creating it where there is none. The file must belong to
-// the user of this process and to nobody else, in a folder
-// that nobody else can write to.
-func Open(path string, log *slog.Logger) (*Store, error) {
-	if err := makeDir(filepath.Dir(path)); err != nil {
-		return nil, fmt.Errorf("create %s: %w", path, err)
-	}
-	if err := checkFolder(path); err != nil {
-		return nil, err
-	}
-	if err := create(path); err != nil {
-		return nil, fmt.Errorf("create %s: %w", path, err)
-	}
-	if err := checkFile(path); err != nil {
-		return nil, err
-	}
-	f, err := openFile(path)
-	if err != nil {
-		return nil, err
-	}
-	if err := f.settle(); err != nil {
-		f.db.Close()
-		return nil, fmt.Errorf("open %s: %w", path, err)
-	}
-	s := &Store{
-		path:    path,
-		log:     log,
-		notify:  Notify{User: func(string, string) {}, Policy: func(string) {}},
-		stopped: make(chan struct{}),
-		damaged: make(map[string]bool),
-	}
-	s.file.Store(f)
-	s.identity.Store(&f.info)
-	s.queue.init()
-	s.noteInForce() // nobody knows of any other
-	if err := removeLeftovers(path); err != nil {
-		s.log.Warn("cannot remove what a crash has left behind", "error", err)
-	}
-	if err := os.WriteFile(pidFile(path), []byte(strconv.Itoa(os.Getpid())), 0o600); err != nil {
-		s.log.Warn("cannot note who holds the database", "error", err)
-	}
-	go s.writeLoop()
-	return s, nil
-}
-
-// Notify is who is told of commits: after each, in its order, and before the write is
-// acknowledged, of everything that it has changed (or may have changed, where the
-// commit failed). The functions read what they want to know from the store; where it is
-// down then, they are told again when it is back.
+// Notify is the functions that publish changes. A store calls them after each commit, in
+// the order of commits, and before the write is answered, for each user and policy that the
+// commit has changed, or may have changed if it failed. It also calls them for changes that
+// another process has made to the same data, as soon as it learns of them.
+//
+// The functions read the new state with [Users.Load] and [Policies.Policy]. If the store is
+// down at that moment, they are called again when it is back. They must not write.
 type Notify struct {
 	User   func(org, user string)
 	Policy func(id string)
 }
 
-// Notify sets who is told. It must be called before the first write.
-func (s *Store) Notify(n Notify) { s.notify = n }
+// Users is the part of a store that holds users' records.
+type Users interface {
+	// Load returns a user's record and quotas as they stood at one moment, or
+	// [auth.ErrNoUser], [auth.ErrDamaged], [auth.ErrStoreDown]. It may return a state that is
+	// not published yet; checks, which may act on a change before it is answered, use it. What
+	// it returns belongs to the caller.
+	Load(org, user string) (auth.Record, []auth.KeptQuota, error)
 
-// Close writes what is queued and closes the file. Writes that come later are
-// refused with [auth.ErrStoreDown].
-func (s *Store) Close() error {
-	s.queue.close()
-	<-s.stopped
-	s.compacting.Lock() // one that is under way ends now
-	defer s.compacting.Unlock()
-	f := s.file.Swap(nil)
-	if f == nil {
-		return nil
-	}
-	os.Remove(pidFile(s.path)) // while it is still ours
-	return f.db.Close()
+	// Read is Load for callers that show the state, such as the admin API: what it returns is
+	// durable and acts on every check that starts after Read has returned.
+	Read(org, user string) (auth.Record, []auth.KeptQuota, error)
+
+	// Names returns up to n names that come after one, in the order of org and user (as
+	// bytes), of a state as Read returns it. Fewer than n: there are no more.
+	Names(after auth.Name, n int) ([]auth.Name, error)
+
+	// Scan calls f for up to n users that come after one, in the order of Names, of a state
+	// as Load returns it. Users whose records are damaged are left out, and count. It returns
+	// the last user that it came to, and whether there are more.
+	Scan(after auth.Name, n int, f func(auth.Brief)) (last auth.Name, more bool, err error)
+
+	// Update changes one user in one step, and returns the record as it was stored. edit is
+	// given the record as it stands: nil if there is none, one with Damaged set if it cannot
+	// be read. It returns the record to store, or nil to delete the user, or an error to
+	// change nothing, which Update returns as it is.
+	//
+	// A record returned with Generation 0 starts the user's quotas afresh. One with the
+	// Generation that it had keeps them.
+	//
+	// edit must be quick, because other writes may wait for it. It may be called twice, on two
+	// goroutines one after the other, if the user or the rules changed before its turn came.
+	// Only the last call counts, and what the first one was given may never have been in force.
+	Update(org, user string, edit func(old *auth.Record) (*auth.Record, error)) (auth.Record, error)
+
+	// UpdateMany is Update for several users in one step: all of them or, if edit returns an
+	// error, none. No name may occur twice. edit is called once for each, with its index and
+	// the state before all changes.
+	UpdateMany(names []auth.Name, edit func(i int, old *auth.Record) (*auth.Record, error)) error
+
+	// Damaged returns the users whose records were found damaged and not written since, as
+	// ORG/USER.
+	Damaged() []string
 }
 
-// Ready returns nil, or why the store cannot be used: [auth.ErrStoreDown], or
-// [auth.ErrStoreMoved], with which it can be read.
-func (s *Store) Ready() error {
-	open := s.file.Load()
-	if open == nil {
-		return auth.ErrStoreDown
-	}
-	return s.inPlace(open)
+// Policies is the part of a store that holds policies.
+type Policies interface {
+	// Policies returns all stored policies. Those that are damaged are missing from the list,
+	// and each is an error of its own in damaged.
+	Policies() (list []auth.Policy, damaged, err error)
+
+	// Policy returns one stored policy, nil if there is none, or [auth.ErrDamaged].
+	Policy(id string) (*auth.Policy, error)
+
+	// UpdatePolicy changes one policy in one step. edit is given the policy as it stands (nil:
+	// there is none, or it is damaged) and a function that visits the users that have it at
+	// that moment. It returns the policy to store, or nil to delete it, or an error to change
+	// nothing, which UpdatePolicy returns as it is. The change acts on every check, and on
+	// every edit of a user, that starts after UpdatePolicy has returned. All other writes may
+	// wait for edit.
+	UpdatePolicy(id string, edit func(old *auth.Policy, users auth.PolicyUsers) (*auth.Policy, error)) error
 }
 
-// inPlace returns [auth.ErrStoreMoved] where another file than the open one, or none, is at
-// the path of the database. It is looked at before each commit: a restart would not find
-// what is written.
-func (s *Store) inPlace(open *file) error {
-	info, err := os.Stat(s.path)
-	astray := errors.Is(err, fs.ErrNotExist) ||
-		err == nil && !os.SameFile(info, open.info) && !os.SameFile(info, *s.identity.Load())
-	if s.astray.CompareAndSwap(!astray, astray) {
-		if astray {
-			s.log.Error("the database file was removed or replaced while in use: nothing is written until it is back in its place; a backup still has all of it", "path", s.path)
-		} else {
-			s.log.Info("the database file is back in its place", "path", s.path)
-		}
-	}
-	if astray {
-		return auth.ErrStoreMoved
-	}
-	return nil
+// Quotas is the part of a store that remembers what was granted of users' quotas.
+type Quotas interface {
+	limiter.Ledger
+
+	// GiveBack carries out the asks of a process that stops, which give back what it has not
+	// used ([limiter.Quota.GiveBack]), in one step. Asks about quotas that have ended are left
+	// out.
+	GiveBack(unused map[limiter.QuotaKey]limiter.Ask) error
 }
 
-// view runs f in a reading transaction. What f finds so broken that bbolt panics is
-// an error like any other.
-func (s *Store) view(f func(tx *bbolt.Tx) error) error {
-	for {
-		open := s.file.Load()
-		if open == nil {
-			return auth.ErrStoreDown
-		}
-		began, err := open.view(f)
-		switch {
-		case errors.Is(err, errPanicked) && !began:
-			// bbolt holds its locks now, and never gives them back.
-			if s.file.CompareAndSwap(open, nil) {
-				s.log.Error("the database cannot be read any more", "error", err)
-				letGo(open.os)
-				s.suspect.Store(true)
-				s.queue.signal()
-			}
-			return auth.ErrStoreDown
-		case !errors.Is(err, bolterrors.ErrDatabaseNotOpen):
-			return err
-		case s.file.Load() == open:
-			return auth.ErrStoreDown // closed for good
-		}
-		// Another file has come into its place meanwhile.
-	}
-}
-
-// view runs f in a reading transaction, if one began.
-func (f *file) view(read func(tx *bbolt.Tx) error) (began bool, err error) {
-	defer damaged(&err)
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	err = f.db.View(func(tx *bbolt.Tx) error {
-		began = true
-		return read(tx)
-	})
-	return began, err
-}
-
-// errPanicked marks an error that was a panic of bbolt.
-var errPanicked = errors.New("the file makes no sense")
-
-// damaged turns a panic into an error. bbolt panics on pages that make no sense, and
-// with debug.SetPanicOnFault reading behind the end of a file that was cut short is a
-// panic as well, where it would end the process.
-func damaged(err *error) {
-	if p := recover(); p != nil {
-		*err = fmt.Errorf("%w: %w: %v", auth.ErrDamaged, errPanicked, p)
-	}
-}
-
-// reopen closes the file and opens it again. After a failed commit the file's pages in
-// memory and on disk may differ; only what is read back from disk counts. Where bbolt
-// panicked, closing could wait for locks that nobody will ever give back: the file is let
-// go of instead.
-func (s *Store) reopen(panicked bool) {
-	if old := s.file.Swap(nil); old != nil {
-		if panicked {
-			letGo(old.os)
-		} else if err := old.db.Close(); err != nil {
-			s.log.Error("closing the database after a failed commit", "error", err)
-		}
-	}
-	if panicked {
-		s.suspect.Store(true)
-	}
-	var err error
-	if s.suspect.Load() {
-		var report Report
-		if report, err = Verify(s.path); err == nil {
-			err = report.Usable()
-		}
-	}
-	var f *file
-	if err == nil {
-		f, err = openFile(s.path)
-	}
-	if err == nil && !os.SameFile(f.info, *s.identity.Load()) {
-		err = errors.Join(auth.ErrStoreMoved, f.db.Close())
-	}
-	if err != nil {
-		s.log.Error("the database cannot be opened again", "error", err, "next_try", reopenEvery)
-		s.tryLater()
-		return
-	}
-	s.suspect.Store(false)
-	if err := f.settle(); err != nil {
-		s.log.Error("the database can be read, but not written", "error", err, "next_try", reopenEvery)
-		s.tryLater()
-	}
-	s.file.Store(f)
-	owed := s.owed
-	s.owed = nil
-	for _, tell := range owed {
-		tell()
-	}
-}
-
-func (s *Store) tryLater() {
-	s.failedAt = time.Now()
-	time.AfterFunc(reopenEvery, s.queue.signal)
-}
-
-func openFile(path string) (_ *file, err error) {
-	f := &file{}
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("open %s: %w", path, err)
-			letGo(f.os)
-		}
-	}()
-	defer damaged(&err)
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	f.db, err = bbolt.Open(path, 0o600, &bbolt.Options{
-		Timeout:         lockWait,
-		NoSync:          broken("nosync"),
-		FreelistType:    bbolt.FreelistMapType,
-		InitialMmapSize: mapSize(path),
-		OpenFile: func(path string, flag int, mode os.FileMode) (_ *os.File, err error) {
-			f.os, err = openExisting(path, flag, mode)
-			return f.os, err
-		},
-	})
-	switch {
-	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, fmt.Errorf("%w%s", ErrInUse, holder(path))
-	case err != nil:
-		return nil, err
-	}
-	if f.info, err = f.os.Stat(); err == nil {
-		err = bringUpToDate(f.db, migrations[:])
-	}
-	if err != nil {
-		f.db.Close()
-		return nil, err
-	}
-	return f, nil
-}
-
-// mapSize is how much address space is reserved for a file: growing the map waits for
-// readers, and everybody waits for it. Space that is not used costs no memory.
-func mapSize(path string) int {
-	const least = 1 << 30
-	info, err := os.Stat(path)
-	if err != nil || strconv.IntSize < 64 {
-		return 64 << 20
-	}
-	return max(least, int(4*info.Size()))
-}
-
-// settle makes durable what opening the file has shown. The newest meta page may be in the
-// page cache alone: its writer was killed before the sync, or the sync failed, after which
-// the kernel takes the page for written. The next commit would free the pages of the state
-// before it, which then is the newest on disk, and a power cut would leave neither.
-// So may the file's name be, where a compaction was killed: the cut would bring the file
-// back that it replaced.
-func (f *file) settle() error {
-	if broken("nosettle") {
-		f.settled = true
-		return nil
-	}
-	if err := syncDir(filepath.Dir(f.db.Path())); err != nil {
-		return err
-	}
-	metas := make([]byte, 2*f.db.Info().PageSize)
-	if _, err := f.os.ReadAt(metas, 0); err != nil {
-		return err
-	}
-	if _, err := f.os.WriteAt(metas, 0); err != nil {
-		return err
-	}
-	if err := f.os.Sync(); err != nil {
-		return err
-	}
-	f.settled = true
-	return nil
-}
-
-// letGo gives up the lock that bbolt keeps when it panics. Closing the file alone does
-// not: the memory map that it leaves behind holds on to the lock.
-func letGo(f *os.File) {
-	if f != nil {
-		syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
-		f.Close()
-	}
-}
-
-// openExisting never makes a file, and never gives bbolt an empty one, which it would
-// take for one to be made.
-func openExisting(path string, flag int, mode os.FileMode) (*os.File, error) {
-	f, err := os.OpenFile(path, flag&^os.O_CREATE, mode)
-	if err != nil {
-		return nil, err
-	}
-	info, err := f.Stat()
-	if err == nil && info.Size() == 0 {
-		err = errors.New("this is no database of sidekey: the file is empty")
-	}
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
-}
-
-func pidFile(path string) string { return path + ".pid" }
-
-// holder names the process that holds the file, where it left its number.
-func holder(path string) string {
-	b, err := os.ReadFile(pidFile(path))
-	pid := strings.TrimSpace(string(b))
-	if err != nil || pid == "" {
-		return ""
-	}
-	return " (pid " + pid + ", says " + filepath.Base(pidFile(path)) + ")"
+// Stats are what a store has done since it was opened, and how large it is.
+type Stats struct {
+	Commits, Failures uint64
+	Writes            uint64        // operations that shared the commits
+	Reservations      uint64        // asks for quota, among the writes
+	Committing        time.Duration // total time of the commits
+	Bytes             int64
+	Users             uint64 // 0 while it is not known
 }

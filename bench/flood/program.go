@@ -20,7 +20,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"sidekey/auth"
-	"sidekey/store"
+	"sidekey/store/bolt"
 )
 
 const (
@@ -101,7 +101,7 @@ func fill(dir string) (err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	s, err := store.Open(filepath.Join(dir, "sidekey.db"), slog.New(slog.DiscardHandler))
+	s, err := bolt.Open(filepath.Join(dir, "sidekey.db"), slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sidekey/auth"
-	"sidekey/store"
+	"sidekey/store/bolt"
 )
 
 type options struct {
@@ -129,7 +129,7 @@ const usersOfAKind = 20
 
 // fill makes a database with users of every class and kind.
 func fill(dir string, kinds []string) (users []user, err error) {
-	s, err := store.Open(filepath.Join(dir, "sidekey.db"), slog.New(slog.DiscardHandler))
+	s, err := bolt.Open(filepath.Join(dir, "sidekey.db"), slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"sidekey/store"
+	"sidekey/store/bolt"
 )
 
 // event is one entry of a recording: a call that happened or failed, or an action of a writer.
@@ -250,7 +250,7 @@ func (c *cut) check(t *testing.T, dir string) (images int64) {
 }
 
 func (c *cut) verify(path string) error {
-	db, err := store.Open(path, quiet)
+	db, err := bolt.Open(path, quiet)
 	if err != nil {
 		return fmt.Errorf("LOST: the database cannot be opened: %w", err)
 	}

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"sidekey/store"
+	"sidekey/store/bolt"
 )
 
 // spender is a user whose quota is used up over many crashes, and what the test knows of it.
@@ -60,7 +60,7 @@ func (s *spender) spend(t testing.TB, c *connection) {
 
 // settle compares the database with the answers to clients. clean says that the process was stopped
 // and not killed.
-func (s *spender) settle(db *store.Store, clean bool) error {
+func (s *spender) settle(db *bolt.Store, clean bool) error {
 	fresh, unanswered := s.fresh.Swap(0), s.unanswered.Swap(0)
 	r, kept, err := db.Load("default", s.name)
 	if err != nil {
@@ -155,7 +155,7 @@ func TestQuotaOverKills(t *testing.T) {
 		group.Wait()
 		<-v.exited
 		timer.Stop()
-		db, err := store.Open(v.database(), quiet)
+		db, err := bolt.Open(v.database(), quiet)
 		must(t, err)
 		for _, s := range list {
 			admitted += s.fresh.Load()

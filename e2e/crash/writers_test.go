@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"sidekey/auth"
-	"sidekey/store"
+	"sidekey/store/bolt"
 )
 
 // subject is one user or policy that one writer changes again and again: the n-th write puts
@@ -167,7 +167,7 @@ type state struct {
 	why     string
 }
 
-func (s *subject) read(db *store.Store) (state, error) {
+func (s *subject) read(db *bolt.Store) (state, error) {
 	if s.policy {
 		p, err := db.Policy(s.name)
 		if err != nil || p == nil {
@@ -210,7 +210,7 @@ func (s *subject) matches(found, n int) bool {
 
 // problem returns the version of the subject that a database has, or what is wrong with it: the
 // version must be complete, and one from acked to tried.
-func (s *subject) problem(db *store.Store, acked, tried int) (version int, err error) {
+func (s *subject) problem(db *bolt.Store, acked, tried int) (version int, err error) {
 	st, err := s.read(db)
 	switch {
 	case err != nil:
@@ -230,7 +230,7 @@ func (s *subject) problem(db *store.Store, acked, tried int) (version int, err e
 // last state of each.
 func verify(t testing.TB, path string, list []*subject) (ok bool) {
 	t.Helper()
-	db, err := store.Open(path, quiet)
+	db, err := bolt.Open(path, quiet)
 	if err != nil {
 		t.Errorf("the database cannot be opened: %v", err)
 		return false

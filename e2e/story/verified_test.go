@@ -93,7 +93,7 @@ func TestDamagedDatabase(t *testing.T) {
 		a, err := ask.http("GET", "/readyz", nil)
 		return err == nil && strings.Contains(a.text, `"damaged":["default/user3"]`)
 	})
-	if !strings.Contains(again.Output.String(), `a user's record is damaged: the user is refused until it is written anew" org=default user=user3`) {
+	if !strings.Contains(again.Output.String(), `a user's record is damaged: the user is refused until it is written again" org=default user=user3`) {
 		t.Errorf("log: %s", again.Output.String())
 	}
 	for i := range users {

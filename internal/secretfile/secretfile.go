@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"sidekey/internal/durable"
 )
 
 // Load returns the text of a file, without the line end after it. If the file does not exist, Load
@@ -35,30 +37,16 @@ func Load(path string, generate func() string) (text string, created bool, err e
 }
 
 func create(path, text string) error {
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := durable.MkdirAll(filepath.Dir(path)); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, filepath.Base(path)+".*") // mode 0600
+	f, err := durable.Create(path, ".")
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name())
-	_, err = f.WriteString(text)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+	defer f.Discard()
+	if _, err := f.WriteString(text); err != nil {
 		return err
 	}
-	if err := os.Link(f.Name(), path); err != nil { // replaces nothing, as a rename would
-		return err
-	}
-	return SyncDir(dir)
-}
-
-// SyncDir makes the names in dir durable.
-func SyncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return f.Link() // replaces nothing, as a rename would
 }

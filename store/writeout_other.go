@@ -1,8 +1,0 @@
-//go:build !linux
-
-package store
-
-import "os"
-
-// writeOut is for Linux alone: other systems have nothing like it that is not a sync.
-func writeOut(*os.File) error { return nil }
