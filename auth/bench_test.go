@@ -29,6 +29,7 @@ func benchWorld(b *testing.B) (*world, []*Request) {
 		})
 		r := request(user, password)
 		r.URI = []byte("/orders/1")
+		r.Client = fmt.Appendf(nil, "203.%d.%d.17", i>>8, i&255)
 		if v := w.check(r); v.Reason != Pass || v.Account.User() != user {
 			b.Fatal(v.Reason)
 		}

@@ -271,29 +271,64 @@ func credentials(r *Request, buf *CredentialBuffer) (Credentials, Reason, Malfor
 
 // authenticate returns the account that the credentials belong to, or why not and when
 // asking again makes sense; with BadCredentials the account that they name, if any.
+//
+// A password that is remembered passes at any time from a network that it was right from.
+// From any other one it is an attempt like those that guess: while that origin has to wait,
+// it is refused without telling whether it is right.
 func (c *Checker) authenticate(now *limiter.Now, s *Settings, org string, client []byte, given Credentials, t *trace) (*Account, Reason, time.Duration) {
 	account, err := c.directory.Find(org, given.User)
-	if err == nil && s.VerifiedTTL > 0 && account.remembered.knows(given.Password, now.Mono) {
+	var right *verified // the password, if it is the one that was right last
+	if err == nil && s.VerifiedTTL > 0 {
+		right = account.remembered.find(given.Password)
+	}
+	from := originOf(client)
+	known := right != nil && right.from.has(from.network())
+	remembered := right != nil && right.holds(now.Mono)
+	if known && remembered {
+		if t == nil {
+			right.renew(now.Mono, s.VerifiedTTL)
+		}
 		return account, Pass, 0 // Fast path: no hash, no lock.
 	}
 	if err != nil && !errors.Is(err, ErrNoUser) && !errors.Is(err, ErrDamaged) {
 		return nil, Unavailable, time.Second
 	}
-	var stored string
-	if account != nil {
-		stored = account.hash
-	}
 	// A copy, because hashing leaks its arguments: without it the buffer that given
 	// lies in would be allocated for every request.
 	kept := Credentials{User: bytes.Clone(given.User), Password: bytes.Clone(given.Password)}
-	came := time.Now().Add(-time.Duration(c.now().Mono - now.Mono))
-	made := claim{now.Mono, bytes.Clone(client), org, kept, stored, came}
+	made := claim{at: now.Mono, from: from, org: org, Credentials: kept, came: time.Now().Add(-time.Duration(c.now().Mono - now.Mono))}
+	if account != nil {
+		made.stored = account.hash
+	}
 	failures := s.Failures
+	if known {
+		failures = nil
+	}
 	if t != nil {
 		if wait := failures.wait(made); wait > 0 {
 			return nil, TooManyFailures, wait
 		}
 		failures = nil
+	}
+	if remembered {
+		tried, wait := failures.begin(made)
+		if wait > 0 {
+			return nil, TooManyFailures, wait
+		}
+		tried.succeeded()
+		if t == nil {
+			right.from.add(from.network())
+			right.renew(now.Mono, s.VerifiedTTL)
+		}
+		return account, Pass, 0
+	}
+	learn := func() { account.remembered.learn(kept.Password, c.now().Mono, s.VerifiedTTL, from) }
+	if right != nil {
+		made.rank = familiar
+	}
+	if account != nil && s.VerifiedTTL > 0 && t == nil {
+		made.right = learn
+		made.known = func() bool { return account.remembered.knows(kept.Password, c.now().Mono) }
 	}
 	matches, err := s.Passwords.check(failures, made)
 	*now = c.now()
@@ -309,11 +344,11 @@ func (c *Checker) authenticate(now *limiter.Now, s *Settings, org string, client
 	if t != nil {
 		return account, Pass, 0
 	}
-	if s.Upgrade != nil && s.Passwords.outdated(stored) {
-		s.Upgrade(org, account.user, stored, kept.Password)
+	if s.Upgrade != nil && s.Passwords.outdated(made.stored) {
+		s.Upgrade(org, account.user, made.stored, kept.Password)
 	}
 	if s.VerifiedTTL > 0 {
-		account.remembered.learn(given.Password, now.Mono+int64(s.VerifiedTTL))
+		learn()
 	}
 	return account, Pass, 0
 }
