@@ -277,31 +277,38 @@ func credentials(r *Request, buf *CredentialBuffer) (Credentials, Reason, Malfor
 // it is refused without telling whether it is right.
 func (c *Checker) authenticate(now *limiter.Now, s *Settings, org string, client []byte, given Credentials, t *trace) (*Account, Reason, time.Duration) {
 	account, err := c.directory.Find(org, given.User)
-	var right *verified // the password, if it is the one that was right last
 	if err == nil && s.VerifiedTTL > 0 {
-		right = account.remembered.find(given.Password)
-	}
-	from := originOf(client)
-	known := right != nil && right.from.has(from.network())
-	remembered := right != nil && right.holds(now.Mono)
-	if known && remembered {
-		if t == nil {
-			right.renew(now.Mono, s.VerifiedTTL)
+		if v := account.remembered.find(given.Password); v != nil && v.holds(now.Mono) && v.knowsClient(client) {
+			if t == nil {
+				v.renew(now.Mono, s.VerifiedTTL, client)
+			}
+			return account, Pass, 0 // Fast path: no hash, no lock.
 		}
-		return account, Pass, 0 // Fast path: no hash, no lock.
 	}
 	if err != nil && !errors.Is(err, ErrNoUser) && !errors.Is(err, ErrDamaged) {
 		return nil, Unavailable, time.Second
 	}
+	return c.login(now, s, org, client, given, account, t)
+}
+
+// login is authenticate for a password that has to be compared with the hash, or that is
+// remembered and comes from a new network. account is nil if there is no such user.
+func (c *Checker) login(now *limiter.Now, s *Settings, org string, client []byte, given Credentials, account *Account, t *trace) (*Account, Reason, time.Duration) {
 	// A copy, because hashing leaks its arguments: without it the buffer that given
 	// lies in would be allocated for every request.
 	kept := Credentials{User: bytes.Clone(given.User), Password: bytes.Clone(given.Password)}
-	made := claim{at: now.Mono, from: from, org: org, Credentials: kept, came: time.Now().Add(-time.Duration(c.now().Mono - now.Mono))}
+	client = bytes.Clone(client)
+	made := claim{at: now.Mono, from: originOf(client), org: org, Credentials: kept, came: time.Now().Add(-time.Duration(c.now().Mono - now.Mono))}
+	remembers := account != nil && s.VerifiedTTL > 0
+	var right *verified // the password, if it is the one that was right last
 	if account != nil {
 		made.stored = account.hash
 	}
+	if remembers {
+		right = account.remembered.find(kept.Password)
+	}
 	failures := s.Failures
-	if known {
+	if right != nil && right.knowsClient(client) {
 		failures = nil
 	}
 	if t != nil {
@@ -310,24 +317,28 @@ func (c *Checker) authenticate(now *limiter.Now, s *Settings, org string, client
 		}
 		failures = nil
 	}
-	if remembered {
+	if right != nil && right.holds(now.Mono) {
 		tried, wait := failures.begin(made)
 		if wait > 0 {
 			return nil, TooManyFailures, wait
 		}
 		tried.succeeded()
 		if t == nil {
-			right.from.add(from.network())
-			right.renew(now.Mono, s.VerifiedTTL)
+			right.cameFrom(client)
+			right.renew(now.Mono, s.VerifiedTTL, client)
 		}
 		return account, Pass, 0
 	}
-	learn := func() { account.remembered.learn(kept.Password, c.now().Mono, s.VerifiedTTL, from) }
+	learn := func() {
+		if remembers && t == nil {
+			account.remembered.learn(kept.Password, c.now().Mono, s.VerifiedTTL, client)
+		}
+	}
+	made.right = learn
 	if right != nil {
 		made.rank = familiar
 	}
-	if account != nil && s.VerifiedTTL > 0 && t == nil {
-		made.right = learn
+	if remembers {
 		made.known = func() bool { return account.remembered.knows(kept.Password, c.now().Mono) }
 	}
 	matches, err := s.Passwords.check(failures, made)
@@ -341,14 +352,9 @@ func (c *Checker) authenticate(now *limiter.Now, s *Settings, org string, client
 	case account == nil || !matches:
 		return account, BadCredentials, 0
 	}
-	if t != nil {
-		return account, Pass, 0
-	}
-	if s.Upgrade != nil && s.Passwords.outdated(made.stored) {
+	learn()
+	if t == nil && s.Upgrade != nil && s.Passwords.outdated(made.stored) {
 		s.Upgrade(org, account.user, made.stored, kept.Password)
-	}
-	if s.VerifiedTTL > 0 {
-		learn()
 	}
 	return account, Pass, 0
 }

@@ -17,8 +17,8 @@ type claim struct {
 	stored string    // hash of the user's password; "" for a user who does not exist or has none
 	came   time.Time // when its request was there
 
-	known func() bool // nil, or: the password has become known to be right, so that no hash is needed
-	right func()      // nil, or: called with a right password before any that share the comparison are told
+	known func() bool // nil, or reports that the password has become known to be right, so that no hash is needed
+	right func()      // nil, or called when the password was right, before any that share the comparison are told
 }
 
 // flight is an attempt that several requests with the same user and password wait for.

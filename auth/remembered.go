@@ -3,6 +3,7 @@ package auth
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"hash/maphash"
 	"sync/atomic"
 	"time"
 )
@@ -21,11 +22,15 @@ type remembered struct {
 //
 // It fills a cache line, which is what the warm path waits for.
 type verified struct {
-	digest [24]byte     // the first of SHA-256's: for one account and one password
-	until  atomic.Int64 // limiter.Now.Mono; needs no comparison with the hash before
-	proved atomic.Int64 // when it was last compared with the hash
-	from   networks     // that it was right from
+	digest [24]byte      // the first of SHA-256's: for one account and one password
+	until  atomic.Int64  // limiter.Now.Mono; needs no comparison with the hash before
+	proved atomic.Int64  // when it was last compared with the hash
+	from   networks      // that it was right from
+	client atomic.Uint64 // hash of an address in one of them: almost all users have one, which need not be parsed
 }
+
+// clientSeed makes the hashes of addresses this process's own.
+var clientSeed = maphash.MakeSeed()
 
 // renewals is how many times verified_ttl a password in use is remembered at most, before it
 // is compared with the hash again.
@@ -53,38 +58,51 @@ func (r *remembered) knows(password []byte, mono int64) bool {
 
 func (v *verified) holds(mono int64) bool { return mono < v.until.Load() }
 
+// knowsClient reports whether the client is in a network that the password was right from.
+func (v *verified) knowsClient(client []byte) bool {
+	return v.client.Load() == maphash.Bytes(clientSeed, client) || v.from.has(originOf(client).network())
+}
+
 // learn remembers a password that has just been compared with the hash and was right.
 // Callers never learn a wrong one.
-func (r *remembered) learn(password []byte, mono int64, ttl time.Duration, from origin) {
+func (r *remembered) learn(password []byte, mono int64, ttl time.Duration, client []byte) {
 	digest := r.digest(password)
 	for {
 		v := r.last.Load()
 		if v != nil && v.digest == digest {
 			v.proved.Store(mono)
 			v.until.Store(mono + int64(ttl))
-			v.from.add(from.network())
+			v.cameFrom(client)
 			return
 		}
 		next := &verified{digest: digest}
 		next.proved.Store(mono)
 		next.until.Store(mono + int64(ttl))
-		next.from.add(from.network())
+		next.cameFrom(client)
 		if r.last.CompareAndSwap(v, next) {
 			return
 		}
 	}
 }
 
-// renew prolongs the time of a password that is in use, up to [renewals] times ttl after it
-// was compared with the hash. It writes twice per ttl at most: all requests of a user share
-// this.
-func (v *verified) renew(mono int64, ttl time.Duration) {
+// cameFrom notes a client whose password was right.
+func (v *verified) cameFrom(client []byte) {
+	v.from.add(originOf(client).network())
+	v.client.Store(maphash.Bytes(clientSeed, client))
+}
+
+// renew prolongs the time of a password that a known client uses, up to [renewals] times ttl
+// after it was compared with the hash. It writes twice per ttl at most: all requests of a
+// user share this.
+func (v *verified) renew(mono int64, ttl time.Duration, client []byte) {
 	until := v.until.Load()
 	if until-mono > int64(ttl)/2 {
 		return
 	}
 	if last := v.proved.Load() + renewals*int64(ttl); until < last {
-		v.until.CompareAndSwap(until, min(mono+int64(ttl), last))
+		if v.until.CompareAndSwap(until, min(mono+int64(ttl), last)) {
+			v.client.Store(maphash.Bytes(clientSeed, client))
+		}
 	}
 }
 

@@ -21,7 +21,7 @@ func TestRemembered(t *testing.T) {
 	}
 	f("", 0, false)
 	f("pw", 0, false)
-	r.learn([]byte("pw"), 0, 100, unknownOrigin)
+	r.learn([]byte("pw"), 0, 100, nil)
 	f("pw", 0, true)
 	f("pw", 99, true)
 	f("pw", 100, false)
@@ -33,12 +33,12 @@ func TestRemembered(t *testing.T) {
 	f("pw ", 0, false)
 	f(strings.Repeat("p", 1024), 0, false)
 	// Of two right ones the last is known: there is one memory, however many try.
-	r.learn([]byte("other"), 0, 100, unknownOrigin)
+	r.learn([]byte("other"), 0, 100, nil)
 	f("pw", 0, false)
 	f("other", 0, true)
 	// The longest, and what is one byte longer than the memory reads.
 	longest := strings.Repeat("p", maxPassword)
-	r.learn([]byte(longest), 0, 100, unknownOrigin)
+	r.learn([]byte(longest), 0, 100, nil)
 	f(longest, 0, true)
 	f(longest+"x", 0, false)
 	f(longest[1:], 0, false)
