@@ -12,8 +12,9 @@ import (
 )
 
 // T-103: 5,000 guesses a second, each from another /64, at ten hashes a second. Users who are
-// remembered are let in at once, those whose password has lapsed within a second, and those
-// who log in for the first time, from a prefix of their own, within two. bench/flood does the
+// remembered are let in at once, those whose password has lapsed within a second though
+// their provider is the one of those who guess, and those who log in for the first time, from
+// a prefix of their own, within two. bench/flood does the
 // same to the real program.
 func TestT103Flood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -44,14 +45,19 @@ func TestT103Flood(t *testing.T) {
 		users("remembered", 20)
 		users("lapsed", 5)
 		users("newcomer", int(lasts/time.Second))
-		own := func(i int) string { return fmt.Sprintf("192.0.2.%d", i) }
+		own := func(kind string, i int) string {
+			if kind == "lapsed" {
+				return fmt.Sprintf("2001:db8:ffff:%x::1", i) // in the /32 of those who guess
+			}
+			return fmt.Sprintf("192.0.2.%d", i)
+		}
 		for i := range 20 {
-			if v := ask(own(i), fmt.Sprint("remembered", i), "right"); v.Reason != Pass {
+			if v := ask(own("remembered", i), fmt.Sprint("remembered", i), "right"); v.Reason != Pass {
 				t.Fatal(v.Reason)
 			}
 		}
 		for i := range 5 {
-			ask(own(i), fmt.Sprint("lapsed", i), "right")
+			ask(own("lapsed", i), fmt.Sprint("lapsed", i), "right")
 		}
 
 		var group sync.WaitGroup
@@ -71,7 +77,7 @@ func TestT103Flood(t *testing.T) {
 			group.Go(func() {
 				for time.Sleep(time.Duration(i) * every / 20); time.Now().Before(end); time.Sleep(every) {
 					before := time.Now()
-					v := ask(own(i), fmt.Sprint(kind, i), "right")
+					v := ask(own(kind, i), fmt.Sprint(kind, i), "right")
 					if took := time.Since(before); v.Reason != Pass || took > within {
 						t.Errorf("%s %d: %v after %v", kind, i, v.Reason, took)
 					}

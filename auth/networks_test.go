@@ -44,11 +44,6 @@ func testStrangersHaveToWait(t *testing.T) {
 			if right.Reason != TooManyFailures || fmt.Sprint(right) != fmt.Sprint(wrong) {
 				t.Errorf("%s, %s: the right password is told %+v, a wrong one %+v", stranger, state, right, wrong)
 			}
-			for _, own := range []string{"192.0.2.1", "192.0.2.77", "[2001:db8:1:2::1]:443", "2001:db8:1:2:3::4"} {
-				if v := w.from(own, "ann", "pw"); v.Reason != Pass {
-					t.Errorf("%s, %s: %v", own, state, v.Reason)
-				}
-			}
 			// Failures in the user's own network do not refuse the right password either.
 			for i := range 10 {
 				w.from("192.0.2.66", "ann", fmt.Sprint("guess", state, i))
@@ -58,6 +53,11 @@ func testStrangersHaveToWait(t *testing.T) {
 			}
 			if v := w.from("192.0.2.66", "ann", "pw"); v.Reason != Pass {
 				t.Errorf("the right one in the own network: %v", v.Reason)
+			}
+			for _, own := range []string{"192.0.2.1", "192.0.2.77", "[2001:db8:1:2::1]:443", "2001:db8:1:2:3::4"} {
+				if v := w.from(own, "ann", "pw"); v.Reason != Pass {
+					t.Errorf("%s, %s: %v", own, state, v.Reason)
+				}
 			}
 			if state == "remembered" {
 				w.clock.pass(renewals * 5 * time.Minute)
@@ -273,6 +273,62 @@ func TestT117PenaltyIsNotShared(t *testing.T) {
 		close(w.hash.gate)
 		if got := <-done; got != Pass {
 			t.Errorf("the other: %v", got)
+		}
+	})
+}
+
+// A comparison that machines share is as early as the best of their prefixes.
+func TestT117BestOfThoseWhoShare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hash := &plainHash{gate: make(chan struct{})}
+		p, _ := NewPasswords(hash, 1, time.Minute)
+		var group sync.WaitGroup
+		ask := func(client, user, password string) {
+			group.Go(func() {
+				p.check(nil, claim{from: originOf([]byte(client)), stored: plain("pw"), came: time.Now(), Credentials: Credentials{User: []byte(user), Password: []byte(password)}})
+			})
+			synctest.Wait()
+		}
+		ask("2001:db8::1", "guess", "guess") // in vain
+		ask("2001:db8:1::1", "robot", "pw")
+		ask("192.0.2.1", "other", "pw ")
+		ask("198.51.100.1", "robot", "pw")
+		for range 3 {
+			hash.gate <- struct{}{}
+			synctest.Wait()
+		}
+		group.Wait()
+		if got := fmt.Sprint(hash.take()); got != "[{plain:pw guess} {plain:pw pw} {plain:pw pw }]" {
+			t.Error(got)
+		}
+	})
+}
+
+// A password that has become known to be right since the request came needs no hash, and no
+// place in the queue.
+func TestT117KnownMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hash := &plainHash{gate: make(chan struct{})}
+		p, _ := NewPasswords(hash, 1, time.Minute)
+		known := false
+		l := claim{stored: plain("pw"), came: time.Now(), Credentials: Credentials{User: []byte("ann"), Password: []byte("pw")}, known: func() bool { return known }}
+		go p.check(nil, claim{stored: plain("pw"), Credentials: Credentials{User: []byte("bob"), Password: []byte("pw")}})
+		synctest.Wait()
+		waited := make(chan bool, 1)
+		go func() {
+			matches, _ := p.check(nil, l)
+			waited <- matches
+		}()
+		synctest.Wait()
+		known = true
+		other := l
+		other.Password = []byte("pw2")
+		if matches, err := p.check(nil, other); !matches || err != nil { // while bob has the slot
+			t.Errorf("%v, %v", matches, err)
+		}
+		hash.gate <- struct{}{}
+		if !<-waited || hash.count.Load() != 1 {
+			t.Errorf("%d hashes", hash.count.Load())
 		}
 	})
 }

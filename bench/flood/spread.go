@@ -79,8 +79,13 @@ func (o options) runSpread(ctx context.Context, v *verdicts) error {
 	return nil
 }
 
+// lapsed returns such a user. Each second one has the provider of those who guess.
 func lapsed(i int) (address, user string) {
-	return fmt.Sprintf("203.%d.113.1", i), "lapsed" + strconv.Itoa(i)
+	address = fmt.Sprintf("203.%d.113.1", i)
+	if i%2 == 0 {
+		address = fmt.Sprintf("2001:db%d:%x::1", i%providers, i)
+	}
+	return address, "lapsed" + strconv.Itoa(i)
 }
 
 // visits are how long it took until users were let in.
