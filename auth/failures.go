@@ -175,8 +175,8 @@ func (a attempt) succeeded() {
 	a.end(func(_, byUser *failureCount, _ FailureLimits) { byUser.failed, byUser.until = 0, 0 })
 }
 
-// undecided ends an attempt whose password was not looked at: it is held against nobody,
-// because a client that finds no room is more often the victim of a flood than its cause.
+// undecided ends an attempt whose password was not looked at. It is not counted, because
+// a client that finds no room is more often the victim of a flood than its cause.
 func (a attempt) undecided() {
 	a.end(func(_, _ *failureCount, _ FailureLimits) {})
 }

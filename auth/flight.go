@@ -54,8 +54,8 @@ type visit struct {
 // Claims of one origin that come while the same password of the same user is being compared
 // are one attempt, and count once. Attempts of several origins share the comparison alone:
 // each counts as its own, may be refused on its own, and is answered at its own time. So a
-// user on many machines needs one hash and one place in the queue, and nobody learns from a
-// wrong password that others try it too.
+// user on many machines needs one hash and one place in the queue, and no client learns
+// from a wrong password that others try it too.
 func (p *Passwords) check(failures *Failures, c claim) (bool, error) {
 	f := p.attempt(failures, c)
 	if f.err == nil && !f.matches {

@@ -18,7 +18,7 @@ type remembered struct {
 }
 
 // verified is a password that was right. It stays after its time is over: then it lets
-// nobody in, but says that the next comparison with the hash will succeed.
+// no request in, but says that the next comparison with the hash will succeed.
 //
 // It fills a cache line, which is what the warm path waits for.
 type verified struct {

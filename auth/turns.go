@@ -14,22 +14,22 @@ import (
 // and so on ([origin.prefix]). A request for which there is no room is told so at once, and
 // nothing is held against it.
 type turns struct {
-	mu        sync.Mutex // protects all below
-	free      int        // slots
-	most      int        // strangers who wait
-	waiting   []*place   // in the order in which they came
-	strangers int        // of those
-	queued    map[prefix]int
-	vain      debts
+	mu           sync.Mutex // protects all below
+	free         int        // slots
+	waiting      []*place   // in the order in which they came
+	strangers    int        // of those
+	maxStrangers int
+	queued       map[prefix]int // strangers that wait, by each prefix that they are in
+	vain         debts
 }
 
-// rank is who goes first, whatever the prefixes.
+// rank is what goes before the prefixes: the higher one is first.
 type rank uint8
 
 const (
 	stranger rank = iota
-	familiar      // has given the password that was right before: it is, and others guess
-	operator      // the administrator
+	familiar      // gives the password that was right before
+	operator      // is the administrator
 )
 
 // place is a place in the queue for a turn. [turns.mu] protects all but turn.
@@ -52,8 +52,8 @@ func newPlace(r rank, from origin) *place {
 	return &place{rank: r, from: from, turn: make(chan bool, 1)}
 }
 
-func newTurns(slots, most int) *turns {
-	return &turns{free: slots, most: most, queued: make(map[prefix]int)}
+func newTurns(slots, maxStrangers int) *turns {
+	return &turns{free: slots, maxStrangers: maxStrangers, queued: make(map[prefix]int)}
 }
 
 // enter waits for a turn, at most for patience, or returns false. Each caller that was let
@@ -87,7 +87,7 @@ func (t *turns) queue(p *place) bool {
 		t.start(p)
 		return true
 	}
-	if p.rank == stranger && t.strangers >= t.most {
+	if p.rank == stranger && t.strangers >= t.maxStrangers {
 		last := t.heaviest(p)
 		if last == p {
 			return false

@@ -80,11 +80,11 @@ func main() {
 
 // What is promised.
 const (
-	mostRatio    = 2                    // p99 of the flood to that of the quiet, or
-	mostP99      = 5 * time.Millisecond // p99 of the flood
-	mostNewcomer = 2 * time.Second      // until a user who has not logged in yet is in
-	mostLapsed   = time.Second          // until a user whose password has lapsed is in
-	mostGrowth   = 16 << 10             // KiB that the names add
+	maxRatio    = 2                    // p99 of the flood to that of the quiet, or
+	maxP99      = 5 * time.Millisecond // p99 of the flood
+	maxNewcomer = 2 * time.Second      // until a user who has not logged in yet is in
+	maxLapsed   = time.Second          // until a user whose password has lapsed is in
+	maxGrowth   = 16 << 10             // KiB that the names add
 )
 
 // verdicts are the promises that did not hold.
@@ -102,8 +102,23 @@ func (v *verdicts) say(holds bool, format string, args ...any) {
 
 // remembered judges what users who are remembered notice of a flood.
 func (v *verdicts) remembered(of string, quiet, flood time.Duration, ratio float64, refused int) {
-	v.say(ratio <= mostRatio || flood <= mostP99, "remembered users, %s: p99 quiet %v, flood %v, ratio %.2f", of, round(quiet), round(flood), ratio)
+	v.say(ratio <= maxRatio || flood <= maxP99, "remembered users, %s: p99 quiet %v, flood %v, ratio %.2f", of, round(quiet), round(flood), ratio)
 	v.say(refused == 0, "remembered users refused: %d", refused)
+}
+
+// begin logs in the users who are remembered, and starts the process that guesses.
+func (o options) begin(ctx context.Context, p *program) (*regulars, *guessing, error) {
+	remembered, err := login(p.addr)
+	if err != nil {
+		remembered.close()
+		return nil, nil, err
+	}
+	guesses, err := startGuessing(ctx, p.addr, o.nice)
+	if err != nil {
+		remembered.close()
+		return nil, nil, err
+	}
+	return remembered, guesses, nil
 }
 
 func (o options) run(ctx context.Context, v *verdicts) error {
@@ -115,15 +130,11 @@ func (o options) run(ctx context.Context, v *verdicts) error {
 		return err
 	}
 	defer p.stop()
-	remembered, err := login(p.addr)
+	remembered, guesses, err := o.begin(ctx, p)
+	if err != nil {
+		return err
+	}
 	defer remembered.close()
-	if err != nil {
-		return err
-	}
-	guesses, err := startGuessing(ctx, p.addr, o.nice)
-	if err != nil {
-		return err
-	}
 	defer guesses.stop()
 
 	var quiet, flood []time.Duration // p99 of each round
@@ -162,7 +173,7 @@ func (o options) run(ctx context.Context, v *verdicts) error {
 	slices.Sort(newcomers)
 	ratio := median(ratios)
 	v.remembered(fmt.Sprintf("medians of %d rounds", o.rounds), median(quiet), median(flood), ratio, refused)
-	v.say(newcomers[len(newcomers)-1] <= mostNewcomer, "users who had not logged in yet: median %v, longest %v of %d", round(median(newcomers)), round(newcomers[len(newcomers)-1]), len(newcomers))
+	v.say(newcomers[len(newcomers)-1] <= maxNewcomer, "users who had not logged in yet: median %v, longest %v of %d", round(median(newcomers)), round(newcomers[len(newcomers)-1]), len(newcomers))
 	// A guess that is under way when they are counted may be counted on either side.
 	v.say(hashed+after.refused()-before.refused() >= guessed, "guesses that were neither hashed nor refused: %d", max(0, guessed-hashed-after.refused()+before.refused()))
 
@@ -170,7 +181,7 @@ func (o options) run(ctx context.Context, v *verdicts) error {
 	resident, files := p.residentKiB(), p.files()
 	sent := guesses.begin(task{names: o.names})()
 	grown := p.residentKiB() - resident
-	v.say(grown <= mostGrowth, "%d names that nobody has added %d KiB of memory", sent, grown)
+	v.say(grown <= maxGrowth, "%d names that nobody has added %d KiB of memory", sent, grown)
 	v.say(p.files() == files, "files: %s", files)
 	return nil
 }

@@ -31,15 +31,11 @@ func (o options) runSpread(ctx context.Context, v *verdicts) error {
 			return err
 		}
 	}
-	remembered, err := login(p.addr)
+	remembered, guesses, err := o.begin(ctx, p)
+	if err != nil {
+		return err
+	}
 	defer remembered.close()
-	if err != nil {
-		return err
-	}
-	guesses, err := startGuessing(ctx, p.addr, o.nice)
-	if err != nil {
-		return err
-	}
 	defer guesses.stop()
 	quiet := remembered.ask(ctx, max(o.spread/4, spreadTTL+time.Second))
 
@@ -74,8 +70,8 @@ func (o options) runSpread(ctx context.Context, v *verdicts) error {
 	fmt.Printf("%d guesses from as many /64, %.0f a second: %d hashes, %d refused without\n",
 		guessed, float64(guessed)/time.Since(began).Seconds(), after.hashed-before.hashed, after.refused()-before.refused())
 	v.remembered(fmt.Sprintf("%d requests in %v", len(flood.took), o.spread), quiet.p99(), flood.p99(), float64(flood.p99())/float64(quiet.p99()), quiet.refused+flood.refused)
-	back.judge(v, mostLapsed, "users whose password had lapsed")
-	came.judge(v, mostNewcomer, "users who had not logged in yet, from a prefix of their own")
+	back.judge(v, maxLapsed, "users whose password had lapsed")
+	came.judge(v, maxNewcomer, "users who had not logged in yet, from a prefix of their own")
 	return nil
 }
 
@@ -114,11 +110,11 @@ func (s *visits) every(ctx context.Context, first, every, lasts time.Duration, l
 	}
 }
 
-func (s *visits) judge(v *verdicts, most time.Duration, which string) {
+func (s *visits) judge(v *verdicts, limit time.Duration, which string) {
 	slices.Sort(s.took)
 	if len(s.took) == 0 {
 		return
 	}
 	longest := s.took[len(s.took)-1]
-	v.say(longest <= most, "%s: median %v, longest %v of %d", which, round(median(s.took)), round(longest), len(s.took))
+	v.say(longest <= limit, "%s: median %v, longest %v of %d", which, round(median(s.took)), round(longest), len(s.took))
 }
