@@ -177,3 +177,23 @@ func TestT103DebtsBounded(t *testing.T) {
 		}
 	}
 }
+
+// What a guess costs for which there is no room.
+func BenchmarkTurnsNoRoom(b *testing.B) {
+	t := newTurns(1, 16)
+	random := func(i int) *place { return newPlace(stranger, origin(0x2001<<48|i*2654435761%(1<<32)<<8)) }
+	for i := range 17 {
+		t.queue(random(i))
+	}
+	for i := range 1000 {
+		t.vain.add(random(i).from, 1)
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if p := newPlace(stranger, unknownOrigin); i%2 == 0 {
+			t.heaviest(p)
+		} else {
+			t.heaviest(random(i))
+		}
+	}
+}
