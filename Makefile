@@ -86,7 +86,7 @@ timing: ## What the time of a refusal tells: SAMPLES (5000) of each class, bcryp
 	go run ./bench/timing -samples $(SAMPLES) -cost $(COST) $(TIMING)
 
 .PHONY: flood
-flood: ## What others notice of 5,000 wrong passwords a second, and what is left of them. FLOOD: its flags
+flood: ## What others notice of 5,000 wrong passwords a second, from few and from ever-new networks. FLOOD: its flags
 	go run ./bench/flood -procs 2 $(FLOOD)
 
 .PHONY: soak

@@ -1,8 +1,6 @@
 package auth
 
 import (
-	"bytes"
-	"errors"
 	"sort"
 	"strings"
 	"sync"
@@ -312,55 +310,6 @@ func credentials(r *Request, buf *CredentialBuffer) (Credentials, Reason, Malfor
 		return Credentials{}, MalformedCredentials, malformed
 	}
 	return parsed, Pass, ""
-}
-
-// authenticate returns the account that the credentials belong to, or why not and when
-// asking again makes sense; with BadCredentials the account that they name, if any.
-func (c *Checker) authenticate(now *limiter.Now, s *Settings, org string, client []byte, given Credentials, t *trace) (*Account, Reason, time.Duration) {
-	account, err := c.directory.Find(org, given.User)
-	if err == nil && s.VerifiedTTL > 0 && account.remembered.knows(given.Password, now.Mono) {
-		return account, Pass, 0 // Fast path: no hash, no lock.
-	}
-	if err != nil && !errors.Is(err, ErrNoUser) && !errors.Is(err, ErrDamaged) {
-		return nil, Unavailable, time.Second
-	}
-	var stored string
-	if account != nil {
-		stored = account.hash
-	}
-	// A copy, because hashing leaks its arguments: without it the buffer that given
-	// lies in would be allocated for every request.
-	kept := Credentials{User: bytes.Clone(given.User), Password: bytes.Clone(given.Password)}
-	came := time.Now().Add(-time.Duration(c.now().Mono - now.Mono))
-	made := claim{now.Mono, bytes.Clone(client), org, kept, stored, came}
-	failures := s.Failures
-	if t != nil {
-		if wait := failures.wait(made); wait > 0 {
-			return nil, TooManyFailures, wait
-		}
-		failures = nil
-	}
-	matches, err := s.Passwords.check(failures, made)
-	*now = c.now()
-	var tooMany *waitError
-	switch {
-	case errors.As(err, &tooMany):
-		return nil, TooManyFailures, tooMany.wait
-	case err != nil:
-		return nil, Busy, time.Second
-	case account == nil || !matches:
-		return account, BadCredentials, 0
-	}
-	if t != nil {
-		return account, Pass, 0
-	}
-	if s.Upgrade != nil && s.Passwords.outdated(stored) {
-		s.Upgrade(org, account.user, stored, kept.Password)
-	}
-	if s.VerifiedTTL > 0 {
-		account.remembered.learn(given.Password, now.Mono+int64(s.VerifiedTTL))
-	}
-	return account, Pass, 0
 }
 
 // admit checks what the account may do, charges the request to its limits and says so in

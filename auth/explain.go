@@ -186,7 +186,7 @@ func (t *trace) authenticate(c *Checker, s *Settings, api *API, given Credential
 		t.add(BadCredentials, true, how, "")
 		return
 	case TooManyFailures:
-		t.add(TooManyFailures, false, "this address has failed too often", "wait, come from another address, or change [bruteforce]")
+		t.add(TooManyFailures, false, "this address has failed too often, and the user is not known from its network", "wait, come from another address or one that the user has logged in from, or change [bruteforce]")
 		return
 	case BadCredentials:
 	default:
@@ -220,7 +220,7 @@ func (c *Checker) hintPassword(s *Settings, password []byte, stored string) stri
 		if len(other.password) == len(password) || len(other.password) == 0 {
 			continue
 		}
-		if matches, err := s.Passwords.compare(new(flight), operator, stored, bytes.Clone(other.password)); err == nil && matches {
+		if matches, err := s.Passwords.matchesForOperator(stored, bytes.Clone(other.password)); err == nil && matches {
 			return other.hint
 		}
 	}

@@ -2,7 +2,6 @@ package auth
 
 import (
 	"hash/maphash"
-	"net/netip"
 	"sync"
 	"time"
 )
@@ -25,10 +24,10 @@ type waitError struct {
 
 func (e *waitError) Error() string { return "too many failed logins" }
 
-// Failures counts failed logins by client address and user name, and by client address
-// alone: IPv4 whole, IPv6 by /64, which is what one customer gets. Who fails too often
-// has to wait before another password of theirs is looked at. Everybody else with the
-// same user name does not: an attacker cannot lock a user out (T-51).
+// Failures counts failed logins by [origin] and user name, and by origin alone. An origin
+// that fails too often has to wait before another password of its is looked at. Other
+// origins with the same user name do not, nor does the user in a network that the password
+// was right from before ([networks]): an attacker cannot lock a user out (T-51).
 //
 // Names that do not exist count like those that do. Memory is bounded by
 // [FailureLimits.Tracked], whatever is sent; about 100 bytes each.
@@ -40,17 +39,16 @@ type Failures struct {
 	counts map[failureKey]*failureCount
 }
 
-// failureKey is an address with a user name, or alone.
+// failureKey is an origin with a user name, or alone.
 type failureKey struct {
-	network netip.Addr // the zero value: not known
-	user    uint64     // keyed hash of org and name; 0 = the address alone
+	from origin
+	user uint64 // keyed hash of org and name; 0 = the origin alone
 }
 
 type failureCount struct {
 	failed  int
 	pending int   // passwords that are being looked at, or wait for it
-	vain    int   // of an address: attempts that let nobody in, looked at or not
-	last    int64 // of those, Now.Mono
+	last    int64 // failure, Now.Mono
 	until   int64 // no password is looked at before
 }
 
@@ -64,12 +62,11 @@ type attempt struct {
 	failures      *Failures
 	at            int64 // Now.Mono
 	address, user failureKey
-	weight        int // how much the address has asked for: who asked for less goes first
 }
 
 // begin returns an attempt to log in, or how long that address has to wait first. An
-// attempt that is begun is ended, in one of three ways. A nil *Failures lets everybody
-// try, and knows nobody.
+// attempt that is begun is ended, in one of three ways. A nil *Failures lets every attempt
+// begin, and counts nothing.
 func (f *Failures) begin(c claim) (a attempt, wait time.Duration) {
 	if f == nil {
 		return attempt{}, 0
@@ -87,9 +84,7 @@ func (f *Failures) begin(c claim) (a attempt, wait time.Duration) {
 	if c := f.look(now, a.user); c.pending > 0 && c.failed+c.pending >= f.limits.User {
 		return attempt{}, f.limits.Delay
 	}
-	byAddress := f.keep(now, a.address)
-	a.weight = byAddress.vain + byAddress.pending
-	byAddress.pending++
+	f.keep(now, a.address).pending++
 	f.keep(now, a.user).pending++
 	return a, 0
 }
@@ -115,12 +110,11 @@ func (f *Failures) attempt(c claim) attempt {
 	h.WriteString(c.org)
 	h.WriteByte(0) // no org and no name holds one
 	h.Write(c.User)
-	network := networkOf(c.client)
 	return attempt{
 		failures: f,
 		at:       c.at,
-		address:  failureKey{network: network},
-		user:     failureKey{network: network, user: max(1, h.Sum64())},
+		address:  failureKey{from: c.from},
+		user:     failureKey{from: c.from, user: max(1, h.Sum64())},
 	}
 }
 
@@ -131,7 +125,7 @@ func (f *Failures) look(now int64, key failureKey) failureCount {
 		return failureCount{}
 	}
 	if now-c.last > int64(f.limits.Forget) {
-		c.failed, c.vain, c.until = 0, 0, 0
+		c.failed, c.until = 0, 0
 	}
 	return *c
 }
@@ -157,7 +151,7 @@ func (f *Failures) dropOne() {
 	var least failureKey
 	seen, fewest := 0, 0
 	for key, c := range f.counts { // in random order
-		if score := c.failed + c.pending + c.vain; seen == 0 || score < fewest {
+		if score := c.failed + c.pending; seen == 0 || score < fewest {
 			least, fewest = key, score
 		}
 		if seen++; seen == draw {
@@ -170,7 +164,6 @@ func (f *Failures) dropOne() {
 // failed ends an attempt whose password was wrong.
 func (a attempt) failed() {
 	a.end(func(byAddress, byUser *failureCount, limits FailureLimits) {
-		byAddress.vain++
 		byAddress.fail(a.at, limits.Address, limits)
 		byUser.fail(a.at, limits.User, limits)
 	})
@@ -182,12 +175,10 @@ func (a attempt) succeeded() {
 	a.end(func(_, byUser *failureCount, _ FailureLimits) { byUser.failed, byUser.until = 0, 0 })
 }
 
-// undecided ends an attempt whose password was not looked at.
+// undecided ends an attempt whose password was not looked at. It is not counted, because
+// a client that finds no room is more often the victim of a flood than its cause.
 func (a attempt) undecided() {
-	a.end(func(byAddress, _ *failureCount, _ FailureLimits) {
-		byAddress.vain++
-		byAddress.last = a.at
-	})
+	a.end(func(_, _ *failureCount, _ FailureLimits) {})
 }
 
 func (a attempt) end(change func(byAddress, byUser *failureCount, limits FailureLimits)) {
@@ -200,7 +191,7 @@ func (a attempt) end(change func(byAddress, byUser *failureCount, limits Failure
 	byAddress, byUser := f.pending(a.address), f.pending(a.user)
 	change(byAddress, byUser, f.limits)
 	for key, c := range map[failureKey]*failureCount{a.address: byAddress, a.user: byUser} {
-		if c.failed == 0 && c.pending == 0 && c.vain == 0 {
+		if c.failed == 0 && c.pending == 0 {
 			delete(f.counts, key)
 		}
 	}
@@ -232,27 +223,4 @@ func (l FailureLimits) delay(n int) time.Duration {
 		d *= 2
 	}
 	return min(d, l.MaxDelay)
-}
-
-// networkOf returns what is counted for a client's address. Whatever is no address is
-// counted together: it must not make counts of its own.
-func networkOf(client []byte) netip.Addr {
-	if len(client) > 64 {
-		return netip.Addr{}
-	}
-	text := string(client)
-	addr, err := netip.ParseAddr(text)
-	if err != nil {
-		with, err := netip.ParseAddrPort(text)
-		if err != nil {
-			return netip.Addr{}
-		}
-		addr = with.Addr()
-	}
-	addr = addr.Unmap().WithZone("")
-	if addr.Is4() {
-		return addr
-	}
-	prefix, _ := addr.Prefix(64)
-	return prefix.Addr()
 }

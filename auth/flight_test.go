@@ -14,6 +14,13 @@ import (
 // make one of them share another's is tested here, with a hash that stands still while
 // the others come.
 
+// flying returns how many flights there are.
+func (p *Passwords) flying() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.visits) + len(p.hashings)
+}
+
 // login is one request to the passwords.
 type login struct{ org, user, password, stored string }
 
@@ -54,8 +61,8 @@ func TestFlightShares(t *testing.T) {
 			// Nothing of it is left: the next one hashes again.
 			go func() { hash.gate <- struct{}{} }()
 			l.check(p)
-			if got := hash.count.Load(); got != 2 || len(p.flights) != 0 {
-				t.Errorf("%+v: %d hashes, %d flights", l, got, len(p.flights))
+			if got := hash.count.Load(); got != 2 || p.flying() != 0 {
+				t.Errorf("%+v: %d hashes, %d flights", l, got, p.flying())
 			}
 		})
 	}
@@ -90,7 +97,7 @@ func TestFlightSharesBusy(t *testing.T) {
 // CVE-2022-46146).
 func TestT02FlightNames(t *testing.T) {
 	p, _ := NewPasswords(&plainHash{}, 1, time.Minute)
-	names := make(map[[32]byte]login)
+	names := make(map[flightName]login)
 	note := func(l login) {
 		t.Helper()
 		name := p.flightName(claim{org: l.org, Credentials: Credentials{User: []byte(l.user), Password: []byte(l.password)}, stored: l.stored})
@@ -288,8 +295,8 @@ func TestFlightPanics(t *testing.T) {
 		for range 3 {
 			got[<-answers]++
 		}
-		if got["panic"] != 1 || got["false <nil>"] != 2 || p.turns.free != 1 || len(p.flights) != 0 {
-			t.Errorf("%v, %d slots free, %d flights", got, p.turns.free, len(p.flights))
+		if got["panic"] != 1 || got["false <nil>"] != 2 || p.turns.free != 1 || p.flying() != 0 {
+			t.Errorf("%v, %d slots free, %d flights", got, p.turns.free, p.flying())
 		}
 	})
 }

@@ -104,23 +104,6 @@ func isNumericLabel(label []byte) bool {
 	return true
 }
 
-// isIPv4 reports whether name is four decimal numbers from 0 to 255 without leading zeros,
-// which some readers take for octal.
-func isIPv4(name []byte) bool {
-	parts := 0
-	for more := true; more; parts++ {
-		var part []byte
-		part, name, more = bytes.Cut(name, []byte{'.'})
-		if len(part) == 0 || len(part) > 3 || !isDigits(part) || len(part) > 1 && part[0] == '0' {
-			return false
-		}
-		if len(part) == 3 && string(part) > "255" {
-			return false
-		}
-	}
-	return parts == 4
-}
-
 // normalIPv6 is normalHost for a host that begins with a bracket.
 func normalIPv6(dst, host []byte) (name []byte, ok bool) {
 	end := bytes.IndexByte(host, ']')
@@ -134,83 +117,6 @@ func normalIPv6(dst, host []byte) (name []byte, ok bool) {
 	dst = append(dst[:0], '[')
 	dst = netip.AddrFrom16(address).AppendTo(dst)
 	return append(dst, ']'), true
-}
-
-// parseIPv6 reads an IPv6 address as RFC 4291, section 2.2, writes it. Unlike
-// [netip.ParseAddr] it takes bytes, and so allocates nothing.
-func parseIPv6(text []byte) (address [16]byte, ok bool) {
-	filled, gap := 0, -1 // bytes of address that are set, and how many of them stand before ::
-	if rest, found := bytes.CutPrefix(text, []byte("::")); found {
-		gap, text = 0, rest
-		if len(text) == 0 {
-			return address, true
-		}
-	}
-	for {
-		group := text
-		end := bytes.IndexByte(text, ':')
-		if end >= 0 {
-			group = text[:end]
-		}
-		switch {
-		case filled == 16:
-			return address, false
-		case end < 0 && filled <= 12 && isIPv4(group):
-			for part := range bytes.SplitSeq(group, []byte{'.'}) {
-				value := 0
-				for _, c := range part {
-					value = value*10 + int(c-'0')
-				}
-				address[filled] = byte(value)
-				filled++
-			}
-		default:
-			value, valid := parseGroup(group)
-			if !valid {
-				return address, false
-			}
-			address[filled], address[filled+1] = byte(value>>8), byte(value)
-			filled += 2
-		}
-		if end < 0 {
-			break
-		}
-		text = text[end+1:]
-		if len(text) > 0 && text[0] == ':' {
-			if gap >= 0 {
-				return address, false
-			}
-			gap, text = filled, text[1:]
-			if len(text) == 0 {
-				break
-			}
-		}
-	}
-	switch {
-	case gap < 0:
-		return address, filled == 16
-	case filled == 16:
-		return address, false // :: stands for at least one group
-	}
-	tail := filled - gap
-	copy(address[16-tail:], address[gap:filled])
-	clear(address[gap : 16-tail])
-	return address, true
-}
-
-// parseGroup reads one to four hexadecimal digits.
-func parseGroup(digits []byte) (value int, ok bool) {
-	if len(digits) == 0 || len(digits) > 4 {
-		return 0, false
-	}
-	for _, c := range digits {
-		digit := unhex(c)
-		if digit < 0 {
-			return 0, false
-		}
-		value = value<<4 | digit
-	}
-	return value, true
 }
 
 // isHostPattern reports whether an API may be found by text: a host in normal form, or "*."

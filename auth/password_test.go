@@ -289,8 +289,8 @@ func TestPasswordsBusy(t *testing.T) {
 				t.Errorf("%+v", a)
 			}
 		}
-		if waiting := p.turns.length(); waiting != 0 || len(p.flights) != 0 || p.turns.free != concurrent {
-			t.Errorf("%d wait, %d flights, %d slots are free", waiting, len(p.flights), p.turns.free)
+		if waiting := p.turns.length(); waiting != 0 || p.flying() != 0 || p.turns.free != concurrent {
+			t.Errorf("%d wait, %d flights, %d slots are free", waiting, p.flying(), p.turns.free)
 		}
 	})
 }

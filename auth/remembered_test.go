@@ -21,7 +21,7 @@ func TestRemembered(t *testing.T) {
 	}
 	f("", 0, false)
 	f("pw", 0, false)
-	r.learn([]byte("pw"), 100)
+	r.learn([]byte("pw"), 0, 100, nil)
 	f("pw", 0, true)
 	f("pw", 99, true)
 	f("pw", 100, false)
@@ -33,12 +33,12 @@ func TestRemembered(t *testing.T) {
 	f("pw ", 0, false)
 	f(strings.Repeat("p", 1024), 0, false)
 	// Of two right ones the last is known: there is one memory, however many try.
-	r.learn([]byte("other"), 100)
+	r.learn([]byte("other"), 0, 100, nil)
 	f("pw", 0, false)
 	f("other", 0, true)
 	// The longest, and what is one byte longer than the memory reads.
 	longest := strings.Repeat("p", maxPassword)
-	r.learn([]byte(longest), 100)
+	r.learn([]byte(longest), 0, 100, nil)
 	f(longest, 0, true)
 	f(longest+"x", 0, false)
 	f(longest[1:], 0, false)
@@ -81,11 +81,12 @@ func TestRememberedCostsNoHash(t *testing.T) {
 	hashes(0)
 }
 
-// It is forgotten when its time is over, however often it was used in between.
+// It is forgotten when its time is over without a use. Uses prolong it, up to a bound.
 func TestRememberedTTL(t *testing.T) {
 	w := newWorld(t, api("orders", "/"))
 	w.put("default", "ann", "pw", nil)
-	w.set(func(s *Settings) { s.VerifiedTTL = 5 * time.Minute })
+	const ttl = 5 * time.Minute
+	w.set(func(s *Settings) { s.VerifiedTTL = ttl })
 	f := func(wait time.Duration, want int64) {
 		t.Helper()
 		w.clock.pass(wait)
@@ -95,11 +96,18 @@ func TestRememberedTTL(t *testing.T) {
 		}
 	}
 	f(0, 1)
-	f(4*time.Minute, 0)
-	f(time.Minute-1, 0)
-	f(1, 1) // a use did not prolong it
-	f(5*time.Minute-1, 0)
-	f(1, 1)
+	f(2*time.Minute, 0) // too early to renew it
+	f(3*time.Minute-1, 0)
+	f(ttl-1, 0) // the use before prolonged it
+	f(ttl, 1)   // the one before as well, but not long enough
+	for range renewals - 1 {
+		f(ttl-1, 0)
+	}
+	f(ttl, 1) // the bound
+	f(ttl-1, 0)
+	w.want("ann", "wrong", BadCredentials) // no use
+	w.hash.count.Store(0)
+	f(ttl, 1)
 	f(time.Hour, 1)
 	// The wall clock has no say in it.
 	w.clock.wall.Add(int64(24 * time.Hour))
@@ -110,6 +118,22 @@ func TestRememberedTTL(t *testing.T) {
 	w.set(func(s *Settings) { s.VerifiedTTL = 0 })
 	f(0, 1)
 	f(0, 1)
+}
+
+// T-103: a user who goes on asking is compared with the hash once in [renewals] times the
+// ttl, however often the requests come, and all those between are let in at once.
+func TestT103UseRenews(t *testing.T) {
+	w := newWorld(t, api("orders", "/"))
+	w.put("default", "ann", "pw", nil)
+	w.set(func(s *Settings) { s.VerifiedTTL = time.Minute })
+	const hours = 10
+	for range hours * 3600 * 4 {
+		w.clock.pass(time.Second / 4)
+		w.want("ann", "pw", Pass)
+	}
+	if got, most := w.hash.count.Load(), int64(hours*60/renewals+1); got > most || got < most-1 {
+		t.Errorf("%d hashes in %d hours, want %d", got, hours, most)
+	}
 }
 
 // T-06: whatever is written of a user acts on the next check. What was remembered under

@@ -82,7 +82,7 @@ func eachHeaviest(f func(name string, right Right, g *grant, api *API, r *Reques
 
 // T-105: no check of a session that can be stored takes more steps than are allowed, however
 // long its path is.
-func TestStepsOfACheck(t *testing.T) {
+func TestT105StepsOfACheck(t *testing.T) {
 	exhausted := 0
 	eachHeaviest(func(name string, right Right, g *grant, api *API, r *Request) {
 		if size := right.size(); size > maxRightSteps || size < maxRightSteps/2 {
@@ -130,7 +130,7 @@ func rightOf(name string, n, steps int) map[string]Right {
 // T-105: 40 policies, each as large as may be, on one user: the union is refused where it is
 // written, and a check that meets it all the same refuses the request without looking at
 // the path. Requests to other APIs go on.
-func TestPoliciesTooLargeTogether(t *testing.T) {
+func TestT105PoliciesTooLargeTogether(t *testing.T) {
 	w := newWorld(t, api("orders", "/orders"), api("stock", "/stock"))
 	rules := Rules{APIs: w.checker.Settings().APIs, Policies: w.policies, AllowEmptyRights: true}
 	var ids []string

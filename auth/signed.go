@@ -9,7 +9,6 @@ import (
 	"errors"
 	"hash"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"sidekey/limiter"
@@ -52,8 +51,9 @@ const tooManySignatures = "Too many signed requests to remember"
 //
 // What depends on the request alone is looked at first, and is no guess. Then a key that
 // does not exist costs what one that exists does. Wrong signatures count as wrong
-// passwords do; whose signature was right lately is let in all the same, as somebody
-// whose password is remembered.
+// passwords do. A right signature passes at any time from a network that an earlier one came
+// from, as a remembered password does; from any other one it is refused unseen while that
+// origin has to wait.
 func (c *Checker) authenticateSigned(now limiter.Now, s *Settings, api *API, r *Request, spent *bool, t *trace) (_ *Account, refusal Reason, message string, retry time.Duration) {
 	var buf SignatureBuffer
 	given, malformed := ParseSignature(r.Authorization, &buf)
@@ -78,8 +78,9 @@ func (c *Checker) authenticateSigned(now limiter.Now, s *Settings, api *API, r *
 	matches := signer.matches(algorithm, r, &given) && signer != s.Signatures.decoy
 	var tried attempt
 	outcome := attempt.undecided
-	if !matches || now.Mono >= signer.trusted.Load() {
-		made := claim{at: now.Mono, client: r.Client, org: api.Org, Credentials: Credentials{User: user}}
+	from := originOf(r.Client)
+	if !matches || s.VerifiedTTL <= 0 || !signer.from.has(from.network()) {
+		made := claim{at: now.Mono, from: from, org: api.Org, Credentials: Credentials{User: user}}
 		var wait time.Duration
 		if t != nil {
 			wait = s.Failures.wait(made)
@@ -106,7 +107,7 @@ func (c *Checker) authenticateSigned(now limiter.Now, s *Settings, api *API, r *
 	}
 	outcome = attempt.succeeded
 	if t == nil && s.VerifiedTTL > 0 {
-		signer.trust(now.Mono, int64(s.VerifiedTTL))
+		signer.from.add(from.network())
 	}
 	return account, Pass, "", 0
 }
@@ -174,15 +175,7 @@ type signer struct {
 	owner  owner
 	macs   [len(algorithms)]sync.Pool // of *mac
 
-	trusted atomic.Int64 // Now.Mono: until then a right signature is accepted whoever fails
-}
-
-// trust notes that a signature was right.
-func (s *signer) trust(now, ttl int64) {
-	// Not each time: the requests of one user share this.
-	if until := now + ttl; until-s.trusted.Load() > int64(time.Second) {
-		s.trusted.Store(until)
-	}
+	from networks // that signatures were right from
 }
 
 // owner is whose a signature is: the first half of SHA-256 over org and user.

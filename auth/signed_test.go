@@ -534,23 +534,32 @@ func TestT50SignaturesCount(t *testing.T) {
 			}
 			sign(client, "bob", "secret-of-bob", Pass) // another key
 		}
-		// Nobody looks whether it is right, unless one was right lately.
+		// While the address has to wait, a right signature is refused as well, unless one has
+		// come from its network before (T-104).
 		sign("192.0.2.0", "ann", "secret-of-ann", TooManyFailures)
-		sign("192.0.2.9", "ann", "secret-of-ann", Pass)
-		sign("192.0.2.0", "ann", "secret-of-ann", Pass)
-		sign("192.0.2.0", "ann", "wrong", TooManyFailures)
-		w.clock.pass(6 * time.Minute) // longer than verified_ttl
-		for range limits.User {
-			sign("192.0.2.0", "ann", "wrong", BadCredentials)
-			w.clock.pass(limits.MaxDelay)
+		sign("198.51.100.9", "ann", "secret-of-ann", Pass)
+		sign("192.0.2.0", "ann", "secret-of-ann", TooManyFailures)
+		for range limits.User + 1 {
+			sign("198.51.100.7", "ann", "wrong", BadCredentials)
 		}
-		sign("192.0.2.0", "ann", "wrong", BadCredentials)
-		sign("192.0.2.0", "ann", "secret-of-ann", TooManyFailures)
-		w.clock.pass(limits.MaxDelay)
-		sign("192.0.2.0", "ann", "secret-of-ann", Pass) // and so the count begins anew
-		w.clock.pass(6 * time.Minute)
-		sign("192.0.2.0", "ann", "wrong", BadCredentials)
-		sign("192.0.2.0", "ann", "secret-of-ann", Pass)
+		sign("198.51.100.7", "ann", "wrong", TooManyFailures)
+		sign("198.51.100.7", "ann", "secret-of-ann", Pass)
+		sign("198.51.100.7", "ann", "wrong", TooManyFailures) // which forgives nothing
+		w.clock.pass(24 * time.Hour)
+		for range limits.User + 1 {
+			sign("198.51.100.7", "ann", "wrong", BadCredentials)
+		}
+		sign("198.51.100.7", "ann", "wrong", TooManyFailures)
+		sign("198.51.100.7", "ann", "secret-of-ann", Pass) // at any time
+		w.set(func(s *Settings) { s.VerifiedTTL = 0 })
+		sign("198.51.100.7", "ann", "secret-of-ann", TooManyFailures) // nothing is remembered
+		w.set(func(s *Settings) { s.VerifiedTTL = 5 * time.Minute })
+		// From another network the first right one begins the count again.
+		for range limits.User {
+			sign("203.0.113.1", "ann", "wrong", BadCredentials)
+		}
+		sign("203.0.113.1", "ann", "secret-of-ann", Pass)
+		sign("203.0.113.1", "ann", "wrong", BadCredentials)
 
 		// With passwords, and by address.
 		for range limits.User {

@@ -106,7 +106,7 @@ type BruteforceConfig struct {
 }
 
 // Failures returns the limits that the configuration means. Switched off, failures are
-// still counted: who fails most is the last whose passwords are hashed.
+// still counted, and cost nothing.
 func (b BruteforceConfig) Failures() auth.FailureLimits {
 	l := auth.FailureLimits{
 		User:     b.UserFailures,

@@ -22,7 +22,17 @@ const guessCommand = "guess"
 const (
 	guessers  = 1000 // connections
 	addresses = 200  // of clients
+	providers = 4    // whose /32 each guess takes a /64 of, if none comes from the same twice
 )
+
+// task is what the process is told to do, and written on one line.
+type task struct {
+	rate   int  // guesses a second; 0: as fast as it can
+	names  int  // so many, for names that nobody has; 0: until it is told to end, and half of them for users
+	spread bool // each guess comes from another /64
+}
+
+func (o task) String() string { return fmt.Sprint(o.rate, o.names, o.spread) }
 
 // guessing is that process. It is told what to do by lines, and answers each with how many
 // guesses were answered.
@@ -55,14 +65,13 @@ func (g *guessing) stop() {
 	g.cmd.Wait()
 }
 
-// begin has it guess, so often a second or as fast as it can (0). What it returns waits for
-// the end and says how many guesses were answered: with names the end is when so many names
-// that nobody has were sent, without it is now.
-func (g *guessing) begin(rate, names int) (stop func() int) {
-	fmt.Fprintln(g.in, rate, names)
+// begin has it guess. The function that it returns waits for the end, which is now unless a
+// number of names was given, and returns how many guesses were answered.
+func (g *guessing) begin(o task) (stop func() int) {
+	fmt.Fprintln(g.in, o)
 	return func() (n int) {
-		if names == 0 {
-			fmt.Fprintln(g.in, 0, 0)
+		if o.names == 0 {
+			fmt.Fprintln(g.in, task{})
 		}
 		fmt.Fscanln(g.out, &n)
 		return n
@@ -79,26 +88,29 @@ func guessAsTold(args []string) error {
 		return err
 	}
 	for {
-		var rate, names int
-		if _, err := fmt.Scanln(&rate, &names); err != nil {
+		var o task
+		if !o.scan() {
 			return nil // told to end
 		}
 		ctx, cancel := context.WithCancel(context.Background())
-		if names == 0 {
+		if o.names == 0 {
 			go func() {
-				var end [2]int
-				fmt.Scanln(&end[0], &end[1])
+				new(task).scan()
 				cancel()
 			}()
 		}
-		fmt.Println(guess(ctx, args[0], rate, names))
+		fmt.Println(guess(ctx, args[0], o))
 		cancel()
 	}
 }
 
-// guess sends wrong passwords, no two alike: without a number of names for users and for
-// names that nobody has, else for so many of the latter.
-func guess(ctx context.Context, addr string, rate, names int) (answered int64) {
+func (o *task) scan() bool {
+	_, err := fmt.Scanln(&o.rate, &o.names, &o.spread)
+	return err == nil
+}
+
+// guess sends wrong passwords, no two alike.
+func guess(ctx context.Context, addr string, o task) (answered int64) {
 	var n, sent atomic.Int64
 	var group sync.WaitGroup
 	salt := rand.Uint32()
@@ -113,20 +125,23 @@ func guess(ctx context.Context, addr string, rate, names int) (answered int64) {
 			defer c.Close()
 			address := fmt.Sprintf("10.0.0.%d", i%addresses)
 			var every time.Duration
-			if rate > 0 {
-				every = time.Second * guessers / time.Duration(rate)
+			if o.rate > 0 {
+				every = time.Second * guessers / time.Duration(o.rate)
 			}
 			for turn := 0; ctx.Err() == nil; turn++ {
 				k := sent.Add(1)
-				if names > 0 && k > int64(names) {
+				if o.names > 0 && k > int64(o.names) {
 					return
 				}
-				if rate > 0 {
+				if o.rate > 0 {
 					time.Sleep(time.Until(start.Add(time.Duration(turn)*every + time.Duration(i)*every/guessers)))
 				}
 				user := fmt.Sprintf("nobody-%d-%d", salt, k)
-				if names == 0 && k%2 == 0 {
+				if o.names == 0 && k%2 == 0 {
 					user = "user" + strconv.Itoa(rand.IntN(users))
+				}
+				if o.spread {
+					address = fmt.Sprintf("2001:db%d:%x:%x::1", k%providers, rand.Uint32()>>16, rand.Uint32()>>16)
 				}
 				if code, err := c.ask(address, user, strconv.FormatInt(k, 36)); err != nil || code == 200 {
 					fmt.Fprintln(os.Stderr, "guess:", code, err)

@@ -1,7 +1,7 @@
 // Flood guesses passwords at the real program, as fast as is asked for, and says what the
 // others notice of it.
 //
-//	go run ./bench/flood [-rounds N] [-time D] [-rate N] [-names N] [-procs N] [-nice N]
+//	go run ./bench/flood [-rounds N] [-time D] [-rate N] [-names N] [-spread D] [-procs N] [-nice N]
 //
 // Users who are remembered ask at a steady rate, whatever becomes of the requests before.
 // In turns nobody else asks ("quiet"), or connections of many client addresses send wrong
@@ -11,7 +11,11 @@
 // Then as many names that nobody has are sent as -names says. What that adds to the
 // program's memory and to its files is looked at.
 //
-// Everything runs on one machine. Whoever floods is a process of its own, with a nice value,
+// At the end guesses come for as long as -spread says, each from another /64, while users
+// who are remembered ask, users whose password lapses between their requests, and users who
+// log in for the first time.
+//
+// Everything runs on one machine. The flood is a process of its own, with a nice value,
 // so that its own work is not taken for sidekey's. The exit status is 1 where a promise of
 // docs/security.md does not hold.
 package main
@@ -33,8 +37,9 @@ type options struct {
 	time   time.Duration // of the quiet and of the flood of one round
 	rate   int           // guesses a second
 	names  int
-	procs  int // of sidekey; 0 = all
-	nice   int // of the flood
+	spread time.Duration // of the flood from ever-new networks
+	procs  int           // of sidekey; 0 = all
+	nice   int           // of the flood
 	judge  bool
 }
 
@@ -51,6 +56,7 @@ func main() {
 	flag.DurationVar(&o.time, "time", 5*time.Second, "length of each")
 	flag.IntVar(&o.rate, "rate", 5000, "wrong passwords a second")
 	flag.IntVar(&o.names, "names", 1_000_000, "names that nobody has")
+	flag.DurationVar(&o.spread, "spread", time.Minute, "length of the flood from ever-new networks; 0: none")
 	flag.IntVar(&o.procs, "procs", 0, "GOMAXPROCS of sidekey; 0: not set")
 	flag.IntVar(&o.nice, "nice", 10, "nice value of the flood")
 	flag.BoolVar(&o.judge, "judge", true, "fail where a promise is BROKEN; runs that are shorter and slower than the defaults tell too little for that")
@@ -58,7 +64,15 @@ func main() {
 
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
-	if err := run(ctx, o); err != nil {
+	var v verdicts
+	err := o.run(ctx, &v)
+	if err == nil && o.spread > 0 {
+		err = o.runSpread(ctx, &v)
+	}
+	if o.judge {
+		err = errors.Join(err, v.broken)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "flood:", err)
 		os.Exit(1)
 	}
@@ -66,27 +80,61 @@ func main() {
 
 // What is promised.
 const (
-	mostRatio    = 2                    // p99 of the flood to that of the quiet, or
-	mostP99      = 5 * time.Millisecond // p99 of the flood
-	mostNewcomer = 2 * time.Second      // until who has not logged in yet is in
-	mostGrowth   = 16 << 10             // KiB that the names add
+	maxRatio    = 2                    // p99 of the flood to that of the quiet, or
+	maxP99      = 5 * time.Millisecond // p99 of the flood
+	maxNewcomer = 2 * time.Second      // until a user who has not logged in yet is in
+	maxLapsed   = time.Second          // until a user whose password has lapsed is in
+	maxGrowth   = 16 << 10             // KiB that the names add
 )
 
-func run(ctx context.Context, o options) error {
-	p, err := serve(ctx, o)
+// verdicts are the promises that did not hold.
+type verdicts struct{ broken error }
+
+// say prints what was found, and notes it if it breaks a promise.
+func (v *verdicts) say(holds bool, format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if !holds {
+		v.broken = errors.Join(v.broken, errors.New(text))
+		text += "  BROKEN"
+	}
+	fmt.Println(text)
+}
+
+// remembered judges what users who are remembered notice of a flood.
+func (v *verdicts) remembered(of string, quiet, flood time.Duration, ratio float64, refused int) {
+	v.say(ratio <= maxRatio || flood <= maxP99, "remembered users, %s: p99 quiet %v, flood %v, ratio %.2f", of, round(quiet), round(flood), ratio)
+	v.say(refused == 0, "remembered users refused: %d", refused)
+}
+
+// begin logs in the users who are remembered, and starts the process that guesses.
+func (o options) begin(ctx context.Context, p *program) (*regulars, *guessing, error) {
+	remembered, err := login(p.addr)
+	if err != nil {
+		remembered.close()
+		return nil, nil, err
+	}
+	guesses, err := startGuessing(ctx, p.addr, o.nice)
+	if err != nil {
+		remembered.close()
+		return nil, nil, err
+	}
+	return remembered, guesses, nil
+}
+
+func (o options) run(ctx context.Context, v *verdicts) error {
+	if o.rounds == 0 {
+		return nil
+	}
+	p, err := serve(ctx, o, "24h")
 	if err != nil {
 		return err
 	}
 	defer p.stop()
-	remembered, err := login(p.addr)
+	remembered, guesses, err := o.begin(ctx, p)
+	if err != nil {
+		return err
+	}
 	defer remembered.close()
-	if err != nil {
-		return err
-	}
-	guesses, err := startGuessing(ctx, p.addr, o.nice)
-	if err != nil {
-		return err
-	}
 	defer guesses.stop()
 
 	var quiet, flood []time.Duration // p99 of each round
@@ -95,7 +143,7 @@ func run(ctx context.Context, o options) error {
 	refused, guessed, before := 0, 0, p.metrics()
 	for range o.rounds {
 		calm := remembered.ask(ctx, o.time)
-		stop := guesses.begin(o.rate, 0)
+		stop := guesses.begin(task{rate: o.rate})
 		time.Sleep(time.Second) // until all connections are there
 		storm := make(chan asked)
 		go func() { storm <- remembered.ask(ctx, o.time) }()
@@ -122,33 +170,20 @@ func run(ctx context.Context, o options) error {
 	fmt.Printf("%d guesses, %.0f a second: %d hashed, %d refused without (%d busy, %d too many failures)\n",
 		guessed, perSecond, hashed-len(newcomers), after.refused()-before.refused(), after.busy-before.busy, after.tooMany-before.tooMany)
 
-	var broken error
-	verdict := func(holds bool, format string, args ...any) {
-		text := fmt.Sprintf(format, args...)
-		if !holds {
-			broken = errors.Join(broken, errors.New(text))
-			text += "  BROKEN"
-		}
-		fmt.Println(text)
-	}
 	slices.Sort(newcomers)
 	ratio := median(ratios)
-	verdict(ratio <= mostRatio || median(flood) <= mostP99, "remembered users, medians of %d rounds: p99 quiet %v, flood %v, ratio %.2f", o.rounds, round(median(quiet)), round(median(flood)), ratio)
-	verdict(refused == 0, "remembered users refused: %d", refused)
-	verdict(newcomers[len(newcomers)-1] <= mostNewcomer, "who had not logged in yet: median %v, longest %v of %d", round(median(newcomers)), round(newcomers[len(newcomers)-1]), len(newcomers))
-	// Whose guess is under way when it is counted may be counted on either side.
-	verdict(hashed+after.refused()-before.refused() >= guessed, "guesses that were neither hashed nor refused: %d", max(0, guessed-hashed-after.refused()+before.refused()))
+	v.remembered(fmt.Sprintf("medians of %d rounds", o.rounds), median(quiet), median(flood), ratio, refused)
+	v.say(newcomers[len(newcomers)-1] <= maxNewcomer, "users who had not logged in yet: median %v, longest %v of %d", round(median(newcomers)), round(newcomers[len(newcomers)-1]), len(newcomers))
+	// A guess that is under way when they are counted may be counted on either side.
+	v.say(hashed+after.refused()-before.refused() >= guessed, "guesses that were neither hashed nor refused: %d", max(0, guessed-hashed-after.refused()+before.refused()))
 
-	guesses.begin(o.rate, min(20*o.rate, o.names))() // so that what one guess leaves behind is there
+	guesses.begin(task{rate: o.rate, names: min(20*o.rate, o.names)})() // so that what one guess leaves behind is there
 	resident, files := p.residentKiB(), p.files()
-	sent := guesses.begin(0, o.names)()
+	sent := guesses.begin(task{names: o.names})()
 	grown := p.residentKiB() - resident
-	verdict(grown <= mostGrowth, "%d names that nobody has added %d KiB of memory", sent, grown)
-	verdict(p.files() == files, "files: %s", files)
-	if !o.judge {
-		return nil
-	}
-	return broken
+	v.say(grown <= maxGrowth, "%d names that nobody has added %d KiB of memory", sent, grown)
+	v.say(p.files() == files, "files: %s", files)
+	return nil
 }
 
 func round(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }

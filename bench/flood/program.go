@@ -26,7 +26,7 @@ import (
 const (
 	password = "correct horse battery staple"
 	cost     = 10
-	users    = 5000 // regular%d ask all the time, newcomer%d once, user%d are guessed at
+	users    = 5000 // regular%d ask all the time, lapsed%d now and then, newcomer%d once, user%d are guessed at
 )
 
 // program is sidekey, running.
@@ -37,8 +37,9 @@ type program struct {
 	admin *http.Client
 }
 
-// serve builds sidekey, and runs it with a database of users.
-func serve(ctx context.Context, o options) (p *program, err error) {
+// serve builds sidekey, and runs it with a database of users, whose passwords are remembered
+// for ttl.
+func serve(ctx context.Context, o options, ttl string) (p *program, err error) {
 	dir, err := os.MkdirTemp("", "sidekey-flood-")
 	if err != nil {
 		return nil, err
@@ -64,8 +65,8 @@ func serve(ctx context.Context, o options) (p *program, err error) {
 		return new(net.Dialer).DialContext(ctx, "unix", admin)
 	}}}
 	file := filepath.Join(dir, "sidecar.toml")
-	config := fmt.Sprintf("data_dir = %q\n[check]\nlisten = %q\n[admin]\nlisten = %q\n[log]\nlevel = \"warn\"\n[passwords]\nbcrypt_cost = %d\nverified_ttl = \"24h\"\n",
-		filepath.Join(dir, "data"), p.addr, "unix:"+admin, cost)
+	config := fmt.Sprintf("data_dir = %q\n[check]\nlisten = %q\n[admin]\nlisten = %q\n[log]\nlevel = \"warn\"\n[passwords]\nbcrypt_cost = %d\nverified_ttl = %q\n",
+		filepath.Join(dir, "data"), p.addr, "unix:"+admin, cost, ttl)
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		return nil, err
 	}
@@ -112,7 +113,7 @@ func fill(dir string) (err error) {
 	}
 	var names []auth.Name
 	for i := range users {
-		for _, kind := range []string{"user", "regular", "newcomer"} {
+		for _, kind := range []string{"user", "regular", "newcomer", "lapsed"} {
 			names = append(names, auth.Name{Org: "default", User: kind + strconv.Itoa(i)})
 		}
 	}
@@ -180,9 +181,14 @@ func (p *program) files() string {
 	return strings.Join(list, ", ")
 }
 
-// newcomer logs in as a user who has not yet, as often as is asked to, and returns how long
-// that took.
+// newcomer logs in as a user who has not yet, as often as it takes, and returns how long
+// that was.
 func (p *program) newcomer(i int) (took time.Duration, err error) {
+	return p.letIn(fmt.Sprintf("198.51.100.%d", i%256), "newcomer"+strconv.Itoa(i))
+}
+
+// letIn asks as a user until the answer is 200, and returns how long that took.
+func (p *program) letIn(address, user string) (took time.Duration, err error) {
 	c, err := dial(p.addr)
 	if err != nil {
 		return 0, err
@@ -190,14 +196,14 @@ func (p *program) newcomer(i int) (took time.Duration, err error) {
 	defer c.Close()
 	began := time.Now()
 	for {
-		code, err := c.ask(fmt.Sprintf("198.51.100.%d", i%256), "newcomer"+strconv.Itoa(i), password)
+		code, err := c.ask(address, user, password)
 		switch {
 		case err != nil:
 			return 0, err
 		case code == http.StatusOK:
 			return time.Since(began), nil
 		case code != http.StatusTooManyRequests:
-			return 0, fmt.Errorf("newcomer: %d", code)
+			return 0, fmt.Errorf("%s: %d", user, code)
 		}
 		time.Sleep(time.Second) // Retry-After
 	}

@@ -1,0 +1,334 @@
+package auth
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// from asks as user from an address.
+func (w *world) from(client, user, password string) Verdict {
+	r := request(user, password)
+	r.Client = []byte(client)
+	return w.check(r)
+}
+
+// T-104: guesses at a user who is logged in count against the address that makes them. While
+// that has to wait, the right password is refused as the wrong one is, and the user's own
+// networks pass at any time, also when the password has to be compared with the hash again.
+func TestT104StrangersHaveToWait(t *testing.T) { synctest.Test(t, testStrangersHaveToWait) }
+
+func testStrangersHaveToWait(t *testing.T) {
+	w := newWorld(t, api("orders", "/"))
+	w.set(func(s *Settings) { s.Failures = NewFailures(testLimits) })
+	w.put("default", "ann", "pw", nil)
+	for _, own := range []string{"192.0.2.1", "2001:db8:1:2::1"} {
+		if v := w.from(own, "ann", "pw"); v.Reason != Pass {
+			t.Fatalf("%s: %v", own, v.Reason)
+		}
+	}
+	for _, stranger := range []string{"198.51.100.66", "2001:db8:1:3::1"} {
+		w.hash.count.Store(0)
+		for i := range 10_000 {
+			if v := w.from(stranger, "ann", fmt.Sprint("guess", i)); v.Reason != BadCredentials && v.Reason != TooManyFailures {
+				t.Fatalf("guess %d: %v", i, v.Reason)
+			}
+		}
+		if got := w.hash.count.Load(); got != int64(testLimits.User+1) {
+			t.Errorf("%d guesses were looked at", got)
+		}
+		for _, state := range []string{"remembered", "out of date"} {
+			wrong, right := w.from(stranger, "ann", "wrong"), w.from(stranger, "ann", "pw")
+			if right.Reason != TooManyFailures || fmt.Sprint(right) != fmt.Sprint(wrong) {
+				t.Errorf("%s, %s: the right password is told %+v, a wrong one %+v", stranger, state, right, wrong)
+			}
+			// Failures in the user's own network do not refuse the right password either.
+			for i := range 10 {
+				w.from("192.0.2.66", "ann", fmt.Sprint("guess", state, i))
+			}
+			if v := w.from("192.0.2.66", "ann", "wrong"); v.Reason != TooManyFailures {
+				t.Errorf("a wrong one in the own network: %v", v.Reason)
+			}
+			if v := w.from("192.0.2.66", "ann", "pw"); v.Reason != Pass {
+				t.Errorf("the right one in the own network: %v", v.Reason)
+			}
+			for _, own := range []string{"192.0.2.1", "192.0.2.77", "[2001:db8:1:2::1]:443", "2001:db8:1:2:3::4"} {
+				if v := w.from(own, "ann", "pw"); v.Reason != Pass {
+					t.Errorf("%s, %s: %v", own, state, v.Reason)
+				}
+			}
+			if state == "remembered" {
+				w.clock.pass(renewals * 5 * time.Minute)
+				for i := range testLimits.User + 1 {
+					w.from(stranger, "ann", fmt.Sprint("again", i))
+				}
+			}
+		}
+	}
+}
+
+// T-104: of many guesses at once, with the right one among them, no more are looked at than
+// of guesses at a user who is not logged in.
+func TestT104AtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, api("orders", "/"))
+		w.set(func(s *Settings) { s.Failures = NewFailures(testLimits) })
+		w.put("default", "ann", "pw", nil)
+		w.from("192.0.2.1", "ann", "pw")
+		w.hash.gate = make(chan struct{})
+		var group sync.WaitGroup
+		for i := range testLimits.User {
+			group.Go(func() { w.from("198.51.100.66", "ann", fmt.Sprint("guess", i)) })
+		}
+		synctest.Wait()
+		if v := w.from("198.51.100.66", "ann", "pw"); v.Reason != TooManyFailures {
+			t.Errorf("the right one: %v", v.Reason)
+		}
+		if v := w.from("192.0.2.1", "ann", "pw"); v.Reason != Pass {
+			t.Errorf("ann: %v", v.Reason)
+		}
+		close(w.hash.gate)
+		group.Wait()
+	})
+}
+
+// A network that does not have to wait is one more of the user's, without a hash; explaining
+// adds none.
+func TestT104NewNetworks(t *testing.T) {
+	w := newWorld(t, api("orders", "/"))
+	w.set(func(s *Settings) { s.Failures = NewFailures(testLimits) })
+	w.put("default", "ann", "pw", nil)
+	w.from("192.0.2.1", "ann", "pw")
+	r := request("ann", "pw")
+	r.Client = []byte("203.0.113.1")
+	if v, _ := w.checker.Explain(w.clock.now(), r); v.Reason != Pass {
+		t.Errorf("explained: %v", v.Reason)
+	}
+	from := &w.directory.Live("default", "ann").remembered.last.Load().from
+	if from.has(originOf(r.Client).network()) {
+		t.Error("explaining has added a network")
+	}
+	if v := w.check(r); v.Reason != Pass || !v.Remembered || !from.has(originOf(r.Client).network()) {
+		t.Errorf("%v, remembered: %v", v.Reason, v.Remembered)
+	}
+	if got := w.hash.count.Load(); got != 1 {
+		t.Errorf("%d hashes", got)
+	}
+	if got := len(w.checker.Settings().Failures.counts); got != 0 {
+		t.Errorf("%d counts", got)
+	}
+	for range testLimits.User + 1 {
+		w.from("203.0.113.9", "ann", "wrong")
+	}
+	if v, steps := w.checker.Explain(w.clock.now(), func() *Request { r := request("ann", "pw"); r.Client = []byte("203.0.113.9"); return r }()); v.Reason != Pass {
+		t.Errorf("explained, from a network of the user's: %v", steps)
+	}
+}
+
+// Where the proxy reports no address, all requests come from one unknown network: the user
+// who logged in there is never locked out by others, who cannot be told apart.
+func TestT104WithoutAddress(t *testing.T) { synctest.Test(t, testWithoutAddress) }
+
+func testWithoutAddress(t *testing.T) {
+	w := newWorld(t, api("orders", "/"))
+	w.set(func(s *Settings) { s.Failures = NewFailures(testLimits) })
+	w.put("default", "ann", "pw", nil)
+	w.put("default", "bob", "pw", nil)
+	w.want("ann", "pw", Pass)
+	for i := range 100 {
+		w.ask("ann", fmt.Sprint("guess", i))
+		w.ask(fmt.Sprint("nobody", i), "guess")
+	}
+	w.want("ann", "wrong", TooManyFailures)
+	w.want("ann", "pw", Pass)
+	w.want("bob", "pw", TooManyFailures) // has not logged in
+}
+
+// The networks of one user are bounded, and each is known until many others have come.
+func TestT104NetworksBounded(t *testing.T) {
+	var n networks
+	for i := range network(1000) {
+		n.add(ipv6Network(i))
+		n.add(ipv6Network(i))
+		for j := network(0); j <= i; j++ {
+			if known, want := n.has(ipv6Network(j)), j == 0 || i-j < maxNetworks-1; known != want {
+				t.Fatalf("after %d the network %d is known: %v", i, j, known)
+			}
+		}
+	}
+	if got := len(*n.more.Load()); got != maxNetworks-1 {
+		t.Errorf("%d networks out of line", got)
+	}
+	// At once: none is lost.
+	var together networks
+	var group sync.WaitGroup
+	for i := range network(maxNetworks) {
+		group.Go(func() { together.add(ipv6Network(i)) })
+	}
+	group.Wait()
+	for i := range network(maxNetworks) {
+		if !together.has(ipv6Network(i)) {
+			t.Errorf("network %d is lost", i)
+		}
+	}
+}
+
+func ipv6Network(i network) network { return 0x2001<<48 | i }
+
+// T-117: one account on 64 machines needs one hash when the password lapses and after a
+// restart, while others guess, and all machines are let in.
+func TestT117OneAccountManyMachines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const machines = 64
+		w := newWorld(t, api("orders", "/"))
+		hash := &slowHash{takes: 100 * time.Millisecond}
+		passwords, err := NewPasswords(hash, 1, 500*time.Millisecond)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.set(func(s *Settings) { s.Passwords, s.Failures = passwords, NewFailures(testLimits) })
+		w.put("default", "robot", "right", nil)
+		for round := range 3 { // a start, and two lapses
+			var group sync.WaitGroup
+			for i := range 40 { // more than there is room for
+				group.Go(func() { w.from(fmt.Sprintf("2001:db8:%d:%d::1", i, round), fmt.Sprint("user", i), "wrong") })
+			}
+			time.Sleep(10 * time.Millisecond)
+			for i := range machines {
+				group.Go(func() {
+					if v := w.from(fmt.Sprintf("10.0.%d.1", i), "robot", "right"); v.Reason != Pass {
+						t.Errorf("round %d, machine %d: %v", round, i, v.Reason)
+					}
+				})
+			}
+			group.Wait()
+			if got := passwords.Counts(); got.Right != uint64(round+1) {
+				t.Errorf("round %d: %+v", round, got)
+			}
+			w.clock.pass(renewals * 5 * time.Minute)
+		}
+		if got := passwords.flying(); got != 0 {
+			t.Errorf("%d flights", got)
+		}
+	})
+}
+
+// T-04, T-117: a wrong password that several addresses try at once is hashed once, for a user
+// who exists as for one who does not. It counts against each of the addresses, and each is
+// answered when it would be if it were alone.
+func TestT117WrongPasswordOfMany(t *testing.T) {
+	for _, user := range []string{"ann", "nobody"} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, api("orders", "/"))
+			passwords, err := NewPasswords(&slowHash{takes: 100 * time.Millisecond}, 1, 500*time.Millisecond)
+			if err != nil {
+				t.Fatal(err)
+			}
+			passwords.pace.learn(tenHash, 100*time.Millisecond)
+			failures := NewFailures(testLimits)
+			w.set(func(s *Settings) { s.Passwords, s.Failures = passwords, failures })
+			w.put("default", "ann", "right", nil)
+			var group sync.WaitGroup
+			for i := range 5 {
+				group.Go(func() {
+					client, began := fmt.Sprintf("10.0.%d.1", i), time.Now()
+					if v := w.from(client, user, "wrong"); v.Reason != BadCredentials {
+						t.Errorf("%s: %v", client, v.Reason)
+					}
+					if took := time.Since(began); took != 300*time.Millisecond {
+						t.Errorf("%s at %s: answered after %v", user, client, took)
+					}
+				})
+				time.Sleep(10 * time.Millisecond)
+			}
+			group.Wait()
+			if got := passwords.Counts(); got.Wrong != 1 {
+				t.Errorf("%+v", got)
+			}
+			if got := len(failures.counts); got != 10 {
+				t.Errorf("%d counts, want that of each address and that of the user there", got)
+			}
+		})
+	}
+}
+
+// An address that has to wait does not learn what others in flight learn.
+func TestT117PenaltyIsNotShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, api("orders", "/"))
+		w.set(func(s *Settings) { s.Failures = NewFailures(testLimits) })
+		w.put("default", "ann", "pw", nil)
+		for i := range testLimits.User + 1 {
+			w.from("198.51.100.66", "ann", fmt.Sprint("guess", i))
+		}
+		w.hash.gate = make(chan struct{})
+		done := make(chan Reason, 1)
+		go func() { done <- w.from("192.0.2.1", "ann", "pw").Reason }()
+		synctest.Wait()
+		if v := w.from("198.51.100.66", "ann", "pw"); v.Reason != TooManyFailures {
+			t.Errorf("the right one, while it is being compared for another: %v", v.Reason)
+		}
+		close(w.hash.gate)
+		if got := <-done; got != Pass {
+			t.Errorf("the other: %v", got)
+		}
+	})
+}
+
+// A comparison that machines share is as early as the best of their prefixes.
+func TestT117BestOfThoseWhoShare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hash := &plainHash{gate: make(chan struct{})}
+		p, _ := NewPasswords(hash, 1, time.Minute)
+		var group sync.WaitGroup
+		ask := func(client, user, password string) {
+			group.Go(func() {
+				p.check(nil, claim{from: originOf([]byte(client)), stored: plain("pw"), came: time.Now(), Credentials: Credentials{User: []byte(user), Password: []byte(password)}})
+			})
+			synctest.Wait()
+		}
+		ask("2001:db8::1", "guess", "guess") // in vain
+		ask("2001:db8:1::1", "robot", "pw")
+		ask("192.0.2.1", "other", "pw ")
+		ask("198.51.100.1", "robot", "pw")
+		for range 3 {
+			hash.gate <- struct{}{}
+			synctest.Wait()
+		}
+		group.Wait()
+		if got := fmt.Sprint(hash.take()); got != "[{plain:pw guess} {plain:pw pw} {plain:pw pw }]" {
+			t.Error(got)
+		}
+	})
+}
+
+// A password that has become known to be right since the request came needs no hash, and no
+// place in the queue.
+func TestT117KnownMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hash := &plainHash{gate: make(chan struct{})}
+		p, _ := NewPasswords(hash, 1, time.Minute)
+		known := false
+		l := claim{stored: plain("pw"), came: time.Now(), Credentials: Credentials{User: []byte("ann"), Password: []byte("pw")}, known: func() bool { return known }}
+		go p.check(nil, claim{stored: plain("pw"), Credentials: Credentials{User: []byte("bob"), Password: []byte("pw")}})
+		synctest.Wait()
+		waited := make(chan bool, 1)
+		go func() {
+			matches, _ := p.check(nil, l)
+			waited <- matches
+		}()
+		synctest.Wait()
+		known = true
+		other := l
+		other.Password = []byte("pw2")
+		if matches, err := p.check(nil, other); !matches || err != nil { // while bob has the slot
+			t.Errorf("%v, %v", matches, err)
+		}
+		hash.gate <- struct{}{}
+		if !<-waited || hash.count.Load() != 1 {
+			t.Errorf("%d hashes", hash.count.Load())
+		}
+	})
+}
