@@ -28,9 +28,10 @@ func TestLayout(t *testing.T) {
 	never("sidekey/auth", "sidekey/store", "sidekey/admin", "sidekey/check", "sidekey/config", "github.com/valyala/fasthttp", "net/http")
 	never("sidekey/store", "sidekey/admin", "sidekey/check", "sidekey/config", "github.com/valyala/fasthttp")
 	never("sidekey/admin", "sidekey/store", "sidekey/check", "sidekey/config")
-	never("sidekey/check", "sidekey/store", "sidekey/admin", "sidekey/config", "sidekey/decisionlog", "sidekey/events")
-	never("sidekey/decisionlog", "sidekey/store", "sidekey/admin", "sidekey/config", "sidekey/events")
-	never("sidekey/events", "sidekey/store", "sidekey/admin", "sidekey/config", "sidekey/decisionlog")
+	never("sidekey/check", "sidekey/store", "sidekey/admin", "sidekey/config", "sidekey/decisionlog", "sidekey/events", "sidekey/check/http", "github.com/valyala/fasthttp", "net/http")
+	never("sidekey/check/http", "sidekey/store", "sidekey/admin", "sidekey/config", "sidekey/decisionlog", "sidekey/events")
+	never("sidekey/decisionlog", "sidekey/store", "sidekey/admin", "sidekey/config", "sidekey/events", "sidekey/check/http", "github.com/valyala/fasthttp", "net/http")
+	never("sidekey/events", "sidekey/store", "sidekey/admin", "sidekey/config", "sidekey/decisionlog", "sidekey/check/http", "github.com/valyala/fasthttp")
 	never("sidekey/vault", "sidekey/auth", "sidekey/store", "sidekey/admin", "sidekey/check", "sidekey/config", "github.com/valyala/fasthttp")
 	never("sidekey/config", "sidekey/store", "sidekey/admin", "sidekey/check", "github.com/valyala/fasthttp")
 

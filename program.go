@@ -19,6 +19,7 @@ import (
 	"sidekey/admin"
 	"sidekey/auth"
 	"sidekey/check"
+	checkhttp "sidekey/check/http"
 	"sidekey/config"
 	"sidekey/decisionlog"
 	"sidekey/events"
@@ -137,7 +138,7 @@ func (p *program) adminHandler(secrets []string) *admin.Handler {
 		Database:     p.database(),
 		Metrics:      p.writeMetrics,
 		Decisions:    p.decisionTotals,
-		Explain:      func(q auth.Question) (any, error) { return p.check.Explain(q) },
+		Explain:      func(q auth.Question) (auth.Explanation, error) { return checkhttp.Explain(p.check, q) },
 		KeyEvents:    p.monitor,
 		Version:      buildVersion(),
 		Log:          p.log,
@@ -174,13 +175,13 @@ func startProgram(path string, cfg config.Config, log *slog.Logger) (_ *program,
 		return nil, err
 	}
 	p.admin = p.adminHandler(secrets)
-	if err := p.listen("check", cfg.Check.Listen, cfg.Check.SocketMode, 0, nil, check.NewServer(p.check, check.ServerConfig{
+	if err := p.listen("check", cfg.Check.Listen, cfg.Check.SocketMode, 0, nil, checkhttp.NewServer(p.check, checkhttp.ServerConfig{
 		ReadTimeout:    cfg.Check.ReadTimeout,
 		WriteTimeout:   cfg.Check.WriteTimeout,
 		IdleTimeout:    cfg.Check.IdleTimeout,
 		MaxConnections: roomFor(cfg.Check.MaxConnections, log),
 		MaxHeaderBytes: cfg.Check.MaxHeaderBytes,
-	})); err != nil {
+	}, log)); err != nil {
 		return nil, err
 	}
 	if err := p.listen("admin", cfg.Admin.Listen, cfg.Admin.SocketMode, admin.MaxConnections, p.certificate, admin.NewServer(p.admin)); err != nil {

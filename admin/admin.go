@@ -61,9 +61,9 @@ type Config struct {
 	Health       func() Health
 	Database     Database
 	Metrics      func(io.Writer)
-	Decisions    func() map[string]uint64         // made since the start, by name of their reason
-	Explain      func(auth.Question) (any, error) // an error is about the question
-	KeyEvents    KeyEvents                        // nil: nobody is told of what is written
+	Decisions    func() map[string]uint64                      // made since the start, by name of their reason
+	Explain      func(auth.Question) (auth.Explanation, error) // an error is about the question
+	KeyEvents    KeyEvents                                     // nil: nobody is told of what is written
 	Version      string
 	Log          *slog.Logger
 }

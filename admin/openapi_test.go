@@ -23,6 +23,7 @@ import (
 	"sidekey/admin/web"
 	"sidekey/auth"
 	"sidekey/check"
+	checkhttp "sidekey/check/http"
 	"sidekey/limiter"
 )
 
@@ -107,7 +108,7 @@ func documented(t *testing.T) *listener {
 			}
 			return whole.Backup()
 		}
-		c.Explain = func(q auth.Question) (any, error) { return h.Explain(q) }
+		c.Explain = func(q auth.Question) (auth.Explanation, error) { return checkhttp.Explain(h, q) }
 	})
 	for target, body := range map[string]string{
 		"/tyk/policies":   `{"id":"gold","rate":100,"per":1,"access_rights":{"orders":{}}}`,

@@ -32,8 +32,7 @@ type API struct {
 	HMAC             bool // signed requests are accepted beside passwords
 
 	limit     *limiter.Window // from Rate and Per
-	tally     *Tally
-	challenge []byte // the WWW-Authenticate of its 401 answers
+	challenge []byte          // the WWW-Authenticate of its 401 answers
 }
 
 // Challenge returns the value of WWW-Authenticate for this API. The caller must not
@@ -73,12 +72,8 @@ func NewAPIs(list []API, previous *APIs) (*APIs, error) {
 		}
 		api.challenge = challenge(api.Realm)
 		api.limit = limiter.NewWindow(api.Rate, api.Per)
-		api.tally = new(Tally)
-		if before := previous.ByID(api.ID); before != nil {
-			api.tally = before.tally
-			if before.limit.Same(api.Rate, api.Per) {
-				api.limit = before.limit
-			}
+		if before := previous.ByID(api.ID); before != nil && before.limit.Same(api.Rate, api.Per) {
+			api.limit = before.limit
 		}
 		apis.hosts = apis.hosts || len(api.Hosts) > 0
 		apis.byID[api.ID] = &api
@@ -124,9 +119,6 @@ func challenge(realm string) []byte {
 
 // All returns every API, longest listen path first. The caller must not change them.
 func (a *APIs) All() []*API { return a.all }
-
-// Tally counts the decisions about the API. It outlives a change of the configuration.
-func (a *API) Tally() *Tally { return a.tally }
 
 // ByID returns the API with that id, or nil.
 func (a *APIs) ByID(id string) *API {

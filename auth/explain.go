@@ -19,6 +19,17 @@ type Step struct {
 	Hint   string `json:"hint"`  // what to do about it, or to know; may be empty
 }
 
+// Explanation is what would become of a request, check by check.
+type Explanation struct {
+	Passed  bool   `json:"passed"`
+	Reason  string `json:"reason"` // name of the [Reason]; "pass"
+	Status  int    `json:"status"` // what the client would see
+	Message string `json:"message"`
+	API     string `json:"api"`
+	User    string `json:"user"`
+	Steps   []Step `json:"steps"`
+}
+
 // Explain decides as [Checker.Check] does, tells each check up to the first that
 // refuses, and uses nothing up: no rate, no quota, no failed login, no signature. That
 // also means that it remembers no password.

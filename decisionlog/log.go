@@ -136,9 +136,9 @@ func (l *Log) Wants(v auth.Verdict) bool {
 var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
 // Observe is [check.Observer].
-func (l *Log) Observe(d *check.Decision) {
+func (l *Log) Observe(r *check.Record) {
 	line := scratch.Get().(*[]byte)
-	*line = appendLine((*line)[:0], d, l.config.Load().UnknownUsers)
+	*line = appendLine((*line)[:0], r, l.config.Load().UnknownUsers)
 	if !l.add(*line) {
 		l.dropped.Add(1)
 	}

@@ -37,12 +37,12 @@ func (m *Monitor) Wants(v auth.Verdict) bool {
 }
 
 // Observe is [check.Observer].
-func (m *Monitor) Observe(d *check.Decision) {
-	v, now := &d.Verdict, limiter.At(d.At.Add(d.Took))
+func (m *Monitor) Observe(r *check.Record) {
+	v, now := &r.Verdict, limiter.At(r.At.Add(r.Took))
 	switch v.Reason {
 	case auth.Pass:
 		for _, percent := range v.Reached {
-			e := m.event(d, "TriggerExceeded", "Quota trigger reached")
+			e := m.event(r, "TriggerExceeded", "Quota trigger reached")
 			e.TriggerLimit = strconv.FormatFloat(percent, 'f', -1, 64)
 			e.UsagePercentage = usage(v.Quota)
 			m.queue.Add(e)
@@ -52,40 +52,40 @@ func (m *Monitor) Observe(d *check.Decision) {
 			m.queue.Drop()
 			return
 		}
-		m.queue.Add(m.event(d, "AuthFailure", "Auth Failure"))
+		m.queue.Add(m.event(r, "AuthFailure", "Auth Failure"))
 	case auth.Inactive:
-		m.once(d, now, "KeyExpired", "Attempted access from inactive key.")
+		m.once(r, now, "KeyExpired", "Attempted access from inactive key.")
 	case auth.Expired:
-		m.once(d, now, "KeyExpired", "Attempted access from expired key.")
+		m.once(r, now, "KeyExpired", "Attempted access from expired key.")
 	case auth.RateExceeded:
-		m.once(d, now, "RateLimitExceeded", "Key Rate Limit Exceeded")
+		m.once(r, now, "RateLimitExceeded", "Key Rate Limit Exceeded")
 	case auth.APIRateExceeded:
-		m.once(d, now, "RateLimitExceeded", "API Rate Limit Exceeded")
+		m.once(r, now, "RateLimitExceeded", "API Rate Limit Exceeded")
 	case auth.QuotaExceeded:
-		m.once(d, now, "QuotaExceeded", "Key Quota Limit Exceeded")
+		m.once(r, now, "QuotaExceeded", "Key Quota Limit Exceeded")
 	}
 }
 
 // once adds an event of a refusal that is the first of its kind in its period.
-func (m *Monitor) once(d *check.Decision, now limiter.Now, event, message string) {
-	if d.Verdict.News(now) {
-		m.queue.Add(m.event(d, event, message))
+func (m *Monitor) once(r *check.Record, now limiter.Now, event, message string) {
+	if r.Verdict.News(now) {
+		m.queue.Add(m.event(r, event, message))
 	}
 }
 
 // event describes a decision. Of a user who does not exist the name is left out: it may
 // be a password in the wrong field.
-func (m *Monitor) event(d *check.Decision, event, message string) Event {
-	v := &d.Verdict
+func (m *Monitor) event(r *check.Record, event, message string) Event {
+	v := &r.Verdict
 	var name auth.Name
 	if v.Named != nil {
 		name = auth.Name{Org: v.Named.Org(), User: v.Named.User()}
 	} else {
 		name.Org = v.API.Org
 	}
-	e := newEvent(event, message, name, d.At)
+	e := newEvent(event, message, name, r.At)
 	e.APIID = v.API.ID
-	e.Path, e.Origin = clip(d.Path()), clip(d.Request.Client)
+	e.Path, e.Origin = clip(r.Path()), clip(r.Request.Client)
 	return e
 }
 

@@ -113,7 +113,7 @@ func (w *watched) ask(n int, user, password, path string) {
 			Authorization:      []byte("Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))),
 			AuthorizationCount: 1,
 		}
-		d := &check.Decision{At: time.Now(), Request: q}
+		d := &check.Record{Question: check.Question{At: time.Now(), Request: q}}
 		if d.Verdict = w.checker.Check(limiter.At(time.Now()), &q); w.monitor.Wants(d.Verdict) {
 			w.monitor.Observe(d)
 		}
@@ -300,10 +300,9 @@ func TestMonitorDisabled(t *testing.T) {
 // Odd bytes of a request are JSON, and bounded.
 func TestMonitorOddBytes(t *testing.T) {
 	watch(t, func(w *watched) {
-		w.monitor.Observe(&check.Decision{
-			At:      time.Now(),
-			Request: auth.Request{URI: []byte("/\xff\"\n" + strings.Repeat("x", 8000) + "?canary")},
-			Verdict: auth.Verdict{Reason: auth.BadCredentials, API: w.checker.Settings().APIs.ByID("rest")},
+		w.monitor.Observe(&check.Record{
+			Question: check.Question{At: time.Now(), Request: auth.Request{URI: []byte("/\xff\"\n" + strings.Repeat("x", 8000) + "?canary")}},
+			Verdict:  auth.Verdict{Reason: auth.BadCredentials, API: w.checker.Settings().APIs.ByID("rest")},
 		})
 		synctest.Wait()
 		w.receiver.mu.Lock()

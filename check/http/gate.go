@@ -1,4 +1,4 @@
-package check
+package http
 
 import (
 	"net"
@@ -8,24 +8,25 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// gate bounds the connections. fasthttp answers one too many with 503, which a proxy may
-// let through; here its requests are refused as any other, and those who are in go on.
+// gate bounds the connections. fasthttp answers excess connections with 503, which a proxy
+// may let through. Here, requests on excess connections are refused and existing connections
+// keep working.
 type gate struct {
-	most    int64
+	maxOpen int64
 	open    atomic.Int64
-	beyond  atomic.Int64 // how many entries outside has
-	outside sync.Map     // net.Conn of those who came when it was full
+	beyond  atomic.Int64 // number of entries in outside
+	outside sync.Map     // set of net.Conn: the excess connections
 }
 
 // state is [fasthttp.Server.ConnState].
 func (g *gate) state(c net.Conn, s fasthttp.ConnState) {
 	switch s {
 	case fasthttp.StateNew:
-		if g.open.Add(1) > g.most {
+		if g.open.Add(1) > g.maxOpen {
 			g.outside.Store(c, nil)
 			g.beyond.Add(1)
 		}
-	case fasthttp.StateClosed: // a held request's connection is still one (StateHijacked)
+	case fasthttp.StateClosed: // StateHijacked does not count: a held request keeps its connection
 		g.open.Add(-1)
 		if _, was := g.outside.LoadAndDelete(c); was {
 			g.beyond.Add(-1)
@@ -33,7 +34,7 @@ func (g *gate) state(c net.Conn, s fasthttp.ConnState) {
 	}
 }
 
-// wrap returns a handler that refuses those outside.
+// wrap returns a handler that refuses requests on excess connections.
 func (g *gate) wrap(handle fasthttp.RequestHandler) fasthttp.RequestHandler {
 	return func(ctx *fasthttp.RequestCtx) {
 		if g.beyond.Load() > 0 {

@@ -1,6 +1,6 @@
 //go:build !race
 
-package check
+package http
 
 import (
 	"io"
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sidekey/auth"
+	"sidekey/check"
 )
 
 // cannedConn is a connection on which the same request comes n times.
@@ -48,13 +49,13 @@ func TestAllocations(t *testing.T) {
 	t.Run("not observed", func(t *testing.T) { testAllocations(t) })
 }
 
-func testAllocations(t *testing.T, observers ...Observer) {
+func testAllocations(t *testing.T, observers ...check.Observer) {
 	l := start(t)
 	l.handler.SetObservers(observers...)
 	l.add("alice", auth.Session{Rate: 1e9, Per: 1, QuotaMax: 1 << 40, QuotaRenewalRate: 1 << 30, Tags: []string{"a", "b"}})
 	l.add("limited", auth.Session{Rate: 1, Per: 3600})
 	l.add("reader", auth.Session{AccessRights: map[string]auth.Right{"rest": {AllowedURLs: []auth.AllowedURL{{URL: "/read/{id}", Methods: []string{"GET"}}}}}})
-	server := NewServer(l.handler, ServerConfig{MaxHeaderBytes: 64 << 10, ReadTimeout: time.Minute, WriteTimeout: time.Minute, IdleTimeout: time.Minute})
+	server := NewServer(l.handler, ServerConfig{MaxHeaderBytes: 64 << 10, ReadTimeout: time.Minute, WriteTimeout: time.Minute, IdleTimeout: time.Minute}, l.logger)
 	perRequest := func(request string) float64 {
 		run := func(n int) uint64 {
 			var before, after runtime.MemStats

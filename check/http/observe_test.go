@@ -1,4 +1,4 @@
-package check
+package http
 
 import (
 	"fmt"
@@ -7,13 +7,14 @@ import (
 	"testing"
 
 	"sidekey/auth"
+	"sidekey/check"
 )
 
 // witness wants everything and counts it.
 type witness struct{ count int }
 
 func (*witness) Wants(auth.Verdict) bool { return true }
-func (w *witness) Observe(*Decision)     { w.count++ }
+func (w *witness) Observe(*check.Record) { w.count++ }
 
 // picky wants what it is told to, and writes it down.
 type picky struct {
@@ -23,13 +24,13 @@ type picky struct {
 
 func (p *picky) Wants(v auth.Verdict) bool { return p.wants(v) }
 
-func (p *picky) Observe(d *Decision) {
+func (p *picky) Observe(d *check.Record) {
 	named := ""
 	if d.Verdict.Named != nil {
 		named = d.Verdict.Named.User()
 	}
 	p.seen = append(p.seen, fmt.Sprintf("%s %v user=%q %s %s from %s", d.Dialect, d.Verdict.Reason, named, d.Request.Method, d.Path(), d.Request.Client))
-	if d.Took < 0 || d.At.IsZero() || d.Header == nil {
+	if d.Took < 0 || d.At.IsZero() || d.Headers == nil {
 		p.seen = append(p.seen, fmt.Sprintf("%v after %v", d.Took, d.At))
 	}
 }

@@ -1,4 +1,4 @@
-package check
+package http
 
 import (
 	"fmt"
@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"sidekey/auth"
+	"sidekey/check"
 )
 
 var dialectNames = []string{"envoy", "nginx", "forward"}
@@ -157,7 +158,7 @@ func TestReplies(t *testing.T) {
 				`RateLimit-Policy: "quota";q=1;w=3600`, `RateLimit: "quota";r=0;t=N`, "Retry-After: N",
 			}
 			f("quota", reply{status: 403, message: "Quota exceeded", header: used}, "GET", "/", login("spent"))
-			l.handler.SetConfig(Config{QuotaStatus: 429})
+			l.handler.SetConfig(check.Config{QuotaStatus: 429})
 			f("quota as 429", reply{status: 429, message: "Quota exceeded", header: used}, "GET", "/", login("spent"))
 			l.add("for ever", auth.Session{QuotaMax: 1})
 			l.ask(dialect, "GET", "/", login("for ever"))
@@ -245,7 +246,7 @@ func TestAdmitted(t *testing.T) {
 	f("full", "nginx", full(8, 98)...)
 	f("full", "forward", full(7, 97)...)
 	// The rate in Tyk's headers, and nothing to take off.
-	l.handler.SetConfig(Config{QuotaStatus: 403, RateInHeaders: true})
+	l.handler.SetConfig(check.Config{QuotaStatus: 403, RateInHeaders: true})
 	rate := full(6, 96)
 	rate[4], rate[5] = "X-RateLimit-Limit: 10", "X-RateLimit-Remaining: 6"
 	f("full", "envoy", rate...)
@@ -333,7 +334,7 @@ func TestProxyConfig(t *testing.T) {
 					l.send(line.ReplaceAllString(whole, ""))
 				}
 				log := l.log.String()
-				if n := strings.Count(log, "the proxy does not say"); n != 1 || !strings.Contains(log, logged) {
+				if n := strings.Count(log, "a required proxy header is missing or repeated"); n != 1 || !strings.Contains(log, logged) {
 					t.Errorf("%d lines in the log, want one with %s:\n%s", n, logged, log)
 				}
 			})

@@ -1,4 +1,4 @@
-package check
+package http
 
 import (
 	"bufio"
@@ -20,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"sidekey/auth"
+	"sidekey/check"
 	"sidekey/limiter"
 )
 
@@ -48,7 +49,8 @@ type listener struct {
 	log     lockedBuffer
 	connect func() (net.Conn, error)
 
-	handler   *Handler
+	handler   *check.Handler
+	logger    *slog.Logger
 	checker   *auth.Checker
 	directory *auth.Directory
 	settings  *auth.Settings
@@ -57,7 +59,7 @@ type listener struct {
 // options are what a test changes of a listener before it starts.
 type options struct {
 	server ServerConfig
-	config Config
+	config check.Config
 	apis   []auth.API
 	meta   map[string]string
 	hash   auth.Hash
@@ -74,7 +76,7 @@ func start(t testing.TB, change ...func(*options)) *listener {
 			ReadTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second, IdleTimeout: 5 * time.Second,
 			MaxConnections: 1000, MaxHeaderBytes: 64 << 10,
 		},
-		config: Config{QuotaStatus: 403, StripAuthorization: true},
+		config: check.Config{QuotaStatus: 403, StripAuthorization: true},
 		apis: []auth.API{
 			{ID: "rest", Org: "default", ListenPath: "/", Realm: "Rest", Active: true},
 			{ID: "orders", Org: "default", ListenPath: "/orders", Realm: "Orders", Active: true, Versions: []string{"v1", "v2"}, VersionHeader: "x-api-version", DefaultVersion: "v1"},
@@ -117,8 +119,9 @@ func start(t testing.TB, change ...func(*options)) *listener {
 		SignatureSkew: 5 * time.Minute, Signatures: auth.NewSpentSignatures(1_000_000),
 	}
 	l.checker = auth.NewChecker(l.directory, l.settings, func() limiter.Now { return limiter.At(time.Now()) })
-	l.handler = NewHandler(l.checker, o.config, slog.New(slog.NewTextHandler(&l.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
-	server := NewServer(l.handler, o.server)
+	l.logger = slog.New(slog.NewTextHandler(&l.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	l.handler = check.NewHandler(l.checker, o.config, l.logger)
+	server := NewServer(l.handler, o.server, l.logger)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(where) }()
 	t.Cleanup(func() {

@@ -1,4 +1,4 @@
-package check
+package http
 
 import (
 	"log/slog"
@@ -6,32 +6,34 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"sidekey/check"
 )
 
 // ServerConfig bounds what one connection may cost.
 type ServerConfig struct {
 	ReadTimeout    time.Duration // for a request's header to arrive
-	WriteTimeout   time.Duration // for the proxy to take the answer
+	WriteTimeout   time.Duration // for the proxy to take the reply
 	IdleTimeout    time.Duration // between two requests on a connection
 	MaxConnections int
-	MaxHeaderBytes int // of a request: the client's cookies are among them
+	MaxHeaderBytes int // of a request, including the client's cookies
 }
 
 // NewServer returns the server of the check listener. Nothing is left to fasthttp's
 // defaults, which have no time limits and log what they cannot read, passwords
 // included.
-func NewServer(h *Handler, c ServerConfig) *fasthttp.Server {
-	g := &gate{most: int64(c.MaxConnections)}
-	server := &fasthttp.Server{
-		Handler:                      g.wrap(h.Handle),
-		ConnState:                    g.state,
-		ErrorHandler:                 h.unreadable,
+func NewServer(h *check.Handler, c ServerConfig, log *slog.Logger) *fasthttp.Server {
+	s := &server{handler: h, gate: &gate{maxOpen: int64(c.MaxConnections)}}
+	s.fast = &fasthttp.Server{
+		Handler:                      s.gate.wrap(s.handle),
+		ConnState:                    s.gate.state,
+		ErrorHandler:                 s.unreadable,
 		HeaderReceived:               withoutBody,
-		Logger:                       logger{h.log},
+		Logger:                       logger{log},
 		ReadTimeout:                  c.ReadTimeout,
 		WriteTimeout:                 c.WriteTimeout,
 		IdleTimeout:                  c.IdleTimeout,
-		Concurrency:                  math.MaxInt32, // the gate bounds them, and files; beyond, fasthttp would answer 503
+		Concurrency:                  math.MaxInt32, // the gate and the file limit bound it; fasthttp would answer 503
 		ReadBufferSize:               c.MaxHeaderBytes,
 		WriteBufferSize:              4096,
 		MaxRequestBodySize:           maxBody,
@@ -41,17 +43,16 @@ func NewServer(h *Handler, c ServerConfig) *fasthttp.Server {
 		NoDefaultDate:                true,
 		NoDefaultContentType:         true,
 		CloseOnShutdown:              true,
-		KeepHijackedConns:            true, // those of requests that are held
+		KeepHijackedConns:            true, // those of held requests
 	}
-	h.waiting.server, h.waiting.gate = server, g
-	return server
+	return s.fast
 }
 
 // maxBody is the longest body that is read: proxies are told to send none.
 const maxBody = 1
 
-// withoutBody refuses a request with a body before the body is waited for. NGINX
-// that was not told to clear Content-Length announces a body that never comes.
+// withoutBody refuses a request with a body before the body is waited for. NGINX announces a
+// body that never comes unless it is told to clear Content-Length.
 func withoutBody(header *fasthttp.RequestHeader) fasthttp.RequestConfig {
 	if !announcesBody(header) {
 		return fasthttp.RequestConfig{}
@@ -65,17 +66,9 @@ func announcesBody(header *fasthttp.RequestHeader) bool {
 	return length > 0 || length == chunked
 }
 
-// unreadable answers what is no HTTP request.
-func (h *Handler) unreadable(ctx *fasthttp.RequestCtx, err error) {
-	if announcesBody(&ctx.Request.Header) {
-		h.notices.missing(h.log, "any", `no body: proxy_pass_request_body off and proxy_set_header Content-Length "" (NGINX), no with_request_body (Envoy), no forwardBody (Traefik)`)
-	}
-	deny(ctx)
-}
-
-// logger notes that a connection ended with an error, and no more: fasthttp puts the
-// header that it could not read into its text, even with SecureErrorLogMessage, and that
-// may be the one with the password.
+// logger logs that a connection ended with an error, and no more: fasthttp puts the header
+// that it could not read into its text, even with SecureErrorLogMessage, and the password
+// may be in it.
 type logger struct{ log *slog.Logger }
 
 func (l logger) Printf(string, ...any) {

@@ -1,4 +1,4 @@
-package check
+package http
 
 import (
 	"bytes"
@@ -22,12 +22,12 @@ func FuzzSplitPath(f *testing.F) {
 			}
 			return
 		}
-		whole := "/auth/" + d.name
+		whole := "/auth/" + d.String()
 		if api != nil {
 			whole += "@" + string(api)
 		}
 		if whole+string(rest) != string(target) || bytes.ContainsAny(api, "/?") || len(rest) > 0 && rest[0] != '/' && rest[0] != '?' {
-			t.Fatalf("%q: %s, %q, %q", target, d.name, api, rest)
+			t.Fatalf("%q: %s, %q, %q", target, d.String(), api, rest)
 		}
 	})
 }
@@ -79,7 +79,7 @@ func FuzzExplain(f *testing.F) {
 		if err != nil {
 			return
 		}
-		e, err := l.handler.Explain(q)
+		e, err := Explain(l.handler, q)
 		if err != nil {
 			return
 		}

@@ -1,4 +1,4 @@
-package check
+package http
 
 import (
 	"fmt"
@@ -238,9 +238,7 @@ func TestThrottleShares(t *testing.T) {
 	f("dora", 1)
 	f("bob", 0)
 	l.handler.StopWaiting()
-	if n := len(l.handler.waiting.users); n != 0 {
-		t.Errorf("%d users wait, and nobody does", n)
-	}
+	l.waitFor(0)
 }
 
 // Held or not, never more than the rate: and none of those who wait is forgotten.

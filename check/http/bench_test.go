@@ -1,6 +1,6 @@
 //go:build !race
 
-package check
+package http
 
 import (
 	"strings"
@@ -20,7 +20,7 @@ func BenchmarkServe(b *testing.B) {
 	l := start(b)
 	l.add("alice", auth.Session{Alias: "Alice", Rate: 1e9, Per: 1, QuotaMax: 1 << 40, QuotaRenewalRate: 1 << 30, Tags: []string{"a", "b"}})
 	config := ServerConfig{MaxHeaderBytes: 64 << 10, ReadTimeout: time.Minute, WriteTimeout: time.Minute, IdleTimeout: time.Minute, MaxConnections: 1000}
-	server, bare := NewServer(l.handler, config), NewServer(l.handler, config)
+	server, bare := NewServer(l.handler, config, l.logger), NewServer(l.handler, config, l.logger)
 	browser := []string{
 		"User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "Accept: text/html,application/xhtml+xml,*/*;q=0.8",
 		"Accept-Language: en-US,en;q=0.5", "Accept-Encoding: gzip, deflate, br", "Cookie: session=5f0c1de2a7b94c6f; theme=dark; consent=1; _ga=GA1.1.1234567890.1700000000",

@@ -1,6 +1,6 @@
 //go:build !race
 
-package check
+package http
 
 import (
 	"net"
