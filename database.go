@@ -42,7 +42,7 @@ func backup(o command.DatabaseOptions) (command.DatabaseOutcome, error) {
 		return command.DatabaseOutcome{}, fmt.Errorf("%s is the database itself", o.File)
 	}
 	if info, err := os.Lstat(o.File); err == nil && !info.Mode().IsRegular() {
-		return command.DatabaseOutcome{}, fmt.Errorf("%s: a regular file is wanted, not %s", o.File, info.Mode().Type())
+		return command.DatabaseOutcome{}, fmt.Errorf("%s: must be a regular file, not %s", o.File, info.Mode().Type())
 	}
 	temp, err := os.CreateTemp(filepath.Dir(o.File), filepath.Base(o.File)+".new-*")
 	if err != nil {

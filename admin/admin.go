@@ -21,6 +21,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"sidekey/auth"
+	"sidekey/internal/problem"
 	"sidekey/limiter"
 )
 
@@ -184,7 +185,7 @@ func (h *Handler) unreadable(ctx *fasthttp.RequestCtx, err error) {
 				return
 			}
 		}
-		c.fail(failure(fasthttp.StatusRequestEntityTooLarge, "Request malformed: body: at most %d bytes are wanted", maxBody))
+		c.fail(failure(fasthttp.StatusRequestEntityTooLarge, "Request malformed: body: must be at most %d bytes", maxBody))
 	case errors.As(err, &small):
 		c.fail(failure(fasthttp.StatusRequestHeaderFieldsTooLarge, "Request malformed: the header is too large"))
 	default:
@@ -228,7 +229,7 @@ func failure(status int, format string, args ...any) error {
 // safe to show is logged and not shown.
 func (c *call) fail(err error) {
 	var known failed
-	var problems auth.Problems
+	var problems problem.List
 	switch {
 	case errors.As(err, &known):
 	case errors.As(err, &problems):

@@ -12,6 +12,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"sidekey/auth"
+	"sidekey/internal/problem"
 )
 
 // PolicyStore is what the admin listener needs of a store to keep policies.
@@ -52,7 +53,7 @@ func (c *call) readPolicy(id string) (auth.Policy, error) {
 	case id == "":
 		id = given
 	case given != "" && given != id:
-		return p, auth.Problems{{Field: "id", Value: fmt.Sprintf("%q", given), Want: "the id of the path or none is wanted"}}
+		return p, problem.List{{Field: "id", Value: fmt.Sprintf("%q", given), Want: "must be the id in the path, or missing"}}
 	}
 	p.ID, p.MongoID = id, id
 	if p.OrgID == "" {

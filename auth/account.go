@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"sidekey/internal/problem"
 	"sidekey/limiter"
 )
 
@@ -343,7 +344,7 @@ func metaHeader(value jsontext.Value) []byte {
 		return nil
 	}
 	text := metaText(value)
-	var ps Problems
+	var ps problem.List
 	if checkText(&ps, "", text, maxText); len(ps) > 0 {
 		return nil
 	}

@@ -7,6 +7,7 @@ import (
 	"sort"
 	"strings"
 
+	"sidekey/internal/problem"
 	"sidekey/limiter"
 )
 
@@ -50,13 +51,13 @@ type APIs struct {
 // over from previous where the limit is the same.
 func NewAPIs(list []API, previous *APIs) (*APIs, error) {
 	apis := &APIs{byID: make(map[string]*API, len(list))}
-	var ps Problems
+	var ps problem.List
 	places := make(map[string]string)
 	for i, api := range list {
 		at := fmt.Sprintf("apis[%d]", i)
 		api.check(&ps, at)
 		if apis.byID[api.ID] != nil {
-			ps.add(at+".id", api.ID, "an id that no other API has is wanted")
+			ps.Add(at+".id", api.ID, "must be unique: another API has this id")
 		}
 		hosts := api.Hosts
 		if len(hosts) == 0 {
@@ -65,7 +66,7 @@ func NewAPIs(list []API, previous *APIs) (*APIs, error) {
 		for _, host := range hosts {
 			place := host + strings.TrimSuffix(api.ListenPath, "/")
 			if other, taken := places[place]; taken {
-				ps.add(at+".listen_path", api.ListenPath, "a path that differs from API %q on the same host is wanted", other)
+				ps.Add(at+".listen_path", api.ListenPath, "must differ from the listen_path of API %q on the same host", other)
 				break
 			}
 			places[place] = api.ID
@@ -80,31 +81,31 @@ func NewAPIs(list []API, previous *APIs) (*APIs, error) {
 		apis.all = append(apis.all, &api)
 	}
 	sort.SliceStable(apis.all, func(i, j int) bool { return len(apis.all[i].ListenPath) > len(apis.all[j].ListenPath) })
-	return apis, ps.err()
+	return apis, ps.Err()
 }
 
-func (a *API) check(ps *Problems, at string) {
+func (a *API) check(ps *problem.List, at string) {
 	checkName(ps, at+".id", a.ID)
 	if strings.ContainsAny(a.ID, "/?#@") {
-		ps.add(at+".id", a.ID, "an id without / ? # @ is wanted: it stands in the proxy's path")
+		ps.Add(at+".id", a.ID, "must not contain / ? # @: it is part of the proxy's path")
 	}
 	checkName(ps, at+".org_id", a.Org)
 	checkText(ps, at+".name", a.Name, maxText)
 	checkText(ps, at+".realm", a.Realm, maxText)
 	checkList(ps, at+".versions", a.Versions, maxName)
 	if path, ok := normalPath(make([]byte, 0, maxPath), []byte(a.ListenPath)); !ok || string(path) != a.ListenPath {
-		ps.add(at+".listen_path", a.ListenPath, "a path in plain form is wanted: a slash first, no escapes, no dot segments, no //")
+		ps.Add(at+".listen_path", a.ListenPath, "must be a path in plain form: a slash first, no escapes, no dot segments, no //")
 	}
 	for i, host := range a.Hosts {
 		name := strings.TrimPrefix(host, "*.")
 		if name == "" || strings.ContainsAny(name, "*/:?#@ ") || strings.ToLower(host) != host {
-			ps.add(fmt.Sprintf("%s.hosts[%d]", at, i), host, `a host name in lower case without port is wanted, or "*.example.com"`)
+			ps.Add(fmt.Sprintf("%s.hosts[%d]", at, i), host, `must be a host name in lower case without port, or "*.example.com"`)
 		}
 	}
 	if len(a.Versions) > 0 && (a.VersionHeader == "" || strings.ContainsFunc(a.VersionHeader, notToken)) {
-		ps.add(at+".version_header", a.VersionHeader, "the name of a request header is wanted")
+		ps.Add(at+".version_header", a.VersionHeader, "must be the name of a request header")
 	}
-	checkLimit(ps, at, a.Rate, a.Per, 0)
+	ps.CheckLimit(at, a.Rate, a.Per, 0)
 }
 
 // notToken reports what cannot stand in a method or a header's name (RFC 9110, 5.6.2).
@@ -143,9 +144,9 @@ func (a *APIs) names(org string) string {
 	}
 	slices.Sort(ids)
 	if len(ids) == 0 {
-		return "none is"
+		return "there is none"
 	}
-	return clip(strings.Join(ids, ", "))
+	return problem.Clip(strings.Join(ids, ", "))
 }
 
 // find returns the API for a host and a path in normal form (nil: the path is

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"sidekey/internal/problem"
 	"sidekey/limiter"
 )
 
@@ -93,7 +94,7 @@ func (a *APIs) describe() string {
 		list = append(list, text+")")
 	}
 	slices.Sort(list)
-	return clip(strings.Join(list, ", "))
+	return problem.Clip(strings.Join(list, ", "))
 }
 
 func (t *trace) findVersion(api *API, r *Request, version string, known bool) {
@@ -335,7 +336,7 @@ func rightsHint(a *Account, g *grant, v *Verdict) string {
 	if len(ids) == 0 {
 		return "rights.allow_empty_rights = false: a user without access_rights may use nothing"
 	}
-	return fmt.Sprintf("the user's rights are to %s, and this request falls to %q (listen_path %q)", clip(strings.Join(ids, ", ")), v.API.ID, v.API.ListenPath)
+	return fmt.Sprintf("the user's rights are to %s, and this request falls to %q (listen_path %q)", problem.Clip(strings.Join(ids, ", ")), v.API.ID, v.API.ListenPath)
 }
 
 func urlsText(record Record, e Effective, api string) string {
@@ -347,7 +348,7 @@ func urlsText(record Record, e Effective, api string) string {
 	for _, u := range right.AllowedURLs {
 		list = append(list, strings.Join(u.Methods, "|")+" "+u.URL)
 	}
-	return clip(strings.Join(list, ", "))
+	return problem.Clip(strings.Join(list, ", "))
 }
 
 // Question asks what would become of a request.

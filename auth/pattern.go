@@ -66,9 +66,9 @@ func expand(text string) string {
 func compilePattern(text string) (pattern, error) {
 	switch {
 	case text == "":
-		return pattern{}, fmt.Errorf("a path or a regular expression is wanted")
+		return pattern{}, fmt.Errorf("must be a path or a regular expression")
 	case len(text) > maxPattern:
-		return pattern{}, fmt.Errorf("at most %d bytes are wanted, not %d", maxPattern, len(text))
+		return pattern{}, fmt.Errorf("must be at most %d bytes, not %d", maxPattern, len(text))
 	}
 	// The first slash may be left out.
 	slash := strings.HasPrefix(text, "/")
@@ -82,11 +82,11 @@ func compilePattern(text string) (pattern, error) {
 	// By itself first: /a)|(?:/b would break out of the anchors.
 	parsed, err := syntax.Parse(expression, syntax.Perl)
 	if err != nil {
-		return pattern{}, fmt.Errorf("a regular expression (RE2) is wanted: %w", err)
+		return pattern{}, fmt.Errorf("must be a regular expression (RE2): %w", err)
 	}
 	steps := stepsOf(parsed)
 	if steps > maxSteps {
-		return pattern{}, fmt.Errorf("a regular expression of at most %d steps is wanted, not %d: repeat less", maxSteps, steps)
+		return pattern{}, fmt.Errorf("must be a regular expression of at most %d steps, not %d: repeat less", maxSteps, steps)
 	}
 	anchor := `^`
 	if !slash {

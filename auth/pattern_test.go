@@ -144,7 +144,7 @@ func TestPatternSteps(t *testing.T) {
 		switch {
 		case (err == nil) != want:
 			t.Errorf("%.60q: %v", text, err)
-		case err != nil && !strings.Contains(err.Error(), "a regular expression of at most 1000 steps is wanted, not "):
+		case err != nil && !strings.Contains(err.Error(), "must be a regular expression of at most 1000 steps, not "):
 			t.Errorf("%.60q: %v", text, err)
 		}
 		if err != nil {
@@ -175,7 +175,7 @@ func TestPatternSteps(t *testing.T) {
 	}
 	rules := Rules{APIs: mustAPIs(t, api("orders", "/")), Policies: NewPolicies(nil), AllowEmptyRights: true}
 	s := Session{OrgID: "default", AccessRights: map[string]Right{"orders": right}}
-	const wanted = "access_rights.orders: patterns of at most 20000 steps in all are wanted, not "
+	const wanted = "access_rights.orders: patterns must have at most 20000 steps in all, not "
 	if _, err := s.Validate(rules, 0); err == nil || !strings.HasPrefix(err.Error(), wanted) {
 		t.Errorf("40 patterns: %v", err)
 	}

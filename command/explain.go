@@ -38,14 +38,14 @@ func explainCommand(p Program) *cobra.Command {
 				question[name] = value
 			}
 			if d := question["dialect"]; d != "envoy" && d != "nginx" && d != "forward" {
-				return usage(`-dialect %q: "nginx", "envoy" or "forward" is wanted`, d)
+				return usage(`-dialect %q: must be "nginx", "envoy" or "forward"`, d)
 			}
 			lines, err := cmd.Flags().GetStringArray("header")
 			must(err)
 			for _, line := range lines {
 				name, value, found := strings.Cut(line, ":")
 				if !found {
-					return usage("-header %q: 'NAME: VALUE' is wanted; without a value it is one that the proxy leaves out", line)
+					return usage("-header %q: must be 'NAME: VALUE'; without a value, the proxy leaves the header out", line)
 				}
 				headers[strings.TrimSpace(name)] = strings.TrimSpace(value)
 			}

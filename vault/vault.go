@@ -38,7 +38,7 @@ func Load(path string) (key *Key, created bool, err error) {
 	}
 	raw, err := hex.DecodeString(text)
 	if err != nil || len(raw) != KeySize {
-		return nil, false, fmt.Errorf("%s: a key of %d hexadecimal digits is wanted", path, 2*KeySize)
+		return nil, false, fmt.Errorf("%s: must be a key of %d hexadecimal digits", path, 2*KeySize)
 	}
 	return New([KeySize]byte(raw)), created, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"sidekey/auth"
 	"sidekey/check"
+	"sidekey/internal/problem"
 )
 
 // Explain decides about a question as the listener does about a request, from the proxy's
@@ -36,10 +37,10 @@ func proxied(q auth.Question) (*fasthttp.RequestHeader, error) {
 	}
 	target := "/auth/" + name
 	if d, _, _ := splitPath([]byte(target)); d == nil {
-		return nil, auth.Problems{{Field: "dialect", Value: fmt.Sprintf("%q", name), Want: `"envoy", "nginx" or "forward" is wanted`}}
+		return nil, problem.List{{Field: "dialect", Value: fmt.Sprintf("%q", name), Want: `must be "envoy", "nginx" or "forward"`}}
 	}
 	if !strings.HasPrefix(path, "/") {
-		return nil, auth.Problems{{Field: "path", Value: fmt.Sprintf("%q", path), Want: "a path that begins with a slash is wanted"}}
+		return nil, problem.List{{Field: "path", Value: fmt.Sprintf("%q", path), Want: "must be a path that begins with a slash"}}
 	}
 	if q.API != "" {
 		target += "@" + q.API

@@ -1,41 +1,6 @@
 package auth
 
-import (
-	"strings"
-	"testing"
-	"unicode/utf8"
-)
-
-func TestProblem(t *testing.T) {
-	f := func(p Problem, want string) {
-		t.Helper()
-		if got := p.String(); got != want {
-			t.Errorf("got  %s\nwant %s", got, want)
-		}
-	}
-	f(Problem{Field: "rate", Value: "-1", Want: "more is wanted"}, "rate = -1: more is wanted")
-	f(Problem{Field: "rate", Want: "more is wanted"}, "rate: more is wanted")
-	f(Problem{Value: "null", Want: "more is wanted"}, "null: more is wanted")
-	f(Problem{Want: "more is wanted"}, "more is wanted")
-	f(Problem{Field: "a", Value: strings.Repeat("v", 81), Want: "x"}, "a = "+strings.Repeat("v", 80)+"…: x")
-}
-
-func TestClip(t *testing.T) {
-	f := func(s, want string) {
-		t.Helper()
-		got := clip(s)
-		if got != want || !utf8.ValidString(got) {
-			t.Errorf("%q: %q, want %q", s, got, want)
-		}
-	}
-	f("", "")
-	f(strings.Repeat("a", 80), strings.Repeat("a", 80))
-	f(strings.Repeat("a", 81), strings.Repeat("a", 80)+"…")
-	// No character is cut in two.
-	f(strings.Repeat("a", 79)+"ä", strings.Repeat("a", 79)+"…")
-	f(strings.Repeat("🔑", 21), strings.Repeat("🔑", 20)+"…")
-	f("aaa"+strings.Repeat("🔑", 20), "aaa"+strings.Repeat("🔑", 19)+"…")
-}
+import "testing"
 
 // The table of reasons is that of the contract (section 3).
 func TestReasons(t *testing.T) {
