@@ -37,7 +37,7 @@ func TestLayout(t *testing.T) {
 
 	never("sidekey/command", "sidekey/store", "sidekey/admin", "sidekey/check", "github.com/valyala/fasthttp")
 
-	for _, alone := range []string{"sidekey/limiter", "sidekey/proxy", "sidekey/internal/problem"} {
+	for _, alone := range []string{"sidekey/limiter", "sidekey/proxy", "sidekey/internal/problem", "sidekey/auth/httpsig"} {
 		for _, dep := range packages[alone].Deps {
 			if !packages[dep].Standard {
 				t.Errorf("%s must depend on the standard library alone, not on %s", alone, dep)

@@ -18,6 +18,7 @@ import (
 
 	"sidekey/admin"
 	"sidekey/auth"
+	"sidekey/auth/httpsig"
 	"sidekey/check"
 	checkhttp "sidekey/check/http"
 	"sidekey/config"
@@ -41,7 +42,7 @@ type program struct {
 	store     *store.Store
 	key       *vault.Key // of the secrets of signed requests
 	secrets   *secrets
-	spent     *auth.SpentSignatures
+	spent     *httpsig.Spent
 	spentPath string // where spent is handed over
 	policies  *auth.Policies
 	directory *auth.Directory

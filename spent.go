@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"sidekey/auth"
+	"sidekey/auth/httpsig"
 	"sidekey/secretfile"
 )
 
@@ -19,8 +19,8 @@ import (
 //
 // What was handed over is good for one start. A file that stayed would be believed after a
 // crash, too.
-func loadSpent(path string, most int, first bool, log *slog.Logger) (*auth.SpentSignatures, error) {
-	spent := auth.NewSpentSignatures(most)
+func loadSpent(path string, most int, first bool, log *slog.Logger) (*httpsig.Spent, error) {
+	spent := httpsig.NewSpent(most)
 	data, err := os.ReadFile(path)
 	if err == nil {
 		if err := errors.Join(os.Remove(path), secretfile.SyncDir(filepath.Dir(path))); err != nil {
@@ -38,7 +38,7 @@ func loadSpent(path string, most int, first bool, log *slog.Logger) (*auth.Spent
 }
 
 // saveSpent hands what is remembered over to the next run.
-func saveSpent(path string, spent *auth.SpentSignatures) error {
+func saveSpent(path string, spent *httpsig.Spent) error {
 	data, err := spent.HandOver()
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"sidekey/auth/httpsig"
 	"sidekey/internal/problem"
 	"sidekey/limiter"
 )
@@ -173,7 +174,7 @@ func (c *Compiler) signer(r Record) *signer {
 	if err != nil {
 		return nil
 	}
-	return newSigner(r.Name(), []byte(secret))
+	return &signer{Signer: httpsig.NewSigner(r.Org, r.User, []byte(secret))}
 }
 
 func (c *Compiler) grant(a *Account, e *Effective, kept []KeptQuota, previous *Account) {

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"sidekey/auth/httpsig"
 	"sidekey/limiter"
 )
 
@@ -71,8 +72,8 @@ type Settings struct {
 
 	AllowEmptyRights bool // a session without access_rights may use every API of its org
 
-	SignatureSkew time.Duration    // how far a signed date may be from now, in whole seconds
-	Signatures    *SpentSignatures // one and the same in all settings of a program
+	SignatureSkew time.Duration  // how far a signed date may be from now, in whole seconds
+	Signatures    *httpsig.Spent // one and the same in all settings of a program
 
 	// Upgrade is told of a password that was right and whose hash is not of the
 	// configured kind and cost; nil: nobody is. It must not block, and may keep the
@@ -125,7 +126,7 @@ func (c *Checker) decide(now limiter.Now, r *Request, v *Verdict, t *trace) {
 		v.refuse(UnknownVersion, api)
 		return
 	}
-	signed := api.HMAC && r.AuthorizationCount == 1 && isSignature(r.Authorization)
+	signed := api.HMAC && r.AuthorizationCount == 1 && httpsig.Recognize(r.Authorization)
 	var buf CredentialBuffer
 	var given Credentials
 	if !signed {

@@ -20,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"sidekey/auth"
+	"sidekey/auth/httpsig"
 	"sidekey/check"
 	"sidekey/limiter"
 )
@@ -116,7 +117,7 @@ func start(t testing.TB, change ...func(*options)) *listener {
 	})
 	l.settings = &auth.Settings{
 		APIs: apis, Passwords: passwords, VerifiedTTL: time.Hour, QuotaWait: 5 * time.Second, AllowEmptyRights: true,
-		SignatureSkew: 5 * time.Minute, Signatures: auth.NewSpentSignatures(1_000_000),
+		SignatureSkew: 5 * time.Minute, Signatures: httpsig.NewSpent(1_000_000),
 	}
 	l.checker = auth.NewChecker(l.directory, l.settings, func() limiter.Now { return limiter.At(time.Now()) })
 	l.logger = slog.New(slog.NewTextHandler(&l.log, &slog.HandlerOptions{Level: slog.LevelDebug}))

@@ -1,68 +1,83 @@
-package auth
+// Package httpsig verifies HMAC-signed requests (draft-cavage-12) and rejects replays.
+//
+// [Parse] reads the Authorization header of a signed request, [Signature.Date] checks what
+// must be signed and how old it is, [Signer.Matches] compares the signature with that of the
+// user's secret, and [Spent.Spend] uses it up: no signature is accepted twice.
+package httpsig
 
 import (
 	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"strings"
 	"unicode/utf8"
 )
 
 // Signature is what the Authorization header of a signed request says
-// (draft-cavage-http-signatures-12, section 2.1). Its slices are parts of the header and
-// of the [SignatureBuffer] given to [ParseSignature], and valid as long as both.
+// (draft-cavage-http-signatures-12, section 2.1). Its slices are parts of the header and of
+// the [Buffer] given to [Parse], and valid as long as both.
 type Signature struct {
 	KeyID     []byte
 	Algorithm []byte
-	Headers   []byte // names of what is signed, each two separated by one space; empty: not said
+	Headers   []byte // names of what is signed, separated by single spaces; may be empty
 	MAC       []byte // decoded
-	Created   int64  // Unix seconds; notSaid: not said
-	Expires   int64  // Unix seconds; notSaid: not said
+	Created   int64  // Unix seconds; absent if the header has no such parameter
+	Expires   int64  // Unix seconds; absent if the header has no such parameter
 }
 
-const notSaid = -1
+const absent = -1
 
-// Bounds of what is read. An RSA signature, which is refused later, has 512 bytes and more.
+// Errors of [Parse].
+var (
+	ErrMalformed = errors.New("not the form of a signature")
+	ErrNotBase64 = errors.New("the signature is not base64")
+)
+
+// Bounds of what is read. An RSA signature, which is refused later, has 512 bytes and more. A
+// key id is the name of an org and that of a user, of at most 255 bytes each.
 const (
-	maxKeyID       = 2 * maxName
+	maxKeyID       = 2 * 255
 	maxSignature   = 1024 // bytes of base64
 	maxSignedNames = 64
 )
 
-// SignatureBuffer takes what cannot be read where it stands. It lives on the caller's stack.
-type SignatureBuffer struct {
+// Buffer holds what cannot be read in place. It lives on the caller's stack.
+type Buffer struct {
 	keyID   [maxKeyID]byte
 	encoded [maxSignature]byte
 	mac     [maxSignature]byte
 }
 
-// isSignature reports whether an Authorization header has the scheme Signature, in any
-// case.
-func isSignature(header []byte) bool {
+// Recognize reports whether an Authorization header has the scheme Signature, in any case.
+func Recognize(header []byte) bool {
 	const scheme = "signature"
 	return len(header) >= len(scheme) && bytes.EqualFold(header[:len(scheme)], []byte(scheme)) &&
 		(len(header) == len(scheme) || !isToken(header[len(scheme)]))
 }
 
-// ParseSignature reads the value of an Authorization header: the scheme in any case, one
-// space, and parameters as RFC 9110, 11.2, writes them. Names that the draft does not
-// know are skipped, as it wants. What it knows must stand at most once and be written as
-// it says; keyId, algorithm and signature must be there. created and expires are
-// numbers, everything else is in quotes. The signature is base64 in its one canonical
-// spelling, percent-encoded (as Tyk's clients send it) or not.
+// Parse reads the value of an Authorization header: the scheme in any case, one space, and
+// parameters as in RFC 9110, section 11.2. Names that the draft does not know are skipped, as
+// it requires. Names that it knows must be there at most once and be written as it says; keyId,
+// algorithm, and signature must be there. created and expires are numbers, everything else is
+// in quotes. The signature is base64 in its one canonical spelling, percent-encoded (as Tyk's
+// clients send it) or not.
 //
 // (created) and (expires) cannot be signed with an hmac algorithm (section 2.3).
 //
-// malformed is "" when the signature can be checked.
-func ParseSignature(header []byte, buf *SignatureBuffer) (s Signature, malformed Malformed) {
+// The error is [ErrMalformed], [ErrNotBase64], or nil if the signature can be checked.
+func Parse(header []byte, buf *Buffer) (s Signature, err error) {
 	const scheme = "signature "
 	if len(header) < len(scheme) || !bytes.EqualFold(header[:len(scheme)], []byte(scheme)) {
-		return Signature{}, notBasic
+		return Signature{}, ErrMalformed
 	}
-	s = Signature{Created: notSaid, Expires: notSaid}
+	s = Signature{Created: absent, Expires: absent}
 	var encoded []byte
 	for rest := header[len(scheme):]; ; {
 		var p parameter
 		var ok bool
 		if p, rest, ok = nextParameter(rest); !ok {
-			return Signature{}, notBasic
+			return Signature{}, ErrMalformed
 		}
 		switch {
 		case p.is("keyid"):
@@ -79,25 +94,25 @@ func ParseSignature(header []byte, buf *SignatureBuffer) (s Signature, malformed
 			ok = p.intoTime(&s.Expires)
 		}
 		if !ok {
-			return Signature{}, notBasic
+			return Signature{}, ErrMalformed
 		}
 		if len(rest) == 0 {
 			break
 		}
 	}
 	if s.KeyID = unquote(s.KeyID, buf); len(s.KeyID) == 0 || len(s.Algorithm) == 0 || len(encoded) == 0 {
-		return Signature{}, notBasic
+		return Signature{}, ErrMalformed
 	}
 	if s.MAC = decodeMAC(encoded, buf); s.MAC == nil {
-		return Signature{}, notBase64
+		return Signature{}, ErrNotBase64
 	}
-	return s, ""
+	return s, nil
 }
 
 // parameter is NAME="VALUE" or NAME=VALUE.
 type parameter struct {
 	name, value []byte
-	quoted      bool // value stood in quotes, and may still hold escapes
+	quoted      bool // value was in quotes, and may still have escapes
 }
 
 func (p parameter) is(name string) bool { return bytes.EqualFold(p.name, []byte(name)) }
@@ -111,9 +126,9 @@ func (p parameter) into(to *[]byte) bool {
 
 // intoTime takes Unix seconds, the first of their name. Fractions are dropped.
 func (p parameter) intoTime(to *int64) bool {
-	const mostDigits = 12
+	const maxDigits = 12
 	whole, fraction, dotted := bytes.Cut(p.value, []byte{'.'})
-	if *to != notSaid || p.quoted || len(whole) == 0 || len(whole) > mostDigits || dotted && len(fraction) == 0 {
+	if *to != absent || p.quoted || len(whole) == 0 || len(whole) > maxDigits || dotted && len(fraction) == 0 {
 		return false
 	}
 	*to = 0
@@ -131,8 +146,8 @@ func (p parameter) intoTime(to *int64) bool {
 	return true
 }
 
-// nextParameter cuts the first parameter and the comma behind it off a list. rest is
-// empty where it was the last one.
+// nextParameter cuts the first parameter and the comma after it off a list. rest is empty if
+// it was the last one.
 func nextParameter(list []byte) (p parameter, rest []byte, ok bool) {
 	end := 0
 	for end < len(list) && isToken(list[end]) {
@@ -164,7 +179,7 @@ func nextParameter(list []byte) (p parameter, rest []byte, ok bool) {
 	return p, rest, list[0] == ',' && len(rest) > 0
 }
 
-// endOfQuoted returns where the quote stands that ends a quoted string, or -1.
+// endOfQuoted returns the index of the quote that ends a quoted string, or -1.
 func endOfQuoted(text []byte) int {
 	for i := 1; i < len(text); i++ {
 		switch c := text[i]; {
@@ -181,8 +196,8 @@ func endOfQuoted(text []byte) int {
 	return -1
 }
 
-// unquote takes the escapes out of a key id. What no key id can be comes back empty.
-func unquote(quoted []byte, buf *SignatureBuffer) []byte {
+// unquote removes the escapes from a key id. It returns nothing if it cannot be a key id.
+func unquote(quoted []byte, buf *Buffer) []byte {
 	if !utf8.Valid(quoted) || len(quoted) > 2*maxKeyID {
 		return nil
 	}
@@ -199,8 +214,8 @@ func unquote(quoted []byte, buf *SignatureBuffer) []byte {
 	return text
 }
 
-// areSignable reports whether a list of headers is one that an hmac can be made of: the
-// names of headers or (request-target), separated by single spaces, none of them twice.
+// areSignable reports whether an HMAC can be made of a list of headers: the names of headers
+// or (request-target), separated by single spaces, none of them twice.
 func areSignable(list []byte) bool {
 	count := 0
 	for rest := list; len(rest) > 0; count++ {
@@ -229,8 +244,11 @@ func hasName(list, name []byte) bool {
 	return false
 }
 
-// decodeMAC returns the bytes of a signature, or nil.
-func decodeMAC(text []byte, buf *SignatureBuffer) []byte {
+// strictBase64 refuses trailing bits that are not zero, so that a signature has one spelling.
+var strictBase64 = base64.StdEncoding.Strict()
+
+// decodeMAC returns the bytes of a signature, or nil if text is not base64.
+func decodeMAC(text []byte, buf *Buffer) []byte {
 	plain := buf.encoded[:0]
 	for i := 0; i < len(text); i++ {
 		c := text[i]
@@ -238,11 +256,11 @@ func decodeMAC(text []byte, buf *SignatureBuffer) []byte {
 			if i+2 >= len(text) {
 				return nil
 			}
-			high, low := unhex(text[i+1]), unhex(text[i+2])
-			if high < 0 || low < 0 {
+			var decoded [1]byte
+			if _, err := hex.Decode(decoded[:], text[i+1:i+3]); err != nil {
 				return nil
 			}
-			c = byte(high<<4 | low)
+			c = decoded[0]
 			i += 2
 		}
 		if c == '\r' || c == '\n' || len(plain) == cap(plain) { // the decoder would skip line ends
@@ -257,10 +275,12 @@ func decodeMAC(text []byte, buf *SignatureBuffer) []byte {
 	return buf.mac[:n]
 }
 
-// isToken reports what the names of headers and parameters are made of (RFC 9110, 5.6.2).
-func isToken(c byte) bool { return c < utf8.RuneSelf && !notToken(rune(c)) }
+// isToken reports whether c may be in the name of a header or parameter (RFC 9110, 5.6.2).
+func isToken(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
+}
 
-// areTokens reports whether text is a token.
+// areTokens reports whether text is a token: one or more such characters.
 func areTokens(text []byte) bool {
 	for _, c := range text {
 		if !isToken(c) {

@@ -1,4 +1,4 @@
-package auth
+package httpsig
 
 import (
 	"bytes"
@@ -11,12 +11,12 @@ import (
 
 const goodSignature = `Signature keyId="defaultann",algorithm="hmac-sha256",headers="(request-target) date",signature="c2ln"`
 
-func TestParseSignatureMalformed(t *testing.T) {
-	f := func(header string, want Malformed) {
+func TestParseMalformed(t *testing.T) {
+	f := func(header string, want error) {
 		t.Helper()
-		var buf SignatureBuffer
-		if _, got := ParseSignature([]byte(header), &buf); got != want {
-			t.Errorf("%.120q: %q, want %q", header, got, want)
+		var buf Buffer
+		if _, got := Parse([]byte(header), &buf); got != want {
+			t.Errorf("%.120q: %v, want %v", header, got, want)
 		}
 	}
 	edit := func(old, replacement string) string {
@@ -26,53 +26,53 @@ func TestParseSignatureMalformed(t *testing.T) {
 		}
 		return strings.Replace(goodSignature, old, replacement, 1)
 	}
-	f(goodSignature, "")
+	f(goodSignature, nil)
 
 	// The scheme, and exactly one space.
-	f("", notBasic)
-	f("Signature", notBasic)
-	f("Signature ", notBasic)
-	f(edit("Signature ", "Signature  "), notBasic)
-	f(edit("Signature ", "Signature\t"), notBasic)
-	f(edit("Signature ", " Signature "), notBasic)
-	f(edit("Signature ", "Signatures "), notBasic)
-	f(edit("Signature ", "Basic "), notBasic)
-	f(edit("Signature ", "\u017fignature "), notBasic)
+	f("", ErrMalformed)
+	f("Signature", ErrMalformed)
+	f("Signature ", ErrMalformed)
+	f(edit("Signature ", "Signature  "), ErrMalformed)
+	f(edit("Signature ", "Signature\t"), ErrMalformed)
+	f(edit("Signature ", " Signature "), ErrMalformed)
+	f(edit("Signature ", "Signatures "), ErrMalformed)
+	f(edit("Signature ", "Basic "), ErrMalformed)
+	f(edit("Signature ", "\u017fignature "), ErrMalformed)
 
 	// The form of the list.
-	f(goodSignature+",", notBasic)
-	f(goodSignature+", ", notBasic)
-	f(goodSignature+" x", notBasic)
-	f(goodSignature+";created=1", notBasic)
-	f(edit(`,algorithm`, `,,algorithm`), notBasic)
-	f(edit(`,algorithm`, ` algorithm`), notBasic)
-	f(edit(`,algorithm`, `algorithm`), notBasic)
-	f(edit(`keyId=`, `,keyId=`), notBasic)
-	f(edit(`keyId=`, `keyId =`), notBasic)
-	f(edit(`keyId=`, `keyId= `), notBasic)
-	f(edit(`keyId=`, `="x",keyId=`), notBasic)
-	f(edit(`keyId=`, `x,keyId=`), notBasic)
-	f(edit(`keyId=`, `x=,keyId=`), notBasic)
-	f(edit(`keyId=`, `x="y,keyId=`), notBasic)
-	f(edit(`keyId=`, "x=\"\n\",keyId="), notBasic)
-	f(edit(`keyId=`, `x="\y",keyId=`), notBasic)
-	f(edit(`keyId=`, `x="\`), notBasic)
-	f(goodSignature[:len(goodSignature)-1], notBasic)
+	f(goodSignature+",", ErrMalformed)
+	f(goodSignature+", ", ErrMalformed)
+	f(goodSignature+" x", ErrMalformed)
+	f(goodSignature+";created=1", ErrMalformed)
+	f(edit(`,algorithm`, `,,algorithm`), ErrMalformed)
+	f(edit(`,algorithm`, ` algorithm`), ErrMalformed)
+	f(edit(`,algorithm`, `algorithm`), ErrMalformed)
+	f(edit(`keyId=`, `,keyId=`), ErrMalformed)
+	f(edit(`keyId=`, `keyId =`), ErrMalformed)
+	f(edit(`keyId=`, `keyId= `), ErrMalformed)
+	f(edit(`keyId=`, `="x",keyId=`), ErrMalformed)
+	f(edit(`keyId=`, `x,keyId=`), ErrMalformed)
+	f(edit(`keyId=`, `x=,keyId=`), ErrMalformed)
+	f(edit(`keyId=`, `x="y,keyId=`), ErrMalformed)
+	f(edit(`keyId=`, "x=\"\n\",keyId="), ErrMalformed)
+	f(edit(`keyId=`, `x="\y",keyId=`), ErrMalformed)
+	f(edit(`keyId=`, `x="\`), ErrMalformed)
+	f(goodSignature[:len(goodSignature)-1], ErrMalformed)
 	// Two headers that a proxy has joined.
-	f(goodSignature+","+goodSignature, notBasic)
-	f(goodSignature+", "+goodSignature, notBasic)
-	f(goodSignature+",Basic YTpi", notBasic)
+	f(goodSignature+","+goodSignature, ErrMalformed)
+	f(goodSignature+", "+goodSignature, ErrMalformed)
+	f(goodSignature+",Basic YTpi", ErrMalformed)
 
 	// What has to be there, once, in quotes, and not empty.
 	for _, p := range []string{`keyId="defaultann",`, `algorithm="hmac-sha256",`, `signature="c2ln"`} {
-		f(strings.TrimSuffix(edit(p, ""), ","), notBasic)
+		f(strings.TrimSuffix(edit(p, ""), ","), ErrMalformed)
 	}
 	for _, p := range []string{`keyId="defaultann"`, `algorithm="hmac-sha256"`, `headers="(request-target) date"`, `signature="c2ln"`} {
 		name, value, _ := strings.Cut(p, "=")
-		f(goodSignature+","+p, notBasic)
-		f(goodSignature+","+strings.ToUpper(name)+"="+value, notBasic)
-		f(edit(p, name+`=""`), notBasic)
-		f(edit(p, name+"="+strings.Trim(strings.ReplaceAll(value, "(request-target) ", ""), `"`)), notBasic)
+		f(goodSignature+","+p, ErrMalformed)
+		f(goodSignature+","+strings.ToUpper(name)+"="+value, ErrMalformed)
+		f(edit(p, name+`=""`), ErrMalformed)
+		f(edit(p, name+"="+strings.Trim(strings.ReplaceAll(value, "(request-target) ", ""), `"`)), ErrMalformed)
 	}
 
 	// The names of what is signed.
@@ -80,54 +80,54 @@ func TestParseSignatureMalformed(t *testing.T) {
 		" ", " date", "date ", "date  host", "date,host", "date\thost", "(created) date", "(expires) date", "(request-target", "(other) date",
 		"date date", "date host Date", "(request-target) (Request-Target)", "d\u00e4te", `da\"te`, "da(te",
 	} {
-		f(edit("(request-target) date", list), notBasic)
+		f(edit("(request-target) date", list), ErrMalformed)
 	}
 	many := ""
 	for i := range maxSignedNames {
 		many += " x" + strconv.Itoa(i)
 	}
-	f(edit("(request-target) date", many[1:]), "")
-	f(edit("(request-target) date", "date"+many), notBasic)
+	f(edit("(request-target) date", many[1:]), nil)
+	f(edit("(request-target) date", "date"+many), ErrMalformed)
 
 	// Times.
-	f(goodSignature+`,created=1402170695,expires=1402170699.25`, "")
+	f(goodSignature+`,created=1402170695,expires=1402170699.25`, nil)
 	for _, value := range []string{`"1402170695"`, "-1", "+1", "1e9", "1.", ".5", "1.x", "x", "1402170695x", "1234567890123", "0x10"} {
-		f(goodSignature+",created="+value, notBasic)
-		f(goodSignature+",expires="+value, notBasic)
+		f(goodSignature+",created="+value, ErrMalformed)
+		f(goodSignature+",expires="+value, ErrMalformed)
 	}
-	f(goodSignature+",created=1,created=1", notBasic)
-	f(goodSignature+",expires=1,Expires=1", notBasic)
+	f(goodSignature+",created=1,created=1", ErrMalformed)
+	f(goodSignature+",expires=1,Expires=1", ErrMalformed)
 
 	// The signature: base64 in its one spelling.
 	for _, value := range []string{
 		"c2lnbg", "c2lnbg=", "c2lnbh==", "c2lnbg===", "====", "c2 ln", "c2l-", "c2l_", "!", "%", "%6", "%6g", "c2ln%", "%0a", "%0D", "c2ln%0A", "%63%32%6C%6E%3D",
 		strings.Repeat("A", maxSignature+4), strings.Repeat("%41", maxSignature+4), `c2\\ln`,
 	} {
-		f(edit("c2ln", value), notBase64)
+		f(edit("c2ln", value), ErrNotBase64)
 	}
-	f(edit("c2ln", strings.Repeat("%41", maxSignature)), "")
+	f(edit("c2ln", strings.Repeat("%41", maxSignature)), nil)
 
 	// Key ids that no user can have.
-	f(edit("defaultann", "default\xff"), notBasic)
-	f(edit("defaultann", "default\x7f"), notBasic)
-	f(edit("defaultann", strings.Repeat("x", maxKeyID)), "")
-	f(edit("defaultann", strings.Repeat("x", maxKeyID+1)), notBasic)
-	f(edit("defaultann", strings.Repeat(`\"`, maxKeyID)), "")
-	f(edit("defaultann", strings.Repeat(`\"`, maxKeyID+1)), notBasic)
+	f(edit("defaultann", "default\xff"), ErrMalformed)
+	f(edit("defaultann", "default\x7f"), ErrMalformed)
+	f(edit("defaultann", strings.Repeat("x", maxKeyID)), nil)
+	f(edit("defaultann", strings.Repeat("x", maxKeyID+1)), ErrMalformed)
+	f(edit("defaultann", strings.Repeat(`\"`, maxKeyID)), nil)
+	f(edit("defaultann", strings.Repeat(`\"`, maxKeyID+1)), ErrMalformed)
 }
 
-func TestParseSignature(t *testing.T) {
+func TestParse(t *testing.T) {
 	f := func(header string, want Signature) {
 		t.Helper()
-		var buf SignatureBuffer
-		got, malformed := ParseSignature([]byte(header), &buf)
-		if malformed != "" || describe(got) != describe(want) {
-			t.Errorf("%s: %q\ngot  %s\nwant %s", header, malformed, describe(got), describe(want))
+		var buf Buffer
+		got, err := Parse([]byte(header), &buf)
+		if err != nil || describe(got) != describe(want) {
+			t.Errorf("%s: %v\ngot  %s\nwant %s", header, err, describe(got), describe(want))
 		}
 	}
 	want := Signature{
 		KeyID: []byte("defaultann"), Algorithm: []byte("hmac-sha256"), Headers: []byte("(request-target) date"), MAC: []byte("sig"),
-		Created: notSaid, Expires: notSaid,
+		Created: absent, Expires: absent,
 	}
 	f(goodSignature, want)
 	f(strings.Replace(goodSignature, "Signature", "sIGNATURE", 1), want)
@@ -159,10 +159,10 @@ func describe(s Signature) string {
 	if len(s.Headers) > 0 {
 		text += `,headers="` + string(s.Headers) + `"`
 	}
-	if s.Created != notSaid {
+	if s.Created != absent {
 		text += ",created=" + strconv.FormatInt(s.Created, 10)
 	}
-	if s.Expires != notSaid {
+	if s.Expires != absent {
 		text += ",expires=" + strconv.FormatInt(s.Expires, 10)
 	}
 	return text + `,signature="` + base64.StdEncoding.EncodeToString(s.MAC) + `"`
@@ -179,22 +179,22 @@ func FuzzSignature(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, header []byte) {
-		var buf, buf2 SignatureBuffer
+		var buf, buf2 Buffer
 		before := bytes.Clone(header)
-		s, malformed := ParseSignature(header, &buf)
+		s, err := Parse(header, &buf)
 		if !bytes.Equal(before, header) {
 			t.Fatal("the header was changed")
 		}
-		if malformed != "" {
+		if err != nil {
 			return
 		}
 		if len(s.KeyID) == 0 || len(s.Algorithm) == 0 || len(s.MAC) == 0 || bytes.ContainsAny(s.KeyID, "\r\n\x00") {
 			t.Fatalf("accepted %+v", s)
 		}
 		text := describe(s)
-		again, malformed := ParseSignature([]byte(text), &buf2)
-		if malformed != "" || describe(again) != text {
-			t.Fatalf("%q\nbecame %q\nthen   %q %q", header, text, describe(again), malformed)
+		again, err := Parse([]byte(text), &buf2)
+		if err != nil || describe(again) != text {
+			t.Fatalf("%q\nbecame %q\nthen   %q %v", header, text, describe(again), err)
 		}
 	})
 }

@@ -1,4 +1,4 @@
-package auth
+package httpsig
 
 import (
 	"bytes"
@@ -11,29 +11,28 @@ import (
 	"sync"
 )
 
-// signatureKey is what a signature is known by.
+// signatureKey identifies a signature.
 type signatureKey [16]byte
 
-// SpentSignatures remembers the signatures that were right, so that none is accepted
-// twice. A signature is known by 128 bits of SHA-256 over its owner and its MAC: how the
-// request spells it does not matter, and no two are taken for one another.
+// Spent remembers the signatures that were right, so that none is accepted twice. A signature
+// is identified by 128 bits of SHA-256 over its owner and its MAC: how the request spells it
+// does not matter, and no two are taken for one another.
 //
-// Its memory is bounded. Nothing is forgotten to make room: a signature that could not
-// be remembered is not accepted. So that nobody can use up everybody's room, a user may
-// hold as many places as are free and no more: one user gets half of them, two get a
-// third each, and whoever comes always finds some.
-type SpentSignatures struct {
-	decoy *signer
-	most  int
+// Its memory is bounded. Nothing is forgotten to make room: a signature that could not be
+// remembered is not accepted. So that no user can take the room of all others, a user may hold
+// at most as many places as are free: one user gets half of them, two users a third each, and
+// a new user always finds some.
+type Spent struct {
+	max int
 
 	mu     sync.Mutex // protects everything below
-	since  int64      // Unix seconds: what is dated before is not vouched for
+	since  int64      // Unix seconds: signatures dated before are refused
 	held   int
 	owners map[uint64]int
 	spans  map[int64]*span // by date / spanSeconds
 }
 
-// span holds what is dated within some seconds. It is forgotten as a whole.
+// span holds the signatures dated within spanSeconds. It is forgotten as a whole.
 type span struct {
 	spent  map[signatureKey]struct{}
 	owners map[uint64]int
@@ -41,46 +40,46 @@ type span struct {
 
 const spanSeconds = 15
 
-// NewSpentSignatures returns a memory of at most that many signatures. One takes up to
-// 100 bytes.
-func NewSpentSignatures(most int) *SpentSignatures {
-	return &SpentSignatures{decoy: newDecoy(), most: most, owners: make(map[uint64]int), spans: make(map[int64]*span)}
+// NewSpent returns a memory of at most max signatures. Each takes up to 100 bytes.
+func NewSpent(max int) *Spent {
+	return &Spent{max: max, owners: make(map[uint64]int), spans: make(map[int64]*span)}
 }
 
-// RefuseBefore refuses all signatures dated before a Unix second. A process that does
-// not know what the one before it has accepted has to.
-func (m *SpentSignatures) RefuseBefore(second int64) {
+// RefuseBefore refuses all signatures dated before a Unix second. A process must call it if it
+// does not know which signatures the previous process accepted.
+func (m *Spent) RefuseBefore(second int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.since = max(m.since, second)
 }
 
-type spending uint8
+// Outcome says whether a signature may be accepted.
+type Outcome uint8
 
 const (
-	firstUse spending = iota
-	spentBefore
-	noRoom
+	FirstUse    Outcome = iota // it may
+	SpentBefore                // it is a replay, or cannot be told from one
+	NoRoom                     // it could not be remembered
 )
 
-// spend uses up a signature that is right and whose date is within skew of now, all in
-// Unix seconds. One that cannot be told from a replay counts as spent.
-func (m *SpentSignatures) spend(now, skew, date int64, o owner, mac []byte) spending {
+// Spend uses up a signature that is right and whose date is within skew of now, all in Unix
+// seconds.
+func (m *Spent) Spend(now, skew, date int64, o Owner, mac []byte) Outcome {
 	key, id := makeKey(o, mac), binary.BigEndian.Uint64(o[:])
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.forgetLocked(now - skew)
 	if date < m.since {
-		return spentBefore
+		return SpentBefore
 	}
 	s := m.spans[date/spanSeconds]
 	if s != nil {
 		if _, spent := s.spent[key]; spent {
-			return spentBefore
+			return SpentBefore
 		}
 	}
-	if m.owners[id] >= m.most-m.held {
-		return noRoom
+	if m.owners[id] >= m.max-m.held {
+		return NoRoom
 	}
 	if s == nil {
 		s = &span{spent: make(map[signatureKey]struct{}), owners: make(map[uint64]int)}
@@ -90,12 +89,12 @@ func (m *SpentSignatures) spend(now, skew, date int64, o owner, mac []byte) spen
 	s.owners[id]++
 	m.owners[id]++
 	m.held++
-	return firstUse
+	return FirstUse
 }
 
-// forgetLocked forgets what is dated before a Unix second. From then on it is refused
-// for its date, also where the clock is set back or the skew made larger.
-func (m *SpentSignatures) forgetLocked(before int64) {
+// forgetLocked forgets the signatures dated before a Unix second. From then on they are refused
+// because of their date, even if the clock is set back or the skew becomes larger.
+func (m *Spent) forgetLocked(before int64) {
 	before -= before % spanSeconds
 	if before <= m.since {
 		return
@@ -115,7 +114,7 @@ func (m *SpentSignatures) forgetLocked(before int64) {
 	}
 }
 
-func makeKey(o owner, mac []byte) (key signatureKey) {
+func makeKey(o Owner, mac []byte) (key signatureKey) {
 	var buf [len(o) + 64]byte
 	n := copy(buf[:], o[:])
 	n += copy(buf[n:], mac)
@@ -124,7 +123,7 @@ func makeKey(o owner, mac []byte) (key signatureKey) {
 	return key
 }
 
-// savedSpent is a memory as it is handed over, behind its SHA-256.
+// savedSpent is a memory as it is handed over, after its SHA-256.
 type savedSpent struct {
 	Since int64
 	Spans []savedSpan
@@ -132,12 +131,12 @@ type savedSpent struct {
 
 type savedSpan struct {
 	Start  int64
-	Keys   []byte // one behind the other
+	Keys   []byte // concatenated
 	Owners map[uint64]int
 }
 
-// HandOver returns all that is remembered. From then on no signature is accepted here.
-func (m *SpentSignatures) HandOver() ([]byte, error) {
+// HandOver returns all that is remembered. From then on m accepts no signature.
+func (m *Spent) HandOver() ([]byte, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	defer func() { m.since = math.MaxInt64 }()
@@ -159,9 +158,9 @@ func (m *SpentSignatures) HandOver() ([]byte, error) {
 
 var errDamagedMemory = errors.New("the checksum does not match")
 
-// TakeOver puts what another memory has handed over in the place of what this one
-// remembers. An error leaves it as it was.
-func (m *SpentSignatures) TakeOver(data []byte) error {
+// TakeOver replaces what m remembers with what another memory has handed over. An error leaves
+// m as it was.
+func (m *Spent) TakeOver(data []byte) error {
 	if len(data) < sha256.Size {
 		return errDamagedMemory
 	}

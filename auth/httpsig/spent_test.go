@@ -1,4 +1,4 @@
-package auth
+package httpsig
 
 import (
 	"encoding/binary"
@@ -11,7 +11,7 @@ import (
 // macOf is a signature like no other.
 func macOf(i int) []byte { return fmt.Appendf(nil, "mac-%028d", i) }
 
-func ownerOf(i int) (o owner) {
+func ownerOf(i int) (o Owner) {
 	binary.BigEndian.PutUint64(o[:], uint64(i))
 	return o
 }
@@ -20,15 +20,15 @@ func ownerOf(i int) (o owner) {
 func TestSpentFairShare(t *testing.T) {
 	const most, skew = 1000, 300
 	now := int64(1_800_000_000)
-	m := NewSpentSignatures(most)
+	m := NewSpent(most)
 	next := 0
 	fill := func(who int) (took int) {
 		for ; ; took++ {
 			next++
-			switch got := m.spend(now, skew, now, ownerOf(who), macOf(next)); got {
-			case firstUse:
-			case noRoom:
-				if again := m.spend(now, skew, now, ownerOf(who), macOf(next)); again != noRoom {
+			switch got := m.Spend(now, skew, now, ownerOf(who), macOf(next)); got {
+			case FirstUse:
+			case NoRoom:
+				if again := m.Spend(now, skew, now, ownerOf(who), macOf(next)); again != NoRoom {
 					t.Fatalf("refused for want of room, then %v", again)
 				}
 				return took
@@ -47,7 +47,7 @@ func TestSpentFairShare(t *testing.T) {
 	}
 	// All is free again when it is too old, and nothing of it is kept.
 	now += skew + 2*spanSeconds
-	m.spend(now, skew, now, ownerOf(1), macOf(0))
+	m.Spend(now, skew, now, ownerOf(1), macOf(0))
 	if m.held != 1 || len(m.owners) != 1 || len(m.spans) != 1 {
 		t.Errorf("%d held of %d owners in %d spans", m.held, len(m.owners), len(m.spans))
 	}
@@ -60,7 +60,7 @@ func TestSpentFairShare(t *testing.T) {
 // accepted again, over a long time and with all dates that there may be.
 func TestSpentNeverTwice(t *testing.T) {
 	const skew = 60
-	m := NewSpentSignatures(400)
+	m := NewSpent(400)
 	accepted := make(map[int]int64) // signature to its date
 	now := int64(1_800_000_000)
 	for i := range 4_000 {
@@ -68,12 +68,12 @@ func TestSpentNeverTwice(t *testing.T) {
 			now += int64(i % 7)
 		}
 		date := now + int64(i*37%(2*skew+1)) - skew
-		if m.spend(now, skew, date, ownerOf(i%5), macOf(i)) == firstUse {
+		if m.Spend(now, skew, date, ownerOf(i%5), macOf(i)) == FirstUse {
 			accepted[i] = date
 		}
 		for j := max(0, i-300); j < i; j += 13 {
 			date, was := accepted[j]
-			if was && date >= now-skew && date <= now+skew && m.spend(now, skew, date, ownerOf(j%5), macOf(j)) != spentBefore {
+			if was && date >= now-skew && date <= now+skew && m.Spend(now, skew, date, ownerOf(j%5), macOf(j)) != SpentBefore {
 				t.Fatalf("at %d: signature %d of %d is accepted again", now, j, date)
 			}
 		}
@@ -85,9 +85,9 @@ func TestSpentNeverTwice(t *testing.T) {
 
 func TestSpentHandOver(t *testing.T) {
 	const now, skew = 1_800_000_000, 300
-	m := NewSpentSignatures(1000)
+	m := NewSpent(1000)
 	for i := range 100 {
-		if got := m.spend(now, skew, now+int64(i), ownerOf(i%3), macOf(i)); got != firstUse {
+		if got := m.Spend(now, skew, now+int64(i), ownerOf(i%3), macOf(i)); got != FirstUse {
 			t.Fatal(got)
 		}
 	}
@@ -95,10 +95,10 @@ func TestSpentHandOver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := m.spend(now, skew, now, ownerOf(1), macOf(1000)); got != spentBefore {
+	if got := m.Spend(now, skew, now, ownerOf(1), macOf(1000)); got != SpentBefore {
 		t.Errorf("after it was handed over, one is accepted: %v", got)
 	}
-	next := NewSpentSignatures(1000)
+	next := NewSpent(1000)
 	for i := range data {
 		changed := append([]byte(nil), data...)
 		changed[i] ^= 1
@@ -115,25 +115,25 @@ func TestSpentHandOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range 100 {
-		if got := next.spend(now, skew, now+int64(i), ownerOf(i%3), macOf(i)); got != spentBefore {
+		if got := next.Spend(now, skew, now+int64(i), ownerOf(i%3), macOf(i)); got != SpentBefore {
 			t.Fatalf("%d: %v", i, got)
 		}
 	}
 	if next.held != 100 || next.owners[1] != 33 {
 		t.Errorf("%d held, %v", next.held, next.owners)
 	}
-	if got := next.spend(now, skew, now, ownerOf(1), macOf(1000)); got != firstUse {
+	if got := next.Spend(now, skew, now, ownerOf(1), macOf(1000)); got != FirstUse {
 		t.Error(got)
 	}
 }
 
 func TestSpentRefuseBefore(t *testing.T) {
 	const now, skew = 1_800_000_000, 300
-	m := NewSpentSignatures(1000)
+	m := NewSpent(1000)
 	m.RefuseBefore(now)
 	m.RefuseBefore(now - 100) // does not take it back
-	for date, want := range map[int64]spending{now - 1: spentBefore, now - skew: spentBefore, now: firstUse, now + 1: firstUse} {
-		if got := m.spend(now, skew, date, ownerOf(1), macOf(int(date))); got != want {
+	for date, want := range map[int64]Outcome{now - 1: SpentBefore, now - skew: SpentBefore, now: FirstUse, now + 1: FirstUse} {
+		if got := m.Spend(now, skew, date, ownerOf(1), macOf(int(date))); got != want {
 			t.Errorf("%d: %v, want %v", date-now, got, want)
 		}
 	}
@@ -142,13 +142,13 @@ func TestSpentRefuseBefore(t *testing.T) {
 // However many spend the same signatures at once, each is spent once.
 func TestSpentAtOnce(t *testing.T) {
 	const now, skew, signatures = 1_800_000_000, 300, 10_000
-	m := NewSpentSignatures(10 * signatures)
+	m := NewSpent(10 * signatures)
 	var first atomic.Int64
 	var group sync.WaitGroup
 	for range 8 {
 		group.Go(func() {
 			for i := range signatures {
-				if m.spend(now, skew, now, ownerOf(1), macOf(i)) == firstUse {
+				if m.Spend(now, skew, now, ownerOf(1), macOf(i)) == FirstUse {
 					first.Add(1)
 				}
 			}
