@@ -47,7 +47,7 @@ func TestDecisionLogCannotBeWritten(t *testing.T) {
 				t.Fatalf("%v\n%s", err, s.logged.String())
 			}
 			s.out, s.err = io.Discard, io.Discard
-			if err := s.awaitLog([]string{"decision log cannot be written"}); err != nil {
+			if err := s.awaitLog([]string{"cannot write the decision log"}); err != nil {
 				t.Fatal(err)
 			}
 			if !ask() {

@@ -23,8 +23,7 @@ func (d *Dialect) String() string {
 	return d.name
 }
 
-// Envoy is ext_authz over HTTP. Envoy passes every refusal on as it is, and admits on 200
-// alone.
+// Envoy is ext_authz over HTTP. Envoy passes every refusal on unchanged, and admits only on 200.
 var Envoy = &Dialect{name: "envoy", kind: kindEnvoy, status: asIntended, removesAuthorization: true}
 
 // NGINX is auth_request. NGINX accepts 2xx, 401, and 403, and turns anything else into 500.
@@ -33,7 +32,7 @@ var Envoy = &Dialect{name: "envoy", kind: kindEnvoy, status: asIntended, removes
 var NGINX = &Dialect{name: "nginx", kind: kindNGINX, status: statusNGINX}
 
 // Forward is what Caddy's forward_auth, Traefik's ForwardAuth, HAProxy's auth-request, and
-// APISIX's forward-auth share. They pass every refusal on as it is.
+// APISIX's forward-auth share. They pass every refusal on unchanged.
 var Forward = &Dialect{name: "forward", kind: kindForward, status: asIntended}
 
 var dialects = []*Dialect{Envoy, NGINX, Forward}

@@ -16,7 +16,7 @@ import (
 	"sidekey/limiter"
 )
 
-// users are a store whose disk is a map. A password is stored as it is.
+// users are a store whose disk is a map. Passwords are stored in plain text.
 type users struct {
 	mu      sync.Mutex
 	records map[string]auth.Record
@@ -299,7 +299,7 @@ func TestHeld(t *testing.T) {
 		w.StopWaiting()
 		want(stopped, "answered", true, "429\n", 0)
 		if w.waiting.stopped = false; len(w.waiting.users) != 0 {
-			t.Errorf("users wait, and no request does: %v", w.waiting.users)
+			t.Errorf("users are counted as waiting, but no request waits: %v", w.waiting.users)
 		}
 		if got, want := strings.Join(seen.lines, "\n"), "nginx pass ann /1 0s\nnginx pass ann /2 12s\nenvoy rate ann /4 0s"; got != want {
 			t.Errorf("got\n%s\nwant\n%s", got, want)

@@ -37,7 +37,7 @@ type Headers interface {
 // A record borrows: its bytes belong to the listener, which uses them for the next request
 // as soon as the observer returns. An observer copies what it keeps.
 type Record struct {
-	Question               // Headers is nil if the request was held and nobody records its headers
+	Question               // Headers is nil if the request was held and no observer records them
 	Took     time.Duration // from At until the reply was ready
 	Verdict  auth.Verdict
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // Reply is what goes back to a proxy. A listener writes it as its protocol has it: every
-// header once, in this order, and the body as it is.
+// header once, in this order, and the body.
 //
 // Its bytes are valid until the exchange that it belongs to is released, and must not be
 // changed: some belong to the user's account, some to the program.
@@ -51,7 +51,7 @@ func (r *Reply) addNumber(name []byte, value int64) {
 }
 
 // addMade adds a header whose value is the end of r.text. If r.text moves later, what was
-// taken of it before stays as it is.
+// taken of it before stays valid.
 func (r *Reply) addMade(name []byte, start int) { r.add(name, r.text[start:len(r.text):len(r.text)]) }
 
 // fail sets the body of a refusal. message is a constant of package auth or of this one, so

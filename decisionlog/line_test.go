@@ -92,7 +92,7 @@ func TestLine(t *testing.T) {
 	}, true)
 }
 
-// What a path may hold besides: nothing of it is recorded.
+// Nothing but the path of a target is recorded.
 func TestLinePath(t *testing.T) {
 	f := func(target, want string) {
 		t.Helper()
@@ -149,8 +149,8 @@ func TestLineHeaders(t *testing.T) {
 	}
 }
 
-// Whatever the bytes are, a line is one line of printable ASCII and of JSON, and what was
-// valid text is the same when it is read.
+// Whatever the bytes are, a line is one line of printable ASCII and of JSON, and valid text is
+// unchanged when it is read.
 func FuzzLine(f *testing.F) {
 	f.Add("alice", "/orders", "192.0.2.1", "GET")
 	f.Add("a\nb\x00\x7f", "/\"\\\x1b[31m", "\xff\xfe\xc3", "G\u2028T")

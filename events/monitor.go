@@ -16,16 +16,16 @@ type Monitor struct {
 	failures *limiter.Window // AuthFailure, of all users together
 }
 
-// failuresPerSecond bounds the AuthFailure events: whoever guesses passwords must not
-// crowd out what others are to be told.
+// failuresPerSecond bounds the AuthFailure events, so that a client that guesses passwords cannot
+// crowd out other events.
 const failuresPerSecond = 10
 
-// NewMonitor returns a monitor that puts its events into a queue.
+// NewMonitor returns a monitor that adds its events to q.
 func NewMonitor(q *Queue) *Monitor {
 	return &Monitor{queue: q, failures: limiter.NewWindow(failuresPerSecond, 1)}
 }
 
-// Wants is [check.Observer].
+// Wants implements [check.Observer].
 func (m *Monitor) Wants(v auth.Verdict) bool {
 	switch v.Reason {
 	case auth.Pass:
@@ -36,7 +36,7 @@ func (m *Monitor) Wants(v auth.Verdict) bool {
 	return false
 }
 
-// Observe is [check.Observer].
+// Observe implements [check.Observer].
 func (m *Monitor) Observe(r *check.Record) {
 	v, now := &r.Verdict, limiter.At(r.At.Add(r.Took))
 	switch v.Reason {
@@ -66,15 +66,15 @@ func (m *Monitor) Observe(r *check.Record) {
 	}
 }
 
-// once adds an event of a refusal that is the first of its kind in its period.
+// once adds an event if the refusal is the first of its kind in its period.
 func (m *Monitor) once(r *check.Record, now limiter.Now, event, message string) {
 	if r.Verdict.News(now) {
 		m.queue.Add(m.event(r, event, message))
 	}
 }
 
-// event describes a decision. Of a user who does not exist the name is left out: it may
-// be a password in the wrong field.
+// event describes a decision. The name of a user that does not exist is left out: it may be a
+// password in the wrong field.
 func (m *Monitor) event(r *check.Record, event, message string) Event {
 	v := &r.Verdict
 	var name auth.Name
@@ -89,10 +89,10 @@ func (m *Monitor) event(r *check.Record, event, message string) Event {
 	return e
 }
 
-// clip copies text of a request, of which a kilobyte is enough.
+// clip copies at most the first 1024 bytes of a text of the request.
 func clip(text []byte) string { return string(text[:min(len(text), 1024)]) }
 
-// usage is the use of a quota in percent, in whole numbers as Tyk has it.
+// usage returns how much of a quota is used, in whole percent as Tyk has it.
 func usage(q limiter.QuotaState) string {
 	if q.Limit == 0 {
 		return ""
@@ -100,9 +100,13 @@ func usage(q limiter.QuotaState) string {
 	return strconv.FormatFloat(math.Floor(float64(q.Limit-q.Remaining)*100/float64(q.Limit)), 'f', 0, 64)
 }
 
-// Created, Updated and Deleted are told of users that were written over the admin API.
+// Created reports a user that was created over the admin API.
 func (m *Monitor) Created(name auth.Name) { m.written("TokenCreated", "Key created.", name) }
+
+// Updated reports a user that was changed over the admin API.
 func (m *Monitor) Updated(name auth.Name) { m.written("TokenUpdated", "Key modified.", name) }
+
+// Deleted reports a user that was deleted over the admin API.
 func (m *Monitor) Deleted(name auth.Name) { m.written("TokenDeleted", "Key deleted.", name) }
 
 func (m *Monitor) written(event, message string, name auth.Name) {

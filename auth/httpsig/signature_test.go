@@ -63,7 +63,7 @@ func TestParseMalformed(t *testing.T) {
 	f(goodSignature+", "+goodSignature, ErrMalformed)
 	f(goodSignature+",Basic YTpi", ErrMalformed)
 
-	// What has to be there, once, in quotes, and not empty.
+	// Parameters that must be there, once, in quotes, and not empty.
 	for _, p := range []string{`keyId="defaultann",`, `algorithm="hmac-sha256",`, `signature="c2ln"`} {
 		f(strings.TrimSuffix(edit(p, ""), ","), ErrMalformed)
 	}
@@ -75,7 +75,7 @@ func TestParseMalformed(t *testing.T) {
 		f(edit(p, name+"="+strings.Trim(strings.ReplaceAll(value, "(request-target) ", ""), `"`)), ErrMalformed)
 	}
 
-	// The names of what is signed.
+	// The names of signed headers.
 	for _, list := range []string{
 		" ", " date", "date ", "date  host", "date,host", "date\thost", "(created) date", "(expires) date", "(request-target", "(other) date",
 		"date date", "date host Date", "(request-target) (Request-Target)", "d\u00e4te", `da\"te`, "da(te",
@@ -134,7 +134,7 @@ func TestParse(t *testing.T) {
 	f(strings.ReplaceAll(goodSignature, ",", " ,\t "), want)
 	f(`Signature signature="c2ln",HEADERS="(request-target) date",KeyID="defaultann",Algorithm="hmac-sha256"`, want)
 	f(strings.Replace(goodSignature, "c2ln", "%63%32l%6e", 1), want)
-	// What the draft does not know is skipped, whatever it is and however often it comes.
+	// Parameters that the draft does not know are skipped, however often they come.
 	f(goodSignature+`,nonce="a,b=\"c\"",opaque=x,nonce="d"`, want)
 	timed := want
 	timed.Created, timed.Expires = 1402170695, 0
@@ -145,14 +145,14 @@ func TestParse(t *testing.T) {
 	quoted := want
 	quoted.KeyID = []byte(`default"an\n", ä`)
 	f(strings.Replace(goodSignature, "defaultann", `default\"an\\n\", ä`, 1), quoted)
-	// A plus sign is one: Tyk's clients escape it, and it stands for no space.
+	// A plus sign is a plus sign: Tyk's clients escape it, and it is no space.
 	plus := want
 	plus.MAC = []byte{0xfb, 0xef, 0xbe, 0xff}
 	f(strings.Replace(goodSignature, "c2ln", "++++/w==", 1), plus)
 	f(strings.Replace(goodSignature, "c2ln", url.QueryEscape("++++/w=="), 1), plus)
 }
 
-// describe is what a signature says, in the form of a header.
+// describe returns a signature in the form of a header.
 func describe(s Signature) string {
 	quote := strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 	text := `Signature keyId="` + quote.Replace(string(s.KeyID)) + `",algorithm="` + string(s.Algorithm) + `"`
@@ -168,7 +168,7 @@ func describe(s Signature) string {
 	return text + `,signature="` + base64.StdEncoding.EncodeToString(s.MAC) + `"`
 }
 
-// What is accepted says the same when it is written again.
+// An accepted signature means the same when it is written again.
 func FuzzSignature(f *testing.F) {
 	for _, seed := range []string{
 		goodSignature, strings.Replace(goodSignature, "Signature", "signature", 1), strings.ReplaceAll(goodSignature, ",", " , "),

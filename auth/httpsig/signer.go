@@ -134,7 +134,7 @@ func NewSigner(org, user string, secret []byte) *Signer {
 	return s
 }
 
-// NewDecoy returns a signer with a random secret, which nobody knows.
+// NewDecoy returns a signer with a random secret, which is known to no one.
 func NewDecoy() *Signer {
 	var secret [32]byte
 	if _, err := rand.Read(secret[:]); err != nil {

@@ -92,7 +92,7 @@ func TestDate(t *testing.T) {
 	f("expired", names, date(now), absent, now, 0)
 }
 
-// A decoy's secret is random. Two signers have the same secret or not, whoever they are for.
+// A decoy's secret is random. Signers have the same secret or not, independently of their users.
 func TestSecrets(t *testing.T) {
 	a, b := NewDecoy(), NewDecoy()
 	if a.SameSecret(b) || len(a.secret) != 32 || !a.SameSecret(a) {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// macOf is a signature like no other.
+// macOf returns a signature that is unlike all others.
 func macOf(i int) []byte { return fmt.Appendf(nil, "mac-%028d", i) }
 
 func ownerOf(i int) (o Owner) {
@@ -16,7 +16,7 @@ func ownerOf(i int) (o Owner) {
 	return o
 }
 
-// Nobody can use up everybody's room: a user may hold as many places as are free.
+// No user can take the room of all others: a user may hold as many places as are free.
 func TestSpentFairShare(t *testing.T) {
 	const most, skew = 1000, 300
 	now := int64(1_800_000_000)
@@ -45,7 +45,7 @@ func TestSpentFairShare(t *testing.T) {
 	if m.held > most {
 		t.Errorf("%d held", m.held)
 	}
-	// All is free again when it is too old, and nothing of it is kept.
+	// All places are free again when the signatures are too old.
 	now += skew + 2*spanSeconds
 	m.Spend(now, skew, now, ownerOf(1), macOf(0))
 	if m.held != 1 || len(m.owners) != 1 || len(m.spans) != 1 {
@@ -56,8 +56,8 @@ func TestSpentFairShare(t *testing.T) {
 	}
 }
 
-// What is refused for want of room was not accepted, and what was accepted is never
-// accepted again, over a long time and with all dates that there may be.
+// A signature that was refused for lack of room was not accepted, and one that was accepted is
+// never accepted again, over a long time and with all possible dates.
 func TestSpentNeverTwice(t *testing.T) {
 	const skew = 60
 	m := NewSpent(400)
@@ -139,7 +139,7 @@ func TestSpentRefuseBefore(t *testing.T) {
 	}
 }
 
-// However many spend the same signatures at once, each is spent once.
+// However many goroutines spend the same signatures at once, each is spent once.
 func TestSpentAtOnce(t *testing.T) {
 	const now, skew, signatures = 1_800_000_000, 300, 10_000
 	m := NewSpent(10 * signatures)

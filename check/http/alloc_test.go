@@ -42,8 +42,8 @@ func (c *cannedConn) SetWriteDeadline(time.Time) error { return nil }
 func (c *cannedConn) LocalAddr() net.Addr              { return &net.TCPAddr{} }
 func (c *cannedConn) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
 
-// A warm check allocates nothing, from the bytes of the request to those of the answer;
-// nor does a refusal that needs no hash, nor telling an observer of either.
+// A warm check allocates nothing, from the bytes of the request to those of the reply; nor does a
+// refusal without a hash, nor telling an observer of either.
 func TestAllocations(t *testing.T) {
 	t.Run("observed", func(t *testing.T) { testAllocations(t, &witness{}) })
 	t.Run("not observed", func(t *testing.T) { testAllocations(t) })

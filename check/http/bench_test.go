@@ -13,9 +13,9 @@ import (
 	"sidekey/auth"
 )
 
-// BenchmarkServe is all that a warm check costs but for the kernel: from the bytes of the
-// request to those of the answer. "bare" is the same server with a handler that sets the
-// same headers and decides nothing.
+// BenchmarkServe measures all that a warm check costs except the kernel: from the bytes of the
+// request to those of the reply. "bare" is the same server with a handler that sets the same
+// headers and decides nothing.
 func BenchmarkServe(b *testing.B) {
 	l := start(b)
 	l.add("alice", auth.Session{Alias: "Alice", Rate: 1e9, Per: 1, QuotaMax: 1 << 40, QuotaRenewalRate: 1 << 30, Tags: []string{"a", "b"}})
@@ -64,8 +64,8 @@ func BenchmarkServe(b *testing.B) {
 	}
 }
 
-// processTime is what the process has used of the processor. Unlike the time on the wall it
-// says something on a machine that others use, too.
+// processTime returns the processor time that the process has used. Unlike wall time, it means
+// something on a machine that other processes use, too.
 func processTime() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {

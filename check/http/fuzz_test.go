@@ -8,8 +8,8 @@ import (
 	"sidekey/auth"
 )
 
-// FuzzSplitPath: what is cut off a target is its beginning, and what is left begins where
-// a path or a query does.
+// FuzzSplitPath: the dialect and API are cut off the beginning of a target, and the rest begins
+// with a path or a query.
 func FuzzSplitPath(f *testing.F) {
 	for _, seed := range append(targets()[:200:200], "/auth/envoy@a@b/c", "/auth/nginx@", "/auth/forward@x?y=/z", "/auth/envoyx", "/auth//envoy/") {
 		f.Add([]byte(seed))
@@ -32,8 +32,8 @@ func FuzzSplitPath(f *testing.F) {
 	})
 }
 
-// FuzzRequest, T-12: bytes that hold no right password are never admitted, and never cause an
-// error that a proxy lets through.
+// FuzzRequest, T-12: bytes without a right password are never admitted and never cause an error
+// that a proxy lets through.
 func FuzzRequest(f *testing.F) {
 	for _, dialect := range dialectNames {
 		f.Add([]byte(request(dialect, "GET", "/orders?x", "Authorization: Basic YWxpY2U6eA==")))
@@ -63,7 +63,7 @@ func FuzzRequest(f *testing.F) {
 	})
 }
 
-// FuzzExplain: a question is refused, or decided as the request is that it is about.
+// FuzzExplain: a question is refused, or decided like the request that it is about.
 func FuzzExplain(f *testing.F) {
 	for _, body := range []string{
 		`{"user":"alice","password":"pw","org":"default","api":"rest","method":"GET","host":"example.com","path":"/a?b","dialect":"envoy","headers":{"X-Api-Version":"v2"}}`,

@@ -42,8 +42,7 @@ func TestMain(m *testing.M) {
 // patience is how long anything may take that normally takes milliseconds.
 const patience = 20 * time.Second
 
-// listener is the real server of the check listener, in memory, over users that a map
-// keeps.
+// listener is the real server of the check listener, in memory, over users in a map.
 type listener struct {
 	t       testing.TB
 	users   *fakeUsers
@@ -297,7 +296,7 @@ func (c *client) read() answer {
 	return parseAnswer(c.t, raw.String())
 }
 
-// fakeHash is quick. A password in hold is compared when it says so.
+// fakeHash is fast. It holds the password "slow" back until hold is closed.
 type fakeHash struct {
 	auth.Bcrypt
 	hold    chan struct{} // closed: go on

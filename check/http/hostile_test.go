@@ -14,15 +14,15 @@ import (
 	"sidekey/auth"
 )
 
-// pieces are what tricks with paths are made of.
+// pieces are parts of paths that attacks are made of.
 var pieces = []string{
 	"", "/", "//", "///", "/.", "/..", "/./", "/../", "/...", "/%2e", "/%2e%2e", "/%2e%2e/", "/.%2e/", "/%2E%2E%2F", "/..%2f", "/..%5c", `/..\`, "/..;/", "/..;x=y/", "/;/", ";", ";x=y",
 	"%2f", "%2F", "%252f", "%5c", "%00", "%0a", "%0d%0a", "%20", "%09", "%25", "%", "%z", "%zz", "%2", "%c0%ae", "%c0%af", "%ef%bc%8f", "%u002f", "?", "?x", "?x=y", "??", "#", "#x", "&", "=", "@", "@rest", "@orders", "@off", "@nothing", ":", ":80", "*", "~", "|", "^", "`", "{}", "[]", "<x>", "\"", "'", "$", "!", ",", "+", "\\", "\xff", "\x80", "é",
 	"healthz", "/healthz", "/readyz", "/metrics", "/ping", "/status", "/favicon.ico", "/robots.txt", "/.well-known/x", "/debug/pprof", "/api/apis/keys", "/tyk/keys", "/auth", "/auth/", "/auth/envoy", "/auth/nginx", "/auth/forward", "/orders", "/off", "/crowded",
 }
 
-// targets returns request targets: every piece in front of, between and behind the
-// parts of the paths that dialects are asked on, and those of other forms.
+// targets returns request targets: each piece before, between, and after the parts of the paths
+// that dialects use, and targets of other forms.
 func targets() []string {
 	var list []string
 	for _, p := range pieces {
@@ -38,8 +38,8 @@ func targets() []string {
 	return slices.Compact(list)
 }
 
-// T-20: without credentials no path, method and header in the world is admitted, and
-// none makes an error that a proxy might let through.
+// T-20: without credentials, no path, method, or header is admitted, and none causes an error
+// that a proxy might let through.
 func TestNothingIsAdmittedWithoutCredentials(t *testing.T) {
 	l := start(t, func(o *options) { o.server.ReadTimeout = 2 * time.Second })
 	l.add("alice", auth.Session{})
@@ -108,8 +108,8 @@ func TestNothingIsAdmittedWithoutCredentials(t *testing.T) {
 	}
 }
 
-// T-30: what fasthttp makes of requests that servers have disagreed on. All of them have
-// the right credentials; only those that can be read one way alone are admitted.
+// T-30: how fasthttp reads requests that servers have disagreed on. All of them have the right
+// credentials; only those with a single reading are admitted.
 func TestConformance(t *testing.T) {
 	l := start(t, func(o *options) { o.server.ReadTimeout = time.Second })
 	l.add("alice", auth.Session{})
@@ -225,8 +225,8 @@ func TestLargeHeaders(t *testing.T) {
 	}
 }
 
-// T-33: a thousand requests in one packet get a thousand answers, in order, each for who
-// asked.
+// T-33: a thousand requests in one packet get a thousand replies, in order, each for the user of
+// its request.
 func TestPipeline(t *testing.T) {
 	l := start(t)
 	users := []string{"a", "bb", "a-much-longer-name-than-the-others", "c", "dddd", "ü"}
@@ -266,7 +266,7 @@ func TestPipeline(t *testing.T) {
 	}
 }
 
-// T-07, T-09: on many connections at once, each with users in turn, nobody is ever taken
+// T-07, T-09: on many connections at once, with alternating users on each, no user is ever taken
 // for another: fasthttp gives the bytes of one request to the next.
 func TestIdentityDoesNotBleed(t *testing.T) {
 	l := start(t)
@@ -304,7 +304,7 @@ func TestIdentityDoesNotBleed(t *testing.T) {
 	wg.Wait()
 }
 
-// The quota of each user counts that user's requests, whoever else is on the connection.
+// The quota of each user counts that user's requests, whatever other users share the connection.
 func TestCountersDoNotBleed(t *testing.T) {
 	l := start(t)
 	for _, user := range []string{"a", "b"} {
@@ -343,7 +343,7 @@ func TestPasswordsAreComparedWhole(t *testing.T) {
 	}
 }
 
-// T-31: who sends slowly is cut off in time, and holds up nobody.
+// T-31: a client that sends slowly is cut off in time and delays no other.
 func TestSlowClients(t *testing.T) {
 	l := start(t, func(o *options) {
 		o.server.ReadTimeout = 200 * time.Millisecond
@@ -424,7 +424,7 @@ func TestSlowClients(t *testing.T) {
 	wg.Wait()
 }
 
-// T-32: who does not read the answer is cut off.
+// T-32: a client that does not read the reply is cut off.
 func TestUnreadAnswers(t *testing.T) {
 	l := start(t, func(o *options) { o.server.WriteTimeout = 200 * time.Millisecond })
 	l.add("alice", auth.Session{})
@@ -453,8 +453,8 @@ func TestUnreadAnswers(t *testing.T) {
 	}
 }
 
-// T-24: NGINX that was not told to clear Content-Length announces a body that never
-// comes. It is told so, at once.
+// T-24: NGINX that is not told to clear Content-Length announces a body that never comes. It is
+// refused at once.
 func TestAnnouncedBody(t *testing.T) {
 	l := start(t)
 	l.add("alice", auth.Session{})
@@ -476,7 +476,7 @@ func TestAnnouncedBody(t *testing.T) {
 	}
 }
 
-// T-34: a panic is a refusal, and no more than one.
+// T-34: a panic refuses its request and no other.
 func TestPanicIsARefusal(t *testing.T) {
 	l := start(t)
 	l.add("alice", auth.Session{})
@@ -494,8 +494,8 @@ func TestPanicIsARefusal(t *testing.T) {
 			}
 		}
 	}
-	// Nothing that was held while it panicked is held for ever: others whose names fall
-	// on the same lock, and the same user once the cause is gone.
+	// No lock that was held during a panic stays locked: neither for users whose names share it,
+	// nor for the same user when the cause is gone.
 	l.users.mu.Lock()
 	l.users.panics = ""
 	l.users.mu.Unlock()
@@ -508,7 +508,7 @@ func TestPanicIsARefusal(t *testing.T) {
 	}
 }
 
-// More connections than are allowed are no error that a proxy might let through.
+// More connections than allowed cause no error that a proxy might let through.
 func TestTooManyConnections(t *testing.T) {
 	l := start(t, func(o *options) { o.server.MaxConnections = 2 })
 	l.add("alice", auth.Session{})
@@ -530,7 +530,8 @@ func TestTooManyConnections(t *testing.T) {
 	}
 }
 
-// However many there are: fasthttp's own bound, which it answers with 503, is never met.
+// However many connections there are, fasthttp's own bound, which it answers with 503, is never
+// reached.
 func TestManyTooManyConnections(t *testing.T) {
 	l := start(t, func(o *options) { o.server.MaxConnections = 1 })
 	l.add("alice", auth.Session{})
@@ -554,8 +555,7 @@ func TestManyTooManyConnections(t *testing.T) {
 	}
 }
 
-// T-11: a wrong password, or a wrong signature, is answered with the same bytes whoever it is
-// for.
+// T-11: a wrong password or signature is answered with the same bytes for every user.
 func TestT11SameBytes(t *testing.T) {
 	l := start(t, withSigned)
 	l.add("active", auth.Session{Alias: "A", Tags: []string{"a"}, Rate: 5, Per: 1, QuotaMax: 7})

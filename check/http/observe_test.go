@@ -16,7 +16,7 @@ type witness struct{ count int }
 func (*witness) Wants(auth.Verdict) bool { return true }
 func (w *witness) Observe(*check.Record) { w.count++ }
 
-// picky wants what it is told to, and writes it down.
+// picky wants what it is told to want, and records it.
 type picky struct {
 	wants func(auth.Verdict) bool
 	seen  []string
@@ -35,7 +35,7 @@ func (p *picky) Observe(d *check.Record) {
 	}
 }
 
-// Observers are told of each decision that they want: also of those that end before the
+// Observers are told of each decision that they want, also of those that end before the
 // credentials are read.
 func TestObserve(t *testing.T) {
 	all := &picky{wants: func(auth.Verdict) bool { return true }}

@@ -16,7 +16,7 @@ import (
 
 var dialectNames = []string{"envoy", "nginx", "forward"}
 
-// reply is a refusal as the contract has it, whole.
+// reply is a refusal as the contract has it.
 type reply struct {
 	status  int // that the client should see
 	message string
@@ -24,8 +24,8 @@ type reply struct {
 	realm   string   // of the challenge that a 401 carries
 }
 
-// in is the answer in a dialect. NGINX takes 401 and 403 alone; to it, what is malformed
-// is 401.
+// in returns the reply in a dialect. NGINX accepts only 401 and 403; it gets 401 for malformed
+// credentials.
 func (r reply) in(dialect string) answer {
 	status := r.status
 	if dialect == "nginx" {
@@ -50,7 +50,7 @@ func (r reply) in(dialect string) answer {
 	return answer{status, header, `{"error": "` + r.message + `"}`}
 }
 
-// changing are the numbers that the time changes.
+// changing are the numbers that depend on the time.
 var changing = []struct {
 	pattern *regexp.Regexp
 	word    string
@@ -180,7 +180,7 @@ func TestReplies(t *testing.T) {
 			l.users.fail = auth.ErrStoreDown
 			l.users.mu.Unlock()
 			f("unavailable", reply{status: 503, message: "Not ready", header: []string{"Retry-After: N"}}, "GET", "/", login("not loaded yet"))
-			// Who is known already is not affected.
+			// A remembered password is not affected.
 			if a := l.ask(dialect, "GET", "/", login("one")); a.status != 200 {
 				t.Errorf("a user who is known while the store is down: %v", a)
 			}
@@ -213,7 +213,7 @@ func TestReplies(t *testing.T) {
 	}
 }
 
-// An admitted request: who it is, always in all headers, empty where there is nothing.
+// An admitted request: the identity is always in all headers, even if they are empty.
 func TestAdmitted(t *testing.T) {
 	l := start(t, func(o *options) { o.meta = map[string]string{"developer": "X-Developer-Id", "plan": "X-Plan"} })
 	l.add("plain", auth.Session{})
@@ -245,19 +245,19 @@ func TestAdmitted(t *testing.T) {
 	f("full", "envoy", append(full(9, 99), strip)...)
 	f("full", "nginx", full(8, 98)...)
 	f("full", "forward", full(7, 97)...)
-	// The rate in Tyk's headers, and nothing to take off.
+	// The rate in Tyk's headers, and no header to remove.
 	l.handler.SetConfig(check.Config{QuotaStatus: 403, RateInHeaders: true})
 	rate := full(6, 96)
 	rate[4], rate[5] = "X-RateLimit-Limit: 10", "X-RateLimit-Remaining: 6"
 	f("full", "envoy", rate...)
 	f("plain", "envoy", nothing...)
 
-	// What a client sends under these names does not come back.
+	// Headers that a client sends under these names do not come back.
 	a := l.ask("envoy", "GET", "/", login("plain"), "X-Auth-Alias: admin", "X-Auth-Tags: admin", "X-Auth-User: admin", "X-Developer-Id: 1", "x_auth_user: admin", "X.Auth.User: admin")
 	if strings.Contains(a.String(), "admin") || a.get("X-Auth-User") != "plain" {
 		t.Errorf("identity headers of the client: %v", a)
 	}
-	// HEAD is a method as any other, and has no body.
+	// HEAD is a method like any other; its reply has no body.
 	for _, method := range []string{"HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND", "get"} {
 		raw := l.send(request("envoy", method, "/", login("plain"), "Connection: close"))
 		if !strings.HasPrefix(raw, "HTTP/1.1 200 ") || !strings.HasSuffix(raw, "\r\n\r\n") {
@@ -269,7 +269,7 @@ func TestAdmitted(t *testing.T) {
 	}
 }
 
-// No answer tells what serves it.
+// No reply reveals the server's software.
 func TestNoServerHeader(t *testing.T) {
 	l := start(t)
 	l.add("alice", auth.Session{})
@@ -286,8 +286,8 @@ func TestNoServerHeader(t *testing.T) {
 	}
 }
 
-// What a proxy does not say, or says twice, is a refusal in its dialect, and one line in
-// the log names the setting, whoever asks and however often.
+// If a proxy omits or repeats a setting, the request is refused in its dialect, and one log line
+// names the setting, however often the proxy asks.
 func TestProxyConfig(t *testing.T) {
 	sources := map[string]map[string]string{
 		"envoy": {
@@ -340,7 +340,7 @@ func TestProxyConfig(t *testing.T) {
 			})
 		}
 	}
-	// A path that is no dialect's, and one that goes on behind it.
+	// A path that names no dialect, and one that continues after it.
 	l := start(t)
 	l.add("alice", auth.Session{})
 	want := reply{status: 403, message: "Request metadata missing"}
@@ -351,7 +351,7 @@ func TestProxyConfig(t *testing.T) {
 			t.Errorf("%s: got\n%v", target, a)
 		}
 	}
-	// The client's query, which Caddy glues on, means nothing.
+	// The client's query, which Caddy appends, means nothing.
 	for _, query := range []string{"?", "?x=y", "?@orders", "?/auth/envoy/"} {
 		for _, dialect := range []string{"nginx", "forward", "nginx@rest", "forward@rest"} {
 			raw := strings.Replace(request(dialect, "GET", "/", login("alice"), "Connection: close"), " HTTP/1.1", query+" HTTP/1.1", 1)
@@ -362,8 +362,8 @@ func TestProxyConfig(t *testing.T) {
 	}
 }
 
-// No dialect reads what another's proxies set, and nothing that a client can choose
-// changes what is decided on.
+// No dialect reads what another's proxies set, and nothing that a client can choose changes what
+// is decided on.
 func TestOtherHeadersDoNotMatter(t *testing.T) {
 	l := start(t)
 	l.add("alice", auth.Session{AccessRights: map[string]auth.Right{"rest": {}}})
@@ -393,8 +393,8 @@ func TestOtherHeadersDoNotMatter(t *testing.T) {
 	}
 }
 
-// The log of the check listener never holds what somebody logged in with, also where
-// fasthttp complains of the request that it was in.
+// The log of the check listener never has credentials in it, even if fasthttp complains about the
+// request that they were in.
 func TestNoCredentialsInLog(t *testing.T) {
 	l := start(t, func(o *options) {
 		o.server.ReadTimeout, o.server.IdleTimeout = 300*time.Millisecond, 300*time.Millisecond
@@ -438,9 +438,8 @@ func TestNoCredentialsInLog(t *testing.T) {
 	}
 }
 
-// What goes into RateLimit and RateLimit-Policy is a list of structured fields
-// (RFC 9651): an integer has at most 15 digits. Whoever reads them drops the whole header
-// otherwise.
+// RateLimit and RateLimit-Policy are lists of structured fields (RFC 9651): an integer has at
+// most 15 digits. A parser drops the whole header otherwise.
 func TestRateLimitFieldsCanBeParsed(t *testing.T) {
 	l := start(t)
 	number := regexp.MustCompile(`[0-9]+`)

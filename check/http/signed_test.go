@@ -18,7 +18,7 @@ func withSigned(o *options) {
 	o.apis = append(o.apis, auth.API{ID: "signed", Org: "default", ListenPath: "/signed", Realm: "Signed", Active: true, HMAC: true})
 }
 
-// sign returns the header by which a user has signed lines, which the draft makes of names.
+// sign returns the header with which a user has signed lines, which the draft makes of names.
 func sign(user, secret, names string, lines ...string) string {
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write([]byte(strings.Join(lines, "\n")))
@@ -33,7 +33,7 @@ func signGet(user, secret, target, date string) []string {
 
 func dateNow() string { return time.Now().UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT") }
 
-// On many connections at once, each with users in turn who sign or log in, nobody is ever
+// On many connections at once, with alternating users on each who sign or log in, no user is ever
 // taken for another.
 func TestSignedIdentityDoesNotBleed(t *testing.T) {
 	l := start(t, withSigned)
@@ -76,7 +76,7 @@ func TestSignedIdentityDoesNotBleed(t *testing.T) {
 	wg.Wait()
 }
 
-// Any header that the proxy passes on can be signed, as it stands in the request.
+// Every header that the proxy passes on can be signed, as the request has it.
 func TestSignedHeaders(t *testing.T) {
 	l := start(t, withSigned)
 	l.add("ann", auth.Session{HMACEnabled: true, HMACString: "secret"})

@@ -15,15 +15,15 @@ import (
 
 var soakChecks = flag.Int("soak", 20_000, "checks of TestT07PipelinedUsers")
 
-// T-07, T-09: users in turns on each connection, pipelined, on many connections at once:
-// each answer is for who asked, in the order of asking, and no byte of it is another's.
-// make soak runs it with ten million checks.
+// T-07, T-09: alternating users on each connection, pipelined, on many connections at once: each
+// reply is for the user of its request, in order, and no byte of it is another's. make soak runs
+// it with ten million checks.
 func TestT07PipelinedUsers(t *testing.T) {
 	l := start(t)
 	const users, connections, window = 64, 16, 50
 	var requests, wants [users]string
 	for i := range users {
-		// Of all lengths, so that what is left of another would stick out.
+		// Of all lengths, so that the rest of another name would show.
 		user := fmt.Sprintf("user-%d-%s", i, strings.Repeat("x", i*3%100))
 		l.add(user, auth.Session{Alias: strings.ToUpper(user), Tags: []string{user, "t"}})
 		requests[i] = request(dialectNames[i%len(dialectNames)], "GET", "/"+user, login(user))

@@ -9,8 +9,8 @@ import (
 	"sidekey/auth"
 )
 
-// spoofed are headers that a client may send, and that some gateway has believed or let
-// pass under another spelling. None belongs to the dialect that is asked.
+// spoofed are headers that a client may send and that some gateway has believed or let through
+// under another spelling. None belongs to the dialect that is asked.
 func spoofed(dialect string) (list []string) {
 	own := map[string][]string{
 		"envoy":   {"Host", "X-Forwarded-For"},
@@ -51,8 +51,8 @@ func spoofed(dialect string) (list []string) {
 	return list
 }
 
-// T-21, T-22, T-23: what the proxy's dialect does not speak of changes nothing: not who is
-// let in, not to what, not a byte of the answer.
+// T-21, T-22, T-23: headers that the proxy's dialect does not use change nothing: not the user,
+// not the rights, not a byte of the reply.
 func TestT21SpoofedHeadersChangeNothing(t *testing.T) {
 	l := start(t, func(o *options) {
 		o.apis = append(o.apis, auth.API{ID: "open", Org: "default", ListenPath: "/", Hosts: []string{"open.example.com"}, Realm: "Open", Active: true})
@@ -101,8 +101,8 @@ func TestT21SpoofedHeadersChangeNothing(t *testing.T) {
 	t.Logf("%d requests", asked)
 }
 
-// T-22: what a proxy copies from an admitted answer overwrites what a client sent under
-// that name: every header is there, also where there is nothing to say.
+// T-22: headers that a proxy copies from an admitted reply overwrite those that a client sent
+// under their names: every header is there, even if it is empty.
 func TestT22EveryIdentityHeaderIsSent(t *testing.T) {
 	l := start(t, func(o *options) { o.meta = map[string]string{"developer": "X-Developer-Id"} })
 	l.add("alice", auth.Session{})
@@ -116,8 +116,8 @@ func TestT22EveryIdentityHeaderIsSent(t *testing.T) {
 	}
 }
 
-// What stands twice that has to stand once is a refusal, and no guess which one counts;
-// one that stands in another place too is no second one.
+// A repeated header that must be there once is a refusal, not a guess which one counts. The same
+// name in another place is not a repetition.
 func TestT21DuplicatesAreRefused(t *testing.T) {
 	l := start(t)
 	l.add("alice", auth.Session{})

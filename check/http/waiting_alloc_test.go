@@ -13,7 +13,7 @@ import (
 	"sidekey/auth"
 )
 
-// The memory that a held request keeps, and that those beyond the bound are refused.
+// How much memory a held request keeps, and that requests beyond the bound are refused.
 func TestAllocThrottled(t *testing.T) {
 	const most = 8_000 // with both ends in this process, and 20,000 descriptors
 	var limit syscall.Rlimit

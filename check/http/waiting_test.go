@@ -91,7 +91,7 @@ X-RateLimit-Reset: 0
 
 {"error": "Rate Limit Exceeded"}`
 
-// What comes behind a held request is answered behind it.
+// Requests that follow a held request on its connection are answered after it.
 func TestThrottlePipelined(t *testing.T) {
 	l := throttled(t, 10)
 	l.add("ann", auth.Session{Rate: 1, Per: 0.2, ThrottleInterval: 0.01, ThrottleRetryLimit: 1000})
@@ -139,7 +139,7 @@ func TestThrottleConnection(t *testing.T) {
 	}
 }
 
-// A caller that leaves, and a change of what it was held for, end the waiting.
+// A caller that leaves, and a change to the reason for holding the request, end the waiting.
 func TestThrottleEnds(t *testing.T) {
 	hold := func(l *listener) *client {
 		c := l.client()
@@ -241,7 +241,7 @@ func TestThrottleShares(t *testing.T) {
 	l.waitFor(0)
 }
 
-// Held or not, never more than the rate: and none of those who wait is forgotten.
+// Held or not, requests never exceed the rate, and none of the waiting requests is forgotten.
 func TestThrottleRate(t *testing.T) {
 	const rate, per, callers = 20, 200 * time.Millisecond, 60
 	l := throttled(t, 1000)
