@@ -326,8 +326,7 @@ func TestCountersDoNotBleed(t *testing.T) {
 	}
 }
 
-// What a proxy copies has to be told apart from what it does not: two users who differ
-// only in what the log of a test would not show.
+// Passwords are compared whole: none that looks like the right one is accepted.
 func TestPasswordsAreComparedWhole(t *testing.T) {
 	l := start(t)
 	l.add("alice", auth.Session{})
