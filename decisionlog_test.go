@@ -59,7 +59,7 @@ func TestDecisionLogCannotBeWritten(t *testing.T) {
 			select {
 			case err := <-s.ended:
 				s.running = nil
-				if err != nil || strings.Count(s.logged.String(), "cannot be written") != 1 {
+				if err != nil || strings.Count(s.logged.String(), "cannot write the decision log") != 1 {
 					t.Errorf("%v\n%s", err, s.logged.String())
 				}
 			case <-time.After(patience):
