@@ -82,7 +82,9 @@ func (h *Handler) Decisions() (all, shadow []Decided, remembered uint64) {
 	}
 	add("", &h.counts.noAPI)
 	for _, api := range h.checker.Settings().APIs.All() {
-		add(api.ID, h.counts.byAPI.of(api.ID, h.checker))
+		if tally := h.counts.byAPI.find(api.ID); tally != nil {
+			add(api.ID, tally)
+		}
 	}
 	return all, shadow, remembered
 }

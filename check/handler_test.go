@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -238,13 +239,13 @@ func TestDecisionsSurviveReload(t *testing.T) {
 
 // caller is a proxy that waits for the reply to a held request.
 type caller struct {
-	left  bool
+	left  atomic.Bool
 	reply string
 	last  bool
 	ended string
 }
 
-func (c *caller) Left() bool { return c.left }
+func (c *caller) Left() bool { return c.left.Load() }
 func (c *caller) Close()     { c.ended += "closed" }
 func (c *caller) Answer(r *Reply, last bool) {
 	c.reply, c.last = textOf(r), last
@@ -276,8 +277,9 @@ func TestHeld(t *testing.T) {
 		w.SetObservers(seen)
 		want := func(c *caller, ended string, last bool, begin string, waiting int) {
 			t.Helper()
+			synctest.Wait()
 			if c.ended != ended || c.last != last || !strings.HasPrefix(c.reply, begin) || w.Waiting() != waiting {
-				t.Errorf("%+v, and %d wait", c, w.Waiting())
+				t.Errorf("%q, last %v, ended %q, and %d wait", c.reply, c.last, c.ended, w.Waiting())
 			}
 		}
 		w.ask(question(NGINX, "ann", "/1"))
@@ -286,13 +288,11 @@ func TestHeld(t *testing.T) {
 		time.Sleep(9 * time.Second)
 		want(c, "", false, "", 1)
 		time.Sleep(3 * time.Second)
-		synctest.Wait()
 		want(c, "answered", false, "200\n", 0)
 
 		gone := w.hold(question(Envoy, "ann", "/3"))
-		gone.left = true
+		gone.left.Store(true)
 		time.Sleep(time.Second)
-		synctest.Wait()
 		want(gone, "closed", false, "", 0)
 
 		stopped := w.hold(question(Envoy, "ann", "/4"))

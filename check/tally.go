@@ -49,12 +49,19 @@ type tallies struct {
 	mu sync.Mutex // held while a new map is made
 }
 
-// of returns the tally of an API, which is zero if nothing was counted yet.
+// find returns the tally of an API, or nil if nothing was counted yet.
+func (t *tallies) find(id string) *tally {
+	m := t.byID.Load()
+	if m == nil {
+		return nil
+	}
+	return (*m)[id]
+}
+
+// of returns the tally of an API, and begins it if nothing was counted yet.
 func (t *tallies) of(id string, checker *auth.Checker) *tally {
-	if m := t.byID.Load(); m != nil {
-		if tally := (*m)[id]; tally != nil {
-			return tally
-		}
+	if tally := t.find(id); tally != nil {
+		return tally
 	}
 	return t.begin(id, checker)
 }
@@ -63,11 +70,11 @@ func (t *tallies) of(id string, checker *auth.Checker) *tally {
 func (t *tallies) begin(id string, checker *auth.Checker) *tally {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if tally := t.find(id); tally != nil {
+		return tally
+	}
 	next := make(map[string]*tally)
 	if m := t.byID.Load(); m != nil {
-		if tally := (*m)[id]; tally != nil {
-			return tally
-		}
 		configured := checker.Settings().APIs
 		maps.Copy(next, *m)
 		maps.DeleteFunc(next, func(id string, _ *tally) bool { return configured.ByID(id) == nil })
