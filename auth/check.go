@@ -111,6 +111,10 @@ func (c *Checker) Check(now limiter.Now, r *Request) (v Verdict) {
 	return v
 }
 
+// CheckInto is Check for a verdict that lies elsewhere than on the caller's stack: it saves a
+// copy. v must be zero.
+func (c *Checker) CheckInto(v *Verdict, now limiter.Now, r *Request) { c.decide(now, r, v, nil) }
+
 // decide is Check; v is zero. With a trace it says what it looks at, and uses nothing up.
 func (c *Checker) decide(now limiter.Now, r *Request, v *Verdict, t *trace) {
 	s := c.settings.Load()

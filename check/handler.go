@@ -62,7 +62,7 @@ func (h *Handler) Check(x *Exchange) (held *Held) {
 		h.misconfigured(x)
 		return nil
 	}
-	x.Verdict = h.checker.Check(limiter.At(x.At), &x.Request)
+	h.checker.CheckInto(&x.Verdict, limiter.At(x.At), &x.Request)
 	if x.Verdict.Throttle != nil {
 		if held := h.waiting.hold(x); held != nil {
 			return held
