@@ -91,7 +91,7 @@ flood: ## What others notice of 5,000 wrong passwords a second, from few and fro
 
 .PHONY: soak
 soak: ## Ten million CHECKS of many users on few connections: none is taken for another
-	go test -run TestT07PipelinedUsers -timeout 1h ./check -soak $(CHECKS)
+	go test -run TestT07PipelinedUsers -timeout 1h ./check/http -soak $(CHECKS)
 
 .PHONY: bench-compare
 bench-compare: ## Compare the Go benchmarks of the check with those of the commit REF, COUNT (6) times

@@ -21,6 +21,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"sidekey/auth"
+	"sidekey/internal/problem"
 	"sidekey/limiter"
 	"sidekey/store"
 )
@@ -50,10 +51,10 @@ type Config struct {
 	Reload       func() error
 	Health       func() Health
 	Database     Database
-	Metrics      func(w io.Writer, apis bool)     // apis: with the ids of APIs
-	Decisions    func() map[string]uint64         // made since the start, by name of their reason
-	Explain      func(auth.Question) (any, error) // an error is about the question
-	KeyEvents    KeyEvents                        // nil: nobody is told of what is written
+	Metrics      func(w io.Writer, apis bool)                  // apis: with the ids of APIs
+	Decisions    func() map[string]uint64                      // made since the start, by name of their reason
+	Explain      func(auth.Question) (auth.Explanation, error) // an error is about the question
+	KeyEvents    KeyEvents                                     // nil: nobody is told of what is written
 	Version      string
 	Log          *slog.Logger
 }
@@ -174,7 +175,7 @@ func (h *Handler) unreadable(ctx *fasthttp.RequestCtx, err error) {
 				return
 			}
 		}
-		c.fail(failure(fasthttp.StatusRequestEntityTooLarge, "Request malformed: body: at most %d bytes are wanted", maxBody))
+		c.fail(failure(fasthttp.StatusRequestEntityTooLarge, "Request malformed: body: must be at most %d bytes", maxBody))
 	case errors.As(err, &small):
 		c.fail(failure(fasthttp.StatusRequestHeaderFieldsTooLarge, "Request malformed: the header is too large"))
 	default:
@@ -218,7 +219,7 @@ func failure(status int, format string, args ...any) error {
 // safe to show is logged and not shown.
 func (c *call) fail(err error) {
 	var known failed
-	var problems auth.Problems
+	var problems problem.List
 	switch {
 	case errors.As(err, &known):
 	case errors.As(err, &problems):

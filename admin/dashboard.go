@@ -10,6 +10,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"sidekey/auth"
+	"sidekey/internal/problem"
 )
 
 // keyData is the Dashboard's answer about one user.
@@ -92,7 +93,7 @@ func (c *call) dashboardGenerate() error {
 func (c *call) nameInBody() (string, error) {
 	session, _, err := auth.DecodeSession(c.body())
 	if err == nil && session.BasicAuth.User == "" {
-		err = auth.Problems{{Field: "basic_auth_data.user", Value: `""`, Want: "a user name is wanted with ?basic_auth=true"}}
+		err = problem.List{{Field: "basic_auth_data.user", Value: `""`, Want: "must not be empty with ?basic_auth=true"}}
 	}
 	return session.BasicAuth.User, err
 }
@@ -142,7 +143,7 @@ func (c *call) dashboardReplaceKey() error {
 		return err
 	}
 	if w.name != name {
-		return auth.Problems{{Field: "org_id", Value: strconv.Quote(w.name.Org), Want: "the org of the key, " + strconv.Quote(name.Org) + ", is wanted"}}
+		return problem.List{{Field: "org_id", Value: strconv.Quote(w.name.Org), Want: "must be the org of the key, " + strconv.Quote(name.Org)}}
 	}
 	return c.dashboardAnswer(c.replace(w, dashboardMissing))
 }

@@ -54,7 +54,7 @@ func TestDialects(t *testing.T) {
 		return `{"key":"` + key + `","status":"ok","action":"` + action + `"}`
 	}
 	const alice = `{"rate":5,"per":1,"alias":"al","basic_auth_data":{"password":"pw"}}`
-	const malformed = "Request malformed: rate = \"x\": a finite number is wanted, not a string"
+	const malformed = "Request malformed: rate = \"x\": must be a finite number, not a string"
 	const bad = `{"rate":"x"}`
 
 	// Dashboard: one user by name.
@@ -83,7 +83,7 @@ func TestDialects(t *testing.T) {
 			ask("DELETE", base+key, "", 404, dashboard("Key not found"))
 		}
 		ask("PUT", base+"defaultalice", bad, 400, dashboard(malformed))
-		ask("PUT", base+"defaultalice", `{"org_id":"acme"}`, 400, dashboard(`Request malformed: org_id = "acme": the org of the key, "default", is wanted`))
+		ask("PUT", base+"defaultalice", `{"org_id":"acme"}`, 400, dashboard(`Request malformed: org_id = "acme": must be the org of the key, "default"`))
 		ask("DELETE", base+"defaultalice", "", 200, ok("Key deleted successfully"))
 		ask("POST", "/api/keys/alice", alice, 200, dashboardAlice)
 	}
@@ -91,7 +91,7 @@ func TestDialects(t *testing.T) {
 	ask("POST", "/api/keys/alice", bad, 400, dashboard(malformed))
 	ask("POST", "/api/keys/defaultalice", alice, 200, dashboardAlice)
 	ask("POST", "/api/keys", bad, 400, dashboard(malformed))
-	ask("POST", "/api/keys?basic_auth=true", alice, 400, dashboard(`Request malformed: basic_auth_data.user = "": a user name is wanted with ?basic_auth=true`))
+	ask("POST", "/api/keys?basic_auth=true", alice, 400, dashboard(`Request malformed: basic_auth_data.user = "": must not be empty with ?basic_auth=true`))
 	ask("POST", "/api/keys?basic_auth=true", `{"rate":5,"per":1,"alias":"al","basic_auth_data":{"user":"alice","password":"pw"}}`, 200, dashboardAlice)
 	preview := strings.NewReplacer("alice", "preview", aliceHash, auth.Name{Org: "default", User: "preview"}.KeyHash()).Replace(dashboardAlice)
 	ask("POST", "/api/keys/preview", alice, 200, preview)
@@ -103,7 +103,7 @@ func TestDialects(t *testing.T) {
 	}
 	ask("GET", "/api/apis/keys?p=2", "", 200, `{"data":{"keys":[]},"pages":1}`)
 	ask("GET", "/api/apis/rest/keys/search?q=bob", "", 200, `{"data":{"keys":[]},"pages":0}`)
-	ask("GET", "/api/apis/keys?p=x", "", 400, dashboard(`Request malformed: p = "x": a whole number is wanted`))
+	ask("GET", "/api/apis/keys?p=x", "", 400, dashboard(`Request malformed: p = "x": must be a whole number`))
 	ask("GET", "/api/apis/nothing/keys", "", 404, dashboard(`API "nothing" is not configured`))
 	ask("GET", "/api/apis/nothing/keys/search", "", 404, dashboard(`API "nothing" is not configured`))
 	detailed := `{"keys":[` + strings.TrimSuffix(dashboardAlice, "}") + `,"state":"active"}],"pages":1}`
@@ -136,8 +136,8 @@ func TestDialects(t *testing.T) {
 	}
 	// Tyk takes a hash there without being told.
 	ask("POST", "/tyk/keys/policy/"+aliceHash, `{"policy":""}`, 200, modified(aliceToken, "updated"))
-	ask("PUT", "/tyk/keys/policy/alice", `{"policy":"nothing"}`, 400, gateway(`Request malformed: apply_policies[0] = "nothing": a policy that exists is wanted: there is none`))
-	ask("PUT", "/tyk/keys/policy/alice", `[]`, 400, gateway(`Request malformed: an object is wanted, not an array`))
+	ask("PUT", "/tyk/keys/policy/alice", `{"policy":"nothing"}`, 400, gateway(`Request malformed: apply_policies[0] = "nothing": must be a policy that exists: there is none`))
+	ask("PUT", "/tyk/keys/policy/alice", `[]`, 400, gateway(`Request malformed: must be an object, not an array`))
 	ask("GET", "/tyk/keys/"+aliceHash, "", 404, gateway("Key not found"))
 	ask("PUT", "/tyk/keys/"+aliceToken, `{"org_id":"acme"}`, 404, gateway("Key is not found"))
 
@@ -198,7 +198,7 @@ func TestDialects(t *testing.T) {
 			ask("GET", d.base, "", 200, `{"Data":[`+view+`],"Pages":1}`)
 			ask("GET", d.base+"/search?q=GOLD", "", 200, `{"Data":[`+view+`],"Pages":1}`)
 			ask("GET", d.base+"?p=2", "", 200, `{"Data":[],"Pages":1}`)
-			ask("GET", d.base+"?p=x", "", 400, d.form(`Request malformed: p = "x": a whole number is wanted`))
+			ask("GET", d.base+"?p=x", "", 400, d.form(`Request malformed: p = "x": must be a whole number`))
 		} else {
 			ask("GET", d.base, "", 200, "["+view+"]")
 		}
@@ -449,7 +449,7 @@ func TestPolicySearch(t *testing.T) {
 	f("sort=state", "a", "b", "c")
 	f("org_id=acme")
 	l.ask("GET", "/api/portal/policies?sort=size&state=x", "").want(t, "sort", 400,
-		dashboardError(`Request malformed: state = "x": active, deny, draft: one of these is wanted; sort = "size": date_created, name, state: one of these is wanted`))
+		dashboardError(`Request malformed: state = "x": must be one of active, deny, draft; sort = "size": must be one of date_created, name, state`))
 }
 
 // A policy is not deleted under its users' feet, nor changed into what they could not be
@@ -478,7 +478,7 @@ func TestPoliciesOfUsers(t *testing.T) {
 	ask("PUT", "/tyk/keys/policy/carol", `{"policy":"alone"}`, 200, "")
 	ask("PUT", "/tyk/policies/alone", perAPI, 200, "")
 	ask("POST", "/tyk/keys/dave", `{"apply_policies":["alone","acl"]}`, 400,
-		`Request malformed: apply_policies: policies with partitions.per_api are wanted without others that are partitioned`)
+		`Request malformed: apply_policies: must not combine policies with partitions.per_api and others that are partitioned`)
 
 	ask("DELETE", "/tyk/policies/rate", "", 409, `2 users have policy "rate" and would be refused without it: change them first, or add ?force=1`)
 	ask("DELETE", "/tyk/policies/rate?force=true", "", 409, `2 users have policy "rate" and would be refused without it: change them first, or add ?force=1`)
@@ -488,6 +488,6 @@ func TestPoliciesOfUsers(t *testing.T) {
 
 	// One that goes while a user's password is being hashed is missed when the user is written.
 	l.users.BeforeEdit(func() { l.policies.SetStored("acl", nil) })
-	ask("POST", "/tyk/keys/dave", `{"apply_policies":["acl"]}`, 400, `Request malformed: apply_policies[0] = "acl": a policy that exists is wanted: alone`)
+	ask("POST", "/tyk/keys/dave", `{"apply_policies":["acl"]}`, 400, `Request malformed: apply_policies[0] = "acl": must be a policy that exists: alone`)
 	ask("GET", "/tyk/keys/dave", "", 404, "Key not found")
 }

@@ -61,7 +61,7 @@ func (g *guard) check(ctx *fasthttp.RequestCtx, d dialect) (trusted bool, err er
 	header := &ctx.Request.Header
 	target := string(header.RequestURI())
 	if !strings.HasPrefix(target, "/") {
-		return false, failure(fasthttp.StatusBadRequest, "Request malformed: a path is wanted as the request's target")
+		return false, failure(fasthttp.StatusBadRequest, "Request malformed: the request's target must be a path")
 	}
 	host := string(header.Host())
 	if !g.allows(host) {

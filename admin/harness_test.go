@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/valyala/fasthttp/fasthttputil"
 	"go.uber.org/goleak"
 
@@ -110,8 +109,8 @@ func start(t testing.TB, change ...func(*Config)) *listener {
 		Health:       func() Health { return Health{Loaded: time.Unix(1, 0)} },
 		Database:     fakeDatabase(t, nil),
 		Metrics:      func(w io.Writer, _ bool) { io.WriteString(w, "up 1\n") },
-		Explain: func(auth.Question) (any, error) {
-			return jsontext.Value(`{"passed":true,"reason":"pass","status":200,"message":"","api":"","user":"","steps":[]}`), nil
+		Explain: func(auth.Question) (auth.Explanation, error) {
+			return auth.Explanation{Passed: true, Reason: "pass", Status: 200, Steps: []auth.Step{}}, nil
 		},
 		Version: "v0",
 		Log:     slog.New(slog.NewTextHandler(&l.log, &slog.HandlerOptions{Level: slog.LevelDebug})),

@@ -135,5 +135,5 @@ func TestSecretWarnings(t *testing.T) {
 	f(`{"hmac_enabled":true,"hmac_string":"sixteen-bytes-xy"}`, nowhere)
 	f(`{"hmac_enabled":true,"basic_auth_data":{"password":"pw"}}`, "basic_auth_data.password: kept, and of no use while hmac_enabled", nowhere)
 	tooLong := l.ask("POST", "/tyk/keys/ann", `{"hmac_string":"`+strings.Repeat("x", 1025)+`"}`)
-	tooLong.want(t, "1025 bytes", 400, gatewayError("Request malformed: hmac_string: at most 1024 bytes are wanted, not 1025"))
+	tooLong.want(t, "1025 bytes", 400, gatewayError("Request malformed: hmac_string: must be at most 1024 bytes, not 1025"))
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"sidekey/auth"
+	"sidekey/internal/problem"
 )
 
 // POST /api/import takes users from elsewhere, one JSON object a line ([auth.Import]),
@@ -78,13 +79,13 @@ func (c *call) readImports(answer *importAnswer) (users []imported, err error) {
 			continue
 		}
 		u, warnings, err := c.readImport(line, rules)
-		var problems auth.Problems
+		var problems problem.List
 		switch first, twice := seen[u.name]; {
 		case errors.As(err, &problems):
 		case err != nil:
 			return nil, err
 		case twice:
-			err = auth.Problems{{Want: "this user stands in line " + strconv.Itoa(first) + " already"}}
+			err = problem.List{{Want: "this user stands in line " + strconv.Itoa(first) + " already"}}
 		}
 		if err != nil {
 			answer.Refused = append(answer.Refused, importNote{number, u.name.User, err.Error()})
@@ -100,14 +101,14 @@ func (c *call) readImports(answer *importAnswer) (users []imported, err error) {
 	return users, nil
 }
 
-// readImport checks one line. The problems of a line come back as [auth.Problems].
+// readImport checks one line. The problems of a line come back as [problem.List].
 func (c *call) readImport(line []byte, rules auth.Rules) (u imported, warnings []string, err error) {
 	given, unknown, err := auth.DecodeImport(line)
 	if err != nil {
 		return u, nil, err
 	}
 	if len(unknown) > 0 {
-		return u, nil, auth.Problems{{Field: unknown[0], Want: "a line of an import has no such member"}}
+		return u, nil, problem.List{{Field: unknown[0], Want: "a line of an import has no such member"}}
 	}
 	u.name = auth.Name{Org: given.OrgID, User: given.Username}
 	if u.name.Org == "" {
@@ -118,7 +119,7 @@ func (c *call) readImport(line []byte, rules auth.Rules) (u imported, warnings [
 	}
 	if given.Hash != "" {
 		if u.kind, err = auth.HashKind(given.Hash); err != nil {
-			return u, nil, auth.Problems{{Field: "hash", Want: err.Error()}}
+			return u, nil, problem.List{{Field: "hash", Want: err.Error()}}
 		}
 		u.hash = given.Hash
 	}
@@ -136,10 +137,10 @@ func (c *call) readImport(line []byte, rules auth.Rules) (u imported, warnings [
 	case session.OrgID == "":
 		session.OrgID = u.name.Org
 	case session.OrgID != u.name.Org:
-		return u, nil, auth.Problems{{Field: "session.org_id", Value: strconv.Quote(session.OrgID), Want: "the org of the line, " + strconv.Quote(u.name.Org) + ", or none is wanted"}}
+		return u, nil, problem.List{{Field: "session.org_id", Value: strconv.Quote(session.OrgID), Want: "must be the org of the line, " + strconv.Quote(u.name.Org) + ", or missing"}}
 	}
 	if session.BasicAuth.Password != "" && u.hash != "" {
-		return u, nil, auth.Problems{{Field: "hash", Want: "a hash or a password is wanted, not both"}}
+		return u, nil, problem.List{{Field: "hash", Want: "must not be given together with a password"}}
 	}
 	session.Normalise()
 	more, err := session.Validate(rules, time.Now().Unix())
@@ -151,14 +152,14 @@ func (c *call) readImport(line []byte, rules auth.Rules) (u imported, warnings [
 // exist yet gets an empty session, which the rules may refuse.
 func (c *call) checkWithoutSession(u imported, rules auth.Rules) error {
 	if u.hash == "" {
-		return auth.Problems{{Field: "hash", Want: "a hash, a session or both are wanted"}}
+		return problem.List{{Field: "hash", Want: "missing hash or session"}}
 	}
 	if rules.AllowEmptyRights {
 		return nil
 	}
 	_, _, err := c.Users.Read(u.name.Org, u.name.User)
 	if errors.Is(err, auth.ErrNoUser) {
-		return auth.Problems{{Field: "access_rights", Want: "a user who exists is wanted: a new one would have no right (rights.allow_empty_rights = false)"}}
+		return problem.List{{Field: "access_rights", Want: "missing for a new user, who would have no right (rights.allow_empty_rights = false)"}}
 	}
 	return err
 }

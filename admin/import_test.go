@@ -78,18 +78,18 @@ func TestImportRefuses(t *testing.T) {
 		`{"hash":"`+aHash+`"}`,
 	)
 	const refused = `"refused":[` +
-		`{"line":2,"username":"a:b","message":"username = \"a:b\": a name without a colon is wanted: RFC 7617 ends the name at the first one"},` +
-		`{"line":3,"username":"plain","message":"hash: a hash of bcrypt, argon2id, apr1, {SHA} or SHA-crypt is wanted: plain text, crypt(3) with DES or MD5 and others are not taken"},` +
-		`{"line":4,"username":"costly","message":"hash: a bcrypt hash ($2a$, $2b$ or $2y$) with a cost of 4 to 14 and 53 characters is wanted"},` +
+		`{"line":2,"username":"a:b","message":"username = \"a:b\": must not contain a colon: RFC 7617 ends the name at the first one"},` +
+		`{"line":3,"username":"plain","message":"hash: must be a hash of bcrypt, argon2id, apr1, {SHA} or SHA-crypt: plain text, crypt(3) with DES or MD5 and others are not accepted"},` +
+		`{"line":4,"username":"costly","message":"hash: must be a bcrypt hash ($2a$, $2b$ or $2y$) with a cost of 4 to 14 and 53 characters"},` +
 		`{"line":5,"username":"good","message":"this user stands in line 1 already"},` +
-		`{"line":6,"username":"nothing","message":"hash: a hash, a session or both are wanted"},` +
-		`{"line":7,"username":"rights","message":"access_rights.nowhere = \"nowhere\": an API that is configured is wanted: orders, rest"},` +
-		`{"line":8,"username":"org","message":"session.org_id = \"acme\": the org of the line, \"default\", or none is wanted"},` +
-		`{"line":9,"username":"both","message":"hash: a hash or a password is wanted, not both"},` +
-		`{"line":10,"username":"hashed","message":"basic_auth_data.password: the password itself is wanted, not a hash of it"},` +
+		`{"line":6,"username":"nothing","message":"hash: missing hash or session"},` +
+		`{"line":7,"username":"rights","message":"access_rights.nowhere = \"nowhere\": must be a configured API: orders, rest"},` +
+		`{"line":8,"username":"org","message":"session.org_id = \"acme\": must be the org of the line, \"default\", or missing"},` +
+		`{"line":9,"username":"both","message":"hash: must not be given together with a password"},` +
+		`{"line":10,"username":"hashed","message":"basic_auth_data.password: must be the password itself, not a hash of it"},` +
 		`{"line":11,"username":"","message":"password: a line of an import has no such member"},` +
 		`{"line":12,"username":"","message":"invalid character 'o' in literal null (expecting 'u') at byte 1"},` +
-		`{"line":13,"username":"","message":"username = \"\": a name of 1 to 255 bytes is wanted"}]`
+		`{"line":13,"username":"","message":"username = \"\": must be a name of 1 to 255 bytes"}]`
 	before := l.users.Dump()
 	l.ask("POST", "/api/import", bad).want(t, "bad lines", 400, `{"valid":1,"added":0,"changed":0,`+refused+`,"warnings":[]}`+"\n")
 	l.ask("POST", "/api/import?dry_run=1", bad).want(t, "dry run", 200, `{"valid":1,"added":0,"changed":0,`+refused+`,"warnings":[]}`+"\n")
@@ -125,7 +125,7 @@ func TestImportWithoutRights(t *testing.T) {
 	})
 	l.ask("POST", "/api/apis/keys/basic/alice", `{"access_rights":{"orders":{}}}`)
 	l.ask("POST", "/api/import?skip_bad=1", imports(`{"username":"alice","hash":"`+aHash+`"}`, `{"username":"bob","hash":"`+aHash+`"}`)).
-		want(t, "import", 200, `{"valid":1,"added":0,"changed":1,"refused":[{"line":2,"username":"bob","message":"access_rights: a user who exists is wanted: a new one would have no right (rights.allow_empty_rights = false)"}],"warnings":[]}`+"\n")
+		want(t, "import", 200, `{"valid":1,"added":0,"changed":1,"refused":[{"line":2,"username":"bob","message":"access_rights: missing for a new user, who would have no right (rights.allow_empty_rights = false)"}],"warnings":[]}`+"\n")
 }
 
 // A hash is taken by an import alone.

@@ -93,7 +93,7 @@ func (c *call) limit() (int, error) {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 || n > mostPart {
-		return 0, failure(fasthttp.StatusBadRequest, "Request malformed: limit = %q: a whole number from 1 to %d is wanted", text, mostPart)
+		return 0, failure(fasthttp.StatusBadRequest, "Request malformed: limit = %q: must be a whole number from 1 to %d", text, mostPart)
 	}
 	return n, nil
 }

@@ -22,6 +22,7 @@ import (
 	"sidekey/admin/web"
 	"sidekey/auth"
 	"sidekey/check"
+	checkhttp "sidekey/check/http"
 	"sidekey/internal/openapitest"
 	"sidekey/limiter"
 	"sidekey/store"
@@ -104,7 +105,7 @@ func documented(t *testing.T) *listener {
 			}
 			return whole.Backup()
 		}
-		c.Explain = func(q auth.Question) (any, error) { return h.Explain(q) }
+		c.Explain = func(q auth.Question) (auth.Explanation, error) { return checkhttp.Explain(h, q) }
 	})
 	for target, body := range map[string]string{
 		"/tyk/policies":   `{"id":"gold","rate":100,"per":1,"access_rights":{"orders":{}}}`,
@@ -129,7 +130,7 @@ func sentExample(t *testing.T, o *openapi3.Operation) (text string, schema *open
 		}
 		body, err := json.Marshal(media.Example)
 		if err != nil || media.Example == nil {
-			t.Fatalf("an example is wanted: %v", err)
+			t.Fatalf("no example: %v", err)
 		}
 		text, schema = string(body), media.Schema.Value
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"sidekey/auth"
+	"sidekey/internal/problem"
 )
 
 // mostPatches is how often a change is tried that meets another one.
@@ -49,7 +50,7 @@ func (c *call) patch(name auth.Name) (_ found, done bool, err error) {
 		return found{}, false, err
 	}
 	if session.OrgID != name.Org {
-		return found{}, false, auth.Problems{{Field: "org_id", Value: strconv.Quote(session.OrgID), Want: "the user's org, " + strconv.Quote(name.Org) + ", is wanted"}}
+		return found{}, false, problem.List{{Field: "org_id", Value: strconv.Quote(session.OrgID), Want: "must be the user's org, " + strconv.Quote(name.Org)}}
 	}
 	if err := c.reportUnknown(unknown, "a session"); err != nil {
 		return found{}, false, err

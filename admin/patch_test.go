@@ -47,12 +47,12 @@ func TestPatch(t *testing.T) {
 			t.Errorf("%s: something was written", body)
 		}
 	}
-	f(`[]`, 400, "Request malformed: an object is wanted, not an array")
-	f(`null`, 400, "Request malformed: null: a JSON object is wanted")
-	f(`{"rate":"x"}`, 400, `Request malformed: rate = "x": a finite number is wanted, not a string`)
-	f(`{"org_id":"acme"}`, 400, `Request malformed: org_id = "acme": the user's org, "default", is wanted`)
+	f(`[]`, 400, "Request malformed: must be an object, not an array")
+	f(`null`, 400, "Request malformed: null: must be a JSON object")
+	f(`{"rate":"x"}`, 400, `Request malformed: rate = "x": must be a finite number, not a string`)
+	f(`{"org_id":"acme"}`, 400, `Request malformed: org_id = "acme": must be the user's org, "default"`)
 	f(`{"alias":"a","alias":"b"}`, 400, "Request malformed: alias: duplicate object member name at byte 13")
-	f(`{"access_rights":{"nowhere":{}}}`, 400, `Request malformed: access_rights.nowhere = "nowhere": an API that is configured is wanted: orders, rest`)
+	f(`{"access_rights":{"nowhere":{}}}`, 400, `Request malformed: access_rights.nowhere = "nowhere": must be a configured API: orders, rest`)
 	l.ask("PATCH", "/api/apis/keys/basic/alice?strict=1", `{"aliass":"x"}`).want(t, "strict", 400, dashboardError("Request malformed: aliass: a session has no such member"))
 	l.ask("PATCH", "/api/apis/keys/basic/nobody", `{}`).want(t, "nobody", 404, dashboardError("Key not found"))
 
@@ -131,8 +131,8 @@ func TestVerify(t *testing.T) {
 	f(`{"username":"alice"}`, 200, `{"right":false}`+"\n")
 	f(`{"username":"none","password":"right"}`, 200, `{"right":false}`+"\n")
 	f(`{"username":"nobody","password":"right"}`, 200, `{"right":false}`+"\n")
-	f(`{"password":"right"}`, 400, dashboardError(`Request malformed: username = "": a name of 1 to 255 bytes is wanted`))
-	f(`{"username":"alice","password":5}`, 400, dashboardError(`Request malformed: password: a string is wanted, not a number`))
+	f(`{"password":"right"}`, 400, dashboardError(`Request malformed: username = "": must be a name of 1 to 255 bytes`))
+	f(`{"username":"alice","password":5}`, 400, dashboardError(`Request malformed: password: must be a string, not a number`))
 	l.users.Fail(errors.New("something"))
 	f(`{"username":"alice","password":"right"}`, 500, dashboardError("internal error"))
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"sidekey/auth"
+	"sidekey/internal/problem"
 	"sidekey/store"
 )
 
@@ -50,7 +51,7 @@ func (c *call) readPolicy(id string) (auth.Policy, error) {
 	case id == "":
 		id = given
 	case given != "" && given != id:
-		return p, auth.Problems{{Field: "id", Value: fmt.Sprintf("%q", given), Want: "the id of the path or none is wanted"}}
+		return p, problem.List{{Field: "id", Value: fmt.Sprintf("%q", given), Want: "must be the id in the path, or missing"}}
 	}
 	p.ID, p.MongoID = id, id
 	if p.OrgID == "" {

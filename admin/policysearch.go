@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"sidekey/auth"
+	"sidekey/internal/problem"
 )
 
 // pickPolicies narrows a list of policies down as the Dashboard's query asks: ?active=
@@ -14,11 +15,11 @@ import (
 // those with rights to all of these APIs, ?policy_ids= or else ?q= to ids, or to a part of
 // the name. ?sort= is date_created, name or state.
 func (c *call) pickPolicies(list []auth.Policy) ([]auth.Policy, error) {
-	var ps auth.Problems
+	var ps problem.List
 	one := func(name string, of ...string) string {
 		value := c.query(name)
 		if value != "" && !slices.Contains(of, value) {
-			ps = append(ps, auth.Problem{Field: name, Value: strconv.Quote(value), Want: strings.Join(of, ", ") + ": one of these is wanted"})
+			ps = append(ps, problem.Problem{Field: name, Value: strconv.Quote(value), Want: "must be one of " + strings.Join(of, ", ")})
 		}
 		return value
 	}

@@ -131,7 +131,7 @@ func (s *search) goOn(after string) error {
 	text, err := base64.RawURLEncoding.DecodeString(after)
 	parts := strings.SplitN(string(text), "\x00", 3)
 	if err != nil || len(parts) != 3 || parts[0] != "begins" && parts[0] != "anywhere" {
-		return failure(fasthttp.StatusBadRequest, "Request malformed: after = %q: the next of an earlier answer is wanted", after)
+		return failure(fasthttp.StatusBadRequest, "Request malformed: after = %q: must be the next of an earlier answer", after)
 	}
 	s.anywhere, s.last = parts[0] == "anywhere", auth.Name{Org: parts[1], User: parts[2]}
 	return nil

@@ -100,9 +100,9 @@ func TestSearchUsers(t *testing.T) {
 	if a := l.searchFor("q=late"); a.Users[0].State != "inactive" {
 		t.Errorf("state: %+v", a)
 	}
-	l.ask("GET", "/api/users/search?limit=0", "").want(t, "limit=0", 400, dashboardError(`Request malformed: limit = "0": a whole number from 1 to 1000 is wanted`))
+	l.ask("GET", "/api/users/search?limit=0", "").want(t, "limit=0", 400, dashboardError(`Request malformed: limit = "0": must be a whole number from 1 to 1000`))
 	for _, after := range []string{"x", "%20", "YmVnaW5z", "AAAA"} {
-		if a := l.ask("GET", "/api/users/search?q=a&after="+after, ""); a.status != 400 || !strings.Contains(a.body, "the next of an earlier answer is wanted") {
+		if a := l.ask("GET", "/api/users/search?q=a&after="+after, ""); a.status != 400 || !strings.Contains(a.body, "must be the next of an earlier answer") {
 			t.Errorf("after=%s: %v", after, a)
 		}
 	}

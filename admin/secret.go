@@ -26,12 +26,12 @@ func LoadSecrets(path string) (secrets []string, created bool, err error) {
 	}
 	secrets = strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n")
 	if len(secrets) > mostSecrets {
-		return nil, false, fmt.Errorf("%s: at most %d secrets are wanted, one a line, not %d", path, mostSecrets, len(secrets))
+		return nil, false, fmt.Errorf("%s: must have at most %d secrets, one per line, not %d", path, mostSecrets, len(secrets))
 	}
 	for _, secret := range secrets {
 		switch {
 		case len(secret) < minSecret, strings.TrimSpace(secret) != secret, strings.ContainsFunc(secret, notInHeader):
-			return nil, false, fmt.Errorf("%s: a secret of at least %d printable ASCII characters without space at its ends is wanted", path, minSecret)
+			return nil, false, fmt.Errorf("%s: must be a secret of at least %d printable ASCII characters without white space at its ends", path, minSecret)
 		case slices.Contains(published, strings.ToLower(secret)):
 			return nil, false, fmt.Errorf("%s: this secret stands in published examples; delete the file to have one generated", path)
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"sidekey/auth"
+	"sidekey/internal/problem"
 )
 
 // found is a user as both dialects show it: the record with its live state put in
@@ -92,10 +93,10 @@ func (c *call) body() []byte { return bytes.Clone(c.ctx.PostBody()) }
 
 // reportUnknown warns of members that what has not, or refuses them with ?strict=1.
 func (c *call) reportUnknown(fields []string, what string) error {
-	var ps auth.Problems
+	var ps problem.List
 	var warnings []string
 	for _, field := range fields {
-		ps = append(ps, auth.Problem{Field: field, Want: what + " has no such member"})
+		ps = append(ps, problem.Problem{Field: field, Want: what + " has no such member"})
 		warnings = append(warnings, field+": unknown, ignored")
 	}
 	if len(ps) > 0 && c.query("strict") == "1" {
@@ -425,7 +426,7 @@ func page[T any](c *call, list []T) (part []T, pages int, err error) {
 	}
 	p, err := strconv.Atoi(text)
 	if err != nil {
-		return nil, 0, failure(fasthttp.StatusBadRequest, "Request malformed: p = %q: a whole number is wanted", text)
+		return nil, 0, failure(fasthttp.StatusBadRequest, "Request malformed: p = %q: must be a whole number", text)
 	}
 	if p < 0 {
 		return list, pages, nil

@@ -10,6 +10,8 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"sidekey/auth/httpsig"
+	"sidekey/internal/problem"
 	"sidekey/limiter"
 )
 
@@ -172,7 +174,7 @@ func (c *Compiler) signer(r Record) *signer {
 	if err != nil {
 		return nil
 	}
-	return newSigner(r.Name(), []byte(secret))
+	return &signer{Signer: httpsig.NewSigner(r.Org, r.User, []byte(secret))}
 }
 
 func (c *Compiler) grant(a *Account, e *Effective, kept []KeptQuota, previous *Account) {
@@ -345,7 +347,7 @@ func metaHeader(value jsontext.Value) []byte {
 		return nil
 	}
 	text := metaText(value)
-	var ps Problems
+	var ps problem.List
 	if checkText(&ps, "", text, maxText); len(ps) > 0 {
 		return nil
 	}

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"sidekey/auth/httpsig"
 )
 
 // A warm check allocates nothing: it happens for every request that a proxy sees.
@@ -68,7 +70,7 @@ func TestAllocCheck(t *testing.T) {
 // remember it.
 func TestAllocSigned(t *testing.T) {
 	w := signingWorld(t)
-	w.set(func(s *Settings) { s.Signatures = NewSpentSignatures(1_000_000) })
+	w.set(func(s *Settings) { s.Signatures = httpsig.NewSpent(1_000_000) })
 	const rounds = 5000
 	requests := make([]*Request, rounds+2)
 	for i := range requests {

@@ -7,6 +7,7 @@ import (
 	"sort"
 	"strings"
 
+	"sidekey/internal/problem"
 	"sidekey/limiter"
 )
 
@@ -32,8 +33,7 @@ type API struct {
 	HMAC             bool // signed requests are accepted beside passwords
 
 	limit     *limiter.Window // from Rate and Per
-	tally     *Tally
-	challenge []byte // the WWW-Authenticate of its 401 answers
+	challenge []byte          // the WWW-Authenticate of its 401 answers
 }
 
 // Challenge returns the value of WWW-Authenticate for this API. The caller must not
@@ -51,13 +51,13 @@ type APIs struct {
 // over from previous where the limit is the same.
 func NewAPIs(list []API, previous *APIs) (*APIs, error) {
 	apis := &APIs{byID: make(map[string]*API, len(list))}
-	var ps Problems
+	var ps problem.List
 	places := make(map[string]string)
 	for i, api := range list {
 		at := fmt.Sprintf("apis[%d]", i)
 		api.check(&ps, at)
 		if apis.byID[api.ID] != nil {
-			ps.add(at+".id", api.ID, "an id that no other API has is wanted")
+			ps.Add(at+".id", api.ID, "must be unique: another API has this id")
 		}
 		hosts := api.Hosts
 		if len(hosts) == 0 {
@@ -66,49 +66,45 @@ func NewAPIs(list []API, previous *APIs) (*APIs, error) {
 		for _, host := range hosts {
 			place := host + strings.TrimSuffix(api.ListenPath, "/")
 			if other, taken := places[place]; taken {
-				ps.add(at+".listen_path", api.ListenPath, "a path that differs from API %q on the same host is wanted", other)
+				ps.Add(at+".listen_path", api.ListenPath, "must differ from the listen_path of API %q on the same host", other)
 				break
 			}
 			places[place] = api.ID
 		}
 		api.challenge = challenge(api.Realm)
 		api.limit = limiter.NewWindow(api.Rate, api.Per)
-		api.tally = new(Tally)
-		if before := previous.ByID(api.ID); before != nil {
-			api.tally = before.tally
-			if before.limit.Same(api.Rate, api.Per) {
-				api.limit = before.limit
-			}
+		if before := previous.ByID(api.ID); before != nil && before.limit.Same(api.Rate, api.Per) {
+			api.limit = before.limit
 		}
 		apis.hosts = apis.hosts || len(api.Hosts) > 0
 		apis.byID[api.ID] = &api
 		apis.all = append(apis.all, &api)
 	}
 	sort.SliceStable(apis.all, func(i, j int) bool { return len(apis.all[i].ListenPath) > len(apis.all[j].ListenPath) })
-	return apis, ps.err()
+	return apis, ps.Err()
 }
 
-func (a *API) check(ps *Problems, at string) {
+func (a *API) check(ps *problem.List, at string) {
 	checkName(ps, at+".id", a.ID)
 	if strings.ContainsAny(a.ID, "/?#@") {
-		ps.add(at+".id", a.ID, "an id without / ? # @ is wanted: it stands in the proxy's path")
+		ps.Add(at+".id", a.ID, "must not contain / ? # @: it is part of the proxy's path")
 	}
 	checkName(ps, at+".org_id", a.Org)
 	checkText(ps, at+".name", a.Name, maxText)
 	checkText(ps, at+".realm", a.Realm, maxText)
 	checkList(ps, at+".versions", a.Versions, maxName)
 	if path, ok := normalPath(make([]byte, 0, maxPath), []byte(a.ListenPath)); !ok || string(path) != a.ListenPath {
-		ps.add(at+".listen_path", a.ListenPath, "a path in plain form is wanted: a slash first, no escapes, no dot segments, no //")
+		ps.Add(at+".listen_path", a.ListenPath, "must be a path in plain form: a slash first, no escapes, no dot segments, no //")
 	}
 	for i, host := range a.Hosts {
 		if !isHostPattern(host) {
-			ps.add(fmt.Sprintf("%s.hosts[%d]", at, i), host, `must be a host name in lower case, an IPv4 or an [IPv6] address, without port and trailing dot, or "*.example.com"`)
+			ps.Add(fmt.Sprintf("%s.hosts[%d]", at, i), host, `must be a host name in lower case, an IPv4 or an [IPv6] address, without port and trailing dot, or "*.example.com"`)
 		}
 	}
 	if len(a.Versions) > 0 && (a.VersionHeader == "" || strings.ContainsFunc(a.VersionHeader, notToken)) {
-		ps.add(at+".version_header", a.VersionHeader, "the name of a request header is wanted")
+		ps.Add(at+".version_header", a.VersionHeader, "must be the name of a request header")
 	}
-	checkLimit(ps, at, a.Rate, a.Per, 0)
+	ps.CheckLimit(at, a.Rate, a.Per, 0)
 }
 
 // notToken reports what cannot stand in a method or a header's name (RFC 9110, 5.6.2).
@@ -123,9 +119,6 @@ func challenge(realm string) []byte {
 
 // All returns every API, longest listen path first. The caller must not change them.
 func (a *APIs) All() []*API { return a.all }
-
-// Tally counts the decisions about the API. It outlives a change of the configuration.
-func (a *API) Tally() *Tally { return a.tally }
 
 // ByID returns the API with that id, or nil.
 func (a *APIs) ByID(id string) *API {
@@ -150,9 +143,9 @@ func (a *APIs) names(org string) string {
 	}
 	slices.Sort(ids)
 	if len(ids) == 0 {
-		return "none is"
+		return "there is none"
 	}
-	return clip(strings.Join(ids, ", "))
+	return problem.Clip(strings.Join(ids, ", "))
 }
 
 // host returns a Host header in the form that find compares, which it may write to dst: nil

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"sidekey/internal/problem"
 	"sidekey/limiter"
 )
 
@@ -302,19 +303,19 @@ func TestAPIsBad(t *testing.T) {
 			t.Errorf("got  %v\nwant %s", err, want)
 		}
 	}
-	f(func(a *API) { a.ID = "" }, `apis[1].id = "": a name of 1 to 255 bytes is wanted`)
-	f(func(a *API) { a.ID = "a/b" }, `apis[1].id = "a/b": an id without / ? # @ is wanted: it stands in the proxy's path`)
-	f(func(a *API) { a.ID = "first" }, `apis[1].id = "first": an id that no other API has is wanted`)
-	f(func(a *API) { a.ID = " a" }, `apis[1].id = " a": a name without space at its ends is wanted`)
-	f(func(a *API) { a.Org = "" }, `apis[1].org_id = "": a name of 1 to 255 bytes is wanted`)
-	f(func(a *API) { a.Name = "a\nb" }, `apis[1].name = "a\nb": text without the control character U+000A is wanted`)
-	f(func(a *API) { a.Realm = "a\x00" }, `apis[1].realm = "a\x00": text without the control character U+0000 is wanted`)
-	f(func(a *API) { a.Versions, a.VersionHeader = []string{""}, "v" }, `apis[1].versions[0] = "": text is wanted`)
-	f(func(a *API) { a.Versions = []string{"v1"} }, `apis[1].version_header: the name of a request header is wanted`)
-	f(func(a *API) { a.Versions, a.VersionHeader = []string{"v1"}, "x y" }, `apis[1].version_header = "x y": the name of a request header is wanted`)
-	f(func(a *API) { a.Rate = math.NaN() }, `apis[1].rate = NaN: a finite number is wanted`)
-	f(func(a *API) { a.Per = math.Inf(1) }, `apis[1].per = +Inf: a finite number is wanted`)
-	const path = ": a path in plain form is wanted: a slash first, no escapes, no dot segments, no //"
+	f(func(a *API) { a.ID = "" }, `apis[1].id = "": must be a name of 1 to 255 bytes`)
+	f(func(a *API) { a.ID = "a/b" }, `apis[1].id = "a/b": must not contain / ? # @: it is part of the proxy's path`)
+	f(func(a *API) { a.ID = "first" }, `apis[1].id = "first": must be unique: another API has this id`)
+	f(func(a *API) { a.ID = " a" }, `apis[1].id = " a": must not begin or end with white space`)
+	f(func(a *API) { a.Org = "" }, `apis[1].org_id = "": must be a name of 1 to 255 bytes`)
+	f(func(a *API) { a.Name = "a\nb" }, `apis[1].name = "a\nb": must not contain the control character U+000A`)
+	f(func(a *API) { a.Realm = "a\x00" }, `apis[1].realm = "a\x00": must not contain the control character U+0000`)
+	f(func(a *API) { a.Versions, a.VersionHeader = []string{""}, "v" }, `apis[1].versions[0] = "": must not be empty`)
+	f(func(a *API) { a.Versions = []string{"v1"} }, `apis[1].version_header: must be the name of a request header`)
+	f(func(a *API) { a.Versions, a.VersionHeader = []string{"v1"}, "x y" }, `apis[1].version_header = "x y": must be the name of a request header`)
+	f(func(a *API) { a.Rate = math.NaN() }, `apis[1].rate = NaN: must be a finite number`)
+	f(func(a *API) { a.Per = math.Inf(1) }, `apis[1].per = +Inf: must be a finite number`)
+	const path = ": must be a path in plain form: a slash first, no escapes, no dot segments, no //"
 	f(func(a *API) { a.ListenPath = "" }, `apis[1].listen_path`+path)
 	f(func(a *API) { a.ListenPath = "orders" }, `apis[1].listen_path = "orders"`+path)
 	f(func(a *API) { a.ListenPath = "/a/../b" }, `apis[1].listen_path = "/a/../b"`+path)
@@ -322,22 +323,22 @@ func TestAPIsBad(t *testing.T) {
 	f(func(a *API) { a.ListenPath = "/a%20b" }, `apis[1].listen_path = "/a%20b"`+path)
 	f(func(a *API) { a.ListenPath = "/a?b" }, `apis[1].listen_path = "/a?b"`+path)
 	f(func(a *API) { a.ListenPath, a.Hosts = "/first", []string{"a.org"} },
-		`apis[1].listen_path = "/first": a path that differs from API "first" on the same host is wanted`)
+		`apis[1].listen_path = "/first": must differ from the listen_path of API "first" on the same host`)
 	// With a slash at its end it is the same place: one of the two could never be reached.
 	f(func(a *API) { a.ListenPath, a.Hosts = "/first/", []string{"a.org"} },
-		`apis[1].listen_path = "/first/": a path that differs from API "first" on the same host is wanted`)
+		`apis[1].listen_path = "/first/": must differ from the listen_path of API "first" on the same host`)
 	const host = `: must be a host name in lower case, an IPv4 or an [IPv6] address, without port and trailing dot, or "*.example.com"`
 	for _, name := range []string{
 		"A.org", "a.org:80", "a.org/x", "*", "a.*.org", "a b", "x@a.org", "*.*.org", "a.org.", "a..org", ".a.org", "a,b", "münchen.de", "a%2eorg", "*.", "*.*",
 		"127.1", "127.0.0.01", "1.2.3.256", "*.127.0.0.1", "*.0.0.1", "::1", "[::1", "[::1]:80", "[0:0::1]", "[::FFFF]", "[fe80::1%eth0]", "*.[::1]", strings.Repeat("a", 256),
 	} {
-		f(func(a *API) { a.Hosts = []string{name} }, "apis[1].hosts[0] = "+clip(`"`+name+`"`)+host)
+		f(func(a *API) { a.Hosts = []string{name} }, "apis[1].hosts[0] = "+problem.Clip(`"`+name+`"`)+host)
 	}
 	f(func(a *API) { a.Hosts = []string{"b.org", ""} }, `apis[1].hosts[1]`+host)
 	// All problems at once.
 	f(func(a *API) { a.ID, a.Rate, a.ListenPath = "a@b", math.Inf(-1), "x" },
-		`apis[1].id = "a@b": an id without / ? # @ is wanted: it stands in the proxy's path; `+
-			`apis[1].listen_path = "x"`+path+`; apis[1].rate = -Inf: a finite number is wanted`)
+		`apis[1].id = "a@b": must not contain / ? # @: it is part of the proxy's path; `+
+			`apis[1].listen_path = "x"`+path+`; apis[1].rate = -Inf: must be a finite number`)
 }
 
 func TestAPIChallenge(t *testing.T) {

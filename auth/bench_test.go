@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"testing"
 
+	"sidekey/auth/httpsig"
 	"sidekey/limiter"
 )
 
@@ -120,19 +121,20 @@ func BenchmarkRemembered(b *testing.B) {
 
 func BenchmarkSigned(b *testing.B) {
 	w := signingWorld(b)
-	w.set(func(s *Settings) { s.Signatures = NewSpentSignatures(100_000_000) })
+	w.set(func(s *Settings) { s.Signatures = httpsig.NewSpent(100_000_000) })
 	s := w.by("ann", "secret-of-ann")
 	r := s.request()
 	w.wantSigned("once, to load the user", r, Pass)
 	r.Headers = lentHeader{"date", []byte(s.header["date"][0]), [][]byte{[]byte(s.header["date"][0])}}
-	given, malformed := ParseSignature(r.Authorization, new(SignatureBuffer))
+	given, err := httpsig.Parse(r.Authorization, new(httpsig.Buffer))
+	signed := httpsig.Message{Method: r.Method, URI: r.URI, Host: r.Host, Headers: r.Headers}
 	account := w.directory.Live("default", "ann")
-	if malformed != "" || account == nil {
-		b.Fatal(malformed, account)
+	if err != nil || account == nil {
+		b.Fatal(err, account)
 	}
 	for b.Loop() {
-		var buf SignatureBuffer
-		if _, malformed := ParseSignature(r.Authorization, &buf); malformed != "" || !account.signer.matches(0, r, &given) {
+		var buf httpsig.Buffer
+		if _, err := httpsig.Parse(r.Authorization, &buf); err != nil || !account.signer.Matches(&signed, &given) {
 			b.Fatal("not signed")
 		}
 	}

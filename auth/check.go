@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"sidekey/auth/httpsig"
 	"sidekey/limiter"
 )
 
@@ -84,8 +85,8 @@ type Settings struct {
 
 	AllowEmptyRights bool // a session without access_rights may use every API of its org
 
-	SignatureSkew time.Duration    // how far a signed date may be from now, in whole seconds
-	Signatures    *SpentSignatures // one and the same in all settings of a program
+	SignatureSkew time.Duration  // how far a signed date may be from now, in whole seconds
+	Signatures    *httpsig.Spent // one and the same in all settings of a program
 
 	// Upgrade is told of a password that was right and whose hash is not of the
 	// configured kind and cost; nil: nobody is. It must not block, and may keep the
@@ -123,6 +124,10 @@ func (c *Checker) Check(now limiter.Now, r *Request) (v Verdict) {
 	return v
 }
 
+// CheckInto is Check for a verdict that lies elsewhere than on the caller's stack: it saves a
+// copy. v must be zero.
+func (c *Checker) CheckInto(v *Verdict, now limiter.Now, r *Request) { c.decide(now, r, v, nil) }
+
 // decide is Check; v is zero. With a trace it says what it looks at, and uses nothing up.
 func (c *Checker) decide(now limiter.Now, r *Request, v *Verdict, t *trace) {
 	s := c.settings.Load()
@@ -144,7 +149,7 @@ func (c *Checker) decide(now limiter.Now, r *Request, v *Verdict, t *trace) {
 		v.refuse(UnknownVersion, api)
 		return
 	}
-	signed := api.HMAC && r.AuthorizationCount == 1 && isSignature(r.Authorization)
+	signed := api.HMAC && r.AuthorizationCount == 1 && httpsig.Recognize(r.Authorization)
 	var buf CredentialBuffer
 	var given Credentials
 	if !signed {

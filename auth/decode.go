@@ -12,11 +12,13 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"sidekey/internal/problem"
 )
 
 // DecodeSession reads a session object. Wrong types, duplicate members, numbers out
 // of range, invalid UTF-8 and anything behind the object are refused with the path
-// of the member ([Problems]). Members that no session has are not an error: their
+// of the member ([problem.List]). Members that no session has are not an error: their
 // paths are returned.
 func DecodeSession(body []byte) (s Session, unknown []string, err error) {
 	if err := decode(body, &s); err != nil {
@@ -48,7 +50,7 @@ func DecodePolicyUpdate(body []byte) (policies, unknownFields []string, err erro
 // the last duplicate win, merge names that differ in broken bytes, and ignore case.
 func decode(body []byte, v any) error {
 	if string(bytes.TrimSpace(body)) == "null" {
-		return Problems{{Value: "null", Want: "a JSON object is wanted"}}
+		return problem.List{{Value: "null", Want: "must be a JSON object"}}
 	}
 	err := json.Unmarshal(body, v, scalars)
 	if err == nil {
@@ -56,7 +58,7 @@ func decode(body []byte, v any) error {
 	}
 	var semantic *json.SemanticError
 	if errors.As(err, &semantic) {
-		return Problems{semanticProblem(semantic, body)}
+		return problem.List{semanticProblem(semantic, body)}
 	}
 	var syntactic *jsontext.SyntacticError
 	if errors.As(err, &syntactic) {
@@ -65,9 +67,9 @@ func decode(body []byte, v any) error {
 		if isSecret(field) && !errors.Is(syntactic.Err, jsontext.ErrDuplicateName) {
 			what = "no valid JSON" // the text of the error holds a part of the value
 		}
-		return Problems{{Field: field, Want: fmt.Sprintf("%s at byte %d", what, syntactic.ByteOffset)}}
+		return problem.List{{Field: field, Want: fmt.Sprintf("%s at byte %d", what, syntactic.ByteOffset)}}
 	}
-	return Problems{{Want: "JSON that cannot be read"}}
+	return problem.List{{Want: "JSON that cannot be read"}}
 }
 
 // deepest is how many objects and lists may lie in one another. A session needs ten.
@@ -84,18 +86,18 @@ func checkValues(body []byte) error {
 			return nil // the end: all of it has been read before
 		}
 		if in.StackDepth() > deepest {
-			return Problems{{Field: clip(fieldPath(in.StackPointer())), Want: fmt.Sprintf("at most %d objects and lists in one another are wanted", deepest)}}
+			return problem.List{{Field: problem.Clip(fieldPath(in.StackPointer())), Want: fmt.Sprintf("must not be nested more than %d levels deep", deepest)}}
 		}
 		if token.Kind() != '0' {
 			continue
 		}
 		if _, err := strconv.ParseFloat(token.String(), 64); err != nil {
-			return Problems{{Field: fieldPath(in.StackPointer()), Value: token.String(), Want: "a finite number is wanted"}}
+			return problem.List{{Field: fieldPath(in.StackPointer()), Value: token.String(), Want: "must be a finite number"}}
 		}
 	}
 }
 
-// scalars refuses null where a number or a truth is wanted, and a number too small to be
+// scalars refuses null in place of a number or a bool, and a number too small to be
 // told from zero: both would silently mean "no limit" or "never".
 var scalars = json.WithUnmarshalers(json.JoinUnmarshalers(
 	json.UnmarshalFromFunc(notNull[int64]),
@@ -135,8 +137,8 @@ func readFloat(in *jsontext.Decoder, to *float64) error {
 
 var quoted = regexp.MustCompile(" `[^`]*`")
 
-func semanticProblem(e *json.SemanticError, body []byte) Problem {
-	p := Problem{Field: fieldPath(e.JSONPointer), Want: wantedKind(e.GoType) + " is wanted"}
+func semanticProblem(e *json.SemanticError, body []byte) problem.Problem {
+	p := problem.Problem{Field: fieldPath(e.JSONPointer), Want: "must be " + wantedKind(e.GoType)}
 	value := valueAt(body, e.JSONPointer)
 	if p.Field != "" && !isSecret(p.Field) && value.Kind() != '{' && value.Kind() != '[' {
 		p.Value = string(value)
@@ -253,9 +255,9 @@ func fieldPath(p jsontext.Pointer) string {
 		if b.Len() > 0 {
 			b.WriteByte('.')
 		}
-		b.WriteString(clip(token))
+		b.WriteString(problem.Clip(token))
 	}
-	return clipTo(b.String(), maxPathShown)
+	return problem.ClipTo(b.String(), maxPathShown)
 }
 
 // maxPathShown is how much of a path is shown, in bytes. Objects can be nested deeply.
@@ -297,7 +299,7 @@ func walkUnknown(v reflect.Value, path string, paths *[]string) {
 			// What a map holds cannot be changed in place.
 			entry := reflect.New(v.Type().Elem()).Elem()
 			entry.Set(v.MapIndex(key))
-			walkUnknown(entry, join(path, key.String()), paths)
+			walkUnknown(entry, problem.Join(path, key.String()), paths)
 			v.SetMapIndex(key, entry)
 		}
 	case reflect.Struct:
@@ -309,7 +311,7 @@ func walkUnknown(v reflect.Value, path string, paths *[]string) {
 				continue
 			}
 			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-			walkUnknown(v.Field(i), join(path, name), paths)
+			walkUnknown(v.Field(i), problem.Join(path, name), paths)
 		}
 	}
 }
@@ -319,7 +321,7 @@ func splitUnknown(members map[string]Kept[jsontext.Value], inRight bool, path st
 	for name := range members {
 		kept := inRight && slices.ContainsFunc(keptInRight, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 		if !kept {
-			*paths = append(*paths, shown(join(path, clip(name))))
+			*paths = append(*paths, problem.Escape(problem.Join(path, problem.Clip(name))))
 			delete(members, name)
 		}
 	}
@@ -327,11 +329,4 @@ func splitUnknown(members map[string]Kept[jsontext.Value], inRight bool, path st
 		return nil
 	}
 	return members
-}
-
-func join(path, name string) string {
-	if path == "" {
-		return name
-	}
-	return path + "." + name
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+
+	"sidekey/internal/problem"
 )
 
 // canary stands for a password in everything that must never show one.
@@ -22,7 +24,7 @@ func TestDecodeSessionBad(t *testing.T) {
 		if err == nil || err.Error() != want {
 			t.Errorf("%.100s\ngot  %v\nwant %s", body, err, want)
 		}
-		if _, problems := err.(Problems); err != nil && !problems {
+		if _, problems := err.(problem.List); err != nil && !problems {
 			t.Errorf("%.100s: a %T is no Problems", body, err)
 		}
 		if unknown != nil || !reflect.DeepEqual(s, Session{}) {
@@ -30,19 +32,19 @@ func TestDecodeSessionBad(t *testing.T) {
 		}
 	}
 	const (
-		integer = "a whole number from -2^63 to 2^63-1 is wanted"
-		finite  = "a finite number is wanted"
+		integer = "must be a whole number from -2^63 to 2^63-1"
+		finite  = "must be a finite number"
 	)
 	// No object.
 	f(``, `unexpected EOF at byte 0`)
 	f(` `, `unexpected EOF at byte 1`)
-	f(`null`, `null: a JSON object is wanted`)
-	f(" null\n", `null: a JSON object is wanted`)
-	f(`true`, `an object is wanted, not a boolean`)
-	f(`5`, `an object is wanted, not a number`)
-	f(`"session"`, `an object is wanted, not a string`)
-	f(`[]`, `an object is wanted, not an array`)
-	f(`[{}]`, `an object is wanted, not an array`)
+	f(`null`, `null: must be a JSON object`)
+	f(" null\n", `null: must be a JSON object`)
+	f(`true`, `must be an object, not a boolean`)
+	f(`5`, `must be an object, not a number`)
+	f(`"session"`, `must be an object, not a string`)
+	f(`[]`, `must be an object, not an array`)
+	f(`[{}]`, `must be an object, not an array`)
 	f(`nope`, `invalid character 'o' in literal null (expecting 'u') at byte 1`)
 	f("\ufeff{}", `invalid character '\ufeff' at start of value at byte 0`)
 	// No JSON.
@@ -87,26 +89,26 @@ func TestDecodeSessionBad(t *testing.T) {
 	f(`{"rate":"`+strings.Repeat("v", 400)+`"}`, `rate = "`+strings.Repeat("v", 79)+`…: `+finite+`, not a string`)
 	f(`{"quota_max":"5"}`, `quota_max = "5": `+integer+`, not a string`)
 	f(`{"expires":"never"}`, `expires = "never": `+integer+`, not a string`)
-	f(`{"is_inactive":"true"}`, `is_inactive = "true": true or false is wanted, not a string`)
-	f(`{"is_inactive":1}`, `is_inactive = 1: true or false is wanted, not a number`)
-	f(`{"alias":5}`, `alias = 5: a string is wanted, not a number`)
-	f(`{"org_id":{"a":1}}`, `org_id: a string is wanted, not an object`)
-	f(`{"tags":"a"}`, `tags = "a": an array is wanted, not a string`)
-	f(`{"tags":{"a":1}}`, `tags: an array is wanted, not an object`)
-	f(`{"tags":["a",5]}`, `tags[1] = 5: a string is wanted, not a number`)
-	f(`{"last_updated":1723}`, `last_updated = 1723: a string is wanted, not a number`)
-	f(`{"meta_data":5}`, `meta_data = 5: an object is wanted, not a number`)
-	f(`{"monitor":[]}`, `monitor: an object is wanted, not an array`)
+	f(`{"is_inactive":"true"}`, `is_inactive = "true": must be true or false, not a string`)
+	f(`{"is_inactive":1}`, `is_inactive = 1: must be true or false, not a number`)
+	f(`{"alias":5}`, `alias = 5: must be a string, not a number`)
+	f(`{"org_id":{"a":1}}`, `org_id: must be a string, not an object`)
+	f(`{"tags":"a"}`, `tags = "a": must be an array, not a string`)
+	f(`{"tags":{"a":1}}`, `tags: must be an array, not an object`)
+	f(`{"tags":["a",5]}`, `tags[1] = 5: must be a string, not a number`)
+	f(`{"last_updated":1723}`, `last_updated = 1723: must be a string, not a number`)
+	f(`{"meta_data":5}`, `meta_data = 5: must be an object, not a number`)
+	f(`{"monitor":[]}`, `monitor: must be an object, not an array`)
 	f(`{"monitor":{"trigger_limits":["80"]}}`, `monitor.trigger_limits[0] = "80": `+finite+`, not a string`)
 	f(`{"smoothing":{"step":1.5}}`, `smoothing.step = 1.5: `+integer)
-	f(`{"access_rights":[]}`, `access_rights: an object is wanted, not an array`)
-	f(`{"access_rights":"all"}`, `access_rights = "all": an object is wanted, not a string`)
-	f(`{"access_rights":{"orders":5}}`, `access_rights.orders = 5: an object is wanted, not a number`)
-	f(`{"access_rights":{"orders":{"versions":"v1"}}}`, `access_rights.orders.versions = "v1": an array is wanted, not a string`)
+	f(`{"access_rights":[]}`, `access_rights: must be an object, not an array`)
+	f(`{"access_rights":"all"}`, `access_rights = "all": must be an object, not a string`)
+	f(`{"access_rights":{"orders":5}}`, `access_rights.orders = 5: must be an object, not a number`)
+	f(`{"access_rights":{"orders":{"versions":"v1"}}}`, `access_rights.orders.versions = "v1": must be an array, not a string`)
 	f(`{"access_rights":{"orders":{"allowed_urls":[{"url":"/x","methods":"GET"}]}}}`,
-		`access_rights.orders.allowed_urls[0].methods = "GET": an array is wanted, not a string`)
+		`access_rights.orders.allowed_urls[0].methods = "GET": must be an array, not a string`)
 	f(`{"access_rights":{"orders":{"allowed_urls":[{"url":"/x"},{"url":7}]}}}`,
-		`access_rights.orders.allowed_urls[1].url = 7: a string is wanted, not a number`)
+		`access_rights.orders.allowed_urls[1].url = 7: must be a string, not a number`)
 	f(`{"access_rights":{"orders":{"limit":{"rate":"x"}}}}`, `access_rights.orders.limit.rate = "x": `+finite+`, not a string`)
 	f(`{"access_rights":{"orders":{"endpoints":[{"methods":[{"limit":{"rate":false}}]}]}}}`,
 		`access_rights.orders.endpoints[0].methods[0].limit.rate = false: `+finite+`, not a boolean`)
@@ -168,7 +170,7 @@ func TestT80Large(t *testing.T) {
 	f("a number of 1,000,000 digits", `{"rate":`+strings.Repeat("9", 1_000_000)+`}`, true)
 	f("an integer of 1,000,000 digits", `{"expires":`+strings.Repeat("9", 1_000_000)+`}`, true)
 	f("a name of 1,000,000 bytes", `{"access_rights":{"`+strings.Repeat("n", 1_000_000)+`":5}}`, true)
-	f("a string of 1,000,000 bytes where a number is wanted", `{"rate":"`+strings.Repeat("n", 1_000_000)+`"}`, true)
+	f("a string of 1,000,000 bytes where a number belongs", `{"rate":"`+strings.Repeat("n", 1_000_000)+`"}`, true)
 	var members strings.Builder
 	for i := range 100_000 {
 		fmt.Fprintf(&members, `"m%d":{},`, i)
@@ -314,7 +316,7 @@ func TestT82ProblemsAreOneLine(t *testing.T) {
 				t.Fatalf("%s: nothing is wrong", body)
 			}
 			for _, text := range texts {
-				if strings.ContainsFunc(text, misleading) {
+				if strings.ContainsFunc(text, problem.Misleading) {
 					t.Errorf("%s is told as %q", body, text)
 				}
 			}
@@ -402,7 +404,7 @@ func FuzzDecodeSession(f *testing.F) {
 			t.Fatalf("%q was changed", before)
 		}
 		if err != nil {
-			if _, ok := err.(Problems); !ok || unknown != nil {
+			if _, ok := err.(problem.List); !ok || unknown != nil {
 				t.Fatalf("%q: %T %v, %q", body, err, err, unknown)
 			}
 			return

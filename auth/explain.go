@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"sidekey/internal/problem"
 	"sidekey/limiter"
 )
 
@@ -17,6 +18,17 @@ type Step struct {
 	Passed bool   `json:"passed"`
 	Value  string `json:"value"` // what decided; never a password or a hash
 	Hint   string `json:"hint"`  // what to do about it, or to know; may be empty
+}
+
+// Explanation is what would become of a request, check by check.
+type Explanation struct {
+	Passed  bool   `json:"passed"`
+	Reason  string `json:"reason"` // name of the [Reason]; "pass"
+	Status  int    `json:"status"` // what the client would see
+	Message string `json:"message"`
+	API     string `json:"api"`
+	User    string `json:"user"`
+	Steps   []Step `json:"steps"`
 }
 
 // Explain decides as [Checker.Check] does, tells each check up to the first that
@@ -52,7 +64,7 @@ func (t *trace) findTunnel(r *Request, asked bool) {
 		for _, offer := range r.Headers.Values([]byte("Upgrade")) {
 			offers = append(offers, fmt.Sprintf("%q", offer))
 		}
-		value = clip("Upgrade: " + strings.Join(offers, " and "))
+		value = problem.Clip("Upgrade: " + strings.Join(offers, " and "))
 	}
 	t.add(AmbiguousRequest, false, value, "only an upgrade to websocket passes, because sidekey is never asked about what is sent in a tunnel: take other values of Upgrade, and HTTP2-Settings, off in the proxy")
 }
@@ -112,7 +124,7 @@ func (a *APIs) describe() string {
 		list = append(list, text+")")
 	}
 	slices.Sort(list)
-	return clip(strings.Join(list, ", "))
+	return problem.Clip(strings.Join(list, ", "))
 }
 
 func (t *trace) findVersion(api *API, r *Request, version string, known bool) {
@@ -358,7 +370,7 @@ func rightsHint(a *Account, g *grant, v *Verdict) string {
 	if len(ids) == 0 {
 		return "rights.allow_empty_rights = false: a user without access_rights may use nothing"
 	}
-	return fmt.Sprintf("the user's rights are to %s, and this request falls to %q (listen_path %q)", clip(strings.Join(ids, ", ")), v.API.ID, v.API.ListenPath)
+	return fmt.Sprintf("the user's rights are to %s, and this request falls to %q (listen_path %q)", problem.Clip(strings.Join(ids, ", ")), v.API.ID, v.API.ListenPath)
 }
 
 func urlsText(record Record, e Effective, api string) string {
@@ -370,7 +382,7 @@ func urlsText(record Record, e Effective, api string) string {
 	for _, u := range right.AllowedURLs {
 		list = append(list, strings.Join(u.Methods, "|")+" "+u.URL)
 	}
-	return clip(strings.Join(list, ", "))
+	return problem.Clip(strings.Join(list, ", "))
 }
 
 // Question asks what would become of a request.

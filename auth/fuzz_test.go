@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+
+	"sidekey/internal/problem"
 )
 
 // FuzzDecodePolicy, T-80: whatever is read as a policy can be written and read again, and
@@ -19,7 +21,7 @@ func FuzzDecodePolicy(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		p, _, err := DecodePolicy(body)
 		if err != nil {
-			if _, ok := err.(Problems); !ok {
+			if _, ok := err.(problem.List); !ok {
 				t.Fatalf("%q: %T %v", body, err, err)
 			}
 			return
@@ -50,7 +52,7 @@ func FuzzPattern(f *testing.F) {
 		}
 		p, err := compilePattern(text)
 		if err != nil {
-			if !strings.HasSuffix(err.Error(), ": "+text) && strings.ContainsFunc(err.Error(), turnsText) && !strings.ContainsFunc(text, turnsText) {
+			if !strings.HasSuffix(err.Error(), ": "+text) && strings.ContainsFunc(err.Error(), problem.Control) && !strings.ContainsFunc(text, problem.Control) {
 				t.Fatalf("%q: %q", text, err)
 			}
 			return

@@ -2,7 +2,6 @@ package auth
 
 import (
 	"bytes"
-	"crypto/subtle"
 	"errors"
 	"time"
 
@@ -68,5 +67,5 @@ func (a *Account) sameCredentials(before *Account) bool {
 	if a.signer == nil || before.signer == nil {
 		return a.signer == before.signer && a.hash == before.hash
 	}
-	return subtle.ConstantTimeCompare(a.signer.secret, before.signer.secret) == 1
+	return a.signer.SameSecret(before.signer.Signer)
 }

@@ -65,18 +65,18 @@ func fewRounds(form *regexp.Regexp, hash string) bool {
 // wrongHash says what is wrong with a hash by how it begins.
 func wrongHash(hash string) error {
 	for _, known := range []struct{ prefix, want string }{
-		{"$2", "a bcrypt hash ($2a$, $2b$ or $2y$) with a cost of 4 to 14 and 53 characters is wanted"},
-		{"$apr1$", "an apr1 hash with a salt of 1 to 8 and 22 characters is wanted"},
-		{"{SHA}", "a {SHA} hash of 28 characters of base64 is wanted"},
-		{"$5$", fmt.Sprintf("a SHA-256-crypt hash of 43 characters with 1000 to %d rounds is wanted", mostRounds)},
-		{"$6$", fmt.Sprintf("a SHA-512-crypt hash of 86 characters with 1000 to %d rounds is wanted", mostRounds)},
-		{argonPrefix, fmt.Sprintf("an argon2id hash (v=%d) of at most %d KiB, %d passes and %d KiB in all passes is wanted", argonVersion, mostArgonMemory, mostArgonPasses, mostArgonWork)},
+		{"$2", "must be a bcrypt hash ($2a$, $2b$ or $2y$) with a cost of 4 to 14 and 53 characters"},
+		{"$apr1$", "must be an apr1 hash with a salt of 1 to 8 and 22 characters"},
+		{"{SHA}", "must be a {SHA} hash of 28 characters of base64"},
+		{"$5$", fmt.Sprintf("must be a SHA-256-crypt hash of 43 characters with 1000 to %d rounds", mostRounds)},
+		{"$6$", fmt.Sprintf("must be a SHA-512-crypt hash of 86 characters with 1000 to %d rounds", mostRounds)},
+		{argonPrefix, fmt.Sprintf("must be an argon2id hash (v=%d) of at most %d KiB, %d passes and %d KiB in all passes", argonVersion, mostArgonMemory, mostArgonPasses, mostArgonWork)},
 	} {
 		if strings.HasPrefix(hash, known.prefix) {
 			return errors.New(known.want)
 		}
 	}
-	return errors.New("a hash of bcrypt, argon2id, apr1, {SHA} or SHA-crypt is wanted: plain text, crypt(3) with DES or MD5 and others are not taken")
+	return errors.New("must be a hash of bcrypt, argon2id, apr1, {SHA} or SHA-crypt: plain text, crypt(3) with DES or MD5 and others are not accepted")
 }
 
 // htpasswdHash verifies what only htpasswd makes.

@@ -77,8 +77,8 @@ func TestValidateTriggers(t *testing.T) {
 	}
 	f(nil, "")
 	f([]float64{80, 0.5, 100}, "")
-	f([]float64{80, 0, 120, -1}, "monitor.trigger_limits[1] = 0: never reached; a percentage above 0 and up to 100 is wanted\n"+
-		"monitor.trigger_limits[2] = 120: never reached; a percentage above 0 and up to 100 is wanted\n"+
-		"monitor.trigger_limits[3] = -1: never reached; a percentage above 0 and up to 100 is wanted")
-	f(make([]float64, 101), "monitor.trigger_limits: at most 100 percentages are wanted, not 101")
+	f([]float64{80, 0, 120, -1}, "monitor.trigger_limits[1] = 0: never reached; must be a percentage above 0 and up to 100\n"+
+		"monitor.trigger_limits[2] = 120: never reached; must be a percentage above 0 and up to 100\n"+
+		"monitor.trigger_limits[3] = -1: never reached; must be a percentage above 0 and up to 100")
+	f(make([]float64, 101), "monitor.trigger_limits: must have at most 100 percentages, not 101")
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"sidekey/internal/problem"
 )
 
 // Policies holds the policies in force: those of the configuration file, which the
@@ -140,5 +142,5 @@ func (p *Policies) names(org string) string {
 	if len(ids) == 0 {
 		return "there is none"
 	}
-	return clip(strings.Join(ids, ", "))
+	return problem.Clip(strings.Join(ids, ", "))
 }

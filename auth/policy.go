@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"sidekey/internal/problem"
 	"sidekey/limiter"
 )
 
@@ -96,22 +97,22 @@ func DecodePolicy(body []byte) (p Policy, unknown []string, err error) {
 
 // Validate refuses a policy that could not be enforced as it reads.
 func (p *Policy) Validate(rules Rules) error {
-	var ps Problems
+	var ps problem.List
 	checkName(&ps, "id", p.ID)
 	if strings.ContainsAny(p.ID, ",/?#") {
-		ps.add("id", p.ID, "an id without , / ? # is wanted")
+		ps.Add("id", p.ID, "must not contain , / ? #")
 	}
 	checkName(&ps, "org_id", p.OrgID)
 	checkText(&ps, "name", p.Name, maxText)
-	checkLimit(&ps, "", p.Rate, p.Per, p.ThrottleInterval)
+	ps.CheckLimit("", p.Rate, p.Per, p.ThrottleInterval)
 	ps = append(ps, p.Smoothing.check("smoothing")...)
 	checkTags(&ps, p.Tags)
 	checkMeta(&ps, p.MetaData, rules.MetaHeaders)
 	if p.Partitions.PerAPI && p.Partitions.Any() {
-		ps.addNumber("partitions.per_api", true, "per_api alone is wanted, or other partitions without it")
+		ps.AddNumber("partitions.per_api", true, "must not be set together with other partitions")
 	}
 	if p.KeyExpiresIn < 0 {
-		ps.addNumber("key_expires_in", p.KeyExpiresIn, "0 or more seconds are wanted")
+		ps.AddNumber("key_expires_in", p.KeyExpiresIn, "must be at least 0 seconds")
 	}
 	checkExpiryAction(&ps, p.PostExpiryAction, p.PostExpiryGracePeriod)
 	var before map[string]Right
@@ -121,8 +122,8 @@ func (p *Policy) Validate(rules Rules) error {
 		}
 	}
 	checkRights(&ps, p.AccessRights, p.OrgID, rules, before)
-	ps.sort()
-	return ps.err()
+	ps.Sort()
+	return ps.Err()
 }
 
 // limitSpec is what a rate and a quota are made of, before they are buckets.

@@ -28,6 +28,9 @@ const (
 	reasonCount
 )
 
+// ReasonCount is how many reasons there are.
+const ReasonCount = int(reasonCount)
+
 // reasons holds name, status and message of every reason. Messages are Tyk's where
 // Tyk has the case. The status of QuotaExceeded is configurable (limits.quota_exceeded_status).
 var reasons = [reasonCount]struct {

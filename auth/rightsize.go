@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"sidekey/internal/problem"
 )
 
 // maxRightSteps bounds what a check may have to look at: of one right, and of the rights
@@ -76,7 +78,7 @@ func (e *Effective) TooLarge() (apis []string) {
 // checkSizes refuses policies that together give a right that is too large. A right that
 // before had already, and no smaller, is let pass: an edit of something else must not be
 // held up by it. before is nil for a new session.
-func (e *Effective) checkSizes(ps *Problems, before *Effective) {
+func (e *Effective) checkSizes(ps *problem.List, before *Effective) {
 	for _, id := range e.TooLarge() {
 		r := e.rights[id]
 		if before != nil {
@@ -84,7 +86,7 @@ func (e *Effective) checkSizes(ps *Problems, before *Effective) {
 				continue
 			}
 		}
-		*ps = append(*ps, Problem{Field: "apply_policies", Want: "access_rights." + clip(id) + " of all policies together: " + tooLargeText(r.size())})
+		*ps = append(*ps, problem.Problem{Field: "apply_policies", Want: "access_rights." + problem.Clip(id) + " of all policies together: " + tooLargeText(r.size())})
 	}
 }
 
@@ -213,7 +215,7 @@ func (p *Policies) TooLargeWith(edited *Policy, ids []string) string {
 	}
 	s := &Session{OrgID: edited.OrgID, ApplyPolicies: ids}
 	old, e := Apply(s, before, false), Apply(s, after, false)
-	var ps Problems
+	var ps problem.List
 	if e.checkSizes(&ps, &old); len(ps) > 0 {
 		return ps[0].Want
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"sidekey/internal/problem"
 	"sidekey/limiter"
 )
 
@@ -194,21 +195,21 @@ func (s *Smoothing) compile() *limiter.Smoothing {
 }
 
 // check returns what is wrong with a smoothing that is enabled. path is its own.
-func (s *Smoothing) check(path string) (ps Problems) {
+func (s *Smoothing) check(path string) (ps problem.List) {
 	if s == nil || !s.Enabled {
 		return nil
 	}
 	if s.Threshold < 1 {
-		ps.addNumber(join(path, "threshold"), s.Threshold, "1 or more requests are wanted: the rate that it starts at")
+		ps.AddNumber(problem.Join(path, "threshold"), s.Threshold, "must be at least 1 request: the rate that it starts at")
 	}
 	if s.Step < 1 || s.Step > maxStep {
-		ps.addNumber(join(path, "step"), s.Step, "1 to 1000000000 requests are wanted: what the rate goes up and down by")
+		ps.AddNumber(problem.Join(path, "step"), s.Step, "must be between 1 and 1000000000 requests: what the rate goes up and down by")
 	}
 	if !(s.Trigger >= 0 && s.Trigger <= maxStep) {
-		ps.addNumber(join(path, "trigger"), s.Trigger, "0 or more steps are wanted: how far below the rate the count moves it")
+		ps.AddNumber(problem.Join(path, "trigger"), s.Trigger, "must be at least 0 steps: how far below the rate the count moves it")
 	}
 	if s.Delay < 0 {
-		ps.addNumber(join(path, "delay"), s.Delay, "0 or more seconds are wanted")
+		ps.AddNumber(problem.Join(path, "delay"), s.Delay, "must be at least 0 seconds")
 	}
 	return ps
 }

@@ -54,9 +54,9 @@ func TestValidateBad(t *testing.T) {
 	}
 	// Passwords: never shown, whatever is wrong.
 	const password = `basic_auth_data.password: `
-	const control = password + `a password without control characters is wanted (a line end at its end?): RFC 7617 allows none`
-	f(`{"basic_auth_data":{"password":"`+strings.Repeat("p", 73)+`"}}`, password+`at most 72 bytes are wanted, not 73: the hash reads no further`)
-	f(`{"basic_auth_data":{"password":"`+strings.Repeat("ä", 37)+`"}}`, password+`at most 72 bytes are wanted, not 74: the hash reads no further`)
+	const control = password + `must not contain control characters (a line end at its end?): RFC 7617 allows none`
+	f(`{"basic_auth_data":{"password":"`+strings.Repeat("p", 73)+`"}}`, password+`must be at most 72 bytes, not 73: the hash reads no further`)
+	f(`{"basic_auth_data":{"password":"`+strings.Repeat("ä", 37)+`"}}`, password+`must be at most 72 bytes, not 74: the hash reads no further`)
 	f(`{"basic_auth_data":{"password":"pw\u0000"}}`, control)
 	f(`{"basic_auth_data":{"password":"\u0000pw"}}`, control)
 	f(`{"basic_auth_data":{"password":"pw\n"}}`, control)
@@ -68,70 +68,70 @@ func TestValidateBad(t *testing.T) {
 		"$2a$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy", "$2y$12$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy",
 		"$2$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy", "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaA",
 	} {
-		f(`{"basic_auth_data":{"password":"`+hash+`"}}`, password+`the password itself is wanted, not a hash of it`)
+		f(`{"basic_auth_data":{"password":"`+hash+`"}}`, password+`must be the password itself, not a hash of it`)
 	}
 	// What ends up in headers and logs (T-83).
-	f(`{"alias":"a\u0000b"}`, `alias = "a\x00b": text without the control character U+0000 is wanted`)
-	f(`{"alias":"a\r\nX-Admin: 1"}`, `alias = "a\r\nX-Admin: 1": text without the control character U+000D is wanted`)
-	f(`{"alias":"\u007f"}`, `alias = "\x7f": text without the control character U+007F is wanted`)
-	f(`{"alias":"\u0085"}`, `alias = "\u0085": text without the control character U+0085 is wanted`)
-	f(`{"alias":"a\u202eb"}`, `alias = "a\u202eb": text without the control character U+202E is wanted`)
-	f(`{"alias":"\ufeff"}`, `alias = "\ufeff": text without the invisible character U+FEFF is wanted`)
-	f(`{"alias":"a\u2028b"}`, `alias = "a\u2028b": text without the control character U+2028 is wanted`)
-	f(`{"alias":"`+strings.Repeat("a", 1025)+`"}`, `alias = "`+strings.Repeat("a", 79)+`…: at most 1024 bytes are wanted, not 1025`)
-	f(`{"tags":["a","b\n"]}`, `tags[1] = "b\n": text without the control character U+000A is wanted`)
-	f(`{"tags":[""]}`, `tags[0] = "": text is wanted`)
-	f(`{"tags":["a",null]}`, `tags[1] = "": text is wanted`)
-	f(`{"tags":["`+strings.Repeat("a", 256)+`"]}`, `tags[0] = "`+strings.Repeat("a", 79)+`…: at most 255 bytes are wanted, not 256`)
-	f(`{"tags":["`+strings.Repeat(`aaaaaaaaa","`, 500)+`a"]}`, `tags: at most 4096 bytes in all are wanted, not 5002`)
-	f(`{"meta_data":{"dev":"a\r\nX-Admin: 1"}}`, `meta_data.dev = "a\r\nX-Admin: 1": text without the control character U+000D is wanted`)
-	f(`{"meta_data":{"dev":"\u0000"}}`, `meta_data.dev = "\x00": text without the control character U+0000 is wanted`)
-	f(`{"meta_data":{"dev":{"a":`+"\n"+`1}}}`, `meta_data.dev = "{\"a\":\n1}": text without the control character U+000A is wanted`)
-	f(`{"meta_data":{"dev":"`+strings.Repeat("x", 1025)+`"}}`, `meta_data.dev = "`+strings.Repeat("x", 79)+`…: at most 1024 bytes are wanted, not 1025`)
+	f(`{"alias":"a\u0000b"}`, `alias = "a\x00b": must not contain the control character U+0000`)
+	f(`{"alias":"a\r\nX-Admin: 1"}`, `alias = "a\r\nX-Admin: 1": must not contain the control character U+000D`)
+	f(`{"alias":"\u007f"}`, `alias = "\x7f": must not contain the control character U+007F`)
+	f(`{"alias":"\u0085"}`, `alias = "\u0085": must not contain the control character U+0085`)
+	f(`{"alias":"a\u202eb"}`, `alias = "a\u202eb": must not contain the control character U+202E`)
+	f(`{"alias":"\ufeff"}`, `alias = "\ufeff": must not contain the invisible character U+FEFF`)
+	f(`{"alias":"a\u2028b"}`, `alias = "a\u2028b": must not contain the control character U+2028`)
+	f(`{"alias":"`+strings.Repeat("a", 1025)+`"}`, `alias = "`+strings.Repeat("a", 79)+`…: must be at most 1024 bytes, not 1025`)
+	f(`{"tags":["a","b\n"]}`, `tags[1] = "b\n": must not contain the control character U+000A`)
+	f(`{"tags":[""]}`, `tags[0] = "": must not be empty`)
+	f(`{"tags":["a",null]}`, `tags[1] = "": must not be empty`)
+	f(`{"tags":["`+strings.Repeat("a", 256)+`"]}`, `tags[0] = "`+strings.Repeat("a", 79)+`…: must be at most 255 bytes, not 256`)
+	f(`{"tags":["`+strings.Repeat(`aaaaaaaaa","`, 500)+`a"]}`, `tags: must be at most 4096 bytes in all, not 5002`)
+	f(`{"meta_data":{"dev":"a\r\nX-Admin: 1"}}`, `meta_data.dev = "a\r\nX-Admin: 1": must not contain the control character U+000D`)
+	f(`{"meta_data":{"dev":"\u0000"}}`, `meta_data.dev = "\x00": must not contain the control character U+0000`)
+	f(`{"meta_data":{"dev":{"a":`+"\n"+`1}}}`, `meta_data.dev = "{\"a\":\n1}": must not contain the control character U+000A`)
+	f(`{"meta_data":{"dev":"`+strings.Repeat("x", 1025)+`"}}`, `meta_data.dev = "`+strings.Repeat("x", 79)+`…: must be at most 1024 bytes, not 1025`)
 	f(`{"meta_data":{"`+strings.Repeat("n", 256)+`":1}}`,
-		`meta_data.`+strings.Repeat("n", 80)+`… = "`+strings.Repeat("n", 79)+`…: at most 255 bytes are wanted, not 256`)
+		`meta_data.`+strings.Repeat("n", 80)+`… = "`+strings.Repeat("n", 79)+`…: must be at most 255 bytes, not 256`)
 	// Rights.
-	f(`{"access_rights":{"nope":{}}}`, `access_rights.nope = "nope": an API that is configured is wanted: orders, shop`)
-	f(`{"access_rights":{"Orders":{}}}`, `access_rights.Orders = "Orders": an API that is configured is wanted: orders, shop`)
-	f(`{"access_rights":{"":{}}}`, `access_rights.: an API that is configured is wanted: orders, shop`)
-	f(`{"access_rights":{"theirs":{}}}`, `access_rights.theirs = "theirs": an API of org_id "default" is wanted: orders, shop`)
-	f(`{"access_rights":{"orders":{"api_name":"a\tb"}}}`, `access_rights.orders.api_name = "a\tb": text without the control character U+0009 is wanted`)
-	f(`{"access_rights":{"orders":{"versions":["v1",""]}}}`, `access_rights.orders.versions[1] = "": text is wanted`)
-	f(`{"access_rights":{"orders":{"versions":["v\u0000"]}}}`, `access_rights.orders.versions[0] = "v\x00": text without the control character U+0000 is wanted`)
+	f(`{"access_rights":{"nope":{}}}`, `access_rights.nope = "nope": must be a configured API: orders, shop`)
+	f(`{"access_rights":{"Orders":{}}}`, `access_rights.Orders = "Orders": must be a configured API: orders, shop`)
+	f(`{"access_rights":{"":{}}}`, `access_rights.: must be a configured API: orders, shop`)
+	f(`{"access_rights":{"theirs":{}}}`, `access_rights.theirs = "theirs": must be an API of org_id "default": orders, shop`)
+	f(`{"access_rights":{"orders":{"api_name":"a\tb"}}}`, `access_rights.orders.api_name = "a\tb": must not contain the control character U+0009`)
+	f(`{"access_rights":{"orders":{"versions":["v1",""]}}}`, `access_rights.orders.versions[1] = "": must not be empty`)
+	f(`{"access_rights":{"orders":{"versions":["v\u0000"]}}}`, `access_rights.orders.versions[0] = "v\x00": must not contain the control character U+0000`)
 	const urls = `access_rights.orders.allowed_urls[0].`
 	url := func(url, methods string) string {
 		return `{"access_rights":{"orders":{"allowed_urls":[{"url":"` + url + `","methods":` + methods + `}]}}}`
 	}
 	f(url("", `["GET"]`), urls+`url: must be a path or a regular expression`)
 	f(url(strings.Repeat("a", 1025), `["GET"]`), urls+`url = "`+strings.Repeat("a", 79)+`…: must have at most 1024 bytes, not 1025`)
-	f(url("/a", `[]`), urls+`methods: at least one method is wanted, as GET`)
-	f(url("/a", `null`), urls+`methods: at least one method is wanted, as GET`)
-	f(url("/a", `["GET",""]`), urls+`methods = "": a request method is wanted, as GET`)
-	f(url("/a", `["GET "]`), urls+`methods = "GET ": a request method is wanted, as GET`)
-	f(url("/a", `["G\u0000"]`), urls+`methods = "G\x00": a request method is wanted, as GET`)
-	f(url("/a", `["`+strings.Repeat("G", 33)+`"]`), urls+`methods = "`+strings.Repeat("G", 33)+`": a request method is wanted, as GET`)
+	f(url("/a", `[]`), urls+`methods: must have at least one method, such as GET`)
+	f(url("/a", `null`), urls+`methods: must have at least one method, such as GET`)
+	f(url("/a", `["GET",""]`), urls+`methods = "": must be a request method, such as GET`)
+	f(url("/a", `["GET "]`), urls+`methods = "GET ": must be a request method, such as GET`)
+	f(url("/a", `["G\u0000"]`), urls+`methods = "G\x00": must be a request method, such as GET`)
+	f(url("/a", `["`+strings.Repeat("G", 33)+`"]`), urls+`methods = "`+strings.Repeat("G", 33)+`": must be a request method, such as GET`)
 	// Policies.
-	f(`{"apply_policies":["nope"]}`, `apply_policies[0] = "nope": a policy that exists is wanted: acl, each, gold, quota`)
-	f(`{"apply_policy_id":"nope"}`, `apply_policies[0] = "nope": a policy that exists is wanted: acl, each, gold, quota`)
-	f(`{"apply_policies":["gold","theirs"]}`, `apply_policies[1] = "theirs": a policy of org_id "default" is wanted: acl, each, gold, quota`)
-	f(`{"apply_policies":["acl","each"]}`, `apply_policies: policies with partitions.per_api are wanted without others that are partitioned`)
-	f(`{"apply_policies":["quota"]}`, `access_rights: rights are wanted, of the session or of one of its policies (partitions.acl): without any, nothing is granted`)
+	f(`{"apply_policies":["nope"]}`, `apply_policies[0] = "nope": must be a policy that exists: acl, each, gold, quota`)
+	f(`{"apply_policy_id":"nope"}`, `apply_policies[0] = "nope": must be a policy that exists: acl, each, gold, quota`)
+	f(`{"apply_policies":["gold","theirs"]}`, `apply_policies[1] = "theirs": must be a policy of org_id "default": acl, each, gold, quota`)
+	f(`{"apply_policies":["acl","each"]}`, `apply_policies: must not combine policies with partitions.per_api and others that are partitioned`)
+	f(`{"apply_policies":["quota"]}`, `access_rights: missing rights, of the session or of one of its policies (partitions.acl): without any, nothing is granted`)
 	// All at once: of several policies that do not exist, each.
 	f(`{"apply_policies":["nope","gold","nada"]}`,
-		`apply_policies[0] = "nope": a policy that exists is wanted: acl, each, gold, quota; `+
-			`apply_policies[2] = "nada": a policy that exists is wanted: acl, each, gold, quota`)
+		`apply_policies[0] = "nope": must be a policy that exists: acl, each, gold, quota; `+
+			`apply_policies[2] = "nada": must be a policy that exists: acl, each, gold, quota`)
 	// The rest.
-	f(`{"post_expiry_action":"burn"}`, `post_expiry_action = "burn": "delete" or "retain" is wanted`)
-	f(`{"post_expiry_grace_period":-2}`, `post_expiry_grace_period = -2: seconds are wanted, or -1 for ever`)
+	f(`{"post_expiry_action":"burn"}`, `post_expiry_action = "burn": must be "delete" or "retain"`)
+	f(`{"post_expiry_grace_period":-2}`, `post_expiry_grace_period = -2: must be at least 0 seconds, or -1 for no limit`)
 	// All at once, in one order.
 	f(`{"alias":"\u0000","tags":["\u0001"],"access_rights":{"nope":{},"nada":{}},"basic_auth_data":{"password":"\u0000"}}`,
-		`access_rights.nada = "nada": an API that is configured is wanted: orders, shop; `+
-			`access_rights.nope = "nope": an API that is configured is wanted: orders, shop; `+
-			`alias = "\x00": text without the control character U+0000 is wanted; `+control+`; `+
-			`tags[0] = "\x01": text without the control character U+0001 is wanted`)
+		`access_rights.nada = "nada": must be a configured API: orders, shop; `+
+			`access_rights.nope = "nope": must be a configured API: orders, shop; `+
+			`alias = "\x00": must not contain the control character U+0000; `+control+`; `+
+			`tags[0] = "\x01": must not contain the control character U+0001`)
 
 	rules.AllowEmptyRights = false
-	f(`{}`, `access_rights: at least one API is wanted (rights.allow_empty_rights = false)`)
+	f(`{}`, `access_rights: must have at least one API (rights.allow_empty_rights = false)`)
 }
 
 // JSON has no NaN, but a configuration file has, and so has a program that builds a
@@ -146,15 +146,15 @@ func TestT60ValidateNumbers(t *testing.T) {
 			t.Errorf("got  %v\nwant %s", err, want)
 		}
 	}
-	f(func(s *Session) { s.Rate = math.NaN() }, `rate = NaN: a finite number is wanted`)
-	f(func(s *Session) { s.Rate = math.Inf(1) }, `rate = +Inf: a finite number is wanted`)
-	f(func(s *Session) { s.Per = math.Inf(-1) }, `per = -Inf: a finite number is wanted`)
-	f(func(s *Session) { s.ThrottleInterval = math.NaN() }, `throttle_interval = NaN: a finite number is wanted`)
+	f(func(s *Session) { s.Rate = math.NaN() }, `rate = NaN: must be a finite number`)
+	f(func(s *Session) { s.Rate = math.Inf(1) }, `rate = +Inf: must be a finite number`)
+	f(func(s *Session) { s.Per = math.Inf(-1) }, `per = -Inf: must be a finite number`)
+	f(func(s *Session) { s.ThrottleInterval = math.NaN() }, `throttle_interval = NaN: must be a finite number`)
 	f(func(s *Session) { s.AccessRights = map[string]Right{"orders": {Limit: &Limit{Rate: math.NaN()}}} },
-		`access_rights.orders.limit.rate = NaN: a finite number is wanted`)
+		`access_rights.orders.limit.rate = NaN: must be a finite number`)
 	f(func(s *Session) {
 		s.AccessRights = map[string]Right{"orders": {Endpoints: []Endpoint{{Path: "/a", Methods: []EndpointMethod{{Name: "GET", Limit: EndpointLimit{Per: math.Inf(1)}}}}}}}
-	}, `access_rights.orders.endpoints[0].methods[0].limit.per = +Inf: a finite number is wanted`)
+	}, `access_rights.orders.endpoints[0].methods[0].limit.per = +Inf: must be a finite number`)
 }
 
 // A pattern that does not compile by itself must not compile because of what is put
@@ -225,20 +225,20 @@ func TestCheckNames(t *testing.T) {
 			t.Errorf("%.40q, %.40q:\ngot  %v\nwant %s", org, user, err, want)
 		}
 	}
-	f("default", "", `username = "": a name of 1 to 255 bytes is wanted`)
-	f("", "ann", `org_id = "": a name of 1 to 255 bytes is wanted`)
-	f("default", "a:b", `username = "a:b": a name without a colon is wanted: RFC 7617 ends the name at the first one`)
-	f("default", ":", `username = ":": a name without a colon is wanted: RFC 7617 ends the name at the first one`)
-	f("default", "a\nb", `username = "a\nb": text without the control character U+000A is wanted`)
-	f("default", "a\x00", `username = "a\x00": text without the control character U+0000 is wanted`)
-	f("de\x00fault", "ann", `org_id = "de\x00fault": text without the control character U+0000 is wanted`)
-	f("default", "a\xff", `username = "a\xff": valid UTF-8 is wanted`)
-	f("default", "\xc0\xae", `username = "\xc0\xae": valid UTF-8 is wanted`)
-	f("default", " ann", `username = " ann": a name without space at its ends is wanted`)
-	f("default", "ann\u00a0", `username = "ann\u00a0": a name without space at its ends is wanted`)
-	f("default", "\u202enna", `username = "\u202enna": text without the control character U+202E is wanted`)
-	f("default", strings.Repeat("u", 256), `username = "`+strings.Repeat("u", 79)+`…: at most 255 bytes are wanted, not 256`)
-	f("", "a:b", `org_id = "": a name of 1 to 255 bytes is wanted; username = "a:b": a name without a colon is wanted: RFC 7617 ends the name at the first one`)
+	f("default", "", `username = "": must be a name of 1 to 255 bytes`)
+	f("", "ann", `org_id = "": must be a name of 1 to 255 bytes`)
+	f("default", "a:b", `username = "a:b": must not contain a colon: RFC 7617 ends the name at the first one`)
+	f("default", ":", `username = ":": must not contain a colon: RFC 7617 ends the name at the first one`)
+	f("default", "a\nb", `username = "a\nb": must not contain the control character U+000A`)
+	f("default", "a\x00", `username = "a\x00": must not contain the control character U+0000`)
+	f("de\x00fault", "ann", `org_id = "de\x00fault": must not contain the control character U+0000`)
+	f("default", "a\xff", `username = "a\xff": must be valid UTF-8`)
+	f("default", "\xc0\xae", `username = "\xc0\xae": must be valid UTF-8`)
+	f("default", " ann", `username = " ann": must not begin or end with white space`)
+	f("default", "ann\u00a0", `username = "ann\u00a0": must not begin or end with white space`)
+	f("default", "\u202enna", `username = "\u202enna": must not contain the control character U+202E`)
+	f("default", strings.Repeat("u", 256), `username = "`+strings.Repeat("u", 79)+`…: must be at most 255 bytes, not 256`)
+	f("", "a:b", `org_id = "": must be a name of 1 to 255 bytes; username = "a:b": must not contain a colon: RFC 7617 ends the name at the first one`)
 	// Anything else is a name.
 	for _, user := range []string{"a", "ann@example.com", "Ann Müller", "a/b", "..", "'; --", "密码", "a\u0308", strings.Repeat("u", 255), "{\"a\"}", "%2e", "<b>"} {
 		f("default", user, "")
@@ -276,7 +276,7 @@ func TestT81InvisibleText(t *testing.T) {
 		t.Helper()
 		for r := from; r <= to; r++ {
 			text := "ad" + string(r) + "min"
-			want := fmt.Sprintf("text without the %s character %U is wanted", kind, r)
+			want := fmt.Sprintf("must not contain the %s character %U", kind, r)
 			if err := CheckNames("default", text); err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("a name with %U: %v", r, err)
 			}

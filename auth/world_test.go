@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"sidekey/auth/httpsig"
 	"sidekey/limiter"
 )
 
@@ -232,7 +233,7 @@ func newWorld(t testing.TB, apis ...API) *world {
 		QuotaWait:        time.Minute,
 		AllowEmptyRights: true,
 		SignatureSkew:    5 * time.Minute,
-		Signatures:       NewSpentSignatures(1000),
+		Signatures:       httpsig.NewSpent(1000),
 	}, w.clock.now)
 	return w
 }

@@ -16,10 +16,11 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"sidekey/check"
+	checkhttp "sidekey/check/http"
 )
 
 // serverConfig is the shipped configuration of the check listener.
-var serverConfig = check.ServerConfig{
+var serverConfig = checkhttp.ServerConfig{
 	ReadTimeout:    5 * time.Second,
 	WriteTimeout:   5 * time.Second,
 	IdleTimeout:    2 * time.Minute,
@@ -101,7 +102,8 @@ func serveBare(addr, text string) error {
 	if err != nil {
 		return err
 	}
-	server := check.NewServer(check.NewHandler(nil, check.Config{}, slog.New(slog.DiscardHandler)), serverConfig)
+	log := slog.New(slog.DiscardHandler)
+	server := checkhttp.NewServer(check.NewHandler(nil, check.Config{}, log), serverConfig, log)
 	server.ErrorHandler = nil
 	server.Handler = bareHandler(list)
 	return server.Serve(l)

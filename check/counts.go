@@ -7,25 +7,16 @@ import (
 	"sidekey/auth"
 )
 
-// Kinds of decisions in a tally.
-const (
-	kindEnvoy = iota
-	kindNGINX
-	kindForward
-	kindNoDialect  // the path names none
-	kindShadow     // by what limits in shadow would have refused for
-	kindRemembered // let in by a remembered password, whatever became of the request
-)
-
-// bounds are the upper bounds of the histogram's buckets. The last one has none.
+// bounds are the upper bounds of the histogram's buckets. The last bucket has none.
 var bounds = [...]time.Duration{
 	10 * time.Microsecond, 25 * time.Microsecond, 50 * time.Microsecond, 100 * time.Microsecond, 250 * time.Microsecond,
 	time.Millisecond, 5 * time.Millisecond, 25 * time.Millisecond, 100 * time.Millisecond, 500 * time.Millisecond, 2 * time.Second,
 }
 
-// counts are what the handler has answered. APIs have tallies of their own.
+// counts are the decisions of a handler so far.
 type counts struct {
-	noAPI auth.Tally // of requests for which no API was found
+	byAPI tallies
+	noAPI tally // of requests for which no API was found
 	took  [8]struct {
 		buckets [len(bounds) + 1]atomic.Uint64
 		nanos   atomic.Uint64
@@ -33,68 +24,74 @@ type counts struct {
 	}
 }
 
-func (c *counts) add(connection uint64, d *dialect, v *auth.Verdict, took time.Duration) {
+// add counts a decision that checker has made.
+func (c *counts) add(checker *auth.Checker, r *Record) {
+	v := &r.Verdict
 	tally := &c.noAPI
 	if v.API != nil {
-		tally = v.API.Tally()
+		tally = c.byAPI.of(v.API.ID, checker)
 	}
 	kind := kindNoDialect
-	if d != nil {
-		kind = d.kind
+	if r.Dialect != nil {
+		kind = r.Dialect.kind
 	}
-	tally.Add(connection, kind, v.Reason)
+	tally.add(r.Connection, kind, v.Reason)
 	if v.Shadow != auth.Pass {
-		tally.Add(connection, kindShadow, v.Shadow)
+		tally.add(r.Connection, kindShadow, v.Shadow)
 	}
 	if v.Remembered {
-		tally.Add(connection, kindRemembered, auth.Pass)
+		tally.add(r.Connection, kindRemembered, auth.Pass)
 	}
-	part := &c.took[connection%uint64(len(c.took))]
+	part := &c.took[r.Connection%uint64(len(c.took))]
 	i := 0
-	for i < len(bounds) && took > bounds[i] {
+	for i < len(bounds) && r.Took > bounds[i] {
 		i++
 	}
 	part.buckets[i].Add(1)
-	part.nanos.Add(uint64(took))
+	part.nanos.Add(uint64(r.Took))
 }
 
 // Decided is a number of decisions with something in common.
 type Decided struct {
-	API     string // "" where none was found
-	Dialect string // "" where the path names none
+	API     string // "" if none was found
+	Dialect string // "" if the request names none
 	Reason  string
 	N       uint64
 }
 
-// Decisions are all decisions so far, those about APIs that are configured no more left
-// out. Shadow are those that limits in shadow would have refused, by their reason.
+// Decisions returns all decisions so far, except those about APIs that are no longer
+// configured. shadow are the decisions that limits in shadow would have refused, by their
+// reason, and remembered is how many passwords were not hashed because they had been right
+// before.
 func (h *Handler) Decisions() (all, shadow []Decided, remembered uint64) {
-	add := func(api string, tally *auth.Tally) {
+	add := func(api string, tally *tally) {
 		for _, reason := range auth.Reasons() {
 			for _, d := range dialects {
-				if n := tally.Count(d.kind, reason); n > 0 {
+				if n := tally.count(d.kind, reason); n > 0 {
 					all = append(all, Decided{api, d.name, reason.String(), n})
 				}
 			}
-			if n := tally.Count(kindNoDialect, reason); n > 0 {
+			if n := tally.count(kindNoDialect, reason); n > 0 {
 				all = append(all, Decided{api, "", reason.String(), n})
 			}
-			if n := tally.Count(kindShadow, reason); n > 0 {
+			if n := tally.count(kindShadow, reason); n > 0 {
 				shadow = append(shadow, Decided{API: api, Reason: reason.String(), N: n})
 			}
 		}
-		remembered += tally.Count(kindRemembered, auth.Pass)
+		remembered += tally.count(kindRemembered, auth.Pass)
 	}
 	add("", &h.counts.noAPI)
 	for _, api := range h.checker.Settings().APIs.All() {
-		add(api.ID, api.Tally())
+		if tally := h.counts.byAPI.find(api.ID); tally != nil {
+			add(api.ID, tally)
+		}
 	}
 	return all, shadow, remembered
 }
 
-// Durations are how long decisions took, from the request's arrival to its answer: how
-// many up to each bound, all those before included, then how many at all, and the sum of
-// their times.
+// Durations returns how long decisions took, from the request's arrival to its reply, as a
+// cumulative histogram: n[i] decisions took at most upTo[i], and the last of n is the number
+// of all. sum is the sum of their times.
 func (h *Handler) Durations() (upTo []time.Duration, n []uint64, sum time.Duration) {
 	n = make([]uint64, len(bounds)+1)
 	for p := range h.counts.took {

@@ -1,12 +1,14 @@
-// Package check is the listener that proxies ask for every request: may it pass?
+// Package check answers the question that proxies ask for every request: may it pass?
 //
-// Every path and method on it is a question; it has no other page, because nothing
-// but an admitted request may ever be answered 2xx (oauth2-proxy CVE-2026-34457).
+// A listener reads a [Question] from what a proxy sends, [Handler.Check] decides about it
+// and puts the verdict into a [Reply], and the listener writes the reply. Everything that
+// listeners share is here: the texts and headers of replies, records for observers,
+// counters, explanations, and requests that are held because they are over their rate.
+// Reading a protocol and writing it is the listeners' part: see check/http.
 //
-// fasthttp lends the bytes of a request until its handler returns, and gives them to
-// the next request on the connection then. So nothing here keeps a slice: it goes
-// down into [auth.Checker.Check], which keeps none either, and what comes back are
-// values and bytes of accounts and constants.
+// A listener lends the bytes of a request until Check returns. So nothing here keeps a
+// slice of a question: it goes down into [auth.Checker.Check], which keeps none either,
+// and what comes back are values and bytes of accounts and constants.
 package check
 
 import (
@@ -15,21 +17,19 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/valyala/fasthttp"
-
 	"sidekey/auth"
 	"sidekey/limiter"
 )
 
-// Config says how verdicts are put into answers.
+// Config says how verdicts are put into replies.
 type Config struct {
-	QuotaStatus        int  // what the client sees when its quota is used up: 403 or 429
+	QuotaStatus        int  // status for clients whose quota is used up: 403 or 429
 	RateInHeaders      bool // X-RateLimit-* carry the rate instead of the quota
-	StripAuthorization bool // ask proxies that can be asked to take Authorization off
+	StripAuthorization bool // ask proxies that support it to remove Authorization
 	MaxWaiting         int  // how many requests over their rate are held at once; 0 = none
 }
 
-// Handler answers the proxies.
+// Handler answers questions. It is safe for concurrent use.
 type Handler struct {
 	checker *auth.Checker
 	config  atomic.Pointer[Config]
@@ -38,7 +38,7 @@ type Handler struct {
 	waiting waiting
 	counts  counts
 
-	observers atomic.Pointer[[]Observer] // nil: nobody observes
+	observers atomic.Pointer[[]Observer] // nil: none
 }
 
 // NewHandler returns a handler over a checker.
@@ -52,84 +52,64 @@ func NewHandler(checker *auth.Checker, config Config, log *slog.Logger) *Handler
 // SetConfig replaces the configuration for all requests that start from now on.
 func (h *Handler) SetConfig(c Config) { h.config.Store(&c) }
 
-// Handle answers one request. A panic is a refusal: the default is to deny.
-func (h *Handler) Handle(ctx *fasthttp.RequestCtx) {
-	defer h.denyPanic(ctx)
-	d, q, missing := readQuestion(&ctx.Request.Header)
-	if missing != "" {
-		h.misconfigured(ctx, d, missing)
-		return
+// Check decides about the question in x, counts and records the decision, and fills in
+// x.Verdict and x.Reply.
+//
+// If the request is over its rate and may wait, Check returns it as held and leaves
+// x.Reply empty. The listener must then call [Held.Start].
+func (h *Handler) Check(x *Exchange) (held *Held) {
+	if x.Missing != "" {
+		h.misconfigured(x)
+		return nil
 	}
-
-	verdict := h.checker.Check(limiter.At(ctx.Time()), &q)
-	if verdict.Throttle != nil && h.waiting.hold(ctx, d, &q, &verdict) {
-		return
+	h.checker.CheckInto(&x.Verdict, limiter.At(x.At), &x.Request)
+	if x.Verdict.Throttle != nil {
+		if held := h.waiting.hold(x); held != nil {
+			return held
+		}
 	}
-	if verdict.Excess {
-		h.notices.excess(h.log, &verdict)
+	if x.Record.Verdict.Excess {
+		h.notices.excess(h.log, &x.Record.Verdict)
 	}
-	h.write(&ctx.Response, d, &verdict)
-	h.counts.add(ctx.ConnID(), d, &verdict, time.Since(ctx.Time()))
-	h.observe(ctx.Time(), &ctx.Request.Header, d, &q, &verdict)
+	h.finish(x)
+	return nil
 }
 
-// misconfigured refuses what is no question. d is nil where the path names no dialect.
-func (h *Handler) misconfigured(ctx *fasthttp.RequestCtx, d *dialect, missing string) {
-	name, answered := "none", &forward
-	if d != nil {
-		name, answered = d.name, d
+// finish makes the reply of a verdict and reports the decision.
+func (h *Handler) finish(x *Exchange) {
+	d := x.Dialect
+	if d == nil {
+		d = Forward // any proxy can pass its refusals on
 	}
-	h.notices.missing(h.log, name, missing)
-	verdict := auth.Verdict{Reason: auth.ProxyConfig, Message: auth.ProxyConfig.Message()}
-	h.write(&ctx.Response, answered, &verdict)
-	h.counts.add(ctx.ConnID(), d, &verdict, time.Since(ctx.Time()))
-	h.observe(ctx.Time(), &ctx.Request.Header, d, &auth.Request{}, &verdict)
+	x.Reply.write(h.config.Load(), d, &x.Verdict)
+	x.Took = time.Since(x.At)
+	h.counts.add(h.checker, &x.Record)
+	h.observe(&x.Record)
 }
 
-// denyPanic answers 403 and not 5xx: a client may have found the input that panics,
-// and with failure_mode_allow Envoy lets a request through on 5xx.
-func (h *Handler) denyPanic(ctx *fasthttp.RequestCtx) {
-	p := recover()
-	if p == nil {
-		return
-	}
-	h.logPanic(p)
-	deny(ctx)
+// misconfigured refuses a question that a proxy has not asked completely.
+func (h *Handler) misconfigured(x *Exchange) {
+	h.Misconfigured(x.Dialect.String(), x.Missing)
+	x.Request = auth.Request{}
+	x.Verdict = auth.Verdict{Reason: auth.ProxyConfig, Message: auth.ProxyConfig.Message()}
+	h.finish(x)
 }
 
-func (h *Handler) logPanic(p any) {
+// Misconfigured logs that a proxy's configuration lacks a setting, each at most every ten
+// seconds: the proxy repeats the mistake with every request.
+func (h *Handler) Misconfigured(dialect, missing string) {
+	if dialect == "" {
+		dialect = "none"
+	}
+	if h.notices.due(dialect, missing) {
+		h.log.Warn("request refused: a required proxy header is missing or repeated", "reason", auth.ProxyConfig.String(), "dialect", dialect, "missing", missing)
+	}
+}
+
+// LogPanic logs a panic of a check. Its listener must refuse the request: see [Reply.Deny].
+func (h *Handler) LogPanic(p any) {
 	h.log.Error("BUG: a check panicked; the request is refused", "panic", p, "stack", string(debug.Stack()))
 }
-
-const notUnderstood = "Request not understood"
-
-// deny answers what could not be understood. 403 is the one status that every proxy
-// passes on as a refusal.
-func deny(ctx *fasthttp.RequestCtx) {
-	ctx.Response.Reset()
-	ctx.Response.Header.SetNoDefaultContentType(true)
-	ctx.SetStatusCode(fasthttp.StatusForbidden)
-	ctx.Response.Header.SetCanonical(nameErrorStatus, []byte("403"))
-	ctx.Response.Header.SetCanonical(nameErrorMessage, []byte(notUnderstood))
-	ctx.Response.Header.SetCanonical(nameCacheControl, noStore)
-	ctx.Response.Header.SetCanonical(nameContentType, jsonType)
-	ctx.SetBodyString(`{"error": "` + notUnderstood + `"}`)
-}
-
-// clientHeaders gives the decision access to the headers that the proxy passed on.
-type clientHeaders struct {
-	header *fasthttp.RequestHeader
-}
-
-func (c clientHeaders) Header(name string) (value []byte, count int) {
-	values := c.header.PeekAll(name)
-	if len(values) == 0 {
-		return nil, 0
-	}
-	return values[0], len(values)
-}
-
-func (c clientHeaders) Values(name []byte) [][]byte { return c.header.PeekAll(string(name)) }
 
 // notices logs what is wrong with a configuration, each thing at most every ten seconds:
 // every request may repeat it.

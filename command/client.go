@@ -120,7 +120,7 @@ func (c *client) open(p Program, cfg config.Config, create bool) (err error) {
 func (c *client) pointAt(at string) error {
 	u, err := url.Parse(at)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.User != nil || u.RawQuery != "" {
-		return usage("-admin %q: http://HOST:PORT or https://HOST:PORT is wanted", at)
+		return usage("-admin %q: must be http://HOST:PORT or https://HOST:PORT", at)
 	}
 	if c.secret = secretFromEnvironment(); c.secret == "" {
 		return usage("-admin wants the secret of that listener in %s", secretVariable)
@@ -188,7 +188,7 @@ func (c *client) pin(file string) error {
 	}
 	block, _ := pem.Decode(text)
 	if block == nil {
-		return badConfig{fmt.Errorf("admin.tls_cert = %q: a PEM file with a certificate is wanted", file)}
+		return badConfig{fmt.Errorf("admin.tls_cert = %q: must be a PEM file with a certificate", file)}
 	}
 	c.base = "https" + strings.TrimPrefix(c.base, "http")
 	c.http.Transport.(*http.Transport).TLSClientConfig = &tls.Config{

@@ -191,7 +191,7 @@ func exactly(names ...string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		switch {
 		case len(args) < len(names):
-			return usage("%s is wanted", names[len(args)])
+			return usage("missing argument %s", names[len(args)])
 		case len(args) > len(names):
 			return usage("%q is one argument too many", args[len(names)])
 		}
@@ -213,7 +213,7 @@ func noun(name, short string, below ...*cobra.Command) *cobra.Command {
 			if len(args) > 0 {
 				return usage("there is no command %q; there are %s", name+" "+args[0], strings.Join(names, ", "))
 			}
-			return usage("one of %s is wanted", strings.Join(names, ", "))
+			return usage("missing subcommand: must be one of %s", strings.Join(names, ", "))
 		},
 	}
 	cmd.AddCommand(below...)

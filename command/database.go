@@ -107,13 +107,13 @@ func databaseCommand(d databaseAction) *cobra.Command {
 func fileArgument(use string) cobra.PositionalArgs {
 	switch {
 	case strings.HasSuffix(use, " FILE"):
-		return exactly("the FILE")
+		return exactly("FILE")
 	case strings.HasSuffix(use, " [FILE]"):
 		return func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
 			}
-			return exactly("the FILE")(cmd, args)
+			return exactly("FILE")(cmd, args)
 		}
 	}
 	return exactly()

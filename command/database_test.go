@@ -32,7 +32,7 @@ func TestDatabaseCommands(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	f("backup to.db -o json", backup, 0, `{"users":3}`+"\n")
-	f("backup", backup, 2, "sidekey: the FILE is wanted\nsidekey backup -h explains.\n")
+	f("backup", backup, 2, "sidekey: missing argument FILE\nsidekey backup -h explains.\n")
 	f("backup a b", backup, 2, "sidekey: \"b\" is one argument too many\nsidekey backup -h explains.\n")
 	f("backup a -admin http://x", backup, 2, "sidekey: -admin wants the secret of that listener in SIDEKEY_ADMIN_SECRET\nsidekey backup -h explains.\n")
 	f("backup a -offline -admin http://x", backup, 2, "sidekey: -admin and -offline exclude each other\nsidekey backup -h explains.\n")

@@ -154,11 +154,11 @@ func devFront(upstream, listen string) (*devProxy, error) {
 	}
 	u, err := url.Parse(upstream)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, usage("-upstream %q: a URL as http://127.0.0.1:3000 is wanted", upstream)
+		return nil, usage("-upstream %q: must be a URL such as http://127.0.0.1:3000", upstream)
 	}
 	host, _, err := net.SplitHostPort(listen)
 	if ip := net.ParseIP(host); err != nil || host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return nil, usage("-listen %q: a loopback address as 127.0.0.1:8080 is wanted", listen)
+		return nil, usage("-listen %q: must be a loopback address such as 127.0.0.1:8080", listen)
 	}
 	l, err := net.Listen("tcp", listen)
 	return &devProxy{u, l}, err

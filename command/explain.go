@@ -4,23 +4,9 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-)
 
-// explanation is the answer of POST /api/explain.
-type explanation struct {
-	Passed  bool   `json:"passed"`
-	Reason  string `json:"reason"`
-	Status  int    `json:"status"`
-	Message string `json:"message"`
-	API     string `json:"api"`
-	User    string `json:"user"`
-	Steps   []struct {
-		Check  string `json:"check"`
-		Passed bool   `json:"passed"`
-		Value  string `json:"value"`
-		Hint   string `json:"hint"`
-	} `json:"steps"`
-}
+	"sidekey/auth"
+)
 
 func explainCommand(p Program) *cobra.Command {
 	question := map[string]any{}
@@ -38,14 +24,14 @@ func explainCommand(p Program) *cobra.Command {
 				question[name] = value
 			}
 			if d := question["dialect"]; d != "envoy" && d != "nginx" && d != "forward" {
-				return usage(`-dialect %q: "nginx", "envoy" or "forward" is wanted`, d)
+				return usage(`-dialect %q: must be "nginx", "envoy" or "forward"`, d)
 			}
 			lines, err := cmd.Flags().GetStringArray("header")
 			must(err)
 			for _, line := range lines {
 				name, value, found := strings.Cut(line, ":")
 				if !found {
-					return usage("-header %q: 'NAME: VALUE' is wanted; without a value it is one that the proxy leaves out", line)
+					return usage("-header %q: must be 'NAME: VALUE'; without a value, the proxy leaves the header out", line)
 				}
 				headers[strings.TrimSpace(name)] = strings.TrimSpace(value)
 			}
@@ -55,11 +41,11 @@ func explainCommand(p Program) *cobra.Command {
 					return err
 				}
 			}
-			var e explanation
+			var e auth.Explanation
 			if err := c.do(request{method: "POST", path: "/api/explain", body: question}, &e); err != nil {
 				return err
 			}
-			if err := show(cmd, e, e.table); err != nil || e.Passed {
+			if err := show(cmd, e, func(t *table) { explained(t, e) }); err != nil || e.Passed {
 				return err
 			}
 			return exit(ExitFailed)
@@ -79,7 +65,8 @@ func explainCommand(p Program) *cobra.Command {
 	return cmd
 }
 
-func (e explanation) table(t *table) {
+// explained writes an explanation as a table, and then what would become of the request.
+func explained(t *table, e auth.Explanation) {
 	t.row("CHECK", "RESULT", "WHAT DECIDED", "HINT")
 	for _, s := range e.Steps {
 		mark := "passed"

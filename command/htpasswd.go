@@ -26,11 +26,11 @@ func parseHtpasswd(text string) *dump {
 		}
 		name, rest, found := strings.Cut(line, ":")
 		if !found {
-			d.refuse(number, "", "NAME:HASH is wanted, there is no colon")
+			d.refuse(number, "", "must be NAME:HASH; there is no colon")
 			continue
 		}
 		if !utf8.ValidString(name) {
-			d.refuse(number, "", "a name in UTF-8 is wanted: convert the file, as with iconv -f latin1 -t utf8")
+			d.refuse(number, "", "the name must be UTF-8: convert the file, for example with iconv -f latin1 -t utf8")
 			continue
 		}
 		hash, _, _ := strings.Cut(rest, ":")

@@ -94,7 +94,7 @@ func importOf(p Program, use, short string, read reader) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   use,
 		Short: short,
-		Args:  exactly("the FILE (- for standard input)"),
+		Args:  exactly("FILE (- for standard input)"),
 		RunE: withClient(p, true, func(cmd *cobra.Command, args []string, c *client) error {
 			text, err := readImportFile(cmd, args[0])
 			if err != nil {
@@ -202,7 +202,7 @@ func (i *importer) run(d *dump) error {
 		if u.size() <= mostBytes {
 			return false
 		}
-		d.refuse(u.line, u.Username, "a session of at most %d bytes is wanted", mostBytes)
+		d.refuse(u.line, u.Username, "must be a session of at most %d bytes", mostBytes)
 		return true
 	})
 	i.outcome.Refused, i.outcome.Warnings = append([]badLine{}, d.bad...), append([]badLine{}, d.warnings...)

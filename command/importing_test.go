@@ -52,7 +52,7 @@ func TestImporter(t *testing.T) {
 
 	o, err := run(false)
 	compare(t, "asked", strings.Join(asked, ""), check)
-	if err != nil || len(o.Refused) != 1 || o.Refused[0] != (badLine{2, "big", "a session of at most 921600 bytes is wanted"}) || o.Written {
+	if err != nil || len(o.Refused) != 1 || o.Refused[0] != (badLine{2, "big", "must be a session of at most 921600 bytes"}) || o.Written {
 		t.Errorf("%+v, %v", o, err)
 	}
 	o, err = run(true)

@@ -14,7 +14,7 @@ func manualCommand() *cobra.Command {
 		Use:     "manual FOLDER",
 		Short:   "Write the man pages into a folder",
 		Example: "  sidekey manual /usr/local/share/man/man1",
-		Args:    exactly("the FOLDER"),
+		Args:    exactly("FOLDER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := os.MkdirAll(args[0], 0o755); err != nil {
 				return err

@@ -60,10 +60,10 @@ func TestParseHtpasswd(t *testing.T) {
 			"10 / eve  "+sha+" \n"+
 			"11 / "+sha+" \n"+
 			"12 /last "+sha+" \n"+
-			"6 \"\": NAME:HASH is wanted, there is no colon\n"+
-			"7 \"carol\": a hash of bcrypt, argon2id, apr1, {SHA} or SHA-crypt is wanted: plain text, crypt(3) with DES or MD5 and others are not taken\n"+
-			"8 \"dave\": a hash of bcrypt, argon2id, apr1, {SHA} or SHA-crypt is wanted: plain text, crypt(3) with DES or MD5 and others are not taken\n"+
-			"9 \"\": a name in UTF-8 is wanted: convert the file, as with iconv -f latin1 -t utf8\n")
+			"6 \"\": must be NAME:HASH; there is no colon\n"+
+			"7 \"carol\": must be a hash of bcrypt, argon2id, apr1, {SHA} or SHA-crypt: plain text, crypt(3) with DES or MD5 and others are not accepted\n"+
+			"8 \"dave\": must be a hash of bcrypt, argon2id, apr1, {SHA} or SHA-crypt: plain text, crypt(3) with DES or MD5 and others are not accepted\n"+
+			"9 \"\": the name must be UTF-8: convert the file, for example with iconv -f latin1 -t utf8\n")
 }
 
 func TestParseTyk(t *testing.T) {
@@ -106,12 +106,12 @@ func TestParseTyk(t *testing.T) {
 	f("hash", `alice {"org_id":"default","basic_auth_data":{"password":"`+apr1+`","hash_type":"bcrypt"}}`, "1 default/alice "+apr1+` {"org_id":"default"}`+"\n")
 	f("plain", `alice {"org_id":"default","basic_auth_data":{"password":"pw"}}`, "1 default/alice  {\"basic_auth_data\":{\"password\":\"pw\"},\"org_id\":\"default\"} plain\n")
 	f("another hash", `alice {"org_id":"default","basic_auth_data":{"password":"abc","hash_type":"murmur64"}}`,
-		"1 \"alice\": basic_auth_data: hash_type \"murmur64\": a hash of bcrypt, argon2id, apr1, {SHA} or SHA-crypt is wanted: plain text, crypt(3) with DES or MD5 and others are not taken\n")
+		"1 \"alice\": basic_auth_data: hash_type \"murmur64\": must be a hash of bcrypt, argon2id, apr1, {SHA} or SHA-crypt: plain text, crypt(3) with DES or MD5 and others are not accepted\n")
 
 	// What is no dump.
-	f("text", "alice\nbob {\"rate\":\n", "1 \"\": KEY and a session as a JSON object are wanted\n2 \"\": KEY and a session as a JSON object are wanted\n")
+	f("text", "alice\nbob {\"rate\":\n", "1 \"\": must be KEY and a session as a JSON object\n2 \"\": must be KEY and a session as a JSON object\n")
 	f("broken JSON", "{\"alice\": "+session+"}\n{\"bob\": {", "1 default"+read+"2 \"\": no valid JSON from here on\n")
-	f("wrong type", `alice {"org_id":5}`, "1 \"\": org_id: a value of another type is wanted\n")
+	f("wrong type", `alice {"org_id":5}`, "1 \"\": org_id: must be a value of another type\n")
 	f("deep", strings.Repeat("[", 20000), "1 \"\": no valid JSON from here on\n")
 }
 
@@ -219,21 +219,21 @@ func TestSessionFlags(t *testing.T) {
 	f("-api|orders:v1,v2|-api|new", `{"access_rights":{"new":{"api_id":"new"},"old":null,"orders":{"api_id":"orders","versions":["v1","v2"]}}}`)
 	f("-api|", `{"access_rights":{"old":null,"orders":null}}`)
 
-	const rate = `invalid argument "%s" for "--rate" flag: N/DURATION is wanted, as 100/1m, or none`
+	const rate = `invalid argument "%s" for "--rate" flag: must be N/DURATION, such as 100/1m, or none`
 	for _, wrong := range []string{"100", "0/1s", "-1/1s", "x/1s", "1/x", "1/0s", "1/-1s", "NaN/1s", "Inf/1s", "1e400/1s", "1/1"} {
 		f("-rate="+wrong, fmt.Sprintf(rate, wrong))
 	}
-	const quota = `invalid argument "%s" for "--quota" flag: N/DURATION in whole numbers and seconds is wanted, as 1000/24h, or N, or none`
+	const quota = `invalid argument "%s" for "--quota" flag: must be N/DURATION in whole numbers and seconds, such as 1000/24h, or N, or none`
 	for _, wrong := range []string{"0", "-1", "1.5/1h", "1/500ms", "x", "1e300/1h", "1/"} {
 		f("-quota="+wrong, fmt.Sprintf(quota, wrong))
 	}
-	const expires = `invalid argument "%s" for "--expires" flag: a time as 2027-01-31T12:00:00Z, a duration as 720h, or never is wanted`
+	const expires = `invalid argument "%s" for "--expires" flag: must be a time such as 2027-01-31T12:00:00Z, a duration such as 720h, or never`
 	for _, wrong := range []string{"tomorrow", "-1h", "0s", "2027-01-31", "1801393200"} {
 		f("-expires="+wrong, fmt.Sprintf(expires, wrong))
 	}
-	f("-api|:v1", `-api ":v1": ID or ID:VERSION,… is wanted`)
-	f("-api|orders:", `-api "orders:": ID or ID:VERSION,… is wanted`)
-	f("-meta|=x", `-meta "=x": NAME=VALUE is wanted`)
+	f("-api|:v1", `-api ":v1": must be ID or ID:VERSION,…`)
+	f("-api|orders:", `-api "orders:": must be ID or ID:VERSION,…`)
+	f("-meta|=x", `-meta "=x": must be NAME=VALUE`)
 }
 
 func TestExpiresFromNow(t *testing.T) {
@@ -275,9 +275,9 @@ func TestPasswordFrom(t *testing.T) {
 	f("secret\r", "secret\r")
 	f(" secret ", " secret ")
 	f("two\nlines\n", "two\nlines")
-	f("", "a password is wanted; there is none")
-	f("\n", "a password is wanted; there is none")
-	f(strings.Repeat("x", 4097), "a password of at most 4096 bytes is wanted")
+	f("", "missing password")
+	f("\n", "missing password")
+	f(strings.Repeat("x", 4097), "the password must be at most 4096 bytes")
 }
 
 // Every command explains itself, and every flag says what it takes.

@@ -80,7 +80,7 @@ func restoreOnInterrupt(terminal int) (done func()) {
 	}
 }
 
-var errNoPassword = errors.New("a password is wanted; there is none")
+var errNoPassword = errors.New("missing password")
 
 // passwordFrom reads all of in. A line end at its end is no part of a password: echo and
 // editors put it there.
@@ -97,7 +97,7 @@ func passwordFrom(in io.Reader) (string, error) {
 	case password == "":
 		return "", errNoPassword
 	case len(text) > longestPassword:
-		return "", fmt.Errorf("a password of at most %d bytes is wanted", longestPassword)
+		return "", fmt.Errorf("the password must be at most %d bytes", longestPassword)
 	}
 	return password, nil
 }

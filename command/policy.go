@@ -62,7 +62,7 @@ func policyShow(p Program) *cobra.Command {
 	return &cobra.Command{
 		Use:   "show ID",
 		Short: "Show a policy as the JSON that policy set takes",
-		Args:  exactly("the ID of the policy"),
+		Args:  exactly("ID"),
 		RunE: withClient(p, false, func(cmd *cobra.Command, args []string, c *client) error {
 			text, err := c.send(request{method: "GET", path: policyPath(args[0])})
 			if err != nil {
@@ -88,7 +88,7 @@ func policySet(p Program) *cobra.Command {
 		Use:     "set ID",
 		Short:   "Write a policy, new or not; it acts on the next request of everybody who has it",
 		Example: "  sidekey policy set gold -file gold.json",
-		Args:    exactly("the ID of the policy"),
+		Args:    exactly("ID"),
 		RunE: withClient(p, true, func(cmd *cobra.Command, args []string, c *client) error {
 			name, err := cmd.Flags().GetString("file")
 			must(err)
@@ -134,7 +134,7 @@ func withID(text []byte, id string) ([]byte, error) {
 func readFile(cmd *cobra.Command, name string) ([]byte, error) {
 	switch name {
 	case "":
-		return nil, usage("-file is wanted; - stands for standard input")
+		return nil, usage("missing -file (- for standard input)")
 	case "-":
 		return io.ReadAll(cmd.InOrStdin())
 	}
@@ -153,7 +153,7 @@ func policyDelete(p Program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "del ID",
 		Short: "Remove a policy that no user has",
-		Args:  exactly("the ID of the policy"),
+		Args:  exactly("ID"),
 		RunE: withClient(p, false, func(cmd *cobra.Command, args []string, c *client) error {
 			query := make(url.Values)
 			if force, err := cmd.Flags().GetBool("force"); err == nil && force {

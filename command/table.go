@@ -52,7 +52,7 @@ func wantsJSON(cmd *cobra.Command) (bool, error) {
 	case "table":
 		return false, nil
 	}
-	return false, usage(`-o %q: "table" or "json" is wanted`, format)
+	return false, usage(`-o %q: must be "table" or "json"`, format)
 }
 
 func printJSON(w io.Writer, result any) error {

@@ -173,7 +173,7 @@ func (d *tykDump) value(key string, value jsontext.Value, line int) {
 	}
 	var members map[string]jsontext.Value
 	if value.Kind() != '{' || json.Unmarshal(value, &members) != nil {
-		d.refuse(line, "", "KEY and a session as a JSON object are wanted")
+		d.refuse(line, "", "must be KEY and a session as a JSON object")
 		return
 	}
 	if data := members["data"]; data.Kind() == '{' {
@@ -185,7 +185,7 @@ func (d *tykDump) value(key string, value jsontext.Value, line int) {
 		}
 		members = nil
 		if json.Unmarshal(data, &members) != nil {
-			d.refuse(line, "", "a session as a JSON object is wanted")
+			d.refuse(line, "", "must be a session as a JSON object")
 			return
 		}
 	}
@@ -205,7 +205,7 @@ func (d *tykDump) session(key string, members map[string]jsontext.Value, line in
 	}
 	for name, to := range map[string]any{"org_id": &about.Org, "alias": &about.Alias, "basic_auth_data": &about.Basic} {
 		if members[name] != nil && json.Unmarshal(members[name], to) != nil {
-			d.refuse(line, "", "%s: a value of another type is wanted", name)
+			d.refuse(line, "", "%s: must be a value of another type", name)
 			return
 		}
 	}

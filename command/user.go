@@ -50,7 +50,7 @@ func userAdd(p Program) *cobra.Command {
 		Use:     "add NAME",
 		Short:   "Add a user, and ask for its password",
 		Example: "  sidekey user add alice -rate 100/1m -quota 1000/24h -api orders:v1,v2 -tag staff",
-		Args:    exactly("the NAME of the user"),
+		Args:    exactly("NAME"),
 		RunE: withClient(p, true, func(cmd *cobra.Command, args []string, c *client) error {
 			session, err := sessionOf(cmd.Flags(), nil)
 			if err != nil {
@@ -92,7 +92,7 @@ func userSet(p Program) *cobra.Command {
 		Use:     "set NAME",
 		Short:   "Change what is named of a user, and nothing else; rate and quota go on",
 		Example: "  sidekey user set alice -quota 5000/24h -meta team=blue\n  sidekey user set alice -inactive",
-		Args:    exactly("the NAME of the user"),
+		Args:    exactly("NAME"),
 		RunE: withClient(p, false, func(cmd *cobra.Command, args []string, c *client) error {
 			org := c.orgOf(cmd)
 			var rights []string
@@ -110,7 +110,7 @@ func userSet(p Program) *cobra.Command {
 				return err
 			}
 			if len(changes) == 0 {
-				return usage("something to change is wanted, as -rate 100/1m")
+				return usage("missing something to change, such as -rate 100/1m")
 			}
 			if err := c.do(request{method: "PATCH", path: userPath(args[0]), query: inOrg(org), body: changes}, nil); err != nil {
 				return unknownUser(err, args[0], org)
@@ -184,7 +184,7 @@ func userShow(p Program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show NAME",
 		Short: "Show a user with its policies applied, and what is left of its quota",
-		Args:  exactly("the NAME of the user"),
+		Args:  exactly("NAME"),
 		RunE: withClient(p, false, func(cmd *cobra.Command, args []string, c *client) error {
 			org := c.orgOf(cmd)
 			var u userAnswer
@@ -259,7 +259,7 @@ func userDelete(p Program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "del NAME",
 		Short: "Remove a user",
-		Args:  exactly("the NAME of the user"),
+		Args:  exactly("NAME"),
 		RunE: withClient(p, false, func(cmd *cobra.Command, args []string, c *client) error {
 			org := c.orgOf(cmd)
 			if err := c.do(request{method: "DELETE", path: userPath(args[0]), query: inOrg(org)}, nil); err != nil {
@@ -276,7 +276,7 @@ func userReset(p Program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "reset NAME",
 		Short: "Give a user the quota and the rate back",
-		Args:  exactly("the NAME of the user"),
+		Args:  exactly("NAME"),
 		RunE: withClient(p, false, func(cmd *cobra.Command, args []string, c *client) error {
 			org := c.orgOf(cmd)
 			if err := c.do(request{method: "POST", path: "/tyk/keys/reset/" + url.PathEscape(args[0]), query: inOrg(org)}, nil); err != nil {
@@ -293,7 +293,7 @@ func userPassword(p Program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "passwd NAME",
 		Short: "Give a user another password; rate and quota go on",
-		Args:  exactly("the NAME of the user"),
+		Args:  exactly("NAME"),
 		RunE: withClient(p, false, func(cmd *cobra.Command, args []string, c *client) error {
 			password, err := readPassword(cmd, true)
 			if err != nil {
@@ -316,7 +316,7 @@ func userVerify(p Program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify NAME",
 		Short: "Say whether a password is the user's (exit code 0) or not (1)",
-		Args:  exactly("the NAME of the user"),
+		Args:  exactly("NAME"),
 		RunE: withClient(p, false, func(cmd *cobra.Command, args []string, c *client) error {
 			password, err := readPassword(cmd, false)
 			if err != nil {

@@ -88,7 +88,7 @@ func (s members) setRights(named, before []string) error {
 	for _, text := range named {
 		id, versions, limited := strings.Cut(text, ":")
 		if id == "" || limited && versions == "" {
-			return usage("-api %q: ID or ID:VERSION,… is wanted", text)
+			return usage("-api %q: must be ID or ID:VERSION,…", text)
 		}
 		right := members{"api_id": id}
 		if limited {
@@ -106,7 +106,7 @@ func (s members) setMeta(entries []string) error {
 		name, value, has := strings.Cut(text, "=")
 		switch {
 		case name == "":
-			return usage("-meta %q: NAME=VALUE is wanted", text)
+			return usage("-meta %q: must be NAME=VALUE", text)
 		case has:
 			meta[name] = value
 		default:
@@ -127,7 +127,7 @@ func (f *rateFlag) Set(text string) error {
 	}
 	count, per, err := perDuration(text)
 	if err != nil || per == 0 {
-		return fmt.Errorf("N/DURATION is wanted, as 100/1m, or none")
+		return fmt.Errorf("must be N/DURATION, such as 100/1m, or none")
 	}
 	*f = rateFlag{count, per.Seconds()}
 	return nil
@@ -147,7 +147,7 @@ func (f *quotaFlag) Set(text string) error {
 	count, period, err := perDuration(text)
 	seconds := int64(period / time.Second)
 	if err != nil || count != math.Trunc(count) || count > 1<<53 || time.Duration(seconds)*time.Second != period {
-		return fmt.Errorf("N/DURATION in whole numbers and seconds is wanted, as 1000/24h, or N, or none")
+		return fmt.Errorf("must be N/DURATION in whole numbers and seconds, such as 1000/24h, or N, or none")
 	}
 	*f = quotaFlag{int64(count), seconds}
 	return nil
@@ -194,7 +194,7 @@ func (f *expiresFlag) Set(text string) error {
 	}
 	var err error
 	if f.after, err = time.ParseDuration(text); err != nil || f.after <= 0 {
-		return fmt.Errorf("a time as 2027-01-31T12:00:00Z, a duration as 720h, or never is wanted")
+		return fmt.Errorf("must be a time such as 2027-01-31T12:00:00Z, a duration such as 720h, or never")
 	}
 	return nil
 }

@@ -25,11 +25,11 @@ type Address struct {
 const maxSocketPath = 107
 
 var (
-	errAddress = errors.New(`"HOST:PORT" with a port from 0 to 65535 is wanted ("[::1]:80" for IPv6), or "unix:/PATH"`)
-	errSocket  = errors.New(`"unix:" and an absolute path of at most 107 bytes are wanted`)
+	errAddress = errors.New(`must be "HOST:PORT" with a port from 0 to 65535 ("[::1]:80" for IPv6), or "unix:/PATH"`)
+	errSocket  = errors.New(`must be "unix:" and an absolute path of at most 107 bytes`)
 )
 
-// ParseAddress reads an address. The error's text says what is wanted instead.
+// ParseAddress reads an address. The error says what it must be instead.
 func ParseAddress(text string) (Address, error) {
 	if path, ok := strings.CutPrefix(text, "unix:"); ok {
 		if !filepath.IsAbs(path) || len(path) > maxSocketPath || strings.ContainsFunc(path, unicode.IsControl) {
@@ -85,7 +85,7 @@ func isHostName(text string) bool {
 func FileMode(text string) (fs.FileMode, error) {
 	mode, err := strconv.ParseUint(text, 8, 32)
 	if err != nil || mode > 0o777 || mode&0o600 != 0o600 {
-		return 0, errors.New(`permissions in octal are wanted, with those of the owner: "0600", "0660" or "0666"`)
+		return 0, errors.New(`must be permissions in octal, with those of the owner: "0600", "0660" or "0666"`)
 	}
 	return fs.FileMode(mode), nil
 }

@@ -89,7 +89,7 @@ func decodeValue(ps *problems, key string, value, to any) {
 func assign[T any](ps *problems, key string, value any, to *T, want string) bool {
 	v, ok := value.(T)
 	if !ok {
-		ps.add(key, value, "%s is wanted", want)
+		ps.add(key, value, "must be %s", want)
 		return false
 	}
 	*to = v
@@ -100,7 +100,7 @@ func decodeDuration(ps *problems, key string, value any, to *time.Duration) {
 	text, ok := value.(string)
 	d, err := time.ParseDuration(text)
 	if !ok || err != nil {
-		ps.add(key, value, `a duration is wanted, such as "500ms", "5s", "2m" or "1h30m"`)
+		ps.add(key, value, `must be a duration, such as "500ms", "5s", "2m" or "1h30m"`)
 		return
 	}
 	*to = d
@@ -117,7 +117,7 @@ func decodeList[T any](ps *problems, key string, value any, to *[]T, want string
 			elements = append(elements, table)
 		}
 	default:
-		ps.add(key, value, "%s is wanted", want)
+		ps.add(key, value, "must be %s", want)
 		return
 	}
 	list := make([]T, len(elements))

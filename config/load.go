@@ -10,12 +10,12 @@ import (
 
 	"github.com/BurntSushi/toml"
 
-	"sidekey/auth"
+	"sidekey/internal/problem"
 )
 
 // Load reads a configuration file, and returns the defaults where path is "".
 //
-// All that is wrong with a file comes at once, as [auth.Problems]; a file that is not
+// All that is wrong with a file comes at once, as [problem.List]; a file that is not
 // TOML has one problem, with its line and column. Any other error is one of reading.
 func Load(path string) (Config, error) {
 	if path == "" {
@@ -29,11 +29,11 @@ func Load(path string) (Config, error) {
 }
 
 // parse reads the text of a configuration file over the defaults. Its errors
-// are [auth.Problems].
+// are [problem.List].
 func parse(text string) (Config, error) {
 	var table map[string]any
 	if _, err := toml.Decode(text, &table); err != nil {
-		return Config{}, auth.Problems{syntaxProblem(err)}
+		return Config{}, problem.List{syntaxProblem(err)}
 	}
 	config := Default()
 	var found problems
@@ -42,10 +42,10 @@ func parse(text string) (Config, error) {
 	// A key that could not be read holds its default now. What the rules say of that
 	// is not what the reader of the file should see.
 	unread := found
-	var broken auth.Problems
+	var broken problem.List
 	errors.As(config.Validate(), &broken)
 	for _, p := range broken {
-		if !slices.ContainsFunc(unread, func(u auth.Problem) bool { return within(p.Field, u.Field) }) {
+		if !slices.ContainsFunc(unread, func(u problem.Problem) bool { return within(p.Field, u.Field) }) {
 			found = append(found, p)
 		}
 	}
@@ -57,12 +57,12 @@ func parse(text string) (Config, error) {
 
 // syntaxProblem puts what the TOML parser says on one line, so that a log line and a
 // JSON answer can hold it.
-func syntaxProblem(err error) auth.Problem {
+func syntaxProblem(err error) problem.Problem {
 	var syntax toml.ParseError
 	if !errors.As(err, &syntax) {
-		return auth.Problem{Want: err.Error()}
+		return problem.Problem{Want: err.Error()}
 	}
-	return auth.Problem{
+	return problem.Problem{
 		Field: fmt.Sprintf("line %d, column %d", syntax.Position.Line, syntax.Position.Col),
 		Want:  "not valid TOML: " + strings.Map(printable, syntax.Message), // it quotes the file
 	}
@@ -86,7 +86,7 @@ func within(key, other string) bool {
 // Lines returns an error of [Load] as lines to print or to log: one for
 // each problem.
 func Lines(err error) []string {
-	var found auth.Problems
+	var found problem.List
 	if !errors.As(err, &found) {
 		return []string{err.Error()}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"sidekey/auth"
+	"sidekey/internal/problem"
 )
 
 // PolicyList returns the policies of the file. They have passed [Config.Validate].
@@ -26,7 +27,7 @@ func (c Config) policies() (list []auth.Policy, found problems) {
 		at := elementOf("policies", i)
 		text, err := json.Marshal(table)
 		if err != nil {
-			found.add(at, nil, "a policy without dates, infinities and NaN is wanted")
+			found.add(at, nil, "must not contain dates, infinities, or NaN")
 			continue
 		}
 		policy, unknown, err := auth.DecodePolicy(text)
@@ -38,7 +39,7 @@ func (c Config) policies() (list []auth.Policy, found problems) {
 			policy.MongoID = policy.ID
 			err = policy.Validate(auth.Rules{APIs: apis, MetaHeaders: c.Check.MetaHeaders})
 		}
-		var wrong auth.Problems
+		var wrong problem.List
 		if errors.As(err, &wrong) {
 			for _, p := range wrong {
 				p.Field = at + "." + p.Field
@@ -46,7 +47,7 @@ func (c Config) policies() (list []auth.Policy, found problems) {
 			}
 		}
 		if ids[policy.ID] {
-			found.add(at+".id", policy.ID, "an id that no other policy has is wanted")
+			found.add(at+".id", policy.ID, "must be unique: another policy has this id")
 		}
 		ids[policy.ID] = true
 		list = append(list, policy)

@@ -9,33 +9,33 @@ import (
 
 	"github.com/BurntSushi/toml"
 
-	"sidekey/auth"
+	"sidekey/internal/problem"
 )
 
 // problems gathers all that is wrong with a configuration.
-type problems []auth.Problem
+type problems []problem.Problem
 
 // add notes a problem with a key. value is shown as TOML writes it; nil: not shown.
 func (ps *problems) add(key string, value any, want string, args ...any) {
-	p := auth.Problem{Field: key, Want: fmt.Sprintf(want, args...)}
+	p := problem.Problem{Field: key, Want: fmt.Sprintf(want, args...)}
 	if value != nil {
 		p.Value = tomlText(value)
 	}
 	*ps = append(*ps, p)
 }
 
-// err returns the problems as [auth.Problems], or nil where there are none.
+// err returns the problems as [problem.List], or nil where there are none.
 func (ps problems) err() error {
 	if len(ps) == 0 {
 		return nil
 	}
-	return auth.Problems(ps)
+	return problem.List(ps)
 }
 
 // between wants a value in a range that includes its ends.
 func between[T cmp.Ordered](ps *problems, key string, value, least, most T) {
 	if value < least || value > most {
-		ps.add(key, value, "from %s to %s is wanted", tomlText(least), tomlText(most))
+		ps.add(key, value, "must be between %s and %s", tomlText(least), tomlText(most))
 	}
 }
 
@@ -53,7 +53,7 @@ func oneOf[T comparable](ps *problems, key string, value T, allowed ...T) {
 		texts[last-1] += " or " + texts[last]
 		texts = texts[:last]
 	}
-	ps.add(key, value, "%s is wanted", strings.Join(texts, ", "))
+	ps.add(key, value, "must be %s", strings.Join(texts, ", "))
 }
 
 // tomlText writes a value as it stands in a configuration file. What is in tables is

@@ -11,18 +11,19 @@ import (
 	"unicode"
 
 	"sidekey/auth"
+	"sidekey/internal/problem"
 )
 
 // shortest is the least of every timeout that cannot be switched off: below it, a
 // healthy caller would be cut off too.
 const shortest = 10 * time.Millisecond
 
-// Validate returns all that is wrong with the configuration, as [auth.Problems].
+// Validate returns all that is wrong with the configuration, as [problem.List].
 // Start-up, reload and check-config know no other rules.
 func (c Config) Validate() error {
 	var ps problems
 	if c.DataDir == "" || strings.ContainsFunc(c.DataDir, unicode.IsControl) {
-		ps.add("data_dir", c.DataDir, "the path of a folder is wanted")
+		ps.add("data_dir", c.DataDir, "must be the path of a folder")
 	}
 	between(&ps, "shutdown_timeout", c.ShutdownTimeout, shortest, 10*time.Minute)
 	c.Log.validate(&ps)
@@ -47,10 +48,10 @@ func (l LogConfig) validate(ps *problems) {
 	oneOf(ps, "log.format", l.Format, "text", "json")
 	oneOf(ps, "log.decisions", l.Decisions, "none", "refused", "all")
 	if strings.ContainsFunc(l.File, unicode.IsControl) {
-		ps.add("log.file", l.File, "the path of a file is wanted, or nothing for stdout")
+		ps.add("log.file", l.File, "must be the path of a file, or empty for stdout")
 	}
 	if !(l.Sample >= 0 && l.Sample <= 1) { // NaN is neither
-		ps.add("log.sample", l.Sample, "a share from 0.0 to 1.0 is wanted")
+		ps.add("log.sample", l.Sample, "must be between 0.0 and 1.0")
 	}
 }
 
@@ -58,7 +59,7 @@ func (e EventsConfig) validate(ps *problems) {
 	if u, err := url.Parse(e.WebhookURL); e.WebhookURL != "" &&
 		(err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.Fragment != "") {
 		// Not shown: such addresses hold secrets.
-		ps.add("events.webhook_url", nil, "an address is wanted that begins with http:// or https://, or nothing")
+		ps.add("events.webhook_url", nil, "must be an address that begins with http:// or https://, or empty")
 	}
 	between(ps, "events.webhook_timeout", e.WebhookTimeout, shortest, time.Minute)
 	between(ps, "events.webhook_attempts", e.WebhookAttempts, 1, 20)
@@ -75,9 +76,9 @@ func (c Config) validateListeners(ps *problems) {
 	case adminErr != nil:
 		ps.add("admin.listen", c.Admin.Listen, "%s", adminErr)
 	case checkErr == nil && admin.meets(check):
-		ps.add("admin.listen", c.Admin.Listen, "another address than check.listen = %q is wanted", c.Check.Listen)
+		ps.add("admin.listen", c.Admin.Listen, "must be another address than check.listen = %q", c.Check.Listen)
 	case !admin.isLoopback() && !c.Admin.AllowRemote && !c.Admin.TLS():
-		ps.add("admin.listen", c.Admin.Listen, "a loopback address is wanted, or admin.tls_cert and admin.tls_key, or admin.allow_remote = true")
+		ps.add("admin.listen", c.Admin.Listen, "must be a loopback address, unless admin.tls_cert and admin.tls_key are set or admin.allow_remote = true")
 	}
 	if _, err := FileMode(c.Check.SocketMode); err != nil {
 		ps.add("check.socket_mode", c.Check.SocketMode, "%s", err)
@@ -94,11 +95,11 @@ func (c CheckConfig) validate(ps *problems) {
 		lower := strings.ToLower(header)
 		switch other, twice := taken[lower]; {
 		case !isToken(header):
-			ps.add(key, header, "the name of a header is wanted (RFC 9110: letters, digits and !#$%%&'*+-.^_`|~)")
+			ps.add(key, header, "must be the name of a header (RFC 9110: letters, digits and !#$%%&'*+-.^_`|~)")
 		case isOwnHeader(header):
-			ps.add(key, header, "another header is wanted: this one has a meaning of its own in an answer")
+			ps.add(key, header, "must be another header: this one has a meaning of its own in a reply")
 		case twice:
-			ps.add(key, header, "another header is wanted than that of %q", other)
+			ps.add(key, header, "must be another header than that of %q", other)
 		default:
 			taken[lower] = name
 		}
@@ -114,18 +115,18 @@ func (c CheckConfig) validate(ps *problems) {
 
 func (a AdminConfig) validate(ps *problems) {
 	if strings.ContainsFunc(a.SecretFile, unicode.IsControl) {
-		ps.add("admin.secret_file", a.SecretFile, "the path of a file is wanted")
+		ps.add("admin.secret_file", a.SecretFile, "must be the path of a file")
 	}
 	switch {
 	case a.TLSCert != "" && a.TLSKey == "":
-		ps.add("admin.tls_key", a.TLSKey, "the file with the key of admin.tls_cert is wanted")
+		ps.add("admin.tls_key", a.TLSKey, "must be the file with the key of admin.tls_cert")
 	case a.TLSCert == "" && a.TLSKey != "":
-		ps.add("admin.tls_cert", a.TLSCert, "the file with the certificate of admin.tls_key is wanted")
+		ps.add("admin.tls_cert", a.TLSCert, "must be the file with the certificate of admin.tls_key")
 	}
 	for i, host := range a.Hosts {
 		_, err := netip.ParseAddr(host)
 		if err != nil && !isHostName(host) || strings.ToLower(host) != host {
-			ps.add(elementOf("admin.hosts", i), host, "a host name in lower case or an IP address is wanted, without port")
+			ps.add(elementOf("admin.hosts", i), host, "must be a host name in lower case or an IP address, without port")
 		}
 	}
 }
@@ -133,7 +134,7 @@ func (a AdminConfig) validate(ps *problems) {
 func (p PasswordConfig) validate(ps *problems) {
 	oneOf(ps, "passwords.hash", p.Hash, "bcrypt", "argon2id")
 	if p.BcryptCost < 8 || p.BcryptCost > 14 {
-		ps.add("passwords.bcrypt_cost", p.BcryptCost, "a cost from 8 to 14 is wanted")
+		ps.add("passwords.bcrypt_cost", p.BcryptCost, "must be between 8 and 14")
 	}
 	between(ps, "passwords.verified_ttl", p.VerifiedTTL, 0, 24*time.Hour)
 	between(ps, "passwords.max_concurrent", p.MaxConcurrent, 0, 1024)
@@ -176,10 +177,10 @@ func (c Config) validateAPIs(ps *problems) {
 	}
 }
 
-func apiProblems(list []auth.API) (found auth.Problems) {
+func apiProblems(list []auth.API) (found problem.List) {
 	_, err := auth.NewAPIs(list, nil)
 	if err != nil && !errors.As(err, &found) {
-		found = auth.Problems{{Field: "apis", Want: err.Error()}}
+		found = problem.List{{Field: "apis", Want: err.Error()}}
 	}
 	return found
 }

@@ -5,8 +5,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/valyala/fasthttp"
-
 	"sidekey/auth"
 	"sidekey/check"
 )
@@ -14,13 +12,13 @@ import (
 // timeFormat is RFC 3339 in UTC, always with microseconds, so that lines sort as text.
 const timeFormat = "2006-01-02T15:04:05.000000Z"
 
-// appendLine appends the record of one decision: one JSON object with always the same
-// members, and a line end. What limits in shadow would have refused, and the headers of
-// users who are recorded in detail, come on top. unknownUsers names also users that do not exist.
-func appendLine(dst []byte, d *check.Decision, unknownUsers bool) []byte {
-	v := &d.Verdict
+// appendLine appends one decision as a JSON object and a line end. The members are always the
+// same, except two: "shadow" if limits in shadow would have refused the request, and "headers"
+// for users with detailed recording. unknownUsers also names users that do not exist.
+func appendLine(dst []byte, r *check.Record, unknownUsers bool) []byte {
+	v := &r.Verdict
 	dst = append(dst, `{"time":"`...)
-	dst = d.At.UTC().AppendFormat(dst, timeFormat)
+	dst = r.At.UTC().AppendFormat(dst, timeFormat)
 	if v.Reason == auth.Pass {
 		dst = append(dst, `","decision":"pass","reason":`...)
 	} else {
@@ -30,33 +28,33 @@ func appendLine(dst []byte, d *check.Decision, unknownUsers bool) []byte {
 	if v.Shadow != auth.Pass {
 		dst = appendText(append(dst, `,"shadow":`...), v.Shadow.String())
 	}
-	dst = appendText(append(dst, `,"dialect":`...), d.Dialect)
+	dst = appendText(append(dst, `,"dialect":`...), r.Dialect.String())
 	api, org := "", ""
 	if v.API != nil {
 		api, org = v.API.ID, v.API.Org
 	}
 	dst = appendText(append(dst, `,"api":`...), api)
-	dst = appendUser(dst, d, org, unknownUsers)
-	dst = appendText(append(dst, `,"method":`...), d.Request.Method)
-	dst = appendText(append(dst, `,"path":`...), d.Path())
-	dst = appendText(append(dst, `,"client":`...), d.Request.Client)
-	dst = strconv.AppendFloat(append(dst, `,"ms":`...), float64(d.Took.Microseconds())/1000, 'f', 3, 64)
+	dst = appendUser(dst, r, org, unknownUsers)
+	dst = appendText(append(dst, `,"method":`...), r.Request.Method)
+	dst = appendText(append(dst, `,"path":`...), r.Path())
+	dst = appendText(append(dst, `,"client":`...), r.Request.Client)
+	dst = strconv.AppendFloat(append(dst, `,"ms":`...), float64(r.Took.Microseconds())/1000, 'f', 3, 64)
 	dst = appendLeft(append(dst, `,"rate_left":`...), v.Rate.Limit, v.Rate.Remaining)
 	dst = appendLeft(append(dst, `,"quota_left":`...), v.Quota.Limit, v.Quota.Remaining)
-	if v.Named != nil && v.Named.Detailed() && d.Header != nil {
-		dst = appendHeaders(append(dst, `,"headers":`...), d.Header)
+	if v.Named != nil && v.Named.Detailed() && r.Headers != nil {
+		dst = appendHeaders(append(dst, `,"headers":`...), r.Headers)
 	}
 	return append(dst, '}', '\n')
 }
 
-// appendUser appends whom the credentials name. Of a user who does not exist nothing is
-// said, unless it is asked for: people type their password where the name belongs.
-func appendUser(dst []byte, d *check.Decision, org string, unknownUsers bool) []byte {
-	a := d.Verdict.Named
+// appendUser appends the user that the credentials name. The name of a user that does not exist
+// is left out unless the configuration asks for it: people type passwords into the name field.
+func appendUser(dst []byte, r *check.Record, org string, unknownUsers bool) []byte {
+	a := r.Verdict.Named
 	if a == nil {
 		dst = append(dst, `,"user":`...)
-		if unknownUsers && d.Verdict.Reason == auth.BadCredentials {
-			dst = appendAttempted(dst, d.Request.Authorization)
+		if unknownUsers && r.Verdict.Reason == auth.BadCredentials {
+			dst = appendAttempted(dst, r.Request.Authorization)
 		} else {
 			dst = append(dst, `""`...)
 		}
@@ -76,8 +74,8 @@ func appendAttempted(dst, authorization []byte) []byte {
 	return appendText(dst, credentials.User)
 }
 
-// appendLeft appends what is left of a limit, or null where there is none, or where the
-// request did not come so far.
+// appendLeft appends what is left of a limit, or null if there is no limit or the request was
+// refused before it was checked.
 func appendLeft(dst []byte, limit, left int64) []byte {
 	if limit == 0 {
 		return append(dst, "null"...)
@@ -88,17 +86,17 @@ func appendLeft(dst []byte, limit, left int64) []byte {
 // maxHeaders is how many bytes of a request's headers are recorded, names included.
 const maxHeaders = 8192
 
-// appendHeaders appends the headers of a request as an object. Several of one name are
-// joined, as RFC 9110, 5.3 allows.
-func appendHeaders(dst []byte, header *fasthttp.RequestHeader) []byte {
+// appendHeaders appends the headers of a request as an object. Several headers of one name are
+// joined, as RFC 9110, section 5.3, allows.
+func appendHeaders(dst []byte, headers check.Headers) []byte {
 	dst = append(dst, '{')
 	seen := make(map[string]bool)
 	left := maxHeaders
-	for name, value := range header.All() {
+	for name, value := range headers.All() {
 		if seen[string(name)] || secretHeader(string(name)) {
 			continue
 		}
-		if all := header.PeekAll(string(name)); len(all) > 1 {
+		if all := headers.Values(name); len(all) > 1 {
 			value = bytes.Join(all, []byte(", "))
 		}
 		if string(name) == "Referer" {
@@ -118,8 +116,9 @@ func appendHeaders(dst []byte, header *fasthttp.RequestHeader) []byte {
 }
 
 // secretHeader reports whether a header may hold a credential: Authorization, Cookie,
-// Proxy-Authorization, X-Tyk-Authorization, and what services call their own. The two in
-// which proxies report the target hold its query; its path is recorded by itself.
+// Proxy-Authorization, X-Tyk-Authorization, and the names that services give their own. So may
+// the two in which proxies report the target, because of its query; the path is a member of the
+// line anyway.
 func secretHeader(name string) bool {
 	name = strings.ToLower(name)
 	if name == "x-original-uri" || name == "x-forwarded-uri" {

@@ -1,8 +1,8 @@
-// Package decisionlog writes a line of JSON for each decision that is to be recorded.
+// Package decisionlog writes a line of JSON for each decision that the configuration selects.
 //
-// A decision never waits for the disk: lines are gathered in buffers, and one goroutine
-// writes them. While it cannot keep up, the buffers fill, and then lines are dropped,
-// whole, and counted. Lines of requests at the same time may stand in any order.
+// A decision never waits for the disk: lines are collected in buffers, and one goroutine writes
+// them. If it cannot keep up, the buffers fill; further lines are dropped whole, and counted.
+// Lines of concurrent requests may be in any order.
 package decisionlog
 
 import (
@@ -19,28 +19,28 @@ import (
 	"sidekey/check"
 )
 
-// Config says what is recorded, and where. See sidecar.toml.
+// Config says which decisions are recorded, and where. See sidecar.toml.
 type Config struct {
-	File         string  // "" is stdout
-	Decisions    string  // "none", "refused" or "all"
-	Sample       float64 // share of these that are written, 0 to 1
-	UnknownUsers bool    // name users that do not exist
+	File         string  // a path; "" is stdout
+	Decisions    string  // "none", "refused", or "all"
+	Sample       float64 // share of the selected decisions that are written, 0 to 1
+	UnknownUsers bool    // whether users that do not exist are named
 }
 
-// Counts are what became of the lines so far.
+// Counts are the numbers of lines so far.
 type Counts struct {
 	Written int64 // handed to the file, whole
 	Dropped int64
 }
 
 const (
-	// flushEvery is the longest that a line waits before it is written.
+	// flushEvery is the longest time that a line waits before it is written.
 	flushEvery = 200 * time.Millisecond
-	// bufferSize holds any line: see maxField and maxHeaders, and the limits of a session.
+	// bufferSize is room for the longest line: see maxField, maxHeaders, and the bounds of a session.
 	bufferSize = 256 << 10
-	// maxBuffers bounds the memory of lines that are not written yet: 16 MiB.
+	// maxBuffers bounds the memory of unwritten lines: 16 MiB.
 	maxBuffers = 64
-	// noticeEvery is how often the program's log may be told that lines are lost.
+	// noticeEvery is the shortest time between two warnings that lines are lost.
 	noticeEvery = time.Minute
 )
 
@@ -50,28 +50,28 @@ type Log struct {
 	log    *slog.Logger // of the program
 
 	parts []part
-	full  chan []byte // buffers to be written; has room for all there are
-	free  chan []byte // buffers to be filled; has room for all there are
+	full  chan []byte // buffers to write; has room for all that exist
+	free  chan []byte // empty buffers; has room for all that exist
 	made  atomic.Int64
 
 	written, dropped atomic.Int64
 
 	mu   sync.Mutex     // protects next
-	next io.WriteCloser // takes the place of what is written to; nil: nothing does
+	next io.WriteCloser // the file to switch to; nil: none
 
 	stopping chan struct{}
 	stopped  chan struct{}
 }
 
 // part is one of several buffers that are being filled, so that requests on different
-// processors rarely meet at its lock.
+// processors rarely wait for one lock.
 type part struct {
 	mu    sync.Mutex
 	lines []byte   // nil: has no buffer
-	_     [64]byte // to the next processor's cache line
+	_     [64]byte // no cache line is shared with the next part
 }
 
-// Open starts a log. It fails where the file cannot be written to.
+// Open starts a log. It fails if the file cannot be opened for writing.
 func Open(c Config, log *slog.Logger) (*Log, error) {
 	out, err := open(c.File)
 	if err != nil {
@@ -95,9 +95,9 @@ func start(c Config, out io.WriteCloser, log *slog.Logger) *Log {
 	return l
 }
 
-// Prepare opens the file of a configuration, even where it is the file in use: it may
-// have been moved away to be rotated. The configuration is in force, and the file takes
-// the place of the one before, when use is called, which it must be.
+// Prepare opens the file of a configuration, even if it is the file in use: it may have been
+// renamed for rotation. The caller must then call use, which puts the configuration in force
+// and replaces the previous file.
 func (l *Log) Prepare(c Config) (use func(), err error) {
 	out, err := open(c.File)
 	if err != nil {
@@ -114,13 +114,12 @@ func (l *Log) Prepare(c Config) (use func(), err error) {
 	}, nil
 }
 
-// Counts returns what became of the lines so far.
+// Counts returns how many lines were written and dropped so far.
 func (l *Log) Counts() Counts {
 	return Counts{Written: l.written.Load(), Dropped: l.dropped.Load()}
 }
 
-// Wants is [check.Observer]. Users with detailed recording are recorded whatever the
-// configuration says of the others.
+// Wants implements [check.Observer]. Users with detailed recording are always recorded.
 func (l *Log) Wants(v auth.Verdict) bool {
 	if v.Named != nil && v.Named.Detailed() {
 		return true
@@ -135,19 +134,19 @@ func (l *Log) Wants(v auth.Verdict) bool {
 
 var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
-// Observe is [check.Observer].
-func (l *Log) Observe(d *check.Decision) {
+// Observe implements [check.Observer].
+func (l *Log) Observe(r *check.Record) {
 	line := scratch.Get().(*[]byte)
-	*line = appendLine((*line)[:0], d, l.config.Load().UnknownUsers)
+	*line = appendLine((*line)[:0], r, l.config.Load().UnknownUsers)
 	if !l.add(*line) {
 		l.dropped.Add(1)
 	}
-	if cap(*line) <= 8<<10 { // a rare long one is not kept
+	if cap(*line) <= 8<<10 { // do not keep the memory of a rare long line
 		scratch.Put(line)
 	}
 }
 
-// add copies a line into a buffer, and reports whether there was room.
+// add copies a line into a buffer. It reports whether there was room.
 func (l *Log) add(line []byte) bool {
 	p := l.lock()
 	defer p.mu.Unlock()
@@ -158,8 +157,7 @@ func (l *Log) add(line []byte) bool {
 	return true
 }
 
-// lock takes the first part that nobody else is at: lines of requests that follow each
-// other stand in their order.
+// lock locks the first part that is free, so that lines of consecutive requests stay in order.
 func (l *Log) lock() *part {
 	for i := range l.parts {
 		if p := &l.parts[i]; p.mu.TryLock() {
@@ -171,8 +169,8 @@ func (l *Log) lock() *part {
 	return p
 }
 
-// renew hands the buffer of p, whose lock is held, to the writer and gives it an empty
-// one. It reports false where there is none, and leaves p as it is.
+// renew hands the buffer of p, whose lock is held, to the writer and gives p an empty one. If
+// there is none, it reports false and leaves p as it is.
 func (l *Log) renew(p *part) bool {
 	var empty []byte
 	select {
@@ -191,14 +189,14 @@ func (l *Log) renew(p *part) bool {
 	return true
 }
 
-// Stop writes what there is, closes the file, and returns when that is done or ctx ends.
-// Nothing may be observed any more.
+// Stop writes all lines, closes the file, and returns when that is done or ctx ends. Observe must
+// not be called any more.
 func (l *Log) Stop(ctx context.Context) error {
 	close(l.stopping)
 	select {
 	case <-l.stopped:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("decision log: what was left could not be written: %w", ctx.Err())
+		return fmt.Errorf("decision log: cannot write the remaining lines: %w", ctx.Err())
 	}
 }

@@ -22,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// disk is a file that fails and stalls when it is told to.
+// disk is a file that fails and stalls on demand.
 type disk struct {
 	mu     sync.Mutex
 	text   bytes.Buffer
@@ -65,7 +65,7 @@ func (d *disk) change(f func()) {
 	f()
 }
 
-// wholeLines wants lines of JSON and returns how many there are.
+// wholeLines checks that text is lines of JSON and returns their number.
 func wholeLines(t *testing.T, text string) (n int) {
 	t.Helper()
 	for line := range strings.Lines(text) {
@@ -86,7 +86,7 @@ func stop(t *testing.T, l *Log) {
 	}
 }
 
-// Lines are there soon, and all of them when the log has stopped.
+// Lines are written soon, and all of them before the log has stopped.
 func TestLogFlushes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &disk{room: -1}
@@ -108,7 +108,7 @@ func TestLogFlushes(t *testing.T) {
 	})
 }
 
-// While the disk stalls nothing waits for it, memory is bounded, and what does not fit is
+// While the disk stalls, nothing waits for it, memory is bounded, and lines without room are
 // dropped whole and counted.
 func TestLogStalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -150,8 +150,8 @@ func TestLogStalls(t *testing.T) {
 	})
 }
 
-// A disk that is full is noted once; when there is room again the line that was cut goes
-// on where it ended, and nothing is lost.
+// A full disk is logged once; when there is room again, the line that was cut continues, and
+// nothing is lost.
 func TestLogFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var said bytes.Buffer
@@ -166,7 +166,7 @@ func TestLogFull(t *testing.T) {
 		if text := d.String(); len(text) != 1000 || strings.HasSuffix(text, "\n") {
 			t.Errorf("the disk took %d bytes", len(text))
 		}
-		if got := strings.Count(said.String(), "cannot be written"); got != 1 {
+		if got := strings.Count(said.String(), "cannot write the decision log"); got != 1 {
 			t.Errorf("noted %d times: %s", got, &said)
 		}
 		d.change(func() { d.room = -1 })
@@ -177,7 +177,7 @@ func TestLogFull(t *testing.T) {
 	})
 }
 
-// A new file begins with a whole line, even where the one before ended within one.
+// A new file begins with a whole line, even if the previous one ended within a line.
 func TestLogTurnsWithinALine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		full, next := &disk{room: 1000}, &disk{room: -1}
@@ -203,7 +203,7 @@ func TestLogTurnsWithinALine(t *testing.T) {
 	})
 }
 
-// Stop does not wait longer than it may.
+// Stop does not wait longer than its context.
 func TestLogStopsInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &disk{room: -1, stall: make(chan struct{})}
@@ -220,7 +220,7 @@ func TestLogStopsInTime(t *testing.T) {
 	})
 }
 
-// What is left when the disk fails to the end is counted.
+// Lines that are left because the disk fails to the end are counted as dropped.
 func TestLogCountsWhatIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := start(everything, &disk{room: 0}, slog.New(slog.DiscardHandler))
@@ -269,7 +269,7 @@ func TestLogWants(t *testing.T) {
 	f("all", 0, 0, 0)
 }
 
-// A file that ends within a line is gone on with on a new one.
+// If a file ends within a line, the next line starts a new one.
 func TestOpenEndsALine(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "decisions.log")
 	if err := os.WriteFile(path, []byte("{}\n{\"cut\":"), 0o600); err != nil {
@@ -290,7 +290,7 @@ func TestOpenEndsALine(t *testing.T) {
 	}
 }
 
-// Reloads while lines are written lose and cut none.
+// Reloads while lines are written neither lose nor cut any.
 func TestPrepareLosesNothing(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "decisions.log")

@@ -6,13 +6,13 @@ import (
 	"syscall"
 )
 
-// open opens a log file for appending, and creates it with mode 0600. "" is stdout, which
-// is never closed.
+// open opens a log file for appending. If it creates the file, the mode is 0600. "" is stdout,
+// which is never closed.
 func open(path string) (io.WriteCloser, error) {
 	if path == "" {
 		return stdout{}, nil
 	}
-	// Non-blocking, so that a FIFO which nobody reads is an error and not a wait.
+	// O_NONBLOCK makes a FIFO without a reader an error instead of a wait.
 	return os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|syscall.O_NONBLOCK, 0o600)
 }
 
@@ -21,7 +21,7 @@ type stdout struct{}
 func (stdout) Write(p []byte) (int, error) { return os.Stdout.Write(p) }
 func (stdout) Close() error                { return nil }
 
-// endLine ends a line that was cut when a crash or a full disk ended the one who wrote it.
+// endLine ends a line that a crash or a full disk has cut.
 func endLine(out io.WriteCloser) error {
 	f, ok := out.(*os.File)
 	if !ok {

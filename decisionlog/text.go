@@ -2,15 +2,15 @@ package decisionlog
 
 import "unicode/utf8"
 
-// maxField is how many bytes of one text are written; what is longer ends in "…". Nobody
-// fills the disk with one header.
+// maxField is how many bytes of one text are written; a longer text ends in "…". So one header
+// cannot fill the disk.
 const maxField = 1024
 
 const hex = "0123456789abcdef"
 
-// appendText appends a text as a JSON string of printable ASCII, whatever its bytes are:
-// no control character, line separator or bidirectional mark reaches a terminal, and a
-// line stays a line. A byte that is no UTF-8 becomes U+FFFD.
+// appendText appends a text as a JSON string of printable ASCII, whatever its bytes are: no
+// control character, line separator, or bidirectional mark reaches a terminal, and a line stays
+// one line. A byte that is not UTF-8 becomes U+FFFD.
 func appendText[T ~string | ~[]byte](dst []byte, text T) []byte {
 	cut := len(text) > maxField
 	if cut {
@@ -21,7 +21,7 @@ func appendText[T ~string | ~[]byte](dst []byte, text T) []byte {
 		text = text[:n]
 	}
 	dst = append(dst, '"')
-	start := 0 // of what is copied as it stands
+	start := 0 // of the bytes that are copied unchanged
 	for i := 0; i < len(text); {
 		c := text[i]
 		if c >= 0x20 && c < 0x7f && c != '"' && c != '\\' {
@@ -55,7 +55,7 @@ func appendText[T ~string | ~[]byte](dst []byte, text T) []byte {
 	return append(dst, '"')
 }
 
-// appendUnit appends a UTF-16 code unit as \uXXXX (RFC 8259, 7).
+// appendUnit appends a UTF-16 code unit as \uXXXX (RFC 8259, section 7).
 func appendUnit(dst []byte, unit rune) []byte {
 	return append(dst, '\\', 'u', hex[unit>>12&0xf], hex[unit>>8&0xf], hex[unit>>4&0xf], hex[unit&0xf])
 }

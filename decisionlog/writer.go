@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// writer is the one goroutine that writes.
+// writer is the only goroutine that writes to the file.
 type writer struct {
 	*Log
 	out io.WriteCloser
 
 	rest   []byte // a buffer that could not be written; nil: none
-	at     int    // how much of rest has been written
-	broken bool   // the last write failed, and the program's log was told
+	at     int    // number of bytes of rest that were written
+	broken bool   // the last write failed, and the program's log says so
 
-	noticed  time.Time // when the program's log was last told of dropped lines
-	reported int64     // how many it was told of
+	noticed  time.Time // when dropped lines were last logged
+	reported int64     // how many dropped lines were logged
 }
 
 func (w *writer) run() {
@@ -27,7 +27,7 @@ func (w *writer) run() {
 	for {
 		full := w.full
 		if w.rest != nil {
-			full = nil // first what could not be written
+			full = nil // rest comes first
 		}
 		select {
 		case b := <-full:
@@ -49,15 +49,15 @@ func (w *writer) run() {
 	}
 }
 
-// begin makes sure that a file's next line is a line of its own. Where that cannot be
-// found out, at worst one line is glued to one that was cut.
+// begin makes sure that the next line starts a line of the file. If it cannot read the end of the
+// file, at worst one line is joined to one that was cut.
 func (w *writer) begin() {
 	if err := endLine(w.out); err != nil {
-		w.log.Warn("the end of the decision log cannot be read", "error", err)
+		w.log.Warn("cannot read the end of the decision log", "error", err)
 	}
 }
 
-// turn goes on with a new file where there is one.
+// turn switches to the next file if there is one.
 func (w *writer) turn() {
 	w.mu.Lock()
 	next := w.next
@@ -70,13 +70,13 @@ func (w *writer) turn() {
 	w.out = next
 	w.begin()
 	if w.at > 0 && w.rest[w.at-1] != '\n' {
-		// The other file has the beginning of this line.
+		// The previous file has the beginning of this line.
 		w.dropped.Add(1)
 		w.at += bytes.IndexByte(w.rest[w.at:], '\n') + 1
 	}
 }
 
-// flush writes everything that is there.
+// flush writes all lines.
 func (w *writer) flush() {
 	if w.rest != nil && !w.write(w.rest, w.at) {
 		return
@@ -99,7 +99,7 @@ func (w *writer) flush() {
 	}
 }
 
-// take takes the buffer of a part, or nil where there is nothing in it.
+// take takes the buffer of a part, or nil if it is empty.
 func (p *part) take() []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -111,28 +111,29 @@ func (p *part) take() []byte {
 	return b
 }
 
-// write writes a buffer from a place on and frees it, or keeps it to be written later.
+// write writes a buffer from an offset on and frees it. If that fails, it keeps the buffer for
+// later and reports false.
 func (w *writer) write(b []byte, at int) bool {
 	n, err := w.out.Write(b[at:])
 	w.written.Add(int64(bytes.Count(b[at:at+n], []byte{'\n'})))
 	if err != nil {
 		if !w.broken {
 			w.broken = true
-			w.log.Error("the decision log cannot be written; decisions go on", "error", err)
+			w.log.Error("cannot write the decision log; decisions continue without it", "error", err)
 		}
 		w.rest, w.at = b, at+n
 		return false
 	}
 	if w.broken {
 		w.broken = false
-		w.log.Info("the decision log is written again")
+		w.log.Info("writing the decision log works again")
 	}
 	w.rest, w.at = nil, 0
 	w.free <- b[:0]
 	return true
 }
 
-// abandon counts what is left when nothing more will be written.
+// abandon counts the lines that will not be written as dropped.
 func (w *writer) abandon() {
 	lost := bytes.Count(w.rest[w.at:], []byte{'\n'})
 	for len(w.full) > 0 {
@@ -144,12 +145,12 @@ func (w *writer) abandon() {
 	w.dropped.Add(int64(lost))
 }
 
-// report tells the program's log of lines that were dropped since the last time.
+// report logs how many lines were dropped since the last report.
 func (w *writer) report(now time.Time) {
 	dropped := w.dropped.Load()
 	if dropped == w.reported {
 		return
 	}
-	w.log.Warn("the decision log could not keep up; lines were dropped", "dropped", dropped-w.reported, "dropped_in_all", dropped)
+	w.log.Warn("the decision log cannot keep up: lines were dropped", "dropped", dropped-w.reported, "dropped_total", dropped)
 	w.noticed, w.reported = now, dropped
 }

@@ -1,9 +1,9 @@
-// Package events tells a webhook what happens to users: failed logins, limits that are
-// used up, triggers of quotas, keys that are written.
+// Package events reports to a webhook what happens to users: failed logins, exceeded limits,
+// quota triggers, created, changed, and deleted keys.
 //
-// A decision never waits for the webhook: events wait in a bounded queue, one goroutine
-// sends them one after the other, and what the queue cannot hold is dropped and counted.
-// The queue is memory only: what waits is lost when the process is killed.
+// A decision never waits for the webhook: events wait in a bounded queue, and one goroutine sends
+// them one after the other. Events that the queue cannot hold are dropped and counted. The queue
+// is in memory only: its events are lost if the process is killed.
 package events
 
 import (
@@ -13,14 +13,14 @@ import (
 	"sidekey/auth"
 )
 
-// Event is the body of a webhook's request. event, message, org, key and trigger_limit
-// are those of Tyk's stock template for monitors, in which all are strings.
+// Event is the body of a request to the webhook. event, message, org, key, and trigger_limit are
+// those of Tyk's stock template for monitors, in which all are strings.
 type Event struct {
 	Event           string `json:"event"`
 	Message         string `json:"message"`
 	Org             string `json:"org"`
-	Key             string `json:"key"`  // [auth.Name.Token]; "" where there is no such user
-	User            string `json:"user"` // the name in it, for people
+	Key             string `json:"key"`  // [auth.Name.Token]; "" if there is no such user
+	User            string `json:"user"` // the user's name, for people
 	TriggerLimit    string `json:"trigger_limit,omitempty"`
 	UsagePercentage string `json:"usage_percentage,omitempty"`
 	APIID           string `json:"api_id,omitempty"`
@@ -40,7 +40,7 @@ func newEvent(event, message string, name auth.Name, at time.Time) Event {
 func (e Event) body() []byte {
 	body, err := json.Marshal(e)
 	if err != nil {
-		panic("BUG: an event of strings is no JSON: " + err.Error())
+		panic("BUG: cannot encode an event: " + err.Error())
 	}
 	return body
 }

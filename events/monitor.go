@@ -16,16 +16,16 @@ type Monitor struct {
 	failures *limiter.Window // AuthFailure, of all users together
 }
 
-// failuresPerSecond bounds the AuthFailure events: whoever guesses passwords must not
-// crowd out what others are to be told.
+// failuresPerSecond bounds the AuthFailure events, so that a client that guesses passwords cannot
+// crowd out other events.
 const failuresPerSecond = 10
 
-// NewMonitor returns a monitor that puts its events into a queue.
+// NewMonitor returns a monitor that adds its events to q.
 func NewMonitor(q *Queue) *Monitor {
 	return &Monitor{queue: q, failures: limiter.NewWindow(failuresPerSecond, 1)}
 }
 
-// Wants is [check.Observer].
+// Wants implements [check.Observer].
 func (m *Monitor) Wants(v auth.Verdict) bool {
 	switch v.Reason {
 	case auth.Pass:
@@ -36,13 +36,13 @@ func (m *Monitor) Wants(v auth.Verdict) bool {
 	return false
 }
 
-// Observe is [check.Observer].
-func (m *Monitor) Observe(d *check.Decision) {
-	v, now := &d.Verdict, limiter.At(d.At.Add(d.Took))
+// Observe implements [check.Observer].
+func (m *Monitor) Observe(r *check.Record) {
+	v, now := &r.Verdict, limiter.At(r.At.Add(r.Took))
 	switch v.Reason {
 	case auth.Pass:
 		for _, percent := range v.Reached {
-			e := m.event(d, "TriggerExceeded", "Quota trigger reached")
+			e := m.event(r, "TriggerExceeded", "Quota trigger reached")
 			e.TriggerLimit = strconv.FormatFloat(percent, 'f', -1, 64)
 			e.UsagePercentage = usage(v.Quota)
 			m.queue.Add(e)
@@ -52,47 +52,47 @@ func (m *Monitor) Observe(d *check.Decision) {
 			m.queue.Drop()
 			return
 		}
-		m.queue.Add(m.event(d, "AuthFailure", "Auth Failure"))
+		m.queue.Add(m.event(r, "AuthFailure", "Auth Failure"))
 	case auth.Inactive:
-		m.once(d, now, "KeyExpired", "Attempted access from inactive key.")
+		m.once(r, now, "KeyExpired", "Attempted access from inactive key.")
 	case auth.Expired:
-		m.once(d, now, "KeyExpired", "Attempted access from expired key.")
+		m.once(r, now, "KeyExpired", "Attempted access from expired key.")
 	case auth.RateExceeded:
-		m.once(d, now, "RateLimitExceeded", "Key Rate Limit Exceeded")
+		m.once(r, now, "RateLimitExceeded", "Key Rate Limit Exceeded")
 	case auth.APIRateExceeded:
-		m.once(d, now, "RateLimitExceeded", "API Rate Limit Exceeded")
+		m.once(r, now, "RateLimitExceeded", "API Rate Limit Exceeded")
 	case auth.QuotaExceeded:
-		m.once(d, now, "QuotaExceeded", "Key Quota Limit Exceeded")
+		m.once(r, now, "QuotaExceeded", "Key Quota Limit Exceeded")
 	}
 }
 
-// once adds an event of a refusal that is the first of its kind in its period.
-func (m *Monitor) once(d *check.Decision, now limiter.Now, event, message string) {
-	if d.Verdict.News(now) {
-		m.queue.Add(m.event(d, event, message))
+// once adds an event if the refusal is the first of its kind in its period.
+func (m *Monitor) once(r *check.Record, now limiter.Now, event, message string) {
+	if r.Verdict.News(now) {
+		m.queue.Add(m.event(r, event, message))
 	}
 }
 
-// event describes a decision. Of a user who does not exist the name is left out: it may
-// be a password in the wrong field.
-func (m *Monitor) event(d *check.Decision, event, message string) Event {
-	v := &d.Verdict
+// event describes a decision. The name of a user that does not exist is left out: it may be a
+// password in the wrong field.
+func (m *Monitor) event(r *check.Record, event, message string) Event {
+	v := &r.Verdict
 	var name auth.Name
 	if v.Named != nil {
 		name = auth.Name{Org: v.Named.Org(), User: v.Named.User()}
 	} else {
 		name.Org = v.API.Org
 	}
-	e := newEvent(event, message, name, d.At)
+	e := newEvent(event, message, name, r.At)
 	e.APIID = v.API.ID
-	e.Path, e.Origin = clip(d.Path()), clip(d.Request.Client)
+	e.Path, e.Origin = clip(r.Path()), clip(r.Request.Client)
 	return e
 }
 
-// clip copies text of a request, of which a kilobyte is enough.
+// clip copies at most the first 1024 bytes of a text of the request.
 func clip(text []byte) string { return string(text[:min(len(text), 1024)]) }
 
-// usage is the use of a quota in percent, in whole numbers as Tyk has it.
+// usage returns how much of a quota is used, in whole percent as Tyk has it.
 func usage(q limiter.QuotaState) string {
 	if q.Limit == 0 {
 		return ""
@@ -100,9 +100,13 @@ func usage(q limiter.QuotaState) string {
 	return strconv.FormatFloat(math.Floor(float64(q.Limit-q.Remaining)*100/float64(q.Limit)), 'f', 0, 64)
 }
 
-// Created, Updated and Deleted are told of users that were written over the admin API.
+// Created reports a user that was created over the admin API.
 func (m *Monitor) Created(name auth.Name) { m.written("TokenCreated", "Key created.", name) }
+
+// Updated reports a user that was changed over the admin API.
 func (m *Monitor) Updated(name auth.Name) { m.written("TokenUpdated", "Key modified.", name) }
+
+// Deleted reports a user that was deleted over the admin API.
 func (m *Monitor) Deleted(name auth.Name) { m.written("TokenDeleted", "Key deleted.", name) }
 
 func (m *Monitor) written(event, message string, name auth.Name) {

@@ -67,7 +67,7 @@ func watch(t *testing.T, f func(w *watched)) {
 	})
 }
 
-// put writes a user; keep: its quota and rate go on.
+// put writes a user. If keep is set, its quota and rate continue.
 func (w *watched) put(user string, s auth.Session, keep bool) {
 	w.t.Helper()
 	s.OrgID, s.BasicAuth.Password = "default", "right"
@@ -89,7 +89,7 @@ func (noHeaders) Values([]byte) [][]byte { return nil }
 
 func (noHeaders) Header(string) ([]byte, int) { return nil, 0 }
 
-// ask asks n times, and shows the monitor what the handler would.
+// ask asks n times and passes the decisions to the monitor as the handler would.
 func (w *watched) ask(n int, user, password, path string) {
 	for range n {
 		q := auth.Request{
@@ -97,7 +97,7 @@ func (w *watched) ask(n int, user, password, path string) {
 			Authorization:      []byte("Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))),
 			AuthorizationCount: 1,
 		}
-		d := &check.Decision{At: time.Now(), Request: q}
+		d := &check.Record{Question: check.Question{At: time.Now(), Request: q}}
 		if d.Verdict = w.checker.Check(limiter.At(time.Now()), &q); w.monitor.Wants(d.Verdict) {
 			w.monitor.Observe(d)
 		}
@@ -151,7 +151,7 @@ func TestMonitorTriggers(t *testing.T) {
 	})
 }
 
-// Each limit of its own is told of by itself.
+// Each limit is reported by itself.
 func TestMonitorScopes(t *testing.T) {
 	watch(t, func(w *watched) {
 		limit := &auth.Limit{QuotaMax: 2, QuotaRenewalRate: 60}
@@ -223,8 +223,8 @@ func TestMonitorExpired(t *testing.T) {
 	})
 }
 
-// Whoever guesses passwords fills the queue with ten events a second, no more; what is
-// dropped is counted.
+// A client that guesses passwords fills the queue with at most ten events a second; dropped ones
+// are counted.
 func TestMonitorFailures(t *testing.T) {
 	watch(t, func(w *watched) {
 		w.put("alice", auth.Session{}, false)
@@ -240,7 +240,7 @@ func TestMonitorFailures(t *testing.T) {
 	})
 }
 
-// Of many requests at once one tells.
+// Of many requests at once, one is reported.
 func TestMonitorAtOnce(t *testing.T) {
 	watch(t, func(w *watched) {
 		w.put("alice", auth.Session{QuotaMax: 100, QuotaRenewalRate: 60, Monitor: auth.Monitor{TriggerLimits: []float64{33, 100, 66}}}, false)
@@ -264,7 +264,7 @@ func TestMonitorAtOnce(t *testing.T) {
 	})
 }
 
-// Nothing is remembered as told while nobody is there to be told.
+// Nothing counts as reported while there is no webhook.
 func TestMonitorDisabled(t *testing.T) {
 	watch(t, func(w *watched) {
 		w.put("alice", auth.Session{Rate: 1, Per: 60, IsInactive: false}, false)
@@ -281,13 +281,12 @@ func TestMonitorDisabled(t *testing.T) {
 	})
 }
 
-// Odd bytes of a request are JSON, and bounded.
+// Odd bytes of a request become JSON, and are bounded.
 func TestMonitorOddBytes(t *testing.T) {
 	watch(t, func(w *watched) {
-		w.monitor.Observe(&check.Decision{
-			At:      time.Now(),
-			Request: auth.Request{URI: []byte("/\xff\"\n" + strings.Repeat("x", 8000) + "?canary")},
-			Verdict: auth.Verdict{Reason: auth.BadCredentials, API: w.checker.Settings().APIs.ByID("rest")},
+		w.monitor.Observe(&check.Record{
+			Question: check.Question{At: time.Now(), Request: auth.Request{URI: []byte("/\xff\"\n" + strings.Repeat("x", 8000) + "?canary")}},
+			Verdict:  auth.Verdict{Reason: auth.BadCredentials, API: w.checker.Settings().APIs.ByID("rest")},
 		})
 		synctest.Wait()
 		w.receiver.mu.Lock()

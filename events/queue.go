@@ -17,13 +17,13 @@ import (
 
 // Config says where events are sent. See sidecar.toml.
 type Config struct {
-	URL      string // may hold secrets; "" = nowhere
+	URL      string // may have secrets in it; "" = nowhere
 	Timeout  time.Duration
 	Attempts int // at least 1
 }
 
-// Counts are what became of the events so far: Queued of them were taken, and of these
-// Delivered and Failed are done with. Dropped ones were not taken, or not tried.
+// Counts are the numbers of events so far. Queued events were accepted; of these, Delivered and
+// Failed are finished. Dropped events were not accepted, or not tried.
 type Counts struct {
 	Queued, Delivered, Dropped, Failed int64
 }
@@ -37,7 +37,7 @@ type Queue struct {
 
 	queued, delivered, dropped, failed atomic.Int64
 
-	broken bool // the last attempt failed, and the log was told; of the goroutine that delivers
+	broken bool // the last attempt failed, and the log says so; only the delivering goroutine uses it
 
 	ctx      context.Context // of the attempts
 	cancel   context.CancelFunc
@@ -45,17 +45,17 @@ type Queue struct {
 	stopped  chan struct{}
 }
 
-// Pauses between attempts: the first, and the longest.
+// Pauses between attempts.
 const (
-	firstPause   = 500 * time.Millisecond
-	longestPause = 30 * time.Second
+	firstPause = 500 * time.Millisecond
+	maxPause   = 30 * time.Second
 )
 
 // NewQueue starts a queue that holds up to size events.
 func NewQueue(c Config, size int, log *slog.Logger) *Queue {
 	return startQueue(c, size, log, &http.Transport{
-		// Proxy stays nil: what an environment variable says of other programs' traffic must
-		// not lead the users' names elsewhere.
+		// Proxy stays nil: an environment variable that is meant for other programs must not
+		// send users' names elsewhere.
 		ForceAttemptHTTP2:      true,
 		MaxIdleConns:           1,
 		IdleConnTimeout:        time.Minute,
@@ -72,7 +72,7 @@ func startQueue(c Config, size int, log *slog.Logger, transport http.RoundTrippe
 		stopped:  make(chan struct{}),
 		client: &http.Client{
 			Transport: transport,
-			// A redirect could lead anywhere, and turns POST into GET.
+			// A redirect could lead anywhere and turns POST into GET.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}
@@ -82,13 +82,13 @@ func startQueue(c Config, size int, log *slog.Logger, transport http.RoundTrippe
 	return q
 }
 
-// SetConfig replaces the configuration, for events that wait as well.
+// SetConfig replaces the configuration, also for events that wait already.
 func (q *Queue) SetConfig(c Config) { q.config.Store(&c) }
 
-// Enabled reports whether there is anybody to tell.
+// Enabled reports whether there is a webhook.
 func (q *Queue) Enabled() bool { return q.config.Load().URL != "" }
 
-// Add takes an event, or drops it where the queue is full. It never waits.
+// Add adds an event, or drops it if the queue is full. It never waits.
 func (q *Queue) Add(e Event) {
 	select {
 	case q.waiting <- e:
@@ -98,16 +98,16 @@ func (q *Queue) Add(e Event) {
 	}
 }
 
-// Drop counts an event that is not worth a place in the queue.
+// Drop counts an event as dropped that was not worth a place in the queue.
 func (q *Queue) Drop() { q.dropped.Add(1) }
 
-// Counts returns what became of the events so far.
+// Counts returns the numbers of events so far.
 func (q *Queue) Counts() Counts {
 	return Counts{Queued: q.queued.Load(), Delivered: q.delivered.Load(), Dropped: q.dropped.Load(), Failed: q.failed.Load()}
 }
 
-// Stop tries each event that waits once more, without pauses, and returns when that is
-// done or ctx ends; what is left then is dropped.
+// Stop tries each waiting event once, without pauses, and returns when that is done or ctx ends.
+// The events that are left then are dropped.
 func (q *Queue) Stop(ctx context.Context) {
 	close(q.stopping)
 	select {
@@ -133,7 +133,7 @@ func (q *Queue) run() {
 	}
 }
 
-// drain deals with what waits when nothing more comes.
+// drain delivers or drops the waiting events when no more are added.
 func (q *Queue) drain() {
 	for {
 		select {
@@ -148,7 +148,7 @@ func (q *Queue) drain() {
 	}
 }
 
-// deliver tries to send one event until it is taken or given up.
+// deliver tries to send one event until the webhook accepts it or the attempts are used up.
 func (q *Queue) deliver(e Event) {
 	body, id := e.body(), rand.Text()
 	pause := firstPause
@@ -163,23 +163,23 @@ func (q *Queue) deliver(e Event) {
 			q.delivered.Add(1)
 			if q.broken {
 				q.broken = false
-				q.log.Info("events are delivered again", "failed_in_all", q.failed.Load())
+				q.log.Info("delivering events works again", "failed_total", q.failed.Load())
 			}
 			return
 		}
 		if !q.broken {
 			q.broken = true
-			q.log.Warn("an event could not be delivered", "event", e.Event, "attempt", attempt, "error", err)
+			q.log.Warn("cannot deliver an event", "event", e.Event, "attempt", attempt, "error", err)
 		}
 		if !again || attempt >= c.Attempts || !q.pause(pause/2+mathrand.N(pause/2)) {
 			q.failed.Add(1)
 			return
 		}
-		pause = min(2*pause, longestPause)
+		pause = min(2*pause, maxPause)
 	}
 }
 
-// pause returns false when there is no time for it: the program stops.
+// pause waits. It returns false if the program stops.
 func (q *Queue) pause(d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -191,18 +191,18 @@ func (q *Queue) pause(d time.Duration) bool {
 	}
 }
 
-// attempt sends an event once. again says whether trying again may help. Its errors hold
-// nothing of the URL, in which there may be secrets.
+// attempt sends an event once. again reports whether another attempt may help. Errors never show
+// the URL, which may have secrets in it.
 func (q *Queue) attempt(c *Config, body []byte, id string) (again bool, err error) {
 	ctx, cancel := context.WithTimeout(q.ctx, c.Timeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.URL, bytes.NewReader(body))
 	if err != nil {
-		return false, errors.New("events.webhook_url is no address")
+		return false, errors.New("events.webhook_url: must be an address")
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("User-Agent", "sidekey")
-	request.Header.Set("Idempotency-Key", id) // an attempt that timed out may have been taken
+	request.Header.Set("Idempotency-Key", id) // an attempt that timed out may have been accepted
 	response, err := q.client.Do(request)
 	if err != nil {
 		var outer *url.Error

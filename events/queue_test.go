@@ -110,8 +110,8 @@ func TestQueueDelivers(t *testing.T) {
 	}
 }
 
-// What fails is tried again after pauses that grow and differ, under the same id, and
-// given up after the last attempt. The log is told once, and once when it works again.
+// A failed event is tried again after pauses that grow and differ, under the same id, and given
+// up after the last attempt. The failure is logged once, and so is the recovery.
 func TestQueueTriesAgain(t *testing.T) {
 	r := &receiver{answers: []int{500, 0, 429, 408, 503, 200}}
 	log := run(t, here, r, Counts{Queued: 2, Delivered: 1, Failed: 1}, func(q *Queue) {
@@ -128,12 +128,12 @@ func TestQueueTriesAgain(t *testing.T) {
 			t.Errorf("pause %d: %v, want %v to %v", i, pause, most/2, most)
 		}
 	}
-	if strings.Count(log, "could not be delivered") != 1 || strings.Count(log, "delivered again") != 1 {
+	if strings.Count(log, "cannot deliver an event") != 1 || strings.Count(log, "delivering events works again") != 1 {
 		t.Errorf("the log says: %s", log)
 	}
 }
 
-// What will not get better is not tried again; nor is a redirect followed.
+// An event that cannot succeed is not tried again; nor is a redirect followed.
 func TestQueueGivesUp(t *testing.T) {
 	for _, status := range []int{400, 401, 404, 301, 307, 308} {
 		r := &receiver{answers: []int{status}}
@@ -147,7 +147,7 @@ func TestQueueGivesUp(t *testing.T) {
 	}
 }
 
-// Nobody waits for a webhook that does not answer: what does not fit is dropped.
+// Nothing waits for a webhook that does not answer: events without room are dropped.
 func TestQueueDrops(t *testing.T) {
 	r := &receiver{hang: true}
 	c := here
@@ -173,7 +173,7 @@ func TestQueueDrops(t *testing.T) {
 	})
 }
 
-// At the end each event that waits is tried once, as long as there is time.
+// At the end, each waiting event is tried once while there is time.
 func TestQueueStops(t *testing.T) {
 	r := &receiver{slow: 300 * time.Millisecond, answers: []int{500, 200, 200}}
 	run(t, here, r, Counts{Queued: 5, Delivered: 2, Failed: 2, Dropped: 1}, func(q *Queue) {
@@ -199,7 +199,7 @@ func TestQueueConfig(t *testing.T) {
 	})
 }
 
-// The environment says nothing of where events go, and an error nothing of their URL.
+// The environment does not change where events go, and an error does not show their URL.
 func TestTransport(t *testing.T) {
 	q := NewQueue(Config{}, 1, slog.New(slog.DiscardHandler))
 	defer q.Stop(context.Background())

@@ -42,7 +42,7 @@ func main() {
 
 func run(version, to string, again bool) error {
 	if version == "" || strings.ContainsAny(version, " '\"") {
-		return fmt.Errorf("-version %q: a tag is wanted, such as v1.2.3", version)
+		return fmt.Errorf("-version %q: must be a tag, such as v1.2.3", version)
 	}
 	if err := os.RemoveAll(to); err != nil {
 		return err

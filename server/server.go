@@ -23,7 +23,9 @@ import (
 
 	"sidekey/admin"
 	"sidekey/auth"
+	"sidekey/auth/httpsig"
 	"sidekey/check"
+	checkhttp "sidekey/check/http"
 	"sidekey/config"
 	"sidekey/decisionlog"
 	"sidekey/events"
@@ -50,7 +52,7 @@ type Server struct {
 	store     store.Store
 	key       *vault.Key // seals the secrets of signed requests
 	secrets   *secrets
-	spent     *auth.SpentSignatures
+	spent     *httpsig.Spent
 	policies  *auth.Policies
 	directory *auth.Directory
 	checker   *auth.Checker
@@ -143,7 +145,7 @@ func (s *Server) adminHandler(secrets []string) *admin.Handler {
 		Database:     s.database(),
 		Metrics:      s.writeMetrics,
 		Decisions:    s.decisionTotals,
-		Explain:      func(q auth.Question) (any, error) { return s.check.Explain(q) },
+		Explain:      func(q auth.Question) (auth.Explanation, error) { return checkhttp.Explain(s.check, q) },
 		KeyEvents:    s.monitor,
 		Version:      version.String(),
 		Log:          s.log,
@@ -226,13 +228,13 @@ func (s *Server) startListeners(cfg config.Config) (err error) {
 	}
 	// The admin listener stops last: it tells how the other one drains.
 	s.serve("admin", s.adminL, admin.NewServer(s.admin))
-	s.serve("check", s.checkL, check.NewServer(s.check, check.ServerConfig{
+	s.serve("check", s.checkL, checkhttp.NewServer(s.check, checkhttp.ServerConfig{
 		ReadTimeout:    cfg.Check.ReadTimeout,
 		WriteTimeout:   cfg.Check.WriteTimeout,
 		IdleTimeout:    cfg.Check.IdleTimeout,
 		MaxConnections: listen.MaxConnections(cfg.Check.MaxConnections, s.log),
 		MaxHeaderBytes: cfg.Check.MaxHeaderBytes,
-	}))
+	}, s.log))
 	s.stops.add("requests that wait", func(context.Context) error {
 		s.check.StopWaiting()
 		s.admin.StopDownloads()

@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"sidekey/auth"
+	"sidekey/auth/httpsig"
 	"sidekey/config"
 	"sidekey/internal/durable"
 )
@@ -32,8 +32,8 @@ func (s *Server) startSpent(cfg config.Config, first bool) (err error) {
 //
 // What is handed over is good for one start, so loadSpent removes the file: otherwise a start
 // after a crash would believe it too.
-func loadSpent(path string, maxRemembered int, first bool, log *slog.Logger) (*auth.SpentSignatures, error) {
-	spent := auth.NewSpentSignatures(maxRemembered)
+func loadSpent(path string, maxRemembered int, first bool, log *slog.Logger) (*httpsig.Spent, error) {
+	spent := httpsig.NewSpent(maxRemembered)
 	data, err := os.ReadFile(path)
 	if err == nil {
 		if err := errors.Join(os.Remove(path), durable.SyncDir(filepath.Dir(path))); err != nil {
@@ -51,7 +51,7 @@ func loadSpent(path string, maxRemembered int, first bool, log *slog.Logger) (*a
 }
 
 // saveSpent hands the memory of used signatures over to the next run.
-func saveSpent(path string, spent *auth.SpentSignatures) error {
+func saveSpent(path string, spent *httpsig.Spent) error {
 	data, err := spent.HandOver()
 	if err != nil {
 		return err

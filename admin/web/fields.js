@@ -190,7 +190,7 @@ export function objectField(raw, name, label, options = {}) {
       try {
         JSON.parse(value.value);
       } catch {
-        throw new FieldProblem(row.dataset.path, `${row.dataset.path}: JSON is wanted, as 5, true, "text" or {"a": 1}`);
+        throw new FieldProblem(row.dataset.path, `${row.dataset.path}: must be JSON, such as 5, true, "text" or {"a": 1}`);
       }
       return [nameInput.value, value.value.trim()];
     };

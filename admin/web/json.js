@@ -63,7 +63,7 @@ export class RawObject {
     text = text.trim();
     const value = JSON.parse(text);
     if (value === null || typeof value !== "object" || Array.isArray(value)) {
-      throw new TypeError("a JSON object is wanted: { … }");
+      throw new TypeError("must be a JSON object: { … }");
     }
     for (const part of split(text)) {
       const name = JSON.parse(part.name);

@@ -16,16 +16,19 @@ var layout = []struct {
 	may  []string
 }{
 	{"limiter", nil},
-	{"auth", []string{jsonV2, "github.com/go-crypt/crypt", "github.com/tg123/go-htpasswd", "github.com/twmb/murmur3", "golang.org/x/crypto", "golang.org/x/sys", "limiter"}},
+	{"internal/problem", nil},
+	{"auth/httpsig", []string{"limiter"}},
+	{"auth", []string{"auth/httpsig", "internal/problem", jsonV2, "github.com/go-crypt/crypt", "github.com/tg123/go-htpasswd", "github.com/twmb/murmur3", "golang.org/x/crypto", "golang.org/x/sys", "limiter"}},
 	{"store", []string{"auth", "limiter"}},
 	{"internal/broken", nil},
 	{"internal/durable", []string{"internal/broken"}},
 	{"store/bolt/boltfile", []string{"github.com/twmb/murmur3", "auth", "internal/broken"}},
 	{"store/bolt", []string{jsonV2, "go.etcd.io/bbolt", "auth", "internal/broken", "internal/durable", "limiter", "store", "store/bolt/boltfile"}},
-	{"check", []string{fastHTTP, "auth", "limiter"}},
-	{"decisionlog", []string{fastHTTP, "auth", "check"}},
+	{"check", []string{"auth", "limiter"}},
+	{"check/http", []string{fastHTTP, "auth", "check", "internal/problem"}},
+	{"decisionlog", []string{"auth", "check"}},
 	{"events", []string{"auth", "check", "limiter"}},
-	{"config", []string{"github.com/BurntSushi/toml", "auth"}},
+	{"config", []string{"github.com/BurntSushi/toml", "auth", "internal/problem"}},
 	{"internal/version", nil},
 	{"internal/listen", []string{"github.com/coreos/go-systemd/v22/activation"}},
 	{"internal/memlimit", []string{"github.com/KimMachineGun/automemlimit"}},
@@ -33,11 +36,11 @@ var layout = []struct {
 	{"internal/vault", []string{"internal/secretfile"}},
 	{"internal/devproxy", nil},
 	{"admin/web", nil},
-	{"admin", []string{jsonV2, fastHTTP, "admin/web", "auth", "internal/secretfile", "limiter", "store"}},
+	{"admin", []string{jsonV2, fastHTTP, "admin/web", "auth", "internal/problem", "internal/secretfile", "limiter", "store"}},
 	{"command", []string{jsonV2, "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term", "auth", "config", "internal/devproxy"}},
 	{"server", []string{
 		"github.com/VictoriaMetrics/metrics", "github.com/fsnotify/fsnotify", fastHTTP,
-		"admin", "auth", "check", "config", "decisionlog", "events", "internal/durable", "internal/listen", "internal/memlimit",
+		"admin", "auth", "auth/httpsig", "check", "check/http", "config", "decisionlog", "events", "internal/durable", "internal/listen", "internal/memlimit",
 		"internal/secretfile", "internal/vault", "internal/version", "limiter", "store", "store/bolt", "store/bolt/boltfile",
 	}},
 	{".", []string{"command", "config", "internal/version", "server"}},
@@ -108,6 +111,7 @@ func TestLayout(t *testing.T) {
 	// Neither does any package that it imports.
 	for name, others := range map[string][]string{
 		"auth":    {"net/http", fastHTTP},
+		"check":   {"net/http", fastHTTP},
 		"limiter": {"os", "net"}, // what decides writes no file, starts no process, looks up no address
 	} {
 		for _, other := range others {

@@ -36,7 +36,7 @@ func pagePolicies(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	b.click(control("partitions.per_api"))
 	b.refusals(1)
 	b.press("Save")
-	b.awaitText(`[data-path="partitions.per_api"] .problem`, "per_api alone is wanted")
+	b.awaitText(`[data-path="partitions.per_api"] .problem`, "must not be set together with other partitions")
 
 	// A user gets it, and the page shows its effect on the user.
 	b.open("#/users/default/user01", "user01")

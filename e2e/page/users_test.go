@@ -190,13 +190,13 @@ func pageProblems(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	b.enter(control("username"), "al:ice")
 	b.refusals(1)
 	b.press("Create")
-	b.awaitText(`[data-path="username"] .problem`, `username = "al:ice": a name without a colon is wanted`)
+	b.awaitText(`[data-path="username"] .problem`, `username = "al:ice": must not contain a colon`)
 
 	b.enter(control("username"), "bob")
 	b.enter(control("rate"), "many")
 	b.refusals(1)
 	b.press("Create")
-	b.awaitText(`[data-path="rate"] .problem`, `rate = "many": a finite number is wanted, not a string`)
+	b.awaitText(`[data-path="rate"] .problem`, `rate = "many": must be a finite number, not a string`)
 	if text := b.text(`[data-path="username"] .problem`); text != "" {
 		t.Errorf("a problem that is gone is still shown: %s", text)
 	}
@@ -216,8 +216,8 @@ func pageProblems(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	b.refusals(1)
 	b.press("Create")
 	b.awaitText(`[data-path="access_rights.orders.allowed_urls[2].url"] .problem`, `access_rights.orders.allowed_urls[2].url = "/orders/[0-9": `)
-	b.awaitText(`[data-path="access_rights.orders.allowed_urls[1].methods"] .problem`, `at least one method is wanted, as GET`)
-	b.awaitText(`[data-path="tags"] .problem`, `: at most 255 bytes are wanted, not 256`)
+	b.awaitText(`[data-path="access_rights.orders.allowed_urls[1].methods"] .problem`, `must have at least one method, such as GET`)
+	b.awaitText(`[data-path="tags"] .problem`, `: must be at most 255 bytes, not 256`)
 	if text := b.text(`[data-path="rate"] .problem`); text != "" {
 		t.Errorf("a value that reads like a problem is taken for one: %s", text)
 	}
@@ -235,7 +235,7 @@ func pageProblems(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	b.enter(`[data-path="meta_data"] .row input:nth-of-type(2)`, `1, "x": 2`)
 	b.choose(`[data-path="meta_data"] .row select`, "json")
 	b.press("Create")
-	b.awaitText(`[data-path="meta_data.n"] .problem`, "meta_data.n: JSON is wanted")
+	b.awaitText(`[data-path="meta_data.n"] .problem`, "meta_data.n: must be JSON")
 	if status, _, _ := s.Admin("GET", "/api/apis/keys/basic/bob", ""); status != 404 {
 		t.Errorf("bob was written: %d", status)
 	}

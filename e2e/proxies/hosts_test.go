@@ -37,7 +37,7 @@ func forAdmin(m sidekeytest.Message) string {
 // T-101: through each proxy as it is shipped, what some reader takes for admin.example.com
 // does not pass by a right to the API for all other hosts.
 func TestT101ProxyHosts(t *testing.T) {
-	spellings := strings.Split(strings.TrimSuffix(testutil.ReadFile(t, "check/testdata/hosts.txt"), "\n"), "\n")
+	spellings := strings.Split(strings.TrimSuffix(testutil.ReadFile(t, "check/http/testdata/hosts.txt"), "\n"), "\n")
 	if len(spellings) < 40 {
 		t.Fatalf("only %d spellings", len(spellings))
 	}

@@ -50,7 +50,7 @@ func TestDecisionLogCannotBeWritten(t *testing.T) {
 				t.Fatalf("%v\n%s", err, s.logged.String())
 			}
 			s.out, s.err = io.Discard, io.Discard
-			if err := s.awaitLog([]string{"decision log cannot be written"}); err != nil {
+			if err := s.awaitLog([]string{"cannot write the decision log"}); err != nil {
 				t.Fatal(err)
 			}
 			if !ask() {
@@ -62,7 +62,7 @@ func TestDecisionLogCannotBeWritten(t *testing.T) {
 			select {
 			case err := <-s.ended:
 				s.running = nil
-				if err != nil || strings.Count(s.logged.String(), "cannot be written") != 1 {
+				if err != nil || strings.Count(s.logged.String(), "cannot write the decision log") != 1 {
 					t.Errorf("%v\n%s", err, s.logged.String())
 				}
 			case <-time.After(testutil.Patience):
