@@ -56,8 +56,12 @@ func (h inherited) take(where string) net.Listener {
 	if err != nil {
 		return nil
 	}
-	key := a.Network + " " + a.Where
-	if addr, err := net.ResolveTCPAddr("tcp", a.Where); a.Network == "tcp" && err == nil {
+	key := "unix " + a.Where
+	if a.Network != "unix" {
+		addr, err := net.ResolveTCPAddr(a.Network, a.Where)
+		if err != nil {
+			return nil
+		}
 		key = "tcp " + addr.String()
 	}
 	l := h[key]

@@ -146,6 +146,9 @@ func (p *program) adminHandler(secrets []string) *admin.Handler {
 
 // startProgram brings everything up, or leaves nothing running.
 func startProgram(path string, cfg config.Config, log *slog.Logger) (_ *program, err error) {
+	for _, warning := range cfg.Warnings() {
+		log.Warn(warning)
+	}
 	limitMemory(log)
 	boundGarbage()
 	held, err := takeInherited()
