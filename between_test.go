@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"log"
@@ -12,23 +14,29 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+
+	"sidekey/internal/proof"
 )
 
 // between stands between the sidekey command of a story and the admin listener. It passes
-// everything on as it is, and compares each exchange as the tests' own are.
+// everything on as it is, and compares each exchange as the tests' own are. A proof of the
+// listener is for the listener's own address, so that between could not use it (T-107): it
+// makes one of its own, with the secret of the story.
 type between struct {
 	*httptest.Server
 
-	mu     sync.Mutex
-	passed int
-	wrong  error
+	secrets func() []string // that the listener has
+	mu      sync.Mutex
+	passed  int
+	wrong   error
 }
 
 // startBetween passes on to where admin says, at the time.
-func startBetween(admin func() string) *between {
-	b := &between{}
+func startBetween(admin func() string, secrets func() []string) *between {
+	b := &between{secrets: secrets}
 	through := &http.Transport{
 		DisableCompression: true,
 		DisableKeepAlives:  true, // the listener may be another one the next time
@@ -38,11 +46,31 @@ func startBetween(admin func() string) *between {
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = "http", "admin", r.In.Host
 		},
-		Transport:    comparing{b.note, through},
-		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
-		ErrorLog:     log.New(io.Discard, "", 0),
+		Transport:      comparing{b.note, through},
+		ModifyResponse: b.prove,
+		ErrorHandler:   func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
+		ErrorLog:       log.New(io.Discard, "", 0),
 	})
 	return b
+}
+
+// prove puts between's own proof in the place of the listener's.
+func (b *between) prove(r *http.Response) error {
+	nonce, is := strings.CutPrefix(r.Request.URL.Path, proof.Path+"/")
+	if !is || r.StatusCode != http.StatusOK {
+		return nil
+	}
+	answer := proof.Answer{Address: b.Listener.Addr().String()}
+	for _, secret := range b.secrets() {
+		answer.Proofs = append(answer.Proofs, proof.NewKey(secret).Of(nonce, r.Request.Host, answer.Address))
+	}
+	text, err := json.Marshal(answer)
+	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(text)), int64(len(text))
+	r.Header.Set("Content-Length", strconv.Itoa(len(text)))
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.passed-- // is not what the command asks for
+	return err
 }
 
 // note is told what is wrong with an exchange; nil: nothing.

@@ -15,12 +15,14 @@ import (
 	"net"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/valyala/fasthttp"
 
 	"sidekey/auth"
+	"sidekey/internal/proof"
 	"sidekey/limiter"
 )
 
@@ -80,6 +82,7 @@ type KeyEvents interface {
 type Handler struct {
 	Config
 	guard     guard
+	proofs    atomic.Pointer[func() []proof.Key] // of the secrets in force
 	downloads downloads
 }
 
@@ -98,7 +101,11 @@ func NewHandler(c Config) *Handler {
 }
 
 // SetSecrets replaces the secrets for all requests that start from now on.
-func (h *Handler) SetSecrets(secrets []string) { h.guard.setSecrets(secrets) }
+func (h *Handler) SetSecrets(secrets []string) {
+	h.guard.setSecrets(secrets)
+	keys := proofKeys(secrets)
+	h.proofs.Store(&keys)
+}
 
 // maxBody is the longest body that is read.
 const maxBody = 1 << 20

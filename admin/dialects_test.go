@@ -12,6 +12,7 @@ import (
 
 	"sidekey/admin/tyktest"
 	"sidekey/auth"
+	"sidekey/internal/proof"
 )
 
 // dates are what differs from run to run in the answers about alice.
@@ -219,6 +220,8 @@ func TestDialects(t *testing.T) {
 	for _, r := range routes {
 		target := strings.NewReplacer("{", "", "}", "").Replace(r.pattern)
 		switch a := l.askAs(r.method, target, ""); {
+		case strings.HasPrefix(target, proof.Path): // is for callers that do not send the secret yet
+			a.want(t, target, 400, dashboardError(`Request malformed: nonce = "nonce": must be 64 hexadecimal digits`))
 		case strings.HasPrefix(target, "/api"):
 			a.want(t, target, 401, dashboardError("Not authorised"))
 		case strings.HasPrefix(target, "/tyk"):

@@ -106,6 +106,7 @@ pass. Without a command it serves. Flags take one dash or two.`,
 		explainCommand(p),
 		hashPasswordCommand(),
 		healthcheckCommand(),
+		secretCommand(),
 		devCommand(p),
 		manualCommand(),
 	)

@@ -95,8 +95,12 @@ func dev(stop context.Context, cmd *cobra.Command, p Program, cfg config.Config,
 
 // devUsers makes the policy and the user.
 func devUsers(cmd *cobra.Command, r *Running, cfg config.Config) error {
-	c := &client{base: "http://" + r.Admin, secret: r.Secret, stderr: cmd.ErrOrStderr()}
-	c.use(nil)
+	c := &client{secret: r.Secret, stderr: cmd.ErrOrStderr()}
+	own := config.Default()
+	own.Admin.Listen = r.Admin
+	if err := c.dialConfigured(own); err != nil {
+		return err
+	}
 	defer c.close()
 	api := cfg.APIList()[0]
 	policy := members{
