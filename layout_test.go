@@ -36,7 +36,7 @@ func TestLayout(t *testing.T) {
 
 	never("sidekey/command", "sidekey/store", "sidekey/admin", "sidekey/check", "github.com/valyala/fasthttp")
 
-	for _, alone := range []string{"sidekey/limiter", "sidekey/proxy"} {
+	for _, alone := range []string{"sidekey/limiter", "sidekey/proxy", "sidekey/internal/ownership", "sidekey/internal/proof"} {
 		for _, dep := range packages[alone].Deps {
 			if !packages[dep].Standard {
 				t.Errorf("%s must depend on the standard library alone, not on %s", alone, dep)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -22,6 +23,10 @@ import (
 func TestReference(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		cannotRun(t, "curl is not installed")
+	}
+	program, err := binary()
+	if err != nil {
+		t.Fatal(err)
 	}
 	s := startSidekey(t, pageConfig)
 	var secretSent atomic.Bool
@@ -93,9 +98,9 @@ func TestReference(t *testing.T) {
 		s.putUser("alice", `{"basic_auth_data":{"password":"pw"}}`)
 		s.admin("POST", "/tyk/policies", `{"id":"gold","access_rights":{"orders":{}}}`)
 		s.admin("DELETE", "/tyk/policies/silver", "")
-		shell := exec.Command("sh", "-c", line+` -sS -w '\n%{http_code}'`)
+		shell := exec.Command("bash", "-c", line+` -sS -w '\n%{http_code}'`)
 		shell.Dir = t.TempDir()
-		shell.Env = append(os.Environ(), "SIDEKEY_ADMIN_SECRET="+s.Secret)
+		shell.Env = append(os.Environ(), "SIDEKEY_ADMIN_SECRET="+s.Secret, "PATH="+filepath.Dir(program)+":"+os.Getenv("PATH"))
 		if out, err := shell.CombinedOutput(); err != nil || !strings.HasSuffix(string(out), "\n200") {
 			t.Errorf("%s: %s\n%v %s", id, line, err, out)
 		}

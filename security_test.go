@@ -13,19 +13,20 @@ import (
 
 // hazards are the numbers that docs/security.md and the tests use.
 func hazards() (numbers []string) {
-	for _, span := range [][2]int{{1, 13}, {20, 24}, {30, 34}, {40, 44}, {50, 52}, {60, 63}, {70, 75}, {80, 84}, {90, 99}} {
+	for _, span := range [][2]int{{1, 13}, {20, 24}, {30, 34}, {40, 44}, {50, 52}, {60, 63}, {70, 75}, {80, 84}, {90, 99}, {106, 107}} {
 		for n := span[0]; n <= span[1]; n++ {
 			numbers = append(numbers, fmt.Sprintf("T-%02d", n))
 		}
 	}
+	slices.Sort(numbers)
 	return numbers
 }
 
 var (
-	hazardRow    = regexp.MustCompile(`(?m)^\| (T-[0-9]{2}) \| ([^|]+) \| ([^|]+) \|$`)
+	hazardRow    = regexp.MustCompile(`(?m)^\| (T-[0-9]{2,3}) \| ([^|]+) \| ([^|]+) \|$`)
 	namedTest    = regexp.MustCompile("`((?:Test|Fuzz)[A-Za-z0-9]+)`")
 	testFunction = regexp.MustCompile(`(?m)((?:^//.*\n)*)^func ((?:Test|Fuzz)[A-Za-z0-9]+)\(`)
-	hazardInText = regexp.MustCompile(`T-?([0-9]{2})`)
+	hazardInText = regexp.MustCompile(`T-?([0-9]{2,3})`)
 )
 
 // Every hazard has a row in docs/security.md, which names tests that are there and say
