@@ -15,6 +15,7 @@ import (
 	"net"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 
 	"sidekey/auth"
 	"sidekey/internal/problem"
+	"sidekey/internal/proof"
 	"sidekey/limiter"
 	"sidekey/store"
 )
@@ -71,6 +73,7 @@ type KeyEvents interface {
 type Handler struct {
 	Config
 	guard     guard
+	proofs    atomic.Pointer[func() []proof.Key] // of the secrets in force
 	downloads downloads
 }
 
@@ -89,7 +92,11 @@ func NewHandler(c Config) *Handler {
 }
 
 // SetSecrets replaces the secrets for all requests that start from now on.
-func (h *Handler) SetSecrets(secrets []string) { h.guard.setSecrets(secrets) }
+func (h *Handler) SetSecrets(secrets []string) {
+	h.guard.setSecrets(secrets)
+	keys := proofKeys(secrets)
+	h.proofs.Store(&keys)
+}
 
 // maxBody is the longest body that is read.
 const maxBody = 1 << 20

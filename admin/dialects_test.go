@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"sidekey/auth"
+	"sidekey/internal/proof"
 	"sidekey/internal/tyktest"
 )
 
@@ -219,6 +220,8 @@ func TestDialects(t *testing.T) {
 	for _, r := range routes {
 		target := strings.NewReplacer("{", "", "}", "").Replace(r.pattern)
 		switch a := l.askAs(r.method, target, ""); {
+		case strings.HasPrefix(target, proof.Path): // is for callers that do not send the secret yet
+			a.want(t, target, 400, dashboardError(`Request malformed: nonce = "nonce": must be 64 hexadecimal digits`))
 		case strings.HasPrefix(target, "/api"):
 			a.want(t, target, 401, dashboardError("Not authorised"))
 		case strings.HasPrefix(target, "/tyk"):

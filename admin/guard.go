@@ -13,6 +13,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"sidekey/admin/web"
+	"sidekey/internal/proof"
 )
 
 // guard decides who may talk to the admin listener at all.
@@ -47,16 +48,20 @@ func (g *guard) setSecrets(secrets []string) {
 // they do not say what stands in the configuration, or who is a user.
 var openOnLoopback = []string{"/healthz", "/readyz", "/hello", "/metrics"}
 
-// isOpen reports whether a path needs no secret from a caller on this machine. The files
-// of the web page hold nothing that is not in the source: what it shows, it asks for with
-// the secret that is typed into it.
-func isOpen(path string) bool {
+// isOpen reports whether a path needs no secret from a caller on this machine, or from any.
+// The files of the web page hold nothing that is not in the source: what it shows, it asks
+// for with the secret that is typed into it. A proof is for callers that do not send the
+// secret before they have seen it.
+func isOpen(path string, onThisMachine bool) bool {
+	if strings.HasPrefix(path, proof.Path+"/") {
+		return true
+	}
 	_, ofPage := web.Files[path]
-	return ofPage || slices.Contains(openOnLoopback, strings.TrimSuffix(path, "/"))
+	return onThisMachine && (ofPage || slices.Contains(openOnLoopback, strings.TrimSuffix(path, "/")))
 }
 
-// check refuses who may not talk to the listener. trusted reports who has shown the secret,
-// as everybody has but those who ask for an open page without one.
+// check returns an error if the caller may not talk to the listener. trusted reports that
+// the request carries a right secret; without an error it is false only for an open page.
 func (g *guard) check(ctx *fasthttp.RequestCtx, d dialect) (trusted bool, err error) {
 	header := &ctx.Request.Header
 	target := string(header.RequestURI())
@@ -76,7 +81,7 @@ func (g *guard) check(ctx *fasthttp.RequestCtx, d dialect) (trusted bool, err er
 		}
 	}
 	path, _, _ := strings.Cut(target, "?")
-	if isOpen(path) && fromThisMachine(ctx.RemoteAddr()) && !g.showsSecret(header) {
+	if isOpen(path, fromThisMachine(ctx.RemoteAddr(), ctx.LocalAddr())) && !g.showsSecret(header) {
 		return false, nil
 	}
 	if !g.knowsSecret(header) {
@@ -108,10 +113,14 @@ func (g *guard) allows(host string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
-func fromThisMachine(peer net.Addr) bool {
+// fromThisMachine reports whether a connection begins on this machine: from a loopback
+// address, over a unix socket, or from the address that it leads to. The kernel drops
+// packets from elsewhere that claim to come from an address of its own.
+func fromThisMachine(peer, own net.Addr) bool {
 	switch addr := peer.(type) {
 	case *net.TCPAddr:
-		return addr.IP.IsLoopback()
+		to, ok := own.(*net.TCPAddr)
+		return addr.IP.IsLoopback() || ok && !to.IP.IsUnspecified() && addr.IP.Equal(to.IP)
 	case *net.UnixAddr:
 		return true
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"sidekey/admin/web"
+	"sidekey/internal/proof"
 )
 
 // route is one request that is answered. A {name} in the pattern stands for one
@@ -26,6 +27,7 @@ func init() {
 		{"GET", "/metrics", (*call).metrics},
 		{"GET", "/readyz", (*call).readyz},
 		{"GET", "/hello", (*call).hello},
+		{"GET", proof.Path + "/{nonce}", (*call).proof},
 
 		{"POST", "/api/apis/keys/basic/{username}", (*call).dashboardCreate},
 		{"PUT", "/api/apis/keys/basic/{username}", (*call).dashboardReplace},

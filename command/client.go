@@ -36,10 +36,11 @@ const longestAnswer = 64 << 20
 // client speaks to an admin listener.
 type client struct {
 	base    string // http://HOST:PORT
-	host    string // of the Host header; "": as in base
-	secret  string
+	host    string // of the Host header
+	secret  string // "": none is sent
 	org     string // of a command that names none
 	http    *http.Client
+	proving prover   // of each connection, before the secret goes over it
 	offline *Offline // nil where it speaks to a running sidekey
 	stderr  io.Writer
 }
@@ -110,8 +111,8 @@ func (c *client) open(p Program, cfg config.Config, create bool) (err error) {
 	if err != nil {
 		return err
 	}
-	c.base, c.secret = "http://localhost", c.offline.Secret
-	c.use(func(context.Context) (net.Conn, error) { return c.offline.Dial() })
+	c.base, c.host, c.secret = "http://localhost", "localhost", c.offline.Secret
+	c.use(func(context.Context) (net.Conn, error) { return c.offline.Dial() }, nil)
 	return nil
 }
 
@@ -125,34 +126,30 @@ func (c *client) pointAt(at string) error {
 	if c.secret = secretFromEnvironment(); c.secret == "" {
 		return usage("-admin wants the secret of that listener in %s", secretVariable)
 	}
-	c.base = u.Scheme + "://" + u.Host
-	c.use(nil)
+	c.base, c.host = u.Scheme+"://"+u.Host, u.Host
+	c.proving = newProver(c.secret, c.host)
+	var secured *tls.Config
+	if u.Scheme == "https" {
+		secured = &tls.Config{ServerName: u.Hostname()}
+	}
+	port := cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
+	c.use(func(ctx context.Context) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+	}, secured)
 	return nil
 }
 
 // configure takes the listener of the configuration.
-func (c *client) configure(cfg config.Config) error {
-	if err := c.dialConfigured(cfg); err != nil {
+func (c *client) configure(cfg config.Config) (err error) {
+	if c.secret, err = readSecret(cfg); err != nil {
 		return err
 	}
-	if c.secret = secretFromEnvironment(); c.secret != "" {
-		return nil
-	}
-	text, err := os.ReadFile(cfg.SecretPath())
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return notRunning{fmt.Errorf("there is no admin secret at %s: start sidekey once, give its -config, or set %s", cfg.SecretPath(), secretVariable)}
-	case err != nil:
-		return fmt.Errorf("the admin secret cannot be read: %w: run this as the user that sidekey runs as, or set %s", err, secretVariable)
-	}
-	first, _, _ := strings.Cut(string(text), "\n") // a second one is there while clients change over
-	c.secret = strings.TrimRight(first, "\r")
-	return nil
+	return c.dialConfigured(cfg)
 }
 
-func secretFromEnvironment() string { return strings.TrimRight(os.Getenv(secretVariable), "\r\n") }
-
-// dialConfigured makes the client dial the admin listener that is configured here.
+// dialConfigured makes the client dial the admin listener that is configured here. The
+// secret, if it is set, goes to that listener at its own address alone.
 func (c *client) dialConfigured(cfg config.Config) error {
 	a, err := config.ParseAddress(cfg.Admin.Listen)
 	if err != nil {
@@ -169,29 +166,35 @@ func (c *client) dialConfigured(cfg config.Config) error {
 	if a.Network == "unix" {
 		c.base = "http://localhost"
 	}
+	c.proving = newProver(c.secret, c.host)
+	c.proving.atItsAddress, c.proving.owners = true, trustedOwners(cfg)
+	var secured *tls.Config
+	if cfg.Admin.TLS() {
+		if secured, err = pinned(cfg.Admin.TLSCert); err != nil {
+			return err
+		}
+		c.base = "https" + strings.TrimPrefix(c.base, "http")
+	}
 	c.use(func(ctx context.Context) (net.Conn, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, a.Network, where)
-	})
-	if cfg.Admin.TLS() {
-		return c.pin(cfg.Admin.TLSCert)
-	}
+	}, secured)
 	return nil
 }
 
-// pin speaks TLS, with a listener that shows the certificate in a file and no other. The
-// certificate's names do not matter: it is dialled as it is configured.
-func (c *client) pin(file string) error {
+// pinned returns what a client needs to speak TLS with a listener that shows the certificate
+// in a file and no other. The certificate's names do not matter: the listener is dialled as
+// it is configured.
+func pinned(file string) (*tls.Config, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return fmt.Errorf("admin.tls_cert: %w", err)
+		return nil, fmt.Errorf("admin.tls_cert: %w", err)
 	}
 	block, _ := pem.Decode(text)
 	if block == nil {
-		return badConfig{fmt.Errorf("admin.tls_cert = %q: must be a PEM file with a certificate", file)}
+		return nil, badConfig{fmt.Errorf("admin.tls_cert = %q: must be a PEM file with a certificate", file)}
 	}
-	c.base = "https" + strings.TrimPrefix(c.base, "http")
-	c.http.Transport.(*http.Transport).TLSClientConfig = &tls.Config{
+	return &tls.Config{
 		InsecureSkipVerify: true, // but for what follows, which is stricter
 		VerifyPeerCertificate: func(shown [][]byte, _ [][]*x509.Certificate) error {
 			if len(shown) == 0 || !bytes.Equal(shown[0], block.Bytes) {
@@ -199,17 +202,21 @@ func (c *client) pin(file string) error {
 			}
 			return nil
 		},
-	}
-	return nil
+	}, nil
 }
 
-// use makes the HTTP client; dial nil stands for the network. No proxy and no redirect is
-// followed: both would be given the secret.
-func (c *client) use(dial func(context.Context) (net.Conn, error)) {
-	transport := &http.Transport{MaxIdleConnsPerHost: importers}
-	if dial != nil {
-		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) }
+// use makes the HTTP client, over connections of dial, with TLS unless secured is nil. Each
+// connection is proved to lead to sidekey before a request with the secret goes over it.
+// No proxy and no redirect is followed: both would be given the secret.
+func (c *client) use(dial func(context.Context) (net.Conn, error), secured *tls.Config) {
+	proven := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		conn, err := dial(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return c.proving.prove(ctx, conn, secured)
 	}
+	transport := &http.Transport{MaxIdleConnsPerHost: importers, DialContext: proven, DialTLSContext: proven}
 	c.http = &http.Client{
 		Transport:     transport,
 		Timeout:       5 * time.Minute,
@@ -325,7 +332,7 @@ func (c *client) ask(r request) (*http.Response, error) {
 	return res, nil
 }
 
-// ErrNotRunning says that nobody listens where the admin listener should be.
+// ErrNotRunning says that no program listens where the admin listener should be.
 var ErrNotRunning = errors.New("sidekey does not run")
 
 // notRunning is an [ErrNotRunning] that says why.
@@ -334,6 +341,10 @@ type notRunning struct{ error }
 func (notRunning) Is(target error) bool { return target == ErrNotRunning }
 
 func (c *client) unreachable(err error) error {
+	var unproven unprovenError
+	if errors.As(err, &unproven) {
+		return unproven
+	}
 	var failed *url.Error
 	if errors.As(err, &failed) {
 		err = failed.Err

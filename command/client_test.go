@@ -2,6 +2,7 @@ package command
 
 import (
 	"bytes"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -9,7 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json"
+
 	"sidekey/config"
+	"sidekey/internal/proof"
 )
 
 // The secret goes to the listener that was named, and nowhere that this or the
@@ -20,7 +24,7 @@ func TestSecretStays(t *testing.T) {
 		elsewhere = append(elsewhere, r.Header.Get("Authorization"))
 	}))
 	defer other.Close()
-	listener := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	listener := httptest.NewServer(provingSecret("the-secret", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, other.URL+r.URL.Path, http.StatusTemporaryRedirect)
 	}))
 	defer listener.Close()
@@ -44,6 +48,24 @@ func TestSecretStays(t *testing.T) {
 			t.Errorf("-admin %q is taken", wrong)
 		}
 	}
+}
+
+// provingSecret is a listener that knows the secret, as sidekey's does.
+func provingSecret(secret string, next http.HandlerFunc) http.Handler {
+	key := proof.NewKey(secret)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		nonce, is := strings.CutPrefix(r.URL.Path, proof.Path+"/")
+		if !is {
+			next(w, r)
+			return
+		}
+		address := r.Context().Value(http.LocalAddrContextKey).(net.Addr).String()
+		text, err := json.Marshal(proof.Answer{Address: address, Proofs: []string{key.Of(nonce, r.Host, address)}})
+		if err != nil {
+			panic(err)
+		}
+		w.Write(text)
+	})
 }
 
 // A listener on every address is asked on this machine; the Host that it is given is one

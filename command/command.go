@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -25,6 +26,7 @@ import (
 
 	"sidekey/auth"
 	"sidekey/config"
+	"sidekey/internal/ownership"
 )
 
 // Exit codes.
@@ -104,6 +106,7 @@ pass. Without a command it serves. Flags take one dash or two.`,
 		explainCommand(p),
 		hashPasswordCommand(),
 		healthcheckCommand(),
+		secretCommand(),
 		devCommand(p),
 		manualCommand(),
 	)
@@ -222,22 +225,34 @@ func noun(name, short string, below ...*cobra.Command) *cobra.Command {
 
 const defaultConfigFile = "sidecar.toml"
 
-// ConfigFile returns the file that -config names, or sidecar.toml where there is one, or
-// "" for the built-in configuration.
-func ConfigFile(cmd *cobra.Command) string {
+// ConfigFile returns the file that -config names, or sidecar.toml of the current folder if it
+// exists, or "" for the built-in configuration.
+//
+// A file that is found and not named must not be another user's: it says which file is read
+// as the secret, where the secret is sent, and what is written to. It is not used if it fails
+// [ownership.Check].
+func ConfigFile(cmd *cobra.Command) (string, error) {
 	path, err := cmd.Flags().GetString("config")
 	must(err)
-	if path == "" {
-		if _, err := os.Stat(defaultConfigFile); err == nil {
-			return defaultConfigFile
-		}
+	if path != "" {
+		return path, nil
 	}
-	return path
+	if _, err := os.Lstat(defaultConfigFile); errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err := ownership.Check(defaultConfigFile); err != nil {
+		return "", badConfig{fmt.Errorf("%s of this folder is not used: %w: to use it all the same, name it: -config %[1]s", defaultConfigFile, err)}
+	}
+	return defaultConfigFile, nil
 }
 
 // Config loads the configuration that a command line means.
 func Config(cmd *cobra.Command) (config.Config, error) {
-	c, err := config.Load(ConfigFile(cmd))
+	path, err := ConfigFile(cmd)
+	if err != nil {
+		return config.Config{}, err
+	}
+	c, err := config.Load(path)
 	if err != nil {
 		return c, badConfig{err}
 	}

@@ -95,8 +95,12 @@ func dev(stop context.Context, cmd *cobra.Command, p Program, cfg config.Config,
 
 // devUsers makes the policy and the user.
 func devUsers(cmd *cobra.Command, r *Running, cfg config.Config) error {
-	c := &client{base: "http://" + r.Admin, secret: r.Secret, stderr: cmd.ErrOrStderr()}
-	c.use(nil)
+	c := &client{secret: r.Secret, stderr: cmd.ErrOrStderr()}
+	own := config.Default()
+	own.Admin.Listen = r.Admin
+	if err := c.dialConfigured(own); err != nil {
+		return err
+	}
 	defer c.close()
 	api := cfg.APIList()[0]
 	policy := members{
@@ -116,7 +120,8 @@ func devUsers(cmd *cobra.Command, r *Running, cfg config.Config) error {
 	return nil
 }
 
-// devHelp says what to type. Each line gives what stands behind it, from top to bottom.
+// devHelp says what to type into bash. Each line gives what stands behind it, from top to
+// bottom. Passwords are no arguments, which every user of the machine sees.
 func devHelp(out io.Writer, r *Running, cfg config.Config, secretFile string, front *devProxy) {
 	api := cfg.APIList()[0]
 	ask := func(credentials, what string) {
@@ -128,7 +133,7 @@ func devHelp(out io.Writer, r *Running, cfg config.Config, secretFile string, fr
 				headers = " -H 'Host: " + api.Hosts[0] + "'"
 			}
 		}
-		fmt.Fprintf(out, "  curl -i%s -u %s '%s'   # %s\n", headers, credentials, target, what)
+		fmt.Fprintf(out, "  curl -i%s -K - '%s' <<<'user = %s'   # %s\n", headers, target, credentials, what)
 	}
 	fmt.Fprintf(out, "User %s with password %s may send 3 requests in 10 seconds.\n\n", devUser, devPassword)
 	ask(devUser+":"+devPassword, "200")

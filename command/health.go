@@ -9,7 +9,7 @@ import (
 )
 
 // healthcheckCommand asks as a container's HEALTHCHECK does: on the machine itself, where
-// no secret is needed. One that can be read is shown for a listener that others can reach.
+// no secret is needed. It reads and sends none.
 func healthcheckCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "healthcheck",
@@ -21,7 +21,7 @@ func healthcheckCommand() *cobra.Command {
 				return err
 			}
 			c := &client{stderr: cmd.ErrOrStderr()}
-			if err := c.configure(cfg); c.http == nil {
+			if err := c.dialConfigured(cfg); err != nil {
 				return err
 			}
 			defer c.close()

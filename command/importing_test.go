@@ -16,7 +16,7 @@ import (
 func TestImporter(t *testing.T) {
 	var asked []string
 	fails := ""
-	listener := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	listener := httptest.NewServer(provingSecret("the-secret", func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		asked = append(asked, r.URL.RequestURI()+" "+string(body))
 		if r.URL.RequestURI() == fails {

@@ -17,7 +17,11 @@ func serveCommand(p Program) *cobra.Command {
 
 func serve(p Program) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, _ []string) error {
-		if code := p.Serve(ConfigFile(cmd), cmd.ErrOrStderr()); code != ExitDone {
+		path, err := ConfigFile(cmd)
+		if err != nil {
+			return err
+		}
+		if code := p.Serve(path, cmd.ErrOrStderr()); code != ExitDone {
 			return exit(code)
 		}
 		return nil
@@ -30,10 +34,17 @@ func checkConfigCommand() *cobra.Command {
 		Short: "Say what is wrong with a configuration",
 		Args:  exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if _, err := Config(cmd); err != nil {
+			path, err := ConfigFile(cmd)
+			if err != nil {
 				return err
 			}
-			path := ConfigFile(cmd)
+			cfg, err := Config(cmd)
+			if err != nil {
+				return err
+			}
+			for _, warning := range cfg.Warnings() {
+				fmt.Fprintln(cmd.ErrOrStderr(), "sidekey: warning:", warning)
+			}
 			if path == "" {
 				path = "the built-in configuration"
 			}

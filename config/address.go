@@ -11,10 +11,11 @@ import (
 	"unicode"
 )
 
-// Address is where a listener listens. In the configuration it is "HOST:PORT", where
-// no host means every address of the machine and port 0 a free port, or "unix:/PATH".
+// Address is where a listener listens. In the configuration it is "HOST:PORT" or
+// "unix:/PATH". The host 0.0.0.0 means every IPv4 address of the machine, [::] and no host
+// every IPv4 and IPv6 address; port 0 means a free port.
 type Address struct {
-	Network string // "tcp" or "unix", for [net.Listen]
+	Network string // "tcp", "tcp4" (0.0.0.0 alone) or "unix", for [net.Listen]
 	Where   string // "HOST:PORT" or "/PATH", for [net.Listen]
 
 	ip   netip.Addr // not valid for a name other than localhost and for "unix"
@@ -57,6 +58,9 @@ func ParseAddress(text string) (Address, error) {
 		}
 	}
 	a.ip = a.ip.Unmap()
+	if a.ip == netip.IPv4Unspecified() {
+		a.Network = "tcp4" // with "tcp", [net.Listen] takes 0.0.0.0 for [::]
+	}
 	return a, nil
 }
 
@@ -64,13 +68,22 @@ func ParseAddress(text string) (Address, error) {
 // its text tells.
 func (a Address) isLoopback() bool { return a.Network == "unix" || a.ip.IsLoopback() }
 
+// isEverywhere reports whether the address stands for every address of the machine.
+func (a Address) isEverywhere() bool { return a.ip.IsUnspecified() }
+
 // meets reports whether two listeners cannot have both addresses.
 func (a Address) meets(b Address) bool {
 	if a.Network == "unix" || b.Network == "unix" {
 		return a.Network == b.Network && a.Where == b.Where
 	}
-	sameHost := a.ip.IsUnspecified() || b.ip.IsUnspecified() || a.ip.IsValid() && a.ip == b.ip
+	sameHost := a.covers(b) || b.covers(a) || a.ip.IsValid() && a.ip == b.ip
 	return a.port == b.port && a.port != 0 && (sameHost || strings.EqualFold(a.Where, b.Where))
+}
+
+// covers reports whether an address stands for every address of the other's kind. A name may
+// be of either kind.
+func (a Address) covers(b Address) bool {
+	return a.isEverywhere() && (a.Network != "tcp4" || !b.ip.Is6() || b.ip == netip.IPv6Unspecified())
 }
 
 // isHostName reports whether text can be a host's name or its IPv4 address. An

@@ -49,7 +49,7 @@ func TestAddress(t *testing.T) {
 	good("[::ffff:127.0.0.1]:80", "tcp", "[::ffff:127.0.0.1]:80", true)
 	good("unix:/run//sidekey.sock", "unix", "/run/sidekey.sock", true)
 	good(":80", "tcp", ":80", false)
-	good("0.0.0.0:80", "tcp", "0.0.0.0:80", false)
+	good("0.0.0.0:80", "tcp4", "0.0.0.0:80", false)
 	good("[::]:80", "tcp", "[::]:80", false)
 	good("10.0.0.1:80", "tcp", "10.0.0.1:80", false)
 	// What a name stands for is not known.
@@ -72,7 +72,12 @@ func TestAddressMeets(t *testing.T) {
 	f("127.0.0.1:80", "127.0.0.1:80", true)
 	f("127.0.0.1:80", "LocalHost:80", true)
 	f("127.0.0.1:80", ":80", true)
-	f("[::1]:80", "0.0.0.0:80", true)
+	f("127.0.0.1:80", "0.0.0.0:80", true)
+	f("sidekey:80", "0.0.0.0:80", true)
+	f("[::]:80", "0.0.0.0:80", true)
+	f(":80", "0.0.0.0:80", true)
+	f("[::1]:80", "[::]:80", true)
+	f("[::1]:80", "0.0.0.0:80", false) // which is IPv4 alone
 	f("sidekey:80", "SIDEKEY:80", true)
 	f("unix:/run/a", "unix:/run/../run/a", true)
 	f("127.0.0.1:80", "127.0.0.1:81", false)
@@ -113,4 +118,26 @@ func FuzzParseAddress(f *testing.F) {
 			t.Fatalf("%q: %q", text, a.Network)
 		}
 	})
+}
+
+// A check listener on all addresses is warned of, in words that say what it means.
+func TestWarnings(t *testing.T) {
+	const meaning = `: every machine that reaches this one can ask and try passwords, without the proxy and with any client address: use a loopback address or a unix socket, or let a firewall admit the proxies alone`
+	for listen, want := range map[string]string{
+		":80":            `check.listen = ":80"` + meaning,
+		"0.0.0.0:80":     `check.listen = "0.0.0.0:80"` + meaning,
+		"[::]:80":        `check.listen = "[::]:80"` + meaning,
+		"[::0]:80":       `check.listen = "[::0]:80"` + meaning,
+		"127.0.0.1:80":   "",
+		"10.0.0.1:80":    "",
+		"sidekey:80":     "",
+		"unix:/run/sock": "",
+		"wrong":          "",
+	} {
+		c := Default()
+		c.Check.Listen = listen
+		if got := strings.Join(c.Warnings(), "\n"); got != want {
+			t.Errorf("%s: got %q, want %q", listen, got, want)
+		}
+	}
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"net/netip"
 	"net/url"
@@ -41,6 +42,15 @@ func (c Config) Validate() error {
 	_, wrong := c.policies()
 	ps = append(ps, wrong...)
 	return ps.err()
+}
+
+// Warnings returns what is allowed in the configuration and may not be meant, one line each.
+// check-config prints it, and the program logs it at its start.
+func (c Config) Warnings() (lines []string) {
+	if a, err := ParseAddress(c.Check.Listen); err == nil && a.isEverywhere() {
+		lines = append(lines, fmt.Sprintf("check.listen = %q: every machine that reaches this one can ask and try passwords, without the proxy and with any client address: use a loopback address or a unix socket, or let a firewall admit the proxies alone", c.Check.Listen))
+	}
+	return lines
 }
 
 func (l LogConfig) validate(ps *problems) {

@@ -4,16 +4,18 @@ import (
 	"io"
 	"os"
 	"syscall"
+
+	"sidekey/internal/ownership"
 )
 
 // open opens a log file for appending. If it creates the file, the mode is 0600. "" is stdout,
-// which is never closed.
+// which is never closed. It does not write to a link or file of another user, see
+// [ownership.OpenAppend].
 func open(path string) (io.WriteCloser, error) {
 	if path == "" {
 		return stdout{}, nil
 	}
-	// O_NONBLOCK makes a FIFO without a reader an error instead of a wait.
-	return os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|syscall.O_NONBLOCK, 0o600)
+	return ownership.OpenAppend(path, 0o600)
 }
 
 type stdout struct{}
@@ -31,11 +33,14 @@ func endLine(out io.WriteCloser) error {
 	if err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
 		return err
 	}
-	r, err := os.Open(f.Name())
+	r, err := os.OpenFile(f.Name(), os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
+	if same, err := r.Stat(); err != nil || !os.SameFile(info, same) {
+		return err // the name has moved on to another file
+	}
 	var last [1]byte
 	if _, err := r.ReadAt(last[:], info.Size()-1); err != nil || last[0] == '\n' {
 		return err

@@ -157,6 +157,9 @@ func (s *Server) adminHandler(secrets []string) *admin.Handler {
 func Start(path string, cfg config.Config, log *slog.Logger) (_ *Server, err error) {
 	memlimit.Limit(log)
 	memlimit.BoundGarbage()
+	for _, warning := range cfg.Warnings() {
+		log.Warn(warning)
+	}
 	inherited, err := listen.TakeInherited()
 	if err != nil {
 		return nil, err

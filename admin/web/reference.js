@@ -181,7 +181,7 @@ function quoted(text) {
 // curl is the request as it is typed into a shell.
 function curl(doc, o) {
   const parts = ["curl"];
-  if (!o.security) parts.push(`-H "Authorization: $SIDEKEY_ADMIN_SECRET"`);
+  if (!o.security) parts.push("-H @<(sidekey secret -header)"); // no argument, which every user of the machine sees
   if (o.method !== "get" && !(o.method === "post" && o.requestBody)) parts.push(`-X ${o.method.toUpperCase()}`);
   parts.push(quoted(location.origin + examplePath(doc, o)));
   const [media] = Object.values(o.requestBody?.content ?? {});

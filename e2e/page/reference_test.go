@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -23,6 +24,10 @@ import (
 // secret. Its shell commands work.
 func TestReference(t *testing.T) {
 	testutil.NeedProgram(t, "curl")
+	program, err := sidekeytest.Binary()
+	if err != nil {
+		t.Fatal(err)
+	}
 	s := sidekeytest.Start(t, pageConfig)
 	var secretSent atomic.Bool
 	b := startBrowser(t, s, func(r *http.Request) {
@@ -93,9 +98,9 @@ func TestReference(t *testing.T) {
 		s.PutUser("alice", `{"basic_auth_data":{"password":"pw"}}`)
 		s.Admin("POST", "/tyk/policies", `{"id":"gold","access_rights":{"orders":{}}}`)
 		s.Admin("DELETE", "/tyk/policies/silver", "")
-		shell := exec.Command("sh", "-c", line+` -sS -w '\n%{http_code}'`)
+		shell := exec.Command("bash", "-c", line+` -sS -w '\n%{http_code}'`)
 		shell.Dir = t.TempDir()
-		shell.Env = append(os.Environ(), "SIDEKEY_ADMIN_SECRET="+s.Secret)
+		shell.Env = append(os.Environ(), "SIDEKEY_ADMIN_SECRET="+s.Secret, "PATH="+filepath.Dir(program)+":"+os.Getenv("PATH"))
 		if out, err := shell.CombinedOutput(); err != nil || !strings.HasSuffix(string(out), "\n200") {
 			t.Errorf("%s: %s\n%v %s", id, line, err, out)
 		}

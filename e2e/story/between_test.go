@@ -1,7 +1,9 @@
 package story
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"log"
@@ -12,25 +14,30 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
 	"sidekey/e2e/internal/sidekeytest"
+	"sidekey/internal/proof"
 )
 
 // between is a proxy between the sidekey command of a story and the admin listener. It passes
-// everything on unchanged and compares each exchange with the API descriptions.
+// everything on unchanged and compares each exchange with the API descriptions. The listener's
+// proof is for the listener's own address, so between cannot use it (T-107): it computes one of
+// its own, with the secret of the story.
 type between struct {
 	*httptest.Server
 
-	mu     sync.Mutex
-	passed int
-	wrong  error
+	secrets func() []string // that the listener has
+	mu      sync.Mutex
+	passed  int
+	wrong   error
 }
 
 // startBetween starts a proxy to the address that admin returns at the time of each request.
-func startBetween(admin func() string) *between {
-	b := &between{}
+func startBetween(admin func() string, secrets func() []string) *between {
+	b := &between{secrets: secrets}
 	through := &http.Transport{
 		DisableCompression: true,
 		DisableKeepAlives:  true, // the listener may have another address the next time
@@ -40,11 +47,31 @@ func startBetween(admin func() string) *between {
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = "http", "admin", r.In.Host
 		},
-		Transport:    sidekeytest.Comparing{Note: b.note, Through: through},
-		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
-		ErrorLog:     log.New(io.Discard, "", 0),
+		Transport:      sidekeytest.Comparing{Note: b.note, Through: through},
+		ModifyResponse: b.prove,
+		ErrorHandler:   func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
+		ErrorLog:       log.New(io.Discard, "", 0),
 	})
 	return b
+}
+
+// prove replaces the listener's proof by between's own.
+func (b *between) prove(r *http.Response) error {
+	nonce, is := strings.CutPrefix(r.Request.URL.Path, proof.Path+"/")
+	if !is || r.StatusCode != http.StatusOK {
+		return nil
+	}
+	answer := proof.Answer{Address: b.Listener.Addr().String()}
+	for _, secret := range b.secrets() {
+		answer.Proofs = append(answer.Proofs, proof.NewKey(secret).Of(nonce, r.Request.Host, answer.Address))
+	}
+	text, err := json.Marshal(answer)
+	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(text)), int64(len(text))
+	r.Header.Set("Content-Length", strconv.Itoa(len(text)))
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.passed-- // a command does not ask for a proof by itself
+	return err
 }
 
 // note records the result of comparing an exchange; nil = it is as described.

@@ -44,7 +44,7 @@ func TestDev(t *testing.T) {
 			}
 			status := func(line string) string {
 				t.Helper()
-				out, err := exec.Command("sh", "-c", line).Output()
+				out, err := exec.Command("bash", "-c", line).Output()
 				if err != nil {
 					t.Fatalf("%s: %v", line, err)
 				}

@@ -71,7 +71,10 @@ func TestStories(t *testing.T) {
 			s.webhook = startWebhook()
 			env.Values[scriptKey{}] = s
 			env.Defer(s.webhook.Close)
-			s.between = startBetween(func() string { return s.admin })
+			s.between = startBetween(func() string { return s.admin }, func() []string {
+				text, _ := os.ReadFile(filepath.Join(s.dir, "data", "admin.secret"))
+				return strings.Fields(string(text))
+			})
 			env.Defer(s.between.Close)
 			// for exec in stories that type on a terminal
 			env.Setenv("SIDEKEY", filepath.Join(env.WorkDir, "sidekey"))

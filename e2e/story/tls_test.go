@@ -108,8 +108,15 @@ secret_file = "%[1]s/secret"
 	want("the-secret-of-today", "", 200, "first")
 	want("the-secret-of-today", "https://"+admin, 200, "first")
 	want("the-secret-of-today", "http://"+admin, 403, "first")
-	// The commands trust the configured certificate, whatever name it is for, and use the first
-	// secret.
+	// The commands trust the configured certificate, whatever name it is for, and use the first secret.
+	// With -admin they trust the authorities of the system, and the secret is proved over TLS as
+	// well (T-107).
+	for secret, want := range map[string]int{"the-secret-of-today": 0, "another-secret-of-today": 1} {
+		env := []string{"SIDEKEY_ADMIN_SECRET=" + secret, "SSL_CERT_FILE=" + filepath.Join(dir, "cert.pem")}
+		if status, said := runIn(t, dir, env, "user", "list", "-admin", "https://"+admin); status != want || want != 0 && !strings.Contains(said, "does not know this admin secret") {
+			t.Errorf("-admin https, %s: exit code %d, said\n%s", secret, status, said)
+		}
+	}
 	list := exec.Command(path, "user", "list", "-config", config)
 	if out, err := list.CombinedOutput(); err != nil {
 		t.Errorf("sidekey user list: %v\n%s", err, out)

@@ -44,11 +44,13 @@ func (in Inherited) Take(network, address string) net.Listener {
 	if len(in) == 0 {
 		return nil // without resolving the name
 	}
-	name := network + " " + address
-	if network == "tcp" {
-		if addr, err := net.ResolveTCPAddr(network, address); err == nil {
-			name = key(addr)
+	name := "unix " + address
+	if network != "unix" {
+		addr, err := net.ResolveTCPAddr(network, address)
+		if err != nil {
+			return nil
 		}
+		name = key(addr)
 	}
 	l := in[name]
 	delete(in, name)

@@ -4,37 +4,67 @@ package secretfile
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
 	"sidekey/internal/durable"
+	"sidekey/internal/ownership"
 )
 
 // Load returns the text of a file, without the line end after it. If the file does not exist, Load
 // creates it with the text that generate returns (created is then true): it appears completely or
-// not at all, and is on disk when Load returns. Only the owner may be able to read the file, and the
-// owner must be the user of this process or root.
+// not at all, and is on disk when Load returns. Otherwise Load is like [Read].
 func Load(path string, generate func() string) (text string, created bool, err error) {
-	info, err := os.Stat(path)
+	text, err = Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		text = generate()
 		return text, true, create(path, text+"\n")
 	}
-	if err != nil {
-		return "", false, err
-	}
-	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != os.Geteuid() && stat.Uid != 0 {
-		return "", false, fmt.Errorf("%s: belongs to user %d, who could change it: this process runs as %d", path, stat.Uid, os.Geteuid())
-	}
-	if mode := info.Mode(); !mode.IsRegular() || mode.Perm()&0o077 != 0 {
-		return "", false, fmt.Errorf("%s: mode %#o lets others read the secret: chmod 600 it", path, mode.Perm())
-	}
-	raw, err := os.ReadFile(path)
-	return strings.TrimRight(string(raw), "\r\n"), false, err
+	return text, false, err
 }
+
+// Read returns the text of a file, without the line end behind it. The file must be
+// readable by its owner alone, and it and each symbolic link to it must belong to this
+// process's user, to root or to one of owners.
+func Read(path string, owners ...int) (string, error) {
+	if err := ownership.CheckLinks(path, owners...); err != nil {
+		return "", err
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a FIFO is refused below, not waited for
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return "", err
+	}
+	if owner, known := ownership.Owner(info); known && owner != os.Geteuid() && owner != 0 && !slices.Contains(owners, owner) {
+		return "", fmt.Errorf("%s: belongs to user %d, who could change it: this process runs as %d", path, owner, os.Geteuid())
+	}
+	switch mode := info.Mode(); {
+	case !mode.IsRegular():
+		return "", fmt.Errorf("%s: must be a regular file, not %s", path, mode.Type())
+	case mode.Perm()&0o077 != 0:
+		return "", fmt.Errorf("%s: mode %#o lets others read the secret: chmod 600 it", path, mode.Perm())
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxText+1))
+	if err == nil && len(text) > maxText {
+		err = fmt.Errorf("%s: must have at most %d bytes", path, maxText)
+	}
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimRight(string(text), "\r\n"), nil
+}
+
+// maxText bounds what is read of a file, in bytes: a secret is far shorter.
+const maxText = 64 << 10
 
 func create(path, text string) error {
 	if err := durable.MkdirAll(filepath.Dir(path)); err != nil {

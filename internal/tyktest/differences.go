@@ -20,7 +20,7 @@ type differences struct {
 }
 
 // ours are the requests below Tyk's prefixes that Tyk does not have.
-var ours = regexp.MustCompile(`^(GET /api/(apis|users|users/search|users/[^/]+/limits|backup|check-db|decisions)|POST /api/(import|verify|explain|compact)|PATCH /api/apis/keys/basic/[^/]+)$`)
+var ours = regexp.MustCompile(`^(GET /api/(apis|users|users/search|users/[^/]+/limits|backup|check-db|decisions|proof/[^/]+)|POST /api/(import|verify|explain|compact)|PATCH /api/apis/keys/basic/[^/]+)$`)
 
 var refusals = []int{
 	400, // what cannot be stored unchanged; Tyk describes 403 or 500 for some of it, and stores the rest

@@ -1,0 +1,27 @@
+package command
+
+import (
+	"net"
+
+	"golang.org/x/sys/unix"
+)
+
+// peerUser returns the user id of the process that listens on a unix socket: of the one
+// that called listen(2), so root where systemd holds the socket (SO_PEERCRED, unix(7)).
+func peerUser(conn net.Conn) (uid int, known bool) {
+	c, ok := conn.(*net.UnixConn)
+	if !ok {
+		return 0, false
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return 0, false
+	}
+	var peer *unix.Ucred
+	if controlErr := raw.Control(func(fd uintptr) {
+		peer, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	}); controlErr != nil || err != nil {
+		return 0, false
+	}
+	return int(peer.Uid), true
+}

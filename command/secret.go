@@ -1,0 +1,84 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"sidekey/config"
+	"sidekey/internal/ownership"
+	"sidekey/internal/secretfile"
+)
+
+// secretCommand prints the admin secret to callers that can read its file, for programs
+// such as curl. With -header it goes to curl without being an argument, which every user
+// of the machine could see.
+func secretCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "secret",
+		Short:   "Print the admin secret",
+		Example: "  curl -H @<(sidekey secret -header) http://127.0.0.1:9192/api/apis",
+		Args:    exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			inJSON, err := wantsJSON(cmd)
+			if err != nil {
+				return err
+			}
+			asHeader, err := cmd.Flags().GetBool("header")
+			must(err)
+			if inJSON && asHeader {
+				return usage("-header and -o json exclude each other")
+			}
+			cfg, err := Config(cmd)
+			if err != nil {
+				return err
+			}
+			secret, err := readSecret(cfg)
+			if err != nil {
+				return err
+			}
+			if asHeader {
+				_, err := fmt.Fprintln(cmd.OutOrStdout(), "Authorization:", secret)
+				return err
+			}
+			return show(cmd, map[string]string{"secret": secret}, func(t *table) { t.line(secret) })
+		},
+	}
+	cmd.Flags().Bool("header", false, "print it as an HTTP header, for curl -H @FILE")
+	return cmd
+}
+
+// readSecret returns the secret of the environment, or of the file that is configured. The
+// file must pass the checks that the program makes of it at its start.
+func readSecret(cfg config.Config) (string, error) {
+	if secret := secretFromEnvironment(); secret != "" {
+		return secret, nil
+	}
+	text, err := secretfile.Read(cfg.SecretPath(), trustedOwners(cfg)...)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", notRunning{fmt.Errorf("there is no admin secret at %s: start sidekey once, give its -config, or set %s", cfg.SecretPath(), secretVariable)}
+	case err != nil:
+		return "", fmt.Errorf("the admin secret cannot be read: %w: run this as the user that sidekey runs as, or set %s", err, secretVariable)
+	}
+	first, _, _ := strings.Cut(text, "\n") // a second one is there while clients change over
+	return strings.TrimRight(first, "\r"), nil
+}
+
+func secretFromEnvironment() string { return strings.TrimRight(os.Getenv(secretVariable), "\r\n") }
+
+// trustedOwners returns the users whose secret file and socket a command uses: root and the
+// caller; for root also the owner of data_dir, the user that sidekey runs as.
+func trustedOwners(cfg config.Config) []int {
+	owners := []int{0, os.Geteuid()}
+	if info, err := os.Stat(cfg.DataDir); err == nil && os.Geteuid() == 0 {
+		if owner, known := ownership.Owner(info); known {
+			owners = append(owners, owner)
+		}
+	}
+	return owners
+}
