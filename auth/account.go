@@ -348,7 +348,7 @@ func metaHeader(value jsontext.Value) []byte {
 	}
 	text := metaText(value)
 	var ps problem.List
-	if checkText(&ps, "", text, maxText); len(ps) > 0 {
+	if ps.CheckText("", text, problem.MaxText); len(ps) > 0 {
 		return nil
 	}
 	return []byte(text)

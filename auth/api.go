@@ -85,14 +85,14 @@ func NewAPIs(list []API, previous *APIs) (*APIs, error) {
 }
 
 func (a *API) check(ps *problem.List, at string) {
-	checkName(ps, at+".id", a.ID)
+	ps.CheckName(at+".id", a.ID)
 	if strings.ContainsAny(a.ID, "/?#@") {
 		ps.Add(at+".id", a.ID, "must not contain / ? # @: it is part of the proxy's path")
 	}
-	checkName(ps, at+".org_id", a.Org)
-	checkText(ps, at+".name", a.Name, maxText)
-	checkText(ps, at+".realm", a.Realm, maxText)
-	checkList(ps, at+".versions", a.Versions, maxName)
+	ps.CheckName(at+".org_id", a.Org)
+	ps.CheckText(at+".name", a.Name, problem.MaxText)
+	ps.CheckText(at+".realm", a.Realm, problem.MaxText)
+	ps.CheckList(at+".versions", a.Versions, problem.MaxName)
 	if path, ok := normalPath(make([]byte, 0, maxPath), []byte(a.ListenPath)); !ok || string(path) != a.ListenPath {
 		ps.Add(at+".listen_path", a.ListenPath, "must be a path in plain form: a slash first, no escapes, no dot segments, no //")
 	}
@@ -204,7 +204,7 @@ func (a *API) matchHost(host []byte) int {
 	for _, h := range a.Hosts {
 		switch {
 		case h == string(host):
-			return maxName + 1
+			return problem.MaxName + 1
 		case strings.HasPrefix(h, "*.") && len(host) > len(h)-1 && bytes.HasSuffix(host, []byte(h[1:])):
 			match = max(match, len(h)-1)
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sidekey/auth/httpsig"
+	"sidekey/internal/problem"
 	"sidekey/limiter"
 )
 
@@ -233,7 +234,7 @@ func findAPI(apis *APIs, r *Request) (*API, Reason) {
 		}
 		return api, Pass
 	}
-	var hostBuf [maxName]byte
+	var hostBuf [problem.MaxName]byte
 	host, ok := apis.host(hostBuf[:0], r.Host)
 	if !ok {
 		return nil, AmbiguousPath

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/base64"
 	"unicode/utf8"
+
+	"sidekey/internal/problem"
 )
 
 // Credentials are a user name and a password as they stood in the request. Both are
@@ -27,7 +29,7 @@ const maxPassword = 1024
 
 // mostCredentials is the length of the longest user name, a colon, the longest password,
 // and what base64 rounds up.
-const mostCredentials = maxName + 1 + maxPassword + 2
+const mostCredentials = problem.MaxName + 1 + maxPassword + 2
 
 // CredentialBuffer takes decoded credentials of the usual length; longer ones are
 // allocated. It lives on the caller's stack and is short, because it is cleared for each
@@ -62,7 +64,7 @@ func ParseBasic(header []byte, buf *CredentialBuffer) (c Credentials, malformed 
 	}
 	user, password, found := bytes.Cut(text, []byte{':'})
 	switch {
-	case !found, len(user) == 0, len(user) > maxName, len(password) == 0, len(password) > maxPassword:
+	case !found, len(user) == 0, len(user) > problem.MaxName, len(password) == 0, len(password) > maxPassword:
 		return Credentials{}, notTwoPart
 	case hasControl(text) || !utf8.Valid(text):
 		return Credentials{}, notTwoPart

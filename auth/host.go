@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"net/netip"
 	"strings"
+
+	"sidekey/internal/problem"
 )
 
 // normalHost returns the one form in which hosts are compared: lower case, without port
@@ -35,7 +37,7 @@ func normalHost(dst, host []byte) (name []byte, ok bool) {
 		}
 	}
 	name = bytes.TrimSuffix(name, []byte{'.'})
-	if len(name) == 0 || len(name) > maxName {
+	if len(name) == 0 || len(name) > problem.MaxName {
 		return nil, false
 	}
 	upper := false

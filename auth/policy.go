@@ -98,12 +98,12 @@ func DecodePolicy(body []byte) (p Policy, unknown []string, err error) {
 // Validate refuses a policy that could not be enforced as it reads.
 func (p *Policy) Validate(rules Rules) error {
 	var ps problem.List
-	checkName(&ps, "id", p.ID)
+	ps.CheckName("id", p.ID)
 	if strings.ContainsAny(p.ID, ",/?#") {
 		ps.Add("id", p.ID, "must not contain , / ? #")
 	}
-	checkName(&ps, "org_id", p.OrgID)
-	checkText(&ps, "name", p.Name, maxText)
+	ps.CheckName("org_id", p.OrgID)
+	ps.CheckText("name", p.Name, problem.MaxText)
 	ps.CheckLimit("", p.Rate, p.Per, p.ThrottleInterval)
 	ps = append(ps, p.Smoothing.check("smoothing")...)
 	checkTags(&ps, p.Tags)

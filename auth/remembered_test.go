@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"sidekey/internal/problem"
 )
 
 func TestRemembered(t *testing.T) {
@@ -302,7 +304,7 @@ func TestT01EveryLength(t *testing.T) {
 	w := newWorld(t, api("orders", "/"))
 	for n := 1; n <= 300; n++ {
 		user := strings.Repeat("u", n)
-		if n > maxName {
+		if n > problem.MaxName {
 			if v := w.ask(user, "pw"); v.Reason != MalformedCredentials {
 				t.Errorf("%d bytes of name: %v", n, v.Reason)
 			}

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -17,55 +16,19 @@ import (
 // Sizes that are refused at write, so that no header, log line or page grows
 // without bound later.
 const (
-	maxName   = 255  // bytes of a user name or an org id
-	maxText   = 1024 // bytes of an alias or a value that goes into a header
-	maxTag    = 255
-	maxJoined = 4096 // bytes of all tags or all policies together
+	maxTag = 255
 )
 
 // CheckNames refuses a user name or an org id that could not be told apart, logged
 // or sent as a header.
 func CheckNames(org, user string) error {
 	var ps problem.List
-	checkName(&ps, "org_id", org)
-	checkName(&ps, "username", user)
+	ps.CheckName("org_id", org)
+	ps.CheckName("username", user)
 	if strings.Contains(user, ":") {
 		ps.Add("username", user, "must not contain a colon: RFC 7617 ends the name at the first one")
 	}
 	return ps.Err()
-}
-
-func checkName(ps *problem.List, field, name string) {
-	switch {
-	case name == "":
-		*ps = append(*ps, problem.Problem{Field: field, Value: `""`, Want: "must be a name of 1 to 255 bytes"})
-	case len(name) > maxName:
-		ps.Add(field, name, "must be at most %d bytes, not %d", maxName, len(name))
-	case strings.TrimSpace(name) != name:
-		ps.Add(field, name, "must not begin or end with white space")
-	default:
-		checkText(ps, field, name, maxName)
-	}
-}
-
-// checkText refuses what cannot stand in a header value or misleads a reader.
-func checkText(ps *problem.List, field, text string, most int) {
-	if len(text) > most {
-		ps.Add(field, text, "must be at most %d bytes, not %d", most, len(text))
-		return
-	}
-	if !utf8.ValidString(text) {
-		ps.Add(field, text, "must be valid UTF-8")
-		return
-	}
-	if i := strings.IndexFunc(text, problem.Misleading); i >= 0 {
-		r, _ := utf8.DecodeRuneInString(text[i:])
-		kind := "invisible"
-		if problem.Control(r) {
-			kind = "control"
-		}
-		ps.Add(field, text, "must not contain the %s character %U", kind, r)
-	}
 }
 
 // Rules is what a session is checked against besides itself.
@@ -94,9 +57,9 @@ func (s *Session) Validate(rules Rules, now int64) (warnings []string, err error
 	if password := s.BasicAuth.Password; password != "" {
 		checkPassword(&ps, "basic_auth_data.password", password, rules.MaxPassword)
 	}
-	checkText(&ps, "alias", s.Alias, maxText)
+	ps.CheckText("alias", s.Alias, problem.MaxText)
 	checkTags(&ps, s.Tags)
-	checkList(&ps, "apply_policies", s.ApplyPolicies, maxName)
+	ps.CheckList("apply_policies", s.ApplyPolicies, problem.MaxName)
 	checkMeta(&ps, s.MetaData, rules.MetaHeaders)
 	checkExpiryAction(&ps, s.PostExpiryAction, s.PostExpiryGracePeriod)
 	warnings = append(warnings, checkTriggers(&ps, s.Monitor.TriggerLimits)...)
@@ -128,8 +91,8 @@ const shortSecret = 16
 // says.
 func (s *Session) checkSecret(ps *problem.List, rules Rules) (warnings []string) {
 	const field = "hmac_string"
-	if n := len(s.HMACString); n > maxText {
-		*ps = append(*ps, problem.Problem{Field: field, Want: fmt.Sprintf("must be at most %d bytes, not %d", maxText, n)})
+	if n := len(s.HMACString); n > problem.MaxText {
+		*ps = append(*ps, problem.Problem{Field: field, Want: fmt.Sprintf("must be at most %d bytes, not %d", problem.MaxText, n)})
 	} else if n > 0 && n < shortSecret {
 		warnings = append(warnings, fmt.Sprintf("%s: %d bytes can be guessed; leave it empty to have one generated", field, n))
 	}
@@ -204,8 +167,8 @@ func checkRights(ps *problem.List, rights map[string]Right, org string, rules Ru
 		case api.Org != org:
 			ps.Add(field, id, "must be an API of org_id %q: %s", org, rules.APIs.names(org))
 		}
-		checkText(ps, field+".api_name", right.APIName, maxText)
-		checkList(ps, field+".versions", right.Versions, maxName)
+		ps.CheckText(field+".api_name", right.APIName, problem.MaxText)
+		ps.CheckList(field+".versions", right.Versions, problem.MaxName)
 		if right.Limit != nil {
 			ps.CheckLimit(field+".limit", right.Limit.Rate, right.Limit.Per, right.Limit.ThrottleInterval)
 			*ps = append(*ps, right.Limit.Smoothing.check(field+".limit.smoothing")...)
@@ -252,9 +215,9 @@ func checkMethods(ps *problem.List, field string, methods []string) {
 func checkMeta(ps *problem.List, meta map[string]jsontext.Value, sent map[string]string) {
 	for name, value := range meta {
 		field := "meta_data." + problem.Clip(name)
-		checkText(ps, field, name, maxName)
+		ps.CheckText(field, name, problem.MaxName)
 		if _, ok := sent[name]; ok {
-			checkText(ps, field, metaText(value), maxText)
+			ps.CheckText(field, metaText(value), problem.MaxText)
 		}
 	}
 }
@@ -288,26 +251,11 @@ func checkTriggers(ps *problem.List, limits []float64) (warnings []string) {
 
 // checkTags refuses a comma, which would make two tags of one where they are joined.
 func checkTags(ps *problem.List, tags []string) {
-	checkList(ps, "tags", tags, maxTag)
+	ps.CheckList("tags", tags, maxTag)
 	for i, tag := range tags {
 		if strings.Contains(tag, ",") {
 			ps.Add(fmt.Sprintf("tags[%d]", i), tag, "must not contain a comma: X-Auth-Tags joins tags with commas")
 		}
-	}
-}
-
-func checkList(ps *problem.List, field string, list []string, most int) {
-	total := 0
-	for i, text := range list {
-		at := fmt.Sprintf("%s[%d]", field, i)
-		if text == "" {
-			*ps = append(*ps, problem.Problem{Field: at, Value: `""`, Want: "must not be empty"})
-		}
-		checkText(ps, at, text, most)
-		total += len(text) + 1
-	}
-	if total > maxJoined {
-		*ps = append(*ps, problem.Problem{Field: field, Want: fmt.Sprintf("must be at most %d bytes in all, not %d", maxJoined, total)})
 	}
 }
 
