@@ -30,7 +30,7 @@ func (c *call) verify() error {
 	if err != nil && !errors.Is(err, auth.ErrNoUser) {
 		return err
 	}
-	right, err := c.Settings().Passwords.Verify(name, r.Session.BasicAuth.Password, given.Password)
+	right, err := c.Settings().Passwords.Verify(name.Org, name.User, r.Session.BasicAuth.Password, given.Password)
 	if err != nil {
 		return err
 	}

@@ -138,7 +138,7 @@ func TestHashKinds(t *testing.T) {
 		}
 		for _, stored := range []string{argon, string(low)} {
 			for password, want := range map[string]bool{"right": true, "wrong": false} {
-				got, err := p.check(nil, claim{org: "default", Credentials: Credentials{User: []byte("alice"), Password: []byte(password)}, stored: stored})
+				got, err := p.check(nil, claim{org: "default", user: []byte("alice"), password: []byte(password), stored: stored})
 				if got != want || err != nil {
 					t.Errorf("%s: %.12q, %q: %v, %v, want %v", hash.Kind(), stored, password, got, err, want)
 				}

@@ -24,9 +24,6 @@ const (
 	notTwoPart Malformed = "Attempted access with malformed header, values not in basic auth format"
 )
 
-// maxPassword is the longest password, in bytes, that any hash here reads.
-const maxPassword = 1024
-
 // mostCredentials is the length of the longest user name, a colon, the longest password,
 // and what base64 rounds up.
 const mostCredentials = problem.MaxName + 1 + maxPassword + 2
@@ -83,14 +80,4 @@ func undecodable(encoded []byte, otherwise Malformed) Malformed {
 		return notBasic
 	}
 	return notBase64
-}
-
-// hasControl reports ASCII control characters, DEL among them.
-func hasControl(text []byte) bool {
-	for _, c := range text {
-		if c < 0x20 || c == 0x7f {
-			return true
-		}
-	}
-	return false
 }

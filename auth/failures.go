@@ -109,7 +109,7 @@ func (f *Failures) attempt(c claim) attempt {
 	h.SetSeed(f.seed)
 	h.WriteString(c.org)
 	h.WriteByte(0) // no org and no name holds one
-	h.Write(c.User)
+	h.Write(c.user)
 	return attempt{
 		failures: f,
 		at:       c.at,

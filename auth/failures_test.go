@@ -18,7 +18,7 @@ type guesser struct {
 // try is one login at second at, wrong or right, and what it is told: a wait, or 0.
 func (g guesser) try(at float64, client, user string, right bool) time.Duration {
 	g.t.Helper()
-	a, wait := g.f.begin(claim{at: int64(at * 1e9), from: originOf([]byte(client)), org: "default", Credentials: Credentials{User: []byte(user)}})
+	a, wait := g.f.begin(claim{at: int64(at * 1e9), from: originOf([]byte(client)), org: "default", user: []byte(user)})
 	switch {
 	case wait > 0:
 	case right:
@@ -77,7 +77,7 @@ func TestFailuresLedger(t *testing.T) {
 func TestFailuresAtOnce(t *testing.T) {
 	g := guesser{t, NewFailures(testLimits)}
 	begin := func(user string) (attempt, time.Duration) {
-		return g.f.begin(claim{from: originOf([]byte("192.0.2.1")), org: "default", Credentials: Credentials{User: []byte(user)}})
+		return g.f.begin(claim{from: originOf([]byte("192.0.2.1")), org: "default", user: []byte(user)})
 	}
 	var pending []attempt
 	for i := range 10 {
@@ -207,7 +207,7 @@ func TestPasswordFlood(t *testing.T) {
 		ask := func(client, user, password string) (bool, error) {
 			return p.check(failures, claim{
 				at: int64(time.Since(begin)), from: originOf([]byte(client)), org: "default", stored: "stored", came: time.Now(),
-				Credentials: Credentials{[]byte(user), []byte(password)},
+				user: []byte(user), password: []byte(password),
 			})
 		}
 		stop := make(chan struct{})

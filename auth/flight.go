@@ -9,13 +9,13 @@ import (
 
 // claim is what a request presents to be let in, and what that is compared with.
 type claim struct {
-	at   int64 // Now.Mono
-	from origin
-	rank rank
-	org  string
-	Credentials
-	stored string    // hash of the user's password; "" for a user who does not exist or has none
-	came   time.Time // when its request was there
+	at             int64 // Now.Mono
+	from           origin
+	rank           rank
+	org            string
+	user, password []byte
+	stored         string    // hash of the user's password; "" for a user who does not exist or has none
+	came           time.Time // when its request was there
 
 	known func() bool // nil, or reports that the password has become known to be right, so that no hash is needed
 	right func()      // nil, or called when the password was right, before any that share the comparison are told
@@ -164,12 +164,12 @@ func (p *Passwords) hashInTurn(f *hashing, c claim, patience time.Duration) (mat
 	}
 	stored, exists := c.stored, usable(c.stored)
 	if !exists {
-		stored = p.decoyFor(c.org, c.User)
+		stored = p.decoyFor(c.org, c.user)
 	}
 	if !usable(stored) {
 		stored = p.decoy
 	}
-	matches = p.hashOf(stored).Matches(stored, c.Password) && exists
+	matches = p.hashOf(stored).Matches(stored, c.password) && exists
 	p.pace.learn(stored, time.Since(f.turn))
 	if matches {
 		p.right.Add(1)
@@ -193,7 +193,7 @@ func (p *Passwords) matchesForOperator(stored string, password []byte) (bool, er
 func (p *Passwords) flightName(c claim) (name flightName) {
 	h := sha256.New()
 	h.Write(p.flightKey[:])
-	for _, part := range [][]byte{[]byte(c.org), c.User, c.Password, []byte(c.stored)} {
+	for _, part := range [][]byte{[]byte(c.org), c.user, c.password, []byte(c.stored)} {
 		var length [8]byte
 		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
 		h.Write(length[:])

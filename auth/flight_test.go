@@ -25,7 +25,7 @@ func (p *Passwords) flying() int {
 type login struct{ org, user, password, stored string }
 
 func (l login) check(p *Passwords) (bool, error) {
-	return p.check(nil, claim{org: l.org, Credentials: Credentials{User: []byte(l.user), Password: []byte(l.password)}, stored: l.stored})
+	return p.check(nil, claim{org: l.org, user: []byte(l.user), password: []byte(l.password), stored: l.stored})
 }
 
 // Those who ask the same share: one hash for all, and one answer.
@@ -100,7 +100,7 @@ func TestT02FlightNames(t *testing.T) {
 	names := make(map[flightName]login)
 	note := func(l login) {
 		t.Helper()
-		name := p.flightName(claim{org: l.org, Credentials: Credentials{User: []byte(l.user), Password: []byte(l.password)}, stored: l.stored})
+		name := p.flightName(claim{org: l.org, user: []byte(l.user), password: []byte(l.password), stored: l.stored})
 		if other, taken := names[name]; taken && other != l {
 			t.Errorf("%+v and %+v share", l, other)
 		}
@@ -128,7 +128,7 @@ func TestT02FlightNames(t *testing.T) {
 	}
 	// Another process has other names.
 	again, _ := NewPasswords(&plainHash{}, 1, time.Minute)
-	if c := (claim{org: "o", Credentials: Credentials{User: []byte("ann"), Password: []byte("pw")}, stored: "s"}); p.flightName(c) == again.flightName(c) {
+	if c := (claim{org: "o", user: []byte("ann"), password: []byte("pw"), stored: "s"}); p.flightName(c) == again.flightName(c) {
 		t.Error("two processes name a flight alike")
 	}
 }
@@ -319,7 +319,7 @@ func TestT09FlightKeepsNoRequest(t *testing.T) {
 		hash := &plainHash{gate: make(chan struct{})}
 		p, _ := NewPasswords(hash, 4, time.Minute)
 		buffer := []byte("annpw")
-		go p.check(nil, claim{org: "default", Credentials: Credentials{User: buffer[:3], Password: bytes.Clone(buffer[3:])}, stored: plain("pw")})
+		go p.check(nil, claim{org: "default", user: buffer[:3], password: bytes.Clone(buffer[3:]), stored: plain("pw")})
 		synctest.Wait()
 		copy(buffer, "bobpw")
 		shared := make(chan bool, 1)

@@ -3,7 +3,6 @@ package auth
 import (
 	"fmt"
 	"slices"
-	"time"
 
 	"sidekey/limiter"
 )
@@ -40,13 +39,6 @@ type bucket struct {
 	shadow   bool      // its limits refuse nobody
 	notices  *notices
 	scope    string // "": of the session; else see [LiveLimit]
-}
-
-// Throttle says how a request over its rate is held: it is tried again every Interval,
-// at most Retries times.
-type Throttle struct {
-	Interval time.Duration
-	Retries  int64
 }
 
 // allows reports whether the right's allowed_urls include a request. Without

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"sidekey/internal/ipaddr"
 	"sidekey/internal/problem"
 )
 
@@ -56,7 +57,7 @@ func normalHost(dst, host []byte) (name []byte, ok bool) {
 	switch {
 	case label == len(name):
 		return nil, false
-	case isNumericLabel(name[label:]) && !isIPv4(name):
+	case isNumericLabel(name[label:]) && !ipaddr.IsIPv4(name):
 		return nil, false
 	case !upper:
 		return name, true
@@ -112,7 +113,7 @@ func normalIPv6(dst, host []byte) (name []byte, ok bool) {
 	if end < 0 || !isPort(host[end+1:]) {
 		return nil, false
 	}
-	address, ok := parseIPv6(host[1:end])
+	address, ok := ipaddr.ParseIPv6(host[1:end])
 	if !ok {
 		return nil, false
 	}
@@ -129,5 +130,5 @@ func isHostPattern(text string) bool {
 	if !ok || string(normal) != name {
 		return false
 	}
-	return !wildcard || name[0] != '[' && !isIPv4([]byte(name))
+	return !wildcard || name[0] != '[' && !ipaddr.IsIPv4([]byte(name))
 }

@@ -32,11 +32,11 @@ func TestForeignHashes(t *testing.T) {
 		if kind, err := HashKind(f.hash); kind != f.kind || err != nil {
 			t.Errorf("%s: kind %q, %v, want %q", f.hash, kind, err, f.kind)
 		}
-		if ok, err := p.Verify(name, f.hash, foreignPassword); !ok || err != nil {
+		if ok, err := p.Verify(name.Org, name.User, f.hash, foreignPassword); !ok || err != nil {
 			t.Errorf("%s: does not match: %v", f.hash, err)
 		}
 		for _, wrong := range []string{"", foreignPassword + "x", foreignPassword[1:], f.hash, foreignPassword + "\x00", strings.Repeat("x", 1000)} {
-			if ok, _ := p.Verify(name, f.hash, wrong); ok {
+			if ok, _ := p.Verify(name.Org, name.User, f.hash, wrong); ok {
 				t.Errorf("%s: matches %q", f.hash, wrong)
 			}
 		}
@@ -48,7 +48,7 @@ func TestForeignHashes(t *testing.T) {
 		}
 	}
 	// Nobody has the password that is no password.
-	if ok, _ := p.Verify(name, "", "x"); ok {
+	if ok, _ := p.Verify(name.Org, name.User, "", "x"); ok {
 		t.Error("a user without a password can log in")
 	}
 }

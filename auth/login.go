@@ -37,7 +37,7 @@ func (c *Checker) login(now *limiter.Now, s *Settings, org string, client []byte
 	// lies in would be allocated for every request.
 	kept := Credentials{User: bytes.Clone(given.User), Password: bytes.Clone(given.Password)}
 	client = bytes.Clone(client)
-	made := claim{at: now.Mono, from: originOf(client), org: org, Credentials: kept, came: time.Now().Add(-time.Duration(c.now().Mono - now.Mono))}
+	made := claim{at: now.Mono, from: originOf(client), org: org, user: kept.User, password: kept.Password, came: time.Now().Add(-time.Duration(c.now().Mono - now.Mono))}
 	remembers := account != nil && s.VerifiedTTL > 0
 	var right *verified // the password, if it is the one that was right last
 	if account != nil {

@@ -285,7 +285,7 @@ func TestT117BestOfThoseWhoShare(t *testing.T) {
 		var group sync.WaitGroup
 		ask := func(client, user, password string) {
 			group.Go(func() {
-				p.check(nil, claim{from: originOf([]byte(client)), stored: plain("pw"), came: time.Now(), Credentials: Credentials{User: []byte(user), Password: []byte(password)}})
+				p.check(nil, claim{from: originOf([]byte(client)), stored: plain("pw"), came: time.Now(), user: []byte(user), password: []byte(password)})
 			})
 			synctest.Wait()
 		}
@@ -311,8 +311,8 @@ func TestT117KnownMeanwhile(t *testing.T) {
 		hash := &plainHash{gate: make(chan struct{})}
 		p, _ := NewPasswords(hash, 1, time.Minute)
 		known := false
-		l := claim{stored: plain("pw"), came: time.Now(), Credentials: Credentials{User: []byte("ann"), Password: []byte("pw")}, known: func() bool { return known }}
-		go p.check(nil, claim{stored: plain("pw"), Credentials: Credentials{User: []byte("bob"), Password: []byte("pw")}})
+		l := claim{stored: plain("pw"), came: time.Now(), user: []byte("ann"), password: []byte("pw"), known: func() bool { return known }}
+		go p.check(nil, claim{stored: plain("pw"), user: []byte("bob"), password: []byte("pw")})
 		synctest.Wait()
 		waited := make(chan bool, 1)
 		go func() {
@@ -322,7 +322,7 @@ func TestT117KnownMeanwhile(t *testing.T) {
 		synctest.Wait()
 		known = true
 		other := l
-		other.Password = []byte("pw2")
+		other.password = []byte("pw2")
 		if matches, err := p.check(nil, other); !matches || err != nil { // while bob has the slot
 			t.Errorf("%v, %v", matches, err)
 		}

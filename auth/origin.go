@@ -3,6 +3,8 @@ package auth
 import (
 	"math"
 	"net/netip"
+
+	"sidekey/internal/ipaddr"
 )
 
 // origin is where a request comes from, as far as that is counted: the client's IPv4
@@ -21,10 +23,10 @@ const (
 // originOf returns the origin of a client's address as the proxy reports it, with or
 // without a port and a zone. It allocates nothing for the forms that proxies send.
 func originOf(client []byte) origin {
-	if addr, ok := parseIPv4(client); ok {
+	if addr, ok := ipaddr.ParseIPv4(client); ok {
 		return ipv4Origin | origin(addr)
 	}
-	if addr, ok := parseIPv6(client); ok {
+	if addr, ok := ipaddr.ParseIPv6(client); ok {
 		return originOfAddr(netip.AddrFrom16(addr))
 	}
 	return parseOrigin(client)
@@ -32,7 +34,7 @@ func originOf(client []byte) origin {
 
 // parseOrigin is originOf for every form.
 func parseOrigin(client []byte) origin {
-	if len(client) == 0 || len(client) > 64 || hexDigits[client[0]] > 15 && client[0] != ':' && client[0] != '[' {
+	if len(client) == 0 || len(client) > 64 || !ipaddr.IsHex(client[0]) && client[0] != ':' && client[0] != '[' {
 		return unknownOrigin // as nginx says "unix:"
 	}
 	text := string(client)

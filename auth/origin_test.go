@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	"sidekey/internal/ipaddr"
 )
 
 // T-50: each client is counted as one, however its address is written.
@@ -41,13 +43,13 @@ func TestOriginsLikeNetip(t *testing.T) {
 			t.Fatalf("%q: %x, want %x", text, got, want)
 		}
 		addr, err := netip.ParseAddr(text)
-		if _, ok := parseIPv4([]byte(text)); ok {
+		if _, ok := ipaddr.ParseIPv4([]byte(text)); ok {
 			quick++
 			if err != nil || !addr.Is4() {
 				t.Fatalf("%q is no IPv4 address", text)
 			}
 		}
-		if _, ok := parseIPv6([]byte(text)); ok {
+		if _, ok := ipaddr.ParseIPv6([]byte(text)); ok {
 			quick++
 			if err != nil || !addr.Is6() {
 				t.Fatalf("%q is no IPv6 address", text)

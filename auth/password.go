@@ -161,9 +161,22 @@ func (p *Passwords) MaxPassword() int { return p.hash.MaxPassword() }
 // Verify reports whether stored is the hash of a user's password, without a login: as
 // a login does, it takes as long if stored is "", and may return [ErrBusy]. It goes before
 // all logins, because it is the operator who asks.
-func (p *Passwords) Verify(name Name, stored, password string) (bool, error) {
+func (p *Passwords) Verify(org, user, stored, password string) (bool, error) {
 	return p.check(nil, claim{
-		rank: operator, org: name.Org, stored: stored, came: time.Now(),
-		Credentials: Credentials{User: []byte(name.User), Password: []byte(password)},
+		rank: operator, org: org, stored: stored, came: time.Now(),
+		user: []byte(user), password: []byte(password),
 	})
+}
+
+// maxPassword is the longest password, in bytes, that any hash here reads.
+const maxPassword = 1024
+
+// hasControl reports ASCII control characters, DEL among them.
+func hasControl(text []byte) bool {
+	for _, c := range text {
+		if c < 0x20 || c == 0x7f {
+			return true
+		}
+	}
+	return false
 }

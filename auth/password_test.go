@@ -163,7 +163,7 @@ func TestT10UnknownNeverMatches(t *testing.T) {
 	}
 	f := func(password, stored string, want bool) {
 		t.Helper()
-		got, err := p.check(nil, claim{org: "default", Credentials: Credentials{User: []byte("ann"), Password: []byte(password)}, stored: stored})
+		got, err := p.check(nil, claim{org: "default", user: []byte("ann"), password: []byte(password), stored: stored})
 		if err != nil || got != want {
 			t.Errorf("%q against %q: %v, %v", password, stored, got, err)
 		}
@@ -205,7 +205,7 @@ func TestPasswordsOfEveryKind(t *testing.T) {
 		}
 		for _, stored := range []string{bcrypted, argoned} {
 			for password, want := range map[string]bool{"pw": true, "wrong": false} {
-				got, err := p.check(nil, claim{org: "default", Credentials: Credentials{User: []byte("ann"), Password: []byte(password)}, stored: stored})
+				got, err := p.check(nil, claim{org: "default", user: []byte("ann"), password: []byte(password), stored: stored})
 				if got != want || err != nil {
 					t.Errorf("%s configured, %q against %s: %v, %v", configured.Kind(), password, stored, got, err)
 				}
@@ -239,7 +239,7 @@ func TestPasswordsBusy(t *testing.T) {
 		answers := make(chan answer, 100)
 		start := time.Now()
 		login := func(user int) {
-			matches, err := p.check(nil, claim{org: "default", Credentials: Credentials{User: []byte{byte(user)}, Password: []byte("pw")}, stored: plain("pw")})
+			matches, err := p.check(nil, claim{org: "default", user: []byte{byte(user)}, password: []byte("pw"), stored: plain("pw")})
 			answers <- answer{matches, err, time.Since(start)}
 		}
 		for i := range concurrent + queue {
@@ -300,7 +300,7 @@ func TestPasswordsMake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hash := &plainHash{gate: make(chan struct{})}
 		p, _ := NewPasswords(hash, 1, time.Second)
-		go p.check(nil, claim{org: "default", Credentials: Credentials{User: []byte("ann"), Password: []byte("pw")}, stored: plain("pw")})
+		go p.check(nil, claim{org: "default", user: []byte("ann"), password: []byte("pw"), stored: plain("pw")})
 		synctest.Wait()
 		gone, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()

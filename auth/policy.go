@@ -219,3 +219,10 @@ func unite(a, b []string) []string {
 	}
 	return united
 }
+
+// Throttle says how a request over its rate is held: it is tried again every Interval,
+// at most Retries times.
+type Throttle struct {
+	Interval time.Duration
+	Retries  int64
+}

@@ -51,7 +51,7 @@ func (c *Checker) authenticateSigned(now limiter.Now, s *Settings, api *API, r *
 	outcome := attempt.undecided
 	from := originOf(r.Client)
 	if !matches || s.VerifiedTTL <= 0 || !signer.from.has(from.network()) {
-		made := claim{at: now.Mono, from: from, org: api.Org, Credentials: Credentials{User: user}}
+		made := claim{at: now.Mono, from: from, org: api.Org, user: user}
 		var wait time.Duration
 		if t != nil {
 			wait = s.Failures.wait(made)

@@ -13,12 +13,6 @@ import (
 	"sidekey/internal/problem"
 )
 
-// Sizes that are refused at write, so that no header, log line or page grows
-// without bound later.
-const (
-	maxTag = 255
-)
-
 // CheckNames refuses a user name or an org id that could not be told apart, logged
 // or sent as a header.
 func CheckNames(org, user string) error {
@@ -251,7 +245,7 @@ func checkTriggers(ps *problem.List, limits []float64) (warnings []string) {
 
 // checkTags refuses a comma, which would make two tags of one where they are joined.
 func checkTags(ps *problem.List, tags []string) {
-	ps.CheckList("tags", tags, maxTag)
+	ps.CheckList("tags", tags, problem.MaxName)
 	for i, tag := range tags {
 		if strings.Contains(tag, ",") {
 			ps.Add(fmt.Sprintf("tags[%d]", i), tag, "must not contain a comma: X-Auth-Tags joins tags with commas")

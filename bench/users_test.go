@@ -42,7 +42,7 @@ func TestManyPassword(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if right, err := passwords.Verify(auth.Name{Org: "default", User: userName(0)}, manyHash, manyPassword); err != nil || !right {
+	if right, err := passwords.Verify("default", userName(0), manyHash, manyPassword); err != nil || !right {
 		t.Errorf("%v, %v", right, err)
 	}
 	if len(manyPassword) <= passwords.MaxPassword() {

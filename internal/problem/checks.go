@@ -21,7 +21,7 @@ func (ps *List) CheckName(field, name string) {
 	case name == "":
 		*ps = append(*ps, Problem{Field: field, Value: `""`, Want: "must be a name of 1 to 255 bytes"})
 	case len(name) > MaxName:
-		ps.Add(field, name, "must be at maxBytes %d bytes, not %d", MaxName, len(name))
+		ps.Add(field, name, "must be at most %d bytes, not %d", MaxName, len(name))
 	case strings.TrimSpace(name) != name:
 		ps.Add(field, name, "must not begin or end with white space")
 	default:
@@ -33,7 +33,7 @@ func (ps *List) CheckName(field, name string) {
 // a reader.
 func (ps *List) CheckText(field, text string, maxBytes int) {
 	if len(text) > maxBytes {
-		ps.Add(field, text, "must be at maxBytes %d bytes, not %d", maxBytes, len(text))
+		ps.Add(field, text, "must be at most %d bytes, not %d", maxBytes, len(text))
 		return
 	}
 	if !utf8.ValidString(text) {
@@ -62,6 +62,6 @@ func (ps *List) CheckList(field string, list []string, maxBytes int) {
 		total += len(text) + 1
 	}
 	if total > maxJoined {
-		*ps = append(*ps, Problem{Field: field, Want: fmt.Sprintf("must be at maxBytes %d bytes in all, not %d", maxJoined, total)})
+		*ps = append(*ps, Problem{Field: field, Want: fmt.Sprintf("must be at most %d bytes in all, not %d", maxJoined, total)})
 	}
 }

@@ -1,13 +1,14 @@
-package auth
+// Package ipaddr parses IP addresses out of bytes, without allocating. net/netip takes strings.
+package ipaddr
 
 import (
 	"bytes"
 	"encoding/binary"
 )
 
-// parseIPv4 parses four decimal numbers from 0 to 255, without leading zeros, which some readers
-// take for octal. Like [parseIPv6] it takes bytes, so it allocates nothing.
-func parseIPv4(text []byte) (addr uint32, ok bool) {
+// ParseIPv4 parses four decimal numbers from 0 to 255, without leading zeros, which some readers
+// take for octal. Like [ParseIPv6] it takes bytes, so it allocates nothing.
+func ParseIPv4(text []byte) (addr uint32, ok bool) {
 	var octet uint32
 	digits, dots := 0, 0
 	for _, c := range text {
@@ -32,15 +33,15 @@ func parseIPv4(text []byte) (addr uint32, ok bool) {
 	return addr<<8 | octet, dots == 3 && digits > 0
 }
 
-// isIPv4 reports whether text is what parseIPv4 parses.
-func isIPv4(text []byte) bool {
-	_, ok := parseIPv4(text)
+// IsIPv4 reports whether text is what ParseIPv4 parses.
+func IsIPv4(text []byte) bool {
+	_, ok := ParseIPv4(text)
 	return ok
 }
 
-// parseIPv6 reads an IPv6 address as RFC 4291, section 2.2, writes it. Unlike
+// ParseIPv6 reads an IPv6 address as RFC 4291, section 2.2, writes it. Unlike
 // [netip.ParseAddr] it takes bytes, and so allocates nothing.
-func parseIPv6(text []byte) (address [16]byte, ok bool) {
+func ParseIPv6(text []byte) (address [16]byte, ok bool) {
 	filled, gap := 0, -1 // bytes of address that are set, and how many of them stand before ::
 	if rest, found := bytes.CutPrefix(text, []byte("::")); found {
 		gap, text = 0, rest
@@ -58,7 +59,7 @@ func parseIPv6(text []byte) (address [16]byte, ok bool) {
 		case filled == 16:
 			return address, false
 		case end < 0 && filled <= 12 && bytes.IndexByte(group, '.') >= 0:
-			value, valid := parseIPv4(group)
+			value, valid := ParseIPv4(group)
 			if !valid {
 				return address, false
 			}
@@ -104,14 +105,17 @@ func parseGroup(digits []byte) (value int, ok bool) {
 		return 0, false
 	}
 	for _, c := range digits {
-		digit := unhex(c)
-		if digit < 0 {
+		digit := hexDigits[c]
+		if digit > 15 {
 			return 0, false
 		}
-		value = value<<4 | digit
+		value = value<<4 | int(digit)
 	}
 	return value, true
 }
+
+// IsHex reports whether c is a hexadecimal digit.
+func IsHex(c byte) bool { return hexDigits[c] < 16 }
 
 // hexDigits are the values of hexadecimal digits, and 0xff for any other character.
 var hexDigits = func() (values [256]byte) {
