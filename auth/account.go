@@ -197,14 +197,17 @@ func (c *Compiler) grant(a *Account, e *Effective, kept []KeptQuota, previous *A
 			g.limits = c.bucket(a, right.scope, *right.limit, kept, previous)
 		}
 		if right.excess || right.tooLarge() {
-			g.paths = &paths{excess: true}
-		} else if urls, endpoints := compileRight(id, right.Right); len(urls)+len(endpoints) > 0 {
-			g.paths = &paths{urls: urls}
-			for _, rule := range endpoints {
-				w := window(before[rule.scope], rule.rate, rule.per)
-				delete(before, rule.scope) // no two endpoints have one window
-				g.paths.endpoints = append(g.paths.endpoints, endpoint{rule, w})
+			g.rules = TooCostlyRules
+		} else {
+			urls, limits := rulesOf(id, right.Right)
+			rules := make([]EndpointRule, len(limits))
+			for i, l := range limits {
+				rules[i] = l.EndpointRule
+				w := window(before[l.scope], l.rate, l.per)
+				delete(before, l.scope) // no two endpoints have one window
+				g.endpoints = append(g.endpoints, endpoint{l.scope, w})
 			}
+			g.rules = NewPathRules(urls, rules)
 		}
 		a.grants = append(a.grants, g)
 	}
@@ -267,10 +270,7 @@ func window(before *limiter.Window, rate, per float64) *limiter.Window {
 // nil where there is no limit of the rate.
 func (a *Account) endpointWindows(yield func(scope string, w *limiter.Window) bool) {
 	for i := range a.grants {
-		if a.grants[i].paths == nil {
-			continue
-		}
-		for _, e := range a.grants[i].paths.endpoints {
+		for _, e := range a.grants[i].endpoints {
 			if !yield(e.scope, e.window) {
 				return
 			}

@@ -211,9 +211,3 @@ func (a *API) matchHost(host []byte) int {
 	}
 	return match
 }
-
-// granted reports whether version may be used with the right's list of versions.
-// No list means all.
-func granted(versions []string, version string) bool {
-	return len(versions) == 0 || slices.Contains(versions, version)
-}

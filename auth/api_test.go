@@ -390,7 +390,7 @@ func TestAPIVersion(t *testing.T) {
 	noDefault.DefaultVersion = "v3"
 	f := func(a API, headers map[string][]string, want string, known bool) {
 		t.Helper()
-		got, ok := a.version(&Request{Headers: fakeHeaders(headers)})
+		got, ok := versionOf(&a, &Request{Headers: fakeHeaders(headers)})
 		if got != want || ok != known {
 			t.Errorf("%v: %q, %v; want %q, %v", headers, got, ok, want, known)
 		}
@@ -410,7 +410,7 @@ func TestAPIVersion(t *testing.T) {
 	f(noDefault, map[string][]string{name: {"v2"}}, "v2", true)
 	// Unversioned: the header means nothing.
 	f(api("orders", "/"), map[string][]string{name: {"v9", "v8"}}, "Default", true)
-	if v, ok := new(API).version(&Request{}); v != "" || !ok {
+	if v, ok := versionOf(new(API), &Request{}); v != "" || !ok {
 		t.Errorf("%q, %v", v, ok)
 	}
 }

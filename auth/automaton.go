@@ -87,9 +87,9 @@ func (a *automaton) takesRest(pc uint32) syntax.InstOp {
 	return 0
 }
 
-// maxCheckSteps is how many steps one check may take, over all patterns and all readings
+// MaxCheckSteps is how many steps one check may take, over all patterns and all readings
 // of its path. A step takes 2 to 6 ns, so a check stays under a millisecond.
-const maxCheckSteps = 100_000
+const MaxCheckSteps = 100_000
 
 // searchSteps are what it takes to find a rune in a class of characters, besides the step
 // of the state that reads it.

@@ -16,8 +16,8 @@ func (p pattern) matches(path []byte, listenPath string) bool {
 }
 
 // allowsURL is allows without a bound.
-func (p *paths) allowsURL(path, method []byte, api *API) bool {
-	return p.allows(unbounded(), path, method, api)
+func (r *PathRules) allowsURL(path, method []byte, api *API) bool {
+	return r.allows(unbounded(), path, method, api)
 }
 
 // byRegexp matches as package regexp does, between anchors.

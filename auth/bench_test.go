@@ -285,7 +285,7 @@ func BenchmarkPatternsAlike(b *testing.B) {
 		}
 		m := new(matching)
 		for b.Loop() {
-			m.left = maxCheckSteps
+			m.left = MaxCheckSteps
 			n := 0
 			for i := range patterns {
 				if patterns[i].match(m, path, "/") {

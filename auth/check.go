@@ -1,14 +1,13 @@
 package auth
 
 import (
+	"slices"
 	"sort"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"sidekey/auth/httpsig"
-	"sidekey/internal/problem"
 	"sidekey/limiter"
 )
 
@@ -68,7 +67,7 @@ type Verdict struct {
 	Reached []float64 // triggers of the quota that this request reached, in percent; not to be changed
 
 	// Excess says that the path was refused without being compared with all patterns of the
-	// right: that would have taken longer than a check may (see maxCheckSteps).
+	// right: that would have taken longer than a check may (see MaxCheckSteps).
 	Excess bool
 
 	version string   // of API
@@ -144,7 +143,7 @@ func (c *Checker) decide(now limiter.Now, r *Request, v *Verdict, t *trace) {
 		v.refuse(refusal, api)
 		return
 	}
-	version, known := api.version(r)
+	version, known := versionOf(api, r)
 	t.findVersion(api, r, version, known)
 	if !known {
 		v.refuse(UnknownVersion, api)
@@ -221,87 +220,30 @@ func (v *Verdict) refuse(reason Reason, api *API) {
 	*v = Verdict{Reason: reason, Message: reason.Message(), API: api}
 }
 
-// findAPI returns the API that r is for. An inactive one is as good as none.
-//
-// An API that the proxy names is not looked for, so neither host nor path can make the
-// request ambiguous: the proxy has chosen where the request goes, and its choice does not
-// change with what sidekey reads in them.
+// findAPI returns the API that r is for, or the reason to refuse it.
 func findAPI(apis *APIs, r *Request) (*API, Reason) {
-	if r.APIID != nil {
-		api := apis.byID[string(r.APIID)]
-		if api == nil || !api.Active {
-			return nil, UnknownAPI
-		}
-		return api, Pass
-	}
-	var hostBuf [problem.MaxName]byte
-	host, ok := apis.host(hostBuf[:0], r.Host)
-	if !ok {
-		return nil, AmbiguousPath
-	}
-	var buf [256]byte
-	path, clear := normalPath(buf[:0], r.URI)
-	if !clear {
-		path = nil
-	}
-	api, depends := apis.find(host, path)
-	raw := withoutQuery(r.URI)
-	same := clear && sameReading(raw, path)
-	if !same && (depends || apis.hosts && mayNameHost(raw)) {
-		list, listed := readings(raw, path, clear)
-		if api, same = apis.agree(host, list); !listed || !same {
-			return nil, AmbiguousPath
-		}
-	}
-	if api == nil || !api.Active {
-		return nil, UnknownAPI
-	}
-	return api, Pass
+	api, outcome := apis.Find(Target{Named: r.APIID, Host: r.Host, URI: r.URI})
+	return api, reasonOf(outcome, UnknownAPI)
 }
 
-// agree returns the API that all readings of a path lead to on a host, and on the hosts
-// that some readers find in the path. ok is false if they lead to different ones.
-func (a *APIs) agree(host []byte, list []reading) (api *API, ok bool) {
-	for i, r := range list {
-		found, _ := a.find(host, r.path)
-		if i == 0 {
-			api = found
-		}
-		if found != api {
-			return nil, false
-		}
-		if !a.hosts || r.authority == nil {
-			continue
-		}
-		named, ok := normalHost(nil, r.authority)
-		if !ok {
-			return nil, false
-		}
-		if found, _ = a.find(named, r.path); found != api {
-			return nil, false
-		}
+// reasonOf returns the reason to refuse a request whose route came out so; unknown is the
+// one for [Unknown].
+func reasonOf(outcome Outcome, unknown Reason) Reason {
+	switch outcome {
+	case Found:
+		return Pass
+	case Unknown:
+		return unknown
 	}
-	return api, true
+	return AmbiguousPath
 }
 
-// version returns the API version that r asks for, and whether there is such a one.
-func (a *API) version(r *Request) (version string, known bool) {
-	if len(a.Versions) == 0 {
-		return a.DefaultVersion, true
+// versionOf returns the version of the API that r asks for, and whether there is one.
+func versionOf(api *API, r *Request) (version string, known bool) {
+	if len(api.Versions) == 0 {
+		return api.DefaultVersion, true
 	}
-	asked, count := r.Headers.Header(a.VersionHeader)
-	switch {
-	case count > 1:
-		return "", false
-	case count == 0:
-		asked = []byte(a.DefaultVersion)
-	}
-	for _, v := range a.Versions {
-		if v == string(asked) {
-			return v, true
-		}
-	}
-	return "", false
+	return api.Version(r.Headers.Header(api.VersionHeader))
 }
 
 func credentials(r *Request, buf *CredentialBuffer) (Credentials, Reason, Malformed) {
@@ -340,7 +282,7 @@ func (c *Checker) admit(now *limiter.Now, s *Settings, api *API, version string,
 			throttle: g.limits.throttle,
 		}
 		ch.shadow.rate, ch.shadow.quota = g.limits.shadow, g.limits.shadow
-		if g.paths != nil {
+		if g.rules != nil {
 			v.Reason = g.narrow(api, r, &ch)
 			v.Excess = ch.excess
 		}
@@ -368,67 +310,20 @@ func (a *Account) grantOf(api *API, allowEmpty bool) *grant {
 	return a.every
 }
 
-var matchings = sync.Pool{New: func() any { return new(matching) }}
-
-// narrow checks a request against the URLs of a right, and puts the rate of the endpoint
-// that it is for in the place of the right's. All readers of its path must see it at an
-// allowed URL and at the same endpoint.
+// narrow checks a request against the rules of a right. If it is for one of the right's
+// endpoints, that one's rate replaces the right's.
 func (g *grant) narrow(api *API, r *Request, ch *charges) Reason {
-	m := matchings.Get().(*matching)
-	defer matchings.Put(m)
-	m.left = maxCheckSteps
-	return g.narrowWithin(m, api, r, ch)
-}
-
-func (g *grant) narrowWithin(m *matching, api *API, r *Request, ch *charges) Reason {
-	path, clear := normalPath(m.path[:0], r.URI)
-	raw := withoutQuery(r.URI)
-	var list []reading
-	if !clear || !sameReading(raw, path) {
-		var listed bool
-		if list, listed = readings(raw, path, clear); !listed {
-			return AmbiguousPath
-		}
-		path = list[0].path
-	}
-	if !under(path, api.ListenPath) {
-		return AmbiguousPath
-	}
-	if g.paths.excess {
-		ch.excess = true
-		return AmbiguousPath
-	}
-	allowed := g.paths.allows(m, path, r.Method, api)
-	switch {
-	case m.exhausted():
-		ch.excess = true
-		return AmbiguousPath
-	case !allowed:
-		return URLNotGranted
-	}
-	e := g.paths.endpoint(m, path, r.Method, api)
-	same := g.sameForAll(m, api, r, list, e)
-	switch {
-	case m.exhausted():
-		ch.excess = true
-		return AmbiguousPath
-	case !same:
-		return AmbiguousPath
-	}
-	if e != nil {
-		ch.limits.Rate = e.window
+	endpoint, outcome := g.rules.Match(api, r.Method, r.URI)
+	ch.excess = outcome == TooCostly
+	if outcome == Found && endpoint >= 0 {
+		ch.limits.Rate = g.endpoints[endpoint].window
 		ch.shadow.rate = ch.shadow.rate || g.shadow
 	}
-	return Pass
+	return reasonOf(outcome, URLNotGranted)
 }
 
-// sameForAll reports whether all readings of a path are at an allowed URL and at the endpoint
-// want, which is nil for none.
-func (g *grant) sameForAll(m *matching, api *API, r *Request, list []reading, want *endpoint) bool {
-	for _, other := range list {
-		if !under(other.path, api.ListenPath) || !g.paths.allows(m, other.path, r.Method, api) || g.paths.endpoint(m, other.path, r.Method, api) != want {
-			return false
-		}
-	}
-	return true
+// granted reports whether version may be used with the right's list of versions.
+// No list means all.
+func granted(versions []string, version string) bool {
+	return len(versions) == 0 || slices.Contains(versions, version)
 }

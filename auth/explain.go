@@ -276,7 +276,7 @@ func (t *trace) admit(c *Checker, s *Settings, now *limiter.Now, a *Account, g *
 	if !note(APINotGranted, rightsText(a, g, v), rightsHint(a, g, v)) {
 		return
 	}
-	if g.paths != nil {
+	if g.rules != nil {
 		if refused == AmbiguousPath {
 			hint := "the right has allowed_urls or endpoints, and other readers of this path would see it elsewhere"
 			if v.Excess {
@@ -285,7 +285,7 @@ func (t *trace) admit(c *Checker, s *Settings, now *limiter.Now, a *Account, g *
 			t.add(AmbiguousPath, false, fmt.Sprintf("path %q", string(withoutQuery(r.URI))), hint)
 			return
 		}
-		if !note(URLNotGranted, fmt.Sprintf("%s %q against %d allowed_urls", r.Method, string(withoutQuery(r.URI)), len(g.paths.urls)), "a url matches the whole path, with or without the API's listen_path, and one of its methods: "+urlsText(record, e, v.API.ID)) {
+		if !note(URLNotGranted, fmt.Sprintf("%s %q against %d allowed_urls", r.Method, string(withoutQuery(r.URI)), g.rules.URLs()), "a url matches the whole path, with or without the API's listen_path, and one of its methods: "+urlsText(record, e, v.API.ID)) {
 			return
 		}
 	}

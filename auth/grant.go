@@ -2,7 +2,6 @@ package auth
 
 import (
 	"fmt"
-	"slices"
 
 	"sidekey/limiter"
 )
@@ -11,21 +10,16 @@ import (
 type grant struct {
 	api      string // its id
 	limits   *bucket
-	shadow   bool     // the limits of endpoints refuse nobody
-	versions []string // empty: all
-	paths    *paths   // nil: the path decides no more than which API it is
+	shadow   bool       // the limits of endpoints refuse nobody
+	versions []string   // empty: all
+	rules    *PathRules // nil: the path decides no more than which API it is
+
+	endpoints []endpoint // of rules, in the same order
 }
 
-// paths are the parts of a right that depend on the path.
-type paths struct {
-	urls      []urlRule // empty: all
-	endpoints []endpoint
-	excess    bool // too many to be looked at: see [maxRightSteps]
-}
-
-// endpoint is the limit of one method and pattern; its rate replaces the grant's.
+// endpoint is the limit of one endpoint; its rate replaces the grant's.
 type endpoint struct {
-	endpointRule
+	scope  string          // of its window
 	window *limiter.Window // nil: no limit of the rate
 }
 
@@ -41,62 +35,28 @@ type bucket struct {
 	scope    string // "": of the session; else see [LiveLimit]
 }
 
-// allows reports whether the right's allowed_urls include a request. Without
-// entries all are.
-func (p *paths) allows(m *matching, path []byte, method []byte, api *API) bool {
-	if len(p.urls) == 0 {
-		return true
-	}
-	for i := range p.urls {
-		u := &p.urls[i]
-		if m.spend(len(u.methods)) && u.methods.include(method) && u.pattern.match(m, path, api.ListenPath) {
-			return true
-		}
-	}
-	return false
+// endpointLimit is one method of an [Endpoint]: its rule, and the limit.
+type endpointLimit struct {
+	EndpointRule
+	scope     string
+	rate, per float64
 }
 
-// endpoint returns the first endpoint that a request is for, or nil.
-func (p *paths) endpoint(m *matching, path []byte, method []byte, api *API) *endpoint {
-	for i := range p.endpoints {
-		e := &p.endpoints[i]
-		if m.spend(1) && len(e.method) == len(method) && (methods{e.method}).include(method) && e.pattern.match(m, path, api.ListenPath) {
-			return e
-		}
-	}
-	return nil
-}
-
-// compileRight compiles the parts of a right that need it. What does not compile was
-// refused at write; should it be met all the same, it matches nothing. Of endpoints with
+// rulesOf returns the rules of a right in the form that [NewPathRules] takes. Of endpoints with
 // the same method and path the first decides, so the others are left out.
-func compileRight(id string, r Right) (urls []urlRule, endpoints []endpointRule) {
+func rulesOf(id string, r Right) (urls []URLRule, endpoints []endpointLimit) {
 	for _, u := range r.AllowedURLs {
-		p, err := compilePattern(u.URL)
-		if err != nil {
-			p = pattern{literal: "\x00"}
-		}
-		urls = append(urls, urlRule{p, slices.Clone(u.Methods)})
+		urls = append(urls, URLRule{Pattern: u.URL, Methods: u.Methods})
 	}
 	scopes := make(map[string]bool)
 	for _, e := range r.Endpoints {
-		p, err := compilePattern(e.Path)
-		if err != nil {
-			p = pattern{literal: "\x00"}
-		}
 		for _, m := range e.Methods {
 			scope := fmt.Sprintf("endpoint:%s:%s:%s", id, m.Name, e.Path)
 			if scopes[scope] {
 				continue
 			}
 			scopes[scope] = true
-			endpoints = append(endpoints, endpointRule{
-				pattern: p,
-				method:  m.Name,
-				scope:   scope,
-				rate:    m.Limit.Rate,
-				per:     m.Limit.Per,
-			})
+			endpoints = append(endpoints, endpointLimit{EndpointRule{Pattern: e.Path, Method: m.Name}, scope, m.Limit.Rate, m.Limit.Per})
 		}
 	}
 	return urls, endpoints

@@ -122,18 +122,3 @@ func (m methods) include(method []byte) bool {
 	}
 	return false
 }
-
-// urlRule is a compiled [AllowedURL].
-type urlRule struct {
-	pattern pattern
-	methods methods
-}
-
-// endpointRule is one method of a compiled [Endpoint].
-type endpointRule struct {
-	pattern pattern
-	method  string
-	scope   string // of its bucket
-	rate    float64
-	per     float64
-}

@@ -134,12 +134,11 @@ func everyReading(uri string) (all []seen) {
 // readersWorld is a set of APIs and a right to some URLs of one of them.
 type readersWorld struct {
 	apis  *APIs
-	right *grant // to the API "public"
+	right *PathRules // of a right to the API "public"
 }
 
 func newReadersWorld(t testing.TB, list ...API) readersWorld {
-	urls, _ := compileRight("public", Right{AllowedURLs: []AllowedURL{{URL: "/public/open(/.*)?", Methods: []string{"GET"}}}})
-	return readersWorld{mustAPIs(t, list...), &grant{paths: &paths{urls: urls}}}
+	return readersWorld{mustAPIs(t, list...), NewPathRules([]URLRule{{Pattern: "/public/open(/.*)?", Methods: []string{"GET"}}}, nil)}
 }
 
 // readersWorlds are by path; by host alone, so that no path matters but one that names a
@@ -156,13 +155,14 @@ func readersWorlds(t testing.TB) []readersWorld {
 // another API or a URL that is not allowed in what is let through.
 func (w readersWorld) check(t testing.TB, uri string) (passed, granted bool) {
 	t.Helper()
-	r := &Request{Method: []byte("GET"), Host: []byte("a.org"), URI: []byte(uri)}
-	found, reason := findAPI(w.apis, r)
-	if reason != Pass {
+	get := []byte("GET")
+	found, outcome := w.apis.Find(Target{Host: []byte("a.org"), URI: []byte(uri)})
+	if outcome != Found {
 		return false, false
 	}
-	granted = found.ID == "public" && w.right.narrow(found, r, &charges{}) == Pass
-	for _, s := range everyReading(string(withoutQuery(r.URI))) {
+	_, outcome = w.right.Match(found, get, []byte(uri))
+	granted = found.ID == "public" && outcome == Found
+	for _, s := range everyReading(string(withoutQuery([]byte(uri)))) {
 		hosts := []string{"a.org"}
 		if s.authority != "" {
 			hosts = append(hosts, s.authority)
@@ -176,7 +176,7 @@ func (w readersWorld) check(t testing.TB, uri string) (passed, granted bool) {
 				t.Fatalf("%q passes as %s, and is %q of %q for a reader that does%s", uri, found.ID, s.path, host, s.steps)
 			}
 		}
-		if granted && !w.right.paths.allowsURL([]byte(s.path), r.Method, found) {
+		if granted && !w.right.allowsURL([]byte(s.path), get, found) {
 			t.Fatalf("%q is granted, and is %q for a reader that does%s", uri, s.path, s.steps)
 		}
 	}

@@ -62,20 +62,21 @@ func longest() map[string]string {
 }
 
 // eachHeaviest calls f with each of the heaviest rights and each of the longest paths.
-func eachHeaviest(f func(name string, right Right, g *grant, api *API, r *Request)) {
+func eachHeaviest(f func(name string, right Right, rules *PathRules, api *API, r *Request)) {
 	orders := api("orders", "/orders")
 	for name, right := range heaviest() {
-		urls, endpoints := compileRight("orders", right)
-		g := &grant{paths: &paths{urls: urls}}
-		for _, rule := range endpoints {
-			g.paths.endpoints = append(g.paths.endpoints, endpoint{endpointRule: rule})
+		urls, limits := rulesOf("orders", right)
+		var endpoints []EndpointRule
+		for _, l := range limits {
+			endpoints = append(endpoints, l.EndpointRule)
 		}
+		rules := NewPathRules(urls, endpoints)
 		for kind, path := range longest() {
 			r := &Request{Method: []byte("GET"), URI: []byte(path)}
 			if name == "methods" {
 				r.Method = []byte(strings.Repeat("0", 31) + "x")
 			}
-			f(name+"/"+kind, right, g, &orders, r)
+			f(name+"/"+kind, right, rules, &orders, r)
 		}
 	}
 }
@@ -84,21 +85,20 @@ func eachHeaviest(f func(name string, right Right, g *grant, api *API, r *Reques
 // long its path is.
 func TestT105StepsOfACheck(t *testing.T) {
 	exhausted := 0
-	eachHeaviest(func(name string, right Right, g *grant, api *API, r *Request) {
+	eachHeaviest(func(name string, right Right, rules *PathRules, api *API, r *Request) {
 		if size := right.size(); size > maxRightSteps || size < maxRightSteps/2 {
 			t.Errorf("%s: %d steps: not as heavy as can be", name, size)
 		}
-		m := &matching{left: maxCheckSteps}
-		var ch charges
-		reason := g.narrowWithin(m, api, r, &ch)
-		// The last spending may go below zero, by what one rune takes.
-		if over := -m.left; over > maxRightSteps {
-			t.Errorf("%s: %d steps too many", name, over)
+		_, outcome := rules.Match(api, r.Method, r.URI)
+		steps := rules.Steps(api, r.Method, r.URI)
+		// The last spending may go beyond the bound, by what one rune takes.
+		if steps > MaxCheckSteps+maxRightSteps {
+			t.Errorf("%s: %d steps, more than %d", name, steps, MaxCheckSteps)
 		}
-		if m.exhausted() != ch.excess || ch.excess && reason != AmbiguousPath {
-			t.Errorf("%s: %v, excess %v", name, reason, ch.excess)
+		if (steps > MaxCheckSteps) != (outcome == TooCostly) {
+			t.Errorf("%s: outcome %v after %d steps", name, outcome, steps)
 		}
-		if ch.excess {
+		if outcome == TooCostly {
 			exhausted++
 		}
 	})
@@ -109,10 +109,10 @@ func TestT105StepsOfACheck(t *testing.T) {
 
 // T-105: each is under 1 ms of processor time.
 func BenchmarkHeaviestCheck(b *testing.B) {
-	eachHeaviest(func(name string, _ Right, g *grant, api *API, r *Request) {
+	eachHeaviest(func(name string, _ Right, rules *PathRules, api *API, r *Request) {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				g.narrow(api, r, &charges{})
+				rules.Match(api, r.Method, r.URI)
 			}
 		})
 	})
