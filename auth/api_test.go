@@ -154,142 +154,142 @@ func TestAPIsDepends(t *testing.T) {
 
 // What findAPI makes of paths that could be read in two ways.
 func TestAPIsAmbiguousPath(t *testing.T) {
-	f := func(apis *APIs, uri string, want Reason, wantID string) {
+	f := func(apis *APIs, uri string, want Outcome, wantID string) {
 		t.Helper()
-		got, reason := findAPI(apis, &Request{Host: []byte("a.org"), URI: []byte(uri)})
-		if reason != want || (got == nil) != (wantID == "") || got != nil && got.ID != wantID {
-			t.Errorf("%q: %v, %v; want %v, %q", uri, reason, got, want, wantID)
+		got, outcome := apis.Find(Target{Host: []byte("a.org"), URI: []byte(uri)})
+		if outcome != want || (got == nil) != (wantID == "") || got != nil && got.ID != wantID {
+			t.Errorf("%q: %v, %v; want %v, %q", uri, outcome, got, want, wantID)
 		}
 	}
 	// One API for everything: whatever the path is, it is its.
 	one := mustAPIs(t, api("one", "/"))
 	for _, uri := range []string{"/a", "/a%2fb", "/a/..;/b", "/%zz", "*", "http://a.org/", "", "/a;b", "/a/../b", "/\xff"} {
-		f(one, uri, Pass, "one")
+		f(one, uri, Found, "one")
 	}
 	// Two: the path decides, and has to be clear.
 	two := mustAPIs(t, api("root", "/"), api("orders", "/orders"))
-	f(two, "/", Pass, "root")
-	f(two, "/orders", Pass, "orders")
-	f(two, "/orders?/../x", Pass, "orders")
-	f(two, "/x/y", Pass, "root")
-	f(two, "/x;y=z", Pass, "root")
-	f(two, "/x/../y", Pass, "root")
-	f(two, "/orders/1;v=2", Pass, "orders")
-	f(two, "/orders//1", Pass, "orders")
-	f(two, "/orders/%31", Pass, "orders")
-	f(two, "/orders/./1/../2", Pass, "orders")
+	f(two, "/", Found, "root")
+	f(two, "/orders", Found, "orders")
+	f(two, "/orders?/../x", Found, "orders")
+	f(two, "/x/y", Found, "root")
+	f(two, "/x;y=z", Found, "root")
+	f(two, "/x/../y", Found, "root")
+	f(two, "/orders/1;v=2", Found, "orders")
+	f(two, "/orders//1", Found, "orders")
+	f(two, "/orders/%31", Found, "orders")
+	f(two, "/orders/./1/../2", Found, "orders")
 	// Escapes that need not be there and doubled slashes are read alike by all.
-	f(two, "/%6frders", Pass, "orders")
-	f(two, "/orders//1", Pass, "orders")
+	f(two, "/%6frders", Found, "orders")
+	f(two, "/orders//1", Found, "orders")
 	// T-102: at the beginning, doubled slashes are followed by a host for some.
-	f(two, "//orders", AmbiguousPath, "")
-	f(two, "///orders/x", AmbiguousPath, "")
-	f(two, "//x/orders/1", AmbiguousPath, "")
-	f(two, "//orders/orders/1", Pass, "orders")
-	f(two, "//x/y", Pass, "root")
-	f(two, "//x", Pass, "root")
-	f(two, "//", Pass, "root")
-	f(two, "/;v/x/orders/1", AmbiguousPath, "")
-	f(two, "/%3b/x/orders/1", AmbiguousPath, "")
-	f(two, "//x%3f/y", Pass, "root")
-	f(two, "//orders%3f/orders", AmbiguousPath, "")
-	f(two, `/\x/orders/1`, AmbiguousPath, "")
-	f(two, `\\x/orders/1`, AmbiguousPath, "")
-	f(two, ";//x/orders/1", AmbiguousPath, "")
-	f(two, "/%2fx/orders/1", AmbiguousPath, "")
-	f(two, "/%5cx/orders/1", AmbiguousPath, "")
-	f(two, "/./%2fx/orders/1", AmbiguousPath, "")
+	f(two, "//orders", Ambiguous, "")
+	f(two, "///orders/x", Ambiguous, "")
+	f(two, "//x/orders/1", Ambiguous, "")
+	f(two, "//orders/orders/1", Found, "orders")
+	f(two, "//x/y", Found, "root")
+	f(two, "//x", Found, "root")
+	f(two, "//", Found, "root")
+	f(two, "/;v/x/orders/1", Ambiguous, "")
+	f(two, "/%3b/x/orders/1", Ambiguous, "")
+	f(two, "//x%3f/y", Found, "root")
+	f(two, "//orders%3f/orders", Ambiguous, "")
+	f(two, `/\x/orders/1`, Ambiguous, "")
+	f(two, `\\x/orders/1`, Ambiguous, "")
+	f(two, ";//x/orders/1", Ambiguous, "")
+	f(two, "/%2fx/orders/1", Ambiguous, "")
+	f(two, "/%5cx/orders/1", Ambiguous, "")
+	f(two, "/./%2fx/orders/1", Ambiguous, "")
 	// Parameters dropped before the end is looked for: ///orders, then /orders.
-	f(two, "/;%3f/orders%3fx", AmbiguousPath, "")
+	f(two, "/;%3f/orders%3fx", Ambiguous, "")
 	// Escaped slashes, backslashes and percent signs where nothing depends on them.
-	f(two, "/orders/group%2fproject", Pass, "orders")
-	f(two, "/orders/@scope%2Fname/1", Pass, "orders")
-	f(two, "/orders/100%25", Pass, "orders")
-	f(two, "/orders/100%25/x", Pass, "orders")
-	f(two, "/orders/a%5cb", Pass, "orders")
-	f(two, "/orders/a%252fb", Pass, "orders")
-	f(two, "/x/a%2fb", Pass, "root")
-	f(two, "/orders%2fx", AmbiguousPath, "")
-	f(two, "/orders%5cx", AmbiguousPath, "")
-	f(two, "/orders%252fx", AmbiguousPath, "")
-	f(two, "/%256frders", AmbiguousPath, "")
-	f(two, "/orders/..%2fx", AmbiguousPath, "")
-	f(two, "/orders/%252e%252e/x", AmbiguousPath, "")
-	f(two, "/orders/%25252e", AmbiguousPath, "")
-	f(two, "/orders/a%2f%25", AmbiguousPath, "") // several kinds
-	f(two, "/orders/a%2f;b", AmbiguousPath, "")
-	f(two, "/orders/a%2f/b", AmbiguousPath, "")
-	f(two, "/orders/a%2f%00", AmbiguousPath, "")
-	f(two, "/orders/a%253fb", AmbiguousPath, "")
-	f(two, "/orders/a%2f%zz", AmbiguousPath, "")
-	f(two, "/orders/a%2f%ff", AmbiguousPath, "")
+	f(two, "/orders/group%2fproject", Found, "orders")
+	f(two, "/orders/@scope%2Fname/1", Found, "orders")
+	f(two, "/orders/100%25", Found, "orders")
+	f(two, "/orders/100%25/x", Found, "orders")
+	f(two, "/orders/a%5cb", Found, "orders")
+	f(two, "/orders/a%252fb", Found, "orders")
+	f(two, "/x/a%2fb", Found, "root")
+	f(two, "/orders%2fx", Ambiguous, "")
+	f(two, "/orders%5cx", Ambiguous, "")
+	f(two, "/orders%252fx", Ambiguous, "")
+	f(two, "/%256frders", Ambiguous, "")
+	f(two, "/orders/..%2fx", Ambiguous, "")
+	f(two, "/orders/%252e%252e/x", Ambiguous, "")
+	f(two, "/orders/%25252e", Ambiguous, "")
+	f(two, "/orders/a%2f%25", Ambiguous, "") // several kinds
+	f(two, "/orders/a%2f;b", Ambiguous, "")
+	f(two, "/orders/a%2f/b", Ambiguous, "")
+	f(two, "/orders/a%2f%00", Ambiguous, "")
+	f(two, "/orders/a%253fb", Ambiguous, "")
+	f(two, "/orders/a%2f%zz", Ambiguous, "")
+	f(two, "/orders/a%2f%ff", Ambiguous, "")
 	// Dotted, with parameters: another API for some reader.
-	f(two, "/x/../orders", AmbiguousPath, "")
-	f(two, "/orders/../x", AmbiguousPath, "")
-	f(two, "/./orders", AmbiguousPath, "")
-	f(two, "/orders;v=2", AmbiguousPath, "")
-	f(two, "/orders;v=2/1", AmbiguousPath, "")
-	f(two, "/orders%3bv=2/1", AmbiguousPath, "")
-	f(two, "/;/orders", AmbiguousPath, "")
-	f(two, "/x%2forders", Pass, "root")
-	f(two, "/x/..%2forders", AmbiguousPath, "")
-	f(two, "/..;/orders", AmbiguousPath, "")
-	f(two, "/orders#/../x", AmbiguousPath, "")
-	f(two, "/orders%00", AmbiguousPath, "")
-	f(two, "*", AmbiguousPath, "")
-	f(two, "http://a.org/orders", AmbiguousPath, "")
-	f(two, "", AmbiguousPath, "")
-	f(two, "/"+strings.Repeat("x", maxPath), AmbiguousPath, "")
+	f(two, "/x/../orders", Ambiguous, "")
+	f(two, "/orders/../x", Ambiguous, "")
+	f(two, "/./orders", Ambiguous, "")
+	f(two, "/orders;v=2", Ambiguous, "")
+	f(two, "/orders;v=2/1", Ambiguous, "")
+	f(two, "/orders%3bv=2/1", Ambiguous, "")
+	f(two, "/;/orders", Ambiguous, "")
+	f(two, "/x%2forders", Found, "root")
+	f(two, "/x/..%2forders", Ambiguous, "")
+	f(two, "/..;/orders", Ambiguous, "")
+	f(two, "/orders#/../x", Ambiguous, "")
+	f(two, "/orders%00", Ambiguous, "")
+	f(two, "*", Ambiguous, "")
+	f(two, "http://a.org/orders", Ambiguous, "")
+	f(two, "", Ambiguous, "")
+	f(two, "/"+strings.Repeat("x", maxPath), Ambiguous, "")
 	// Readers that decode before they look for the end.
-	f(two, "/orders%3f/../x", AmbiguousPath, "")
-	f(two, "/orders%3fx", AmbiguousPath, "")
-	f(two, "/orders%23", AmbiguousPath, "")
-	f(two, "/orders%3Fx/y", AmbiguousPath, "")
-	f(two, "/orders;x%3fy", AmbiguousPath, "")
-	f(two, "/orders/what%3f", Pass, "orders")
-	f(two, "/orders/what%3f/x;y", Pass, "orders")
-	f(two, "/orders/a%23b", Pass, "orders")
-	f(two, "/orders/a%23b/c;d", Pass, "orders")
-	f(two, "/what%3f/orders", Pass, "root")
-	f(two, "/what%23", Pass, "root")
+	f(two, "/orders%3f/../x", Ambiguous, "")
+	f(two, "/orders%3fx", Ambiguous, "")
+	f(two, "/orders%23", Ambiguous, "")
+	f(two, "/orders%3Fx/y", Ambiguous, "")
+	f(two, "/orders;x%3fy", Ambiguous, "")
+	f(two, "/orders/what%3f", Found, "orders")
+	f(two, "/orders/what%3f/x;y", Found, "orders")
+	f(two, "/orders/a%23b", Found, "orders")
+	f(two, "/orders/a%23b/c;d", Found, "orders")
+	f(two, "/what%3f/orders", Found, "root")
+	f(two, "/what%23", Found, "root")
 	// Readers for whom .. leaves an empty segment: /orders for them, /x for others.
-	f(two, "/x//../../orders//../x", AmbiguousPath, "")
-	f(two, "/x//../y", AmbiguousPath, "")
-	f(two, "/x/../y/", Pass, "root")
+	f(two, "/x//../../orders//../x", Ambiguous, "")
+	f(two, "/x//../y", Ambiguous, "")
+	f(two, "/x/../y/", Found, "root")
 	// Readers that resolve dots before they decode.
-	f(two, "/x/../orders/%2e%2e/x", AmbiguousPath, "")
-	f(two, "/x/%2e/y", AmbiguousPath, "")
-	f(two, "/x/.%2e/y", AmbiguousPath, "")
-	f(two, "/x/..%3f/y", AmbiguousPath, "")
-	f(two, "/x/./y;z", AmbiguousPath, "")
+	f(two, "/x/../orders/%2e%2e/x", Ambiguous, "")
+	f(two, "/x/%2e/y", Ambiguous, "")
+	f(two, "/x/.%2e/y", Ambiguous, "")
+	f(two, "/x/..%3f/y", Ambiguous, "")
+	f(two, "/x/./y;z", Ambiguous, "")
 	// Nobody's path stays nobody's.
 	orders := mustAPIs(t, api("orders", "/orders"))
-	f(orders, "/x", UnknownAPI, "")
-	f(orders, "/x/%79", UnknownAPI, "")
-	f(orders, "/orders/../x", AmbiguousPath, "")
+	f(orders, "/x", Unknown, "")
+	f(orders, "/x/%79", Unknown, "")
+	f(orders, "/orders/../x", Ambiguous, "")
 }
 
 func TestAPIsFindByID(t *testing.T) {
 	inactive := api("off", "/off")
 	inactive.Active = false
 	apis := mustAPIs(t, api("root", "/"), api("orders", "/orders", "b.org"), inactive)
-	f := func(id string, want Reason) {
+	f := func(id string, want Outcome) {
 		t.Helper()
 		// The name comes from the proxy's configuration: host and path are not asked.
-		got, reason := findAPI(apis, &Request{APIID: []byte(id), Host: []byte("a.org"), URI: []byte("/%2f/../x")})
-		if reason != want || want == Pass && got.ID != id || want != Pass && got != nil {
-			t.Errorf("%q: %v, %v", id, got, reason)
+		got, outcome := apis.Find(Target{Named: []byte(id), Host: []byte("a.org"), URI: []byte("/%2f/../x")})
+		if outcome != want || want == Found && got.ID != id || want != Found && got != nil {
+			t.Errorf("%q: %v, %v", id, got, outcome)
 		}
 	}
-	f("root", Pass)
-	f("orders", Pass)
-	f("off", UnknownAPI)
-	f("Orders", UnknownAPI)
-	f("orders ", UnknownAPI)
-	f("", UnknownAPI)
+	f("root", Found)
+	f("orders", Found)
+	f("off", Unknown)
+	f("Orders", Unknown)
+	f("orders ", Unknown)
+	f("", Unknown)
 	// One that is switched off is not there, and what it hides stays hidden.
-	if got, reason := findAPI(apis, &Request{Host: []byte("a.org"), URI: []byte("/off/1")}); reason != UnknownAPI || got != nil {
-		t.Errorf("an inactive API: %v, %v", got, reason)
+	if got, outcome := apis.Find(Target{Host: []byte("a.org"), URI: []byte("/off/1")}); outcome != Unknown || got != nil {
+		t.Errorf("an inactive API: %v, %v", got, outcome)
 	}
 }
 
@@ -381,71 +381,4 @@ func TestAPIsKeepTheirLimits(t *testing.T) {
 	if new(APIs).ByID("x") != nil || (*APIs)(nil).ByID("x") != nil {
 		t.Error("an API out of nothing")
 	}
-}
-
-func TestAPIVersion(t *testing.T) {
-	versioned := api("orders", "/")
-	versioned.Versions, versioned.VersionHeader, versioned.DefaultVersion = []string{"v1", "v2"}, "x-api-version", "v1"
-	noDefault := versioned
-	noDefault.DefaultVersion = "v3"
-	f := func(a API, headers map[string][]string, want string, known bool) {
-		t.Helper()
-		got, ok := versionOf(&a, &Request{Headers: fakeHeaders(headers)})
-		if got != want || ok != known {
-			t.Errorf("%v: %q, %v; want %q, %v", headers, got, ok, want, known)
-		}
-	}
-	const name = "x-api-version"
-	f(versioned, nil, "v1", true)
-	f(versioned, map[string][]string{name: {"v1"}}, "v1", true)
-	f(versioned, map[string][]string{name: {"v2"}}, "v2", true)
-	f(versioned, map[string][]string{name: {"v3"}}, "", false)
-	f(versioned, map[string][]string{name: {"V1"}}, "", false)
-	f(versioned, map[string][]string{name: {""}}, "", false)
-	f(versioned, map[string][]string{name: {"v1 "}}, "", false)
-	f(versioned, map[string][]string{name: {"v1", "v2"}}, "", false)
-	f(versioned, map[string][]string{name: {"v1", "v1"}}, "", false)
-	f(versioned, map[string][]string{"other": {"v3"}}, "v1", true)
-	f(noDefault, nil, "", false)
-	f(noDefault, map[string][]string{name: {"v2"}}, "v2", true)
-	// Unversioned: the header means nothing.
-	f(api("orders", "/"), map[string][]string{name: {"v9", "v8"}}, "Default", true)
-	if v, ok := versionOf(new(API), &Request{}); v != "" || !ok {
-		t.Errorf("%q, %v", v, ok)
-	}
-}
-
-// fakeHeaders are a request's headers by lower-case name.
-type fakeHeaders map[string][]string
-
-func (h fakeHeaders) Header(name string) (value []byte, count int) {
-	values := h[name]
-	if len(values) == 0 {
-		return nil, 0
-	}
-	return []byte(values[0]), len(values)
-}
-
-func (h fakeHeaders) Values(name []byte) (values [][]byte) {
-	for _, value := range h[string(name)] {
-		values = append(values, []byte(value))
-	}
-	return values
-}
-
-func TestGranted(t *testing.T) {
-	f := func(versions []string, version string, want bool) {
-		t.Helper()
-		if got := granted(versions, version); got != want {
-			t.Errorf("%q of %q: %v", version, versions, got)
-		}
-	}
-	f(nil, "v1", true)
-	f([]string{}, "v1", true)
-	f([]string{"v1"}, "v1", true)
-	f([]string{"v1", "v2"}, "v2", true)
-	f([]string{"v1"}, "v2", false)
-	f([]string{"v1"}, "V1", false)
-	f([]string{"v1"}, "v", false)
-	f([]string{"v1"}, "", false)
 }

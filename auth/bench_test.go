@@ -47,11 +47,11 @@ func benchWorld(b *testing.B) (*world, []*Request) {
 			w.check(r)
 		}
 	}
-	if len(distinct) != benchUsers || w.directory.Active() != benchUsers || w.hash.count.Load() != benchUsers {
-		b.Fatalf("%d distinct users, %d active, %d hashes", len(distinct), w.directory.Active(), w.hash.count.Load())
+	if len(distinct) != benchUsers || w.directory.Active() != benchUsers || w.hash.Count.Load() != benchUsers {
+		b.Fatalf("%d distinct users, %d active, %d hashes", len(distinct), w.directory.Active(), w.hash.Count.Load())
 	}
 	b.Cleanup(func() {
-		if got := w.hash.count.Load(); got != benchUsers {
+		if got := w.hash.Count.Load(); got != benchUsers {
 			b.Errorf("%d hashes: passwords were not remembered", got)
 		}
 	})
@@ -206,13 +206,13 @@ func BenchmarkCheckUnknown(b *testing.B) {
 	for i := range nobody {
 		nobody[i] = request(fmt.Sprintf("nobody-%d", i), "pw")
 	}
-	start := w.hash.count.Load()
+	start := w.hash.Count.Load()
 	for i := 0; b.Loop(); i++ {
 		if v := w.check(nobody[i%benchUsers]); v.Reason != BadCredentials {
 			b.Fatal(v.Reason)
 		}
 	}
-	w.hash.count.Store(start)
+	w.hash.Count.Store(start)
 	if got := w.directory.Active(); got != benchUsers {
 		b.Errorf("%d active", got)
 	}

@@ -58,7 +58,7 @@ func TestCheckOrder(t *testing.T) {
 			s.IsInactive, s.Expires = true, 1
 			s.AccessRights = map[string]Right{"shop": {}}
 		})
-		w.hash.gate = make(chan struct{})
+		w.hash.Gate = make(chan struct{})
 		w.set(func(s *Settings) { s.Passwords = w.passwords(1, 0) })
 		occupied := make(chan struct{})
 		go func() {
@@ -121,7 +121,7 @@ func TestCheckOrder(t *testing.T) {
 		if v := w.check(bob); v.Reason != Pass {
 			t.Errorf("bob, remembered, while all is busy: %v", v.Reason)
 		}
-		close(w.hash.gate)
+		close(w.hash.Gate)
 		synctest.Wait()
 		step("a free slot", BadCredentials)
 		r.Authorization = []byte(basic("ann", "pw"))
@@ -210,7 +210,7 @@ func TestCheckMalformed(t *testing.T) {
 	f("Basic !", 1, notBase64)
 	f("Basic "+encode("ann"), 1, notTwoPart)
 	f(basic("ann", ""), 1, notTwoPart)
-	if got := w.hash.count.Load(); got != 0 {
+	if got := w.hash.Count.Load(); got != 0 {
 		t.Errorf("%d hashes for headers that nobody could log in with", got)
 	}
 }
@@ -328,12 +328,12 @@ func TestCheckExpiresWhileHashing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, api("orders", "/"))
 		w.put("default", "ann", "pw", func(s *Session) { s.Expires = w.clock.wall.Load()/1e9 + 5 })
-		w.hash.gate = make(chan struct{})
+		w.hash.Gate = make(chan struct{})
 		reason := make(chan Reason)
 		go func() { reason <- w.ask("ann", "pw").Reason }()
 		synctest.Wait()
 		w.clock.pass(5 * time.Second)
-		close(w.hash.gate)
+		close(w.hash.Gate)
 		if got := <-reason; got != Expired {
 			t.Errorf("%v", got)
 		}
@@ -372,16 +372,16 @@ func TestT11SameVerdict(t *testing.T) {
 	w.want("limited", "pw", Pass)
 	w.want("limited", "pw", RateExceeded)
 	for _, password := range []string{"x", "pw2", strings.Repeat("p", 72), strings.Repeat("p", 73), strings.Repeat("p", 1024), plain("pw"), "pw\x00", "", strings.Repeat("p", 1025)} {
-		w.hash.take()
+		w.hash.Take()
 		want := w.ask("nobody", password)
-		work := len(w.hash.take())
+		work := len(w.hash.Take())
 		for _, user := range []string{"active", "inactive", "expired", "limited", "without", "nothing granted", "elsewhere", "nobody else"} {
 			got := w.ask(user, password)
 			got.Named = nil // for the operator's log; no answer is made from it
 			if !reflect.DeepEqual(got, want) {
 				t.Errorf("%s with %.10q: %+v, nobody gets %+v", user, password, got, want)
 			}
-			if got := len(w.hash.take()); got != work {
+			if got := len(w.hash.Take()); got != work {
 				t.Errorf("%s with %.10q: %d hashes, nobody costs %d", user, password, got, work)
 			}
 		}
@@ -473,7 +473,7 @@ func TestT09KeepsNoRequest(t *testing.T) {
 	if got := w.directory.Active(); got != 2 {
 		t.Errorf("%d users are active", got)
 	}
-	if got := w.hash.count.Load(); got != 2+33 {
+	if got := w.hash.Count.Load(); got != 2+33 {
 		t.Errorf("%d hashes", got)
 	}
 }
@@ -505,5 +505,77 @@ func TestT83Identity(t *testing.T) {
 	for _, bad := range []string{`"a\r\nX-Admin: 1"`, `"\u0000"`, `"\u007f"`, `"\u0085"`, `"\u202e"`, `"` + strings.Repeat("x", 1025) + `"`, "[1,\n2]"} {
 		f(func(s *Session) { s.MetaData = mustMeta(t, `{"dev":`+bad+`}`) },
 			"X-Auth-User: ann", "X-Auth-Org: default", "X-Auth-Alias: ", "X-Auth-Tags: ", "X-Auth-Policies: ", "X-A: ", "X-Dev: ", "X-List: ")
+	}
+}
+
+func TestAPIVersion(t *testing.T) {
+	versioned := api("orders", "/")
+	versioned.Versions, versioned.VersionHeader, versioned.DefaultVersion = []string{"v1", "v2"}, "x-api-version", "v1"
+	noDefault := versioned
+	noDefault.DefaultVersion = "v3"
+	f := func(a API, headers map[string][]string, want string, known bool) {
+		t.Helper()
+		got, ok := versionOf(&a, &Request{Headers: fakeHeaders(headers)})
+		if got != want || ok != known {
+			t.Errorf("%v: %q, %v; want %q, %v", headers, got, ok, want, known)
+		}
+	}
+	const name = "x-api-version"
+	f(versioned, nil, "v1", true)
+	f(versioned, map[string][]string{name: {"v1"}}, "v1", true)
+	f(versioned, map[string][]string{name: {"v2"}}, "v2", true)
+	f(versioned, map[string][]string{name: {"v3"}}, "", false)
+	f(versioned, map[string][]string{name: {"V1"}}, "", false)
+	f(versioned, map[string][]string{name: {""}}, "", false)
+	f(versioned, map[string][]string{name: {"v1 "}}, "", false)
+	f(versioned, map[string][]string{name: {"v1", "v2"}}, "", false)
+	f(versioned, map[string][]string{name: {"v1", "v1"}}, "", false)
+	f(versioned, map[string][]string{"other": {"v3"}}, "v1", true)
+	f(noDefault, nil, "", false)
+	f(noDefault, map[string][]string{name: {"v2"}}, "v2", true)
+	// Unversioned: the header means nothing.
+	f(api("orders", "/"), map[string][]string{name: {"v9", "v8"}}, "Default", true)
+	if v, ok := versionOf(new(API), &Request{}); v != "" || !ok {
+		t.Errorf("%q, %v", v, ok)
+	}
+}
+
+func TestGranted(t *testing.T) {
+	f := func(versions []string, version string, want bool) {
+		t.Helper()
+		if got := granted(versions, version); got != want {
+			t.Errorf("%q of %q: %v", version, versions, got)
+		}
+	}
+	f(nil, "v1", true)
+	f([]string{}, "v1", true)
+	f([]string{"v1"}, "v1", true)
+	f([]string{"v1", "v2"}, "v2", true)
+	f([]string{"v1"}, "v2", false)
+	f([]string{"v1"}, "V1", false)
+	f([]string{"v1"}, "v", false)
+	f([]string{"v1"}, "", false)
+}
+
+// Names that look alike are different users, or none: nothing folds, composes or trims
+// them (T-81).
+func TestT81Homographs(t *testing.T) {
+	names := []string{"ann", "Ann", "ANN", "\u0430nn", "\uff41nn", "a\u0301nn", "\u00e1nn", "ann\u200d", "ann\u200b", "a\u00adnn", "ann.", "ann ", "ſnn", "snn", "ınn", "inn"}
+	w := newWorld(t, api("orders", "/"))
+	for i, name := range names {
+		if CheckNames("default", name) == nil {
+			w.put("default", name, "pw-"+string(rune('a'+i)), nil)
+		}
+	}
+	for i, name := range names {
+		for j := range names {
+			v := w.ask(name, "pw-"+string(rune('a'+j)))
+			if right := i == j && CheckNames("default", name) == nil; (v.Reason == Pass) != right {
+				t.Errorf("%q with the password of %q: %v", name, names[j], v.Reason)
+			}
+			if v.Reason == Pass && v.Account.User() != name {
+				t.Errorf("%q became %q", name, v.Account.User())
+			}
+		}
 	}
 }

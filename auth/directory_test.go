@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"runtime"
 	"strconv"
 	"sync"
@@ -213,7 +214,7 @@ func TestDirectorySetCompiler(t *testing.T) {
 		})
 		w.want(fmt.Sprint("user", i), "pw", Pass)
 	}
-	w.hash.count.Store(0)
+	w.hash.Count.Store(0)
 	w.directory.SetCompiler(w.compiler(map[string]string{"dev": "X-Dev"}))
 	for i := range 100 {
 		v := w.want(fmt.Sprint("user", i), "pw", Pass)
@@ -221,7 +222,7 @@ func TestDirectorySetCompiler(t *testing.T) {
 			t.Errorf("user %d: X-Dev %q, %+v, %+v", i, identity(v.Account, "X-Dev"), v.Rate, v.Quota)
 		}
 	}
-	if got := w.hash.count.Load(); got != 0 {
+	if got := w.hash.Count.Load(); got != 0 {
 		t.Errorf("%d hashes", got)
 	}
 }
@@ -505,5 +506,45 @@ func TestDirectoryQuotas(t *testing.T) {
 	w.put("default", "ann", "pw", func(s *Session) { s.QuotaMax = 5 })
 	if got := quota(); got.Remaining != 5 || got.Renews != 0 {
 		t.Errorf("%+v", got)
+	}
+}
+
+// An edit of a policy acts on the next request of each of 100,000 users who have it, and
+// writes none of them.
+func TestPolicyEditOfManyUsers(t *testing.T) {
+	const users = 100_000
+	w := newWorld(t, api("orders", "/"))
+	policy := func(rate float64) *Policy {
+		return &Policy{ID: "gold", OrgID: "default", Rate: rate, Per: 3600, AccessRights: map[string]Right{"orders": {}}}
+	}
+	w.policies.SetStored("gold", policy(5))
+	limit := func(user string) int64 {
+		t.Helper()
+		v := w.check(request(user, "pw"))
+		if v.Reason != Pass {
+			t.Fatalf("%s: %v", user, v.Reason)
+		}
+		return v.Rate.Limit
+	}
+	for i := range users {
+		user := fmt.Sprint("user", i)
+		w.put("default", user, "pw", func(s *Session) { s.ApplyPolicies = []string{"gold"} })
+		if got := limit(user); got != 5 {
+			t.Fatalf("%s: %d", user, got)
+		}
+	}
+	w.memory.mu.Lock()
+	before := maps.Clone(w.memory.users)
+	w.memory.mu.Unlock()
+	w.policies.SetStored("gold", policy(7))
+	for i := range users {
+		if got := limit(fmt.Sprint("user", i)); got != 7 {
+			t.Fatalf("user %d after the edit: %d", i, got)
+		}
+	}
+	w.memory.mu.Lock()
+	defer w.memory.mu.Unlock()
+	if !maps.EqualFunc(before, w.memory.users, func(a, b Record) bool { return a.Generation == b.Generation }) {
+		t.Error("users were written")
 	}
 }

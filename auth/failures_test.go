@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"sidekey/internal/testutil"
 )
 
 var testLimits = FailureLimits{User: 3, Address: 10, Delay: time.Second, MaxDelay: 16 * time.Second, Forget: time.Hour, Tracked: 1000}
@@ -120,84 +122,11 @@ func TestT50FailuresBounded(t *testing.T) {
 	}
 }
 
-// T-52: who guesses at a name that nobody has is told the same, with the same delays, as
-// who guesses at one that somebody has.
-func TestT52UnknownNamesCount(t *testing.T) {
-	w := newWorld(t, api("orders", "/"))
-	w.set(func(s *Settings) { s.Failures = NewFailures(testLimits) })
-	w.put("default", "ann", "pw", nil)
-	w.put("default", "off", "pw", func(s *Session) { s.IsInactive = true })
-	for i := range 200 {
-		var first Verdict
-		for j, user := range []string{"ann", "off", "nobody"} {
-			r := request(user, fmt.Sprint("guess", i))
-			r.Client = []byte(fmt.Sprintf("192.0.2.%d", j+1))
-			v := w.check(r)
-			if j == 0 {
-				first = v
-			}
-			if v.Reason != first.Reason || v.Retry != first.Retry || v.Message != first.Message {
-				t.Fatalf("guess %d at %s: %v after %v, at ann: %v after %v", i, user, v.Reason, v.Retry, first.Reason, first.Retry)
-			}
-		}
-		w.clock.pass(300 * time.Millisecond)
-	}
-}
-
-// T-51: 100,000 failures elsewhere, and neither a user who is remembered nor one who logs in
-// from another address is refused.
-func TestT51NoLockout(t *testing.T) { synctest.Test(t, testNoLockout) }
-
-func testNoLockout(t *testing.T) {
-	w := newWorld(t, api("orders", "/"))
-	w.set(func(s *Settings) { s.Failures = NewFailures(testLimits) })
-	w.put("default", "ann", "pw", nil)
-	at := func(client, password string) Verdict {
-		r := request("ann", password)
-		r.Client = []byte(client)
-		return w.check(r)
-	}
-	refused := 0
-	for i := range 100_000 {
-		switch v := at("198.51.100.66", fmt.Sprint("guess", i)); v.Reason {
-		case TooManyFailures:
-			if refused++; v.Retry <= 0 || v.Retry > testLimits.MaxDelay {
-				t.Fatalf("%v", v.Retry)
-			}
-		case BadCredentials:
-		default:
-			t.Fatalf("guess %d: %v", i, v.Reason)
-		}
-		if i == 1000 { // not remembered yet
-			if v := at("198.51.100.66", "pw"); v.Reason != TooManyFailures {
-				t.Errorf("the right password among the guesses: %v", v.Reason)
-			}
-			if v := at("192.0.2.1", "pw"); v.Reason != Pass {
-				t.Errorf("from another address: %v", v.Reason)
-			}
-		}
-		if i%100 == 0 && i > 1000 {
-			if v := at("192.0.2.1", "pw"); v.Reason != Pass {
-				t.Fatalf("remembered, after %d: %v", i, v.Reason)
-			}
-			if v := at("198.51.100.66", "pw"); v.Reason != TooManyFailures {
-				t.Fatalf("the right password among the guesses, after %d: %v", i, v.Reason)
-			}
-		}
-	}
-	if refused < 99_000 {
-		t.Errorf("%d of 100,000 guesses were refused unseen", refused)
-	}
-	if hashed := w.hash.count.Load(); hashed > 200 {
-		t.Errorf("%d hashes", hashed)
-	}
-}
-
 // T-44: a thousand connections of 200 addresses ask without pause for ten hashes a second; who
 // comes from an address of their own gets in within two.
 func TestPasswordFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		hash := &slowHash{takes: 100 * time.Millisecond}
+		hash := &testutil.SlowHash{Takes: 100 * time.Millisecond}
 		p, err := NewPasswords(hash, 1, 500*time.Millisecond)
 		if err != nil {
 			t.Fatal(err)
@@ -240,15 +169,4 @@ func TestPasswordFlood(t *testing.T) {
 			t.Errorf("%d counts", n)
 		}
 	})
-}
-
-// slowHash takes its time, of a bubble.
-type slowHash struct {
-	plainHash
-	takes time.Duration
-}
-
-func (h *slowHash) Matches(_ string, password []byte) bool {
-	time.Sleep(h.takes)
-	return string(password) == "right"
 }

@@ -3,11 +3,12 @@ package auth
 import (
 	"bytes"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"sidekey/internal/testutil"
 )
 
 // Requests with the same user and password share one comparison. Everything that could
@@ -31,12 +32,12 @@ func (l login) check(p *Passwords) (bool, error) {
 // Those who ask the same share: one hash for all, and one answer.
 func TestFlightShares(t *testing.T) {
 	for _, l := range []login{
-		{"default", "ann", "pw", plain("pw")},
-		{"default", "ann", "wrong", plain("pw")},
+		{"default", "ann", "pw", testutil.Plain("pw")},
+		{"default", "ann", "wrong", testutil.Plain("pw")},
 		{"default", "nobody", "pw", ""},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			hash := &plainHash{gate: make(chan struct{})}
+			hash := &testutil.PlainHash{Gate: make(chan struct{})}
 			p, _ := NewPasswords(hash, 8, time.Minute)
 			answers := make(chan bool, 50)
 			for range 50 {
@@ -49,19 +50,19 @@ func TestFlightShares(t *testing.T) {
 				}()
 			}
 			synctest.Wait()
-			hash.gate <- struct{}{}
+			hash.Gate <- struct{}{}
 			for range 50 {
-				if got := <-answers; got != (l.stored == plain(l.password)) {
+				if got := <-answers; got != (l.stored == testutil.Plain(l.password)) {
 					t.Errorf("%+v: %v", l, got)
 				}
 			}
-			if got := hash.count.Load(); got != 1 {
+			if got := hash.Count.Load(); got != 1 {
 				t.Errorf("%+v: %d hashes", l, got)
 			}
 			// Nothing of it is left: the next one hashes again.
-			go func() { hash.gate <- struct{}{} }()
+			go func() { hash.Gate <- struct{}{} }()
 			l.check(p)
-			if got := hash.count.Load(); got != 2 || p.flying() != 0 {
+			if got := hash.Count.Load(); got != 2 || p.flying() != 0 {
 				t.Errorf("%+v: %d hashes, %d flights", l, got, p.flying())
 			}
 		})
@@ -71,13 +72,13 @@ func TestFlightShares(t *testing.T) {
 // A leader that is refused for want of room takes its followers with it, and nobody else.
 func TestFlightSharesBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		hash := &plainHash{gate: make(chan struct{})}
+		hash := &testutil.PlainHash{Gate: make(chan struct{})}
 		p, _ := NewPasswords(hash, 1, time.Second)
-		go login{"default", "bob", "pw", plain("pw")}.check(p)
+		go login{"default", "bob", "pw", testutil.Plain("pw")}.check(p)
 		synctest.Wait()
 		for range 5 {
 			go func() {
-				if matches, err := (login{"default", "ann", "pw", plain("pw")}).check(p); matches || err != ErrBusy {
+				if matches, err := (login{"default", "ann", "pw", testutil.Plain("pw")}).check(p); matches || err != ErrBusy {
 					t.Errorf("%v, %v", matches, err)
 				}
 			}()
@@ -87,7 +88,7 @@ func TestFlightSharesBusy(t *testing.T) {
 			t.Errorf("%d wait for one answer", got)
 		}
 		time.Sleep(2 * time.Second) // of the bubble
-		hash.gate <- struct{}{}
+		hash.Gate <- struct{}{}
 	})
 }
 
@@ -96,7 +97,7 @@ func TestFlightSharesBusy(t *testing.T) {
 // be the "password" and "hash" of somebody (Traefik CVE-2026-71326, exporter-toolkit
 // CVE-2022-46146).
 func TestT02FlightNames(t *testing.T) {
-	p, _ := NewPasswords(&plainHash{}, 1, time.Minute)
+	p, _ := NewPasswords(&testutil.PlainHash{}, 1, time.Minute)
 	names := make(map[flightName]login)
 	note := func(l login) {
 		t.Helper()
@@ -127,7 +128,7 @@ func TestT02FlightNames(t *testing.T) {
 		t.Errorf("%d splits, %d names", count, len(names))
 	}
 	// Another process has other names.
-	again, _ := NewPasswords(&plainHash{}, 1, time.Minute)
+	again, _ := NewPasswords(&testutil.PlainHash{}, 1, time.Minute)
 	if c := (claim{org: "o", user: []byte("ann"), password: []byte("pw"), stored: "s"}); p.flightName(c) == again.flightName(c) {
 		t.Error("two processes name a flight alike")
 	}
@@ -136,27 +137,27 @@ func TestT02FlightNames(t *testing.T) {
 // T-03: while ann's right password is being compared, nobody who presents any mixture of
 // her name, password and hash gets her answer.
 func TestT03FollowersOfAnotherFlight(t *testing.T) {
-	leader := login{"default", "ann", "pw", plain("pw")}
+	leader := login{"default", "ann", "pw", testutil.Plain("pw")}
 	followers := []login{
-		{"default", "nobody", "pw" + plain("pw"), ""},
-		{"default", "ann", "pw" + plain("pw"), ""},
-		{"default", "annpw", plain("pw"), ""},
-		{"default", "annpw" + plain("pw"), "x", ""},
+		{"default", "nobody", "pw" + testutil.Plain("pw"), ""},
+		{"default", "ann", "pw" + testutil.Plain("pw"), ""},
+		{"default", "annpw", testutil.Plain("pw"), ""},
+		{"default", "annpw" + testutil.Plain("pw"), "x", ""},
 		{"default", "nobody", "pw", ""},
 		{"default", "ann", "pw", ""}, // deleted meanwhile
-		{"default", "ann", "pw", plain("new")},
-		{"default", "bob", "pw", plain("bob's")},
+		{"default", "ann", "pw", testutil.Plain("new")},
+		{"default", "bob", "pw", testutil.Plain("bob's")},
 		{"other", "ann", "pw", ""},
-		{"other", "ann", "pw", plain("theirs")},
+		{"other", "ann", "pw", testutil.Plain("theirs")},
 		{"defaulta", "nn", "pw", ""},
 		{"default", "an", "npw", ""},
-		{"default", "ann", "p", "w" + plain("pw")},
-		{"default", "ann", plain("pw"), plain("pw")},
-		{"default", "ann", "", plain("pw")},
+		{"default", "ann", "p", "w" + testutil.Plain("pw")},
+		{"default", "ann", testutil.Plain("pw"), testutil.Plain("pw")},
+		{"default", "ann", "", testutil.Plain("pw")},
 		{"", "defaultann", "pw", ""},
 	}
 	synctest.Test(t, func(t *testing.T) {
-		hash := &plainHash{gate: make(chan struct{})}
+		hash := &testutil.PlainHash{Gate: make(chan struct{})}
 		p, _ := NewPasswords(hash, 64, time.Minute)
 		done := make(chan bool)
 		go func() {
@@ -172,7 +173,7 @@ func TestT03FollowersOfAnotherFlight(t *testing.T) {
 			}()
 			synctest.Wait()
 			// It has a hash of its own, and waits for that.
-			if got := hash.count.Load(); got != int64(i+2) || len(matched) != 0 {
+			if got := hash.Count.Load(); got != int64(i+2) || len(matched) != 0 {
 				t.Errorf("%+v shares with %+v", f, leader)
 			}
 			defer func() {
@@ -181,67 +182,30 @@ func TestT03FollowersOfAnotherFlight(t *testing.T) {
 				}
 			}()
 		}
-		close(hash.gate)
+		close(hash.Gate)
 		if !<-done {
 			t.Error("ann herself is refused")
 		}
 	})
 }
 
-// The same in 100,000 random interleavings, through the whole check.
-func TestT03Interleavings(t *testing.T) {
-	w := newWorld(t, api("orders", "/"))
-	w.set(func(s *Settings) { s.VerifiedTTL = 0 })
-	w.put("default", "ann", "pw", nil)
-	w.put("default", "bob", "pw2", nil)
-	right := []login{{user: "ann", password: "pw"}, {user: "bob", password: "pw2"}}
-	wrong := []login{
-		{user: "nobody", password: "pw" + plain("pw")}, {user: "ann", password: "pw" + plain("pw")}, {user: "ann", password: plain("pw")},
-		{user: "nobody", password: "pw"}, {user: "bob", password: "pw"}, {user: "ann", password: "pw2"}, {user: "annpw", password: plain("pw")},
-		{user: "an", password: "npw"}, {user: "bob", password: plain("pw2")},
-	}
-	const goroutines, rounds = 8, 100_000 / 8
-	var group sync.WaitGroup
-	for g := range goroutines {
-		group.Go(func() {
-			random := rand.New(rand.NewPCG(1, uint64(g)))
-			for range rounds {
-				if random.IntN(2) == 0 {
-					l := right[random.IntN(len(right))]
-					if v := w.ask(l.user, l.password); v.Reason != Pass || v.Account.User() != l.user {
-						t.Errorf("%s: %v", l.user, v.Reason)
-						return
-					}
-					continue
-				}
-				l := wrong[random.IntN(len(wrong))]
-				if v := w.ask(l.user, l.password); v.Reason != BadCredentials {
-					t.Errorf("%s with %q: %v", l.user, l.password, v.Reason)
-					return
-				}
-			}
-		})
-	}
-	group.Wait()
-}
-
 // T-04: whether there is such a user cannot be told from who shares with whom. In
 // Traefik (CVE-2026-88010) all unknown users shared one flight, so that a probe behind
 // another one returned early if, and only if, its user did not exist.
 func TestT04UnknownShareLikeKnown(t *testing.T) {
-	stored := map[string]string{"ann": plain("right"), "bob": plain("right"), "nobody": "", "no one": ""}
+	stored := map[string]string{"ann": testutil.Plain("right"), "bob": testutil.Plain("right"), "nobody": "", "no one": ""}
 	hashes := func(leader, probe login) int64 {
 		leader.stored, probe.stored = stored[leader.user], stored[probe.user]
 		var count int64
 		synctest.Test(t, func(t *testing.T) {
-			hash := &plainHash{gate: make(chan struct{})}
+			hash := &testutil.PlainHash{Gate: make(chan struct{})}
 			p, _ := NewPasswords(hash, 8, time.Minute)
 			go leader.check(p)
 			synctest.Wait()
 			go probe.check(p)
 			synctest.Wait()
-			count = hash.count.Load()
-			close(hash.gate)
+			count = hash.Count.Load()
+			close(hash.Gate)
 		})
 		return count
 	}
@@ -303,7 +267,7 @@ func TestFlightPanics(t *testing.T) {
 
 // panicHash panics when it compares.
 type panicHash struct {
-	plainHash
+	testutil.PlainHash
 	gate chan struct{}
 }
 
@@ -316,15 +280,15 @@ func (h *panicHash) Matches(string, []byte) bool {
 // time that the followers come (T-09).
 func TestT09FlightKeepsNoRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		hash := &plainHash{gate: make(chan struct{})}
+		hash := &testutil.PlainHash{Gate: make(chan struct{})}
 		p, _ := NewPasswords(hash, 4, time.Minute)
 		buffer := []byte("annpw")
-		go p.check(nil, claim{org: "default", user: buffer[:3], password: bytes.Clone(buffer[3:]), stored: plain("pw")})
+		go p.check(nil, claim{org: "default", user: buffer[:3], password: bytes.Clone(buffer[3:]), stored: testutil.Plain("pw")})
 		synctest.Wait()
 		copy(buffer, "bobpw")
 		shared := make(chan bool, 1)
 		go func() {
-			matches, _ := login{"default", "ann", "pw", plain("pw")}.check(p)
+			matches, _ := login{"default", "ann", "pw", testutil.Plain("pw")}.check(p)
 			shared <- matches
 		}()
 		go func() {
@@ -333,12 +297,68 @@ func TestT09FlightKeepsNoRequest(t *testing.T) {
 			}
 		}()
 		synctest.Wait()
-		if got := hash.count.Load(); got != 2 {
+		if got := hash.Count.Load(); got != 2 {
 			t.Errorf("%d hashes, want ann's and bob's", got)
 		}
-		close(hash.gate)
+		close(hash.Gate)
 		if !<-shared {
 			t.Error("ann does not share her own flight")
+		}
+	})
+}
+
+// A comparison that machines share is as early as the best of their prefixes.
+func TestT117BestOfThoseWhoShare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hash := &testutil.PlainHash{Gate: make(chan struct{})}
+		p, _ := NewPasswords(hash, 1, time.Minute)
+		var group sync.WaitGroup
+		ask := func(client, user, password string) {
+			group.Go(func() {
+				p.check(nil, claim{from: originOf([]byte(client)), stored: testutil.Plain("pw"), came: time.Now(), user: []byte(user), password: []byte(password)})
+			})
+			synctest.Wait()
+		}
+		ask("2001:db8::1", "guess", "guess") // in vain
+		ask("2001:db8:1::1", "robot", "pw")
+		ask("192.0.2.1", "other", "pw ")
+		ask("198.51.100.1", "robot", "pw")
+		for range 3 {
+			hash.Gate <- struct{}{}
+			synctest.Wait()
+		}
+		group.Wait()
+		if got := fmt.Sprint(hash.Take()); got != "[{plain:pw guess} {plain:pw pw} {plain:pw pw }]" {
+			t.Error(got)
+		}
+	})
+}
+
+// A password that has become known to be right since the request came needs no hash, and no
+// place in the queue.
+func TestT117KnownMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hash := &testutil.PlainHash{Gate: make(chan struct{})}
+		p, _ := NewPasswords(hash, 1, time.Minute)
+		known := false
+		l := claim{stored: testutil.Plain("pw"), came: time.Now(), user: []byte("ann"), password: []byte("pw"), known: func() bool { return known }}
+		go p.check(nil, claim{stored: testutil.Plain("pw"), user: []byte("bob"), password: []byte("pw")})
+		synctest.Wait()
+		waited := make(chan bool, 1)
+		go func() {
+			matches, _ := p.check(nil, l)
+			waited <- matches
+		}()
+		synctest.Wait()
+		known = true
+		other := l
+		other.password = []byte("pw2")
+		if matches, err := p.check(nil, other); !matches || err != nil { // while bob has the slot
+			t.Errorf("%v, %v", matches, err)
+		}
+		hash.Gate <- struct{}{}
+		if !<-waited || hash.Count.Load() != 1 {
+			t.Errorf("%d hashes", hash.Count.Load())
 		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"sidekey/internal/testutil"
 	"sidekey/limiter"
 )
 
@@ -20,7 +21,7 @@ func TestT103Flood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const lasts, ttl = 20 * time.Second, 3 * time.Second
 		w := newWorld(t, api("orders", "/"))
-		passwords, err := NewPasswords(&slowHash{takes: 100 * time.Millisecond}, 1, 500*time.Millisecond)
+		passwords, err := NewPasswords(&testutil.SlowHash{Takes: 100 * time.Millisecond}, 1, 500*time.Millisecond)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -91,66 +91,66 @@ func FuzzNormalHost(f *testing.F) {
 // T-101: if any API has hosts, a Host header that is no host leads to no API, whatever the
 // path; without hosts, and for an API that the proxy names, it does not matter.
 func TestT101FindAPI(t *testing.T) {
-	f := func(apis *APIs, r Request, want Reason, wantID string) {
+	f := func(apis *APIs, r Target, want Outcome, wantID string) {
 		t.Helper()
-		got, reason := findAPI(apis, &r)
-		if reason != want || (got == nil) != (wantID == "") || got != nil && got.ID != wantID {
-			t.Errorf("%q %q %q: %v, %v; want %v, %q", r.APIID, r.Host, r.URI, got, reason, want, wantID)
+		got, outcome := apis.Find(r)
+		if outcome != want || (got == nil) != (wantID == "") || got != nil && got.ID != wantID {
+			t.Errorf("%q %q %q: %v, %v; want %v, %q", r.Named, r.Host, r.URI, got, outcome, want, wantID)
 		}
 	}
-	q := func(host, uri string) Request { return Request{Host: []byte(host), URI: []byte(uri)} }
+	q := func(host, uri string) Target { return Target{Host: []byte(host), URI: []byte(uri)} }
 	bad := []string{"", ":", "admin.example.com:80:90", "u@admin.example.com", "[admin.example.com]:80", "admin.example.com,h", "h,admin.example.com", "admin.example.com..", "admin.example.com:"}
 
 	hosts := mustAPIs(t, api("any", "/"), api("admin", "/", "admin.example.com"), api("six", "/", "[2001:db8::1]"), api("four", "/", "127.0.0.1"))
 	paths := mustAPIs(t, api("any", "/"), api("orders", "/orders"))
 	for _, host := range bad {
-		f(hosts, q(host, "/"), AmbiguousPath, "")
-		f(paths, q(host, "/"), Pass, "any")
-		f(paths, q(host, "/orders"), Pass, "orders")
+		f(hosts, q(host, "/"), Ambiguous, "")
+		f(paths, q(host, "/"), Found, "any")
+		f(paths, q(host, "/orders"), Found, "orders")
 		named := q(host, "/")
-		named.APIID = []byte("admin")
-		f(hosts, named, Pass, "admin")
+		named.Named = []byte("admin")
+		f(hosts, named, Found, "admin")
 	}
-	f(hosts, q("ADMIN.example.com.:8080", "/"), Pass, "admin")
-	f(hosts, q("other.example.com", "/"), Pass, "any")
-	f(hosts, q("[2001:DB8:0::1]:80", "/"), Pass, "six")
-	f(hosts, q("[2001:db8::2]", "/"), Pass, "any")
-	f(hosts, q("127.0.0.1:80", "/"), Pass, "four")
-	f(hosts, q("127.1", "/"), AmbiguousPath, "")
-	f(hosts, q("0x7f000001", "/"), AmbiguousPath, "")
+	f(hosts, q("ADMIN.example.com.:8080", "/"), Found, "admin")
+	f(hosts, q("other.example.com", "/"), Found, "any")
+	f(hosts, q("[2001:DB8:0::1]:80", "/"), Found, "six")
+	f(hosts, q("[2001:db8::2]", "/"), Found, "any")
+	f(hosts, q("127.0.0.1:80", "/"), Found, "four")
+	f(hosts, q("127.1", "/"), Ambiguous, "")
+	f(hosts, q("0x7f000001", "/"), Ambiguous, "")
 
 	// T-102: the target may name a host as well.
-	f(hosts, q("a.org", "//admin.example.com/x"), AmbiguousPath, "")
-	f(hosts, q("a.org", "//admin.example.com:80/x"), AmbiguousPath, "")
-	f(hosts, q("a.org", "//u@admin.example.com/x"), AmbiguousPath, "")
-	f(hosts, q("a.org", "//%61dmin.example.com/x"), AmbiguousPath, "")
-	f(hosts, q("a.org", "/;/admin.example.com/x"), AmbiguousPath, "")
-	f(hosts, q("a.org", "/%2fadmin.example.com/x"), AmbiguousPath, "")
-	f(hosts, q("a.org", "/\t/admin.example.com/x"), AmbiguousPath, "")
-	f(hosts, q("a.org", `/\admin.example.com/x`), AmbiguousPath, "")
-	f(hosts, q("a.org", "/.//admin.example.com/x"), AmbiguousPath, "")
-	f(hosts, q("a.org", "/x/..;//admin.example.com/x"), AmbiguousPath, "")
-	f(hosts, q("a.org", "http://admin.example.com/x"), AmbiguousPath, "")
-	f(hosts, q("a.org", "admin.example.com:443"), AmbiguousPath, "")
-	f(hosts, q("admin.example.com", "//a.org/x"), AmbiguousPath, "")
-	f(hosts, q("admin.example.com", "//admin.example.com/x"), Pass, "admin")
-	f(hosts, q("a.org", "//b.org/x"), Pass, "any")
-	f(hosts, q("a.org", "/x//admin.example.com/x"), Pass, "any")
+	f(hosts, q("a.org", "//admin.example.com/x"), Ambiguous, "")
+	f(hosts, q("a.org", "//admin.example.com:80/x"), Ambiguous, "")
+	f(hosts, q("a.org", "//u@admin.example.com/x"), Ambiguous, "")
+	f(hosts, q("a.org", "//%61dmin.example.com/x"), Ambiguous, "")
+	f(hosts, q("a.org", "/;/admin.example.com/x"), Ambiguous, "")
+	f(hosts, q("a.org", "/%2fadmin.example.com/x"), Ambiguous, "")
+	f(hosts, q("a.org", "/\t/admin.example.com/x"), Ambiguous, "")
+	f(hosts, q("a.org", `/\admin.example.com/x`), Ambiguous, "")
+	f(hosts, q("a.org", "/.//admin.example.com/x"), Ambiguous, "")
+	f(hosts, q("a.org", "/x/..;//admin.example.com/x"), Ambiguous, "")
+	f(hosts, q("a.org", "http://admin.example.com/x"), Ambiguous, "")
+	f(hosts, q("a.org", "admin.example.com:443"), Ambiguous, "")
+	f(hosts, q("admin.example.com", "//a.org/x"), Ambiguous, "")
+	f(hosts, q("admin.example.com", "//admin.example.com/x"), Found, "admin")
+	f(hosts, q("a.org", "//b.org/x"), Found, "any")
+	f(hosts, q("a.org", "/x//admin.example.com/x"), Found, "any")
 	// What names no host does not matter where no path does.
-	f(hosts, q("a.org", "/a%2fb"), Pass, "any")
-	f(hosts, q("a.org", "/%e4"), Pass, "any")
-	f(hosts, q("a.org", "/a%00b"), Pass, "any")
-	f(hosts, q("a.org", "/a%zz"), Pass, "any")
-	f(hosts, q("a.org", "/a/../b"), Pass, "any")
-	f(mustAPIs(t, api("any", "/")), q("a.org", "//admin.example.com/x"), Pass, "any")
-	f(mustAPIs(t, api("any", "/")), q("a.org", "http://admin.example.com/x"), Pass, "any")
+	f(hosts, q("a.org", "/a%2fb"), Found, "any")
+	f(hosts, q("a.org", "/%e4"), Found, "any")
+	f(hosts, q("a.org", "/a%00b"), Found, "any")
+	f(hosts, q("a.org", "/a%zz"), Found, "any")
+	f(hosts, q("a.org", "/a/../b"), Found, "any")
+	f(mustAPIs(t, api("any", "/")), q("a.org", "//admin.example.com/x"), Found, "any")
+	f(mustAPIs(t, api("any", "/")), q("a.org", "http://admin.example.com/x"), Found, "any")
 }
 
 func TestFindAPIWithHostsAllocatesNothing(t *testing.T) {
 	apis := mustAPIs(t, api("any", "/"), api("admin", "/", "admin.example.com"), api("six", "/", "[2001:db8::1]"), api("below", "/x", "*.example.com"))
 	for _, host := range []string{"admin.example.com", "Admin.Example.com:443", "[2001:DB8::1]:80", "[::ffff:1.2.3.4]", "127.0.0.1:80", "a,b"} {
-		r := &Request{Host: []byte(host), URI: []byte("/x/1?y")}
-		if n := testing.AllocsPerRun(100, func() { findAPI(apis, r) }); n != 0 {
+		r := Target{Host: []byte(host), URI: []byte("/x/1?y")}
+		if n := testing.AllocsPerRun(100, func() { apis.Find(r) }); n != 0 {
 			t.Errorf("%s: %v allocations", host, n)
 		}
 	}

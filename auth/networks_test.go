@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"sidekey/internal/testutil"
 )
 
 // from asks as user from an address.
@@ -30,13 +32,13 @@ func testStrangersHaveToWait(t *testing.T) {
 		}
 	}
 	for _, stranger := range []string{"198.51.100.66", "2001:db8:1:3::1"} {
-		w.hash.count.Store(0)
+		w.hash.Count.Store(0)
 		for i := range 10_000 {
 			if v := w.from(stranger, "ann", fmt.Sprint("guess", i)); v.Reason != BadCredentials && v.Reason != TooManyFailures {
 				t.Fatalf("guess %d: %v", i, v.Reason)
 			}
 		}
-		if got := w.hash.count.Load(); got != int64(testLimits.User+1) {
+		if got := w.hash.Count.Load(); got != int64(testLimits.User+1) {
 			t.Errorf("%d guesses were looked at", got)
 		}
 		for _, state := range []string{"remembered", "out of date"} {
@@ -77,7 +79,7 @@ func TestT104AtOnce(t *testing.T) {
 		w.set(func(s *Settings) { s.Failures = NewFailures(testLimits) })
 		w.put("default", "ann", "pw", nil)
 		w.from("192.0.2.1", "ann", "pw")
-		w.hash.gate = make(chan struct{})
+		w.hash.Gate = make(chan struct{})
 		var group sync.WaitGroup
 		for i := range testLimits.User {
 			group.Go(func() { w.from("198.51.100.66", "ann", fmt.Sprint("guess", i)) })
@@ -89,7 +91,7 @@ func TestT104AtOnce(t *testing.T) {
 		if v := w.from("192.0.2.1", "ann", "pw"); v.Reason != Pass {
 			t.Errorf("ann: %v", v.Reason)
 		}
-		close(w.hash.gate)
+		close(w.hash.Gate)
 		group.Wait()
 	})
 }
@@ -113,7 +115,7 @@ func TestT104NewNetworks(t *testing.T) {
 	if v := w.check(r); v.Reason != Pass || !v.Remembered || !from.has(originOf(r.Client).network()) {
 		t.Errorf("%v, remembered: %v", v.Reason, v.Remembered)
 	}
-	if got := w.hash.count.Load(); got != 1 {
+	if got := w.hash.Count.Load(); got != 1 {
 		t.Errorf("%d hashes", got)
 	}
 	if got := len(w.checker.Settings().Failures.counts); got != 0 {
@@ -146,44 +148,13 @@ func testWithoutAddress(t *testing.T) {
 	w.want("bob", "pw", TooManyFailures) // has not logged in
 }
 
-// The networks of one user are bounded, and each is known until many others have come.
-func TestT104NetworksBounded(t *testing.T) {
-	var n networks
-	for i := range network(1000) {
-		n.add(ipv6Network(i))
-		n.add(ipv6Network(i))
-		for j := network(0); j <= i; j++ {
-			if known, want := n.has(ipv6Network(j)), j == 0 || i-j < maxNetworks-1; known != want {
-				t.Fatalf("after %d the network %d is known: %v", i, j, known)
-			}
-		}
-	}
-	if got := len(*n.more.Load()); got != maxNetworks-1 {
-		t.Errorf("%d networks out of line", got)
-	}
-	// At once: none is lost.
-	var together networks
-	var group sync.WaitGroup
-	for i := range network(maxNetworks) {
-		group.Go(func() { together.add(ipv6Network(i)) })
-	}
-	group.Wait()
-	for i := range network(maxNetworks) {
-		if !together.has(ipv6Network(i)) {
-			t.Errorf("network %d is lost", i)
-		}
-	}
-}
-
-func ipv6Network(i network) network { return 0x2001<<48 | i }
-
 // T-117: one account on 64 machines needs one hash when the password lapses and after a
 // restart, while others guess, and all machines are let in.
 func TestT117OneAccountManyMachines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const machines = 64
 		w := newWorld(t, api("orders", "/"))
-		hash := &slowHash{takes: 100 * time.Millisecond}
+		hash := &testutil.SlowHash{Takes: 100 * time.Millisecond}
 		passwords, err := NewPasswords(hash, 1, 500*time.Millisecond)
 		if err != nil {
 			t.Fatal(err)
@@ -222,7 +193,7 @@ func TestT117WrongPasswordOfMany(t *testing.T) {
 	for _, user := range []string{"ann", "nobody"} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, api("orders", "/"))
-			passwords, err := NewPasswords(&slowHash{takes: 100 * time.Millisecond}, 1, 500*time.Millisecond)
+			passwords, err := NewPasswords(&testutil.SlowHash{Takes: 100 * time.Millisecond}, 1, 500*time.Millisecond)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -263,72 +234,16 @@ func TestT117PenaltyIsNotShared(t *testing.T) {
 		for i := range testLimits.User + 1 {
 			w.from("198.51.100.66", "ann", fmt.Sprint("guess", i))
 		}
-		w.hash.gate = make(chan struct{})
+		w.hash.Gate = make(chan struct{})
 		done := make(chan Reason, 1)
 		go func() { done <- w.from("192.0.2.1", "ann", "pw").Reason }()
 		synctest.Wait()
 		if v := w.from("198.51.100.66", "ann", "pw"); v.Reason != TooManyFailures {
 			t.Errorf("the right one, while it is being compared for another: %v", v.Reason)
 		}
-		close(w.hash.gate)
+		close(w.hash.Gate)
 		if got := <-done; got != Pass {
 			t.Errorf("the other: %v", got)
-		}
-	})
-}
-
-// A comparison that machines share is as early as the best of their prefixes.
-func TestT117BestOfThoseWhoShare(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		hash := &plainHash{gate: make(chan struct{})}
-		p, _ := NewPasswords(hash, 1, time.Minute)
-		var group sync.WaitGroup
-		ask := func(client, user, password string) {
-			group.Go(func() {
-				p.check(nil, claim{from: originOf([]byte(client)), stored: plain("pw"), came: time.Now(), user: []byte(user), password: []byte(password)})
-			})
-			synctest.Wait()
-		}
-		ask("2001:db8::1", "guess", "guess") // in vain
-		ask("2001:db8:1::1", "robot", "pw")
-		ask("192.0.2.1", "other", "pw ")
-		ask("198.51.100.1", "robot", "pw")
-		for range 3 {
-			hash.gate <- struct{}{}
-			synctest.Wait()
-		}
-		group.Wait()
-		if got := fmt.Sprint(hash.take()); got != "[{plain:pw guess} {plain:pw pw} {plain:pw pw }]" {
-			t.Error(got)
-		}
-	})
-}
-
-// A password that has become known to be right since the request came needs no hash, and no
-// place in the queue.
-func TestT117KnownMeanwhile(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		hash := &plainHash{gate: make(chan struct{})}
-		p, _ := NewPasswords(hash, 1, time.Minute)
-		known := false
-		l := claim{stored: plain("pw"), came: time.Now(), user: []byte("ann"), password: []byte("pw"), known: func() bool { return known }}
-		go p.check(nil, claim{stored: plain("pw"), user: []byte("bob"), password: []byte("pw")})
-		synctest.Wait()
-		waited := make(chan bool, 1)
-		go func() {
-			matches, _ := p.check(nil, l)
-			waited <- matches
-		}()
-		synctest.Wait()
-		known = true
-		other := l
-		other.password = []byte("pw2")
-		if matches, err := p.check(nil, other); !matches || err != nil { // while bob has the slot
-			t.Errorf("%v, %v", matches, err)
-		}
-		hash.gate <- struct{}{}
-		if !<-waited || hash.count.Load() != 1 {
-			t.Errorf("%d hashes", hash.count.Load())
 		}
 	})
 }

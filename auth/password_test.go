@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"sidekey/internal/testutil"
 )
 
 // bcrypt's own idea of equality is wider than ours: it stops reading at the 72nd byte,
@@ -156,7 +158,7 @@ func TestPasswordsArgon2id(t *testing.T) {
 // one does, with the decoy, and fail even where the comparison says yes (Traefik
 // CVE-2026-41263, CVE-2026-85595).
 func TestT10UnknownNeverMatches(t *testing.T) {
-	hash := &plainHash{}
+	hash := &testutil.PlainHash{}
 	p, err := NewPasswords(hash, 1, time.Minute)
 	if err != nil {
 		t.Fatal(err)
@@ -167,23 +169,23 @@ func TestT10UnknownNeverMatches(t *testing.T) {
 		if err != nil || got != want {
 			t.Errorf("%q against %q: %v, %v", password, stored, got, err)
 		}
-		asked := hash.take()
+		asked := hash.Take()
 		compared := stored
 		if stored == "" {
 			compared = p.decoy
 		}
-		if len(asked) != 1 || asked[0] != (comparison{compared, password}) {
+		if len(asked) != 1 || asked[0] != (testutil.Comparison{Stored: compared, Password: password}) {
 			t.Errorf("%q against %q: compared %q", password, stored, asked)
 		}
 	}
-	f("pw", plain("pw"), true)
-	f("pw", plain("other"), false)
+	f("pw", testutil.Plain("pw"), true)
+	f("pw", testutil.Plain("other"), false)
 	f("pw", "", false)
 	// The decoy's own password, which nobody knows.
 	f(strings.TrimPrefix(p.decoy, "plain:"), "", false)
 	f(p.decoy, "", false)
-	hash.lenient = true
-	f("pw", plain("other"), true)
+	hash.Lenient = true
+	f("pw", testutil.Plain("other"), true)
 	f("pw", "", false)
 	f("", "", false)
 
@@ -226,7 +228,7 @@ func TestPasswordsOfEveryKind(t *testing.T) {
 func TestPasswordsBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const concurrent, queue, patience = 2, 32, 3 * time.Second
-		hash := &plainHash{gate: make(chan struct{})}
+		hash := &testutil.PlainHash{Gate: make(chan struct{})}
 		p, err := NewPasswords(hash, concurrent, patience)
 		if err != nil {
 			t.Fatal(err)
@@ -239,14 +241,14 @@ func TestPasswordsBusy(t *testing.T) {
 		answers := make(chan answer, 100)
 		start := time.Now()
 		login := func(user int) {
-			matches, err := p.check(nil, claim{org: "default", user: []byte{byte(user)}, password: []byte("pw"), stored: plain("pw")})
+			matches, err := p.check(nil, claim{org: "default", user: []byte{byte(user)}, password: []byte("pw"), stored: testutil.Plain("pw")})
 			answers <- answer{matches, err, time.Since(start)}
 		}
 		for i := range concurrent + queue {
 			go login(i)
 		}
 		synctest.Wait()
-		if got := hash.count.Load(); got != concurrent {
+		if got := hash.Count.Load(); got != concurrent {
 			t.Errorf("%d are hashed at once", got)
 		}
 		if len(answers) != 0 {
@@ -262,12 +264,12 @@ func TestPasswordsBusy(t *testing.T) {
 			}
 		}
 		// One is done, and the first that waits goes on.
-		hash.gate <- struct{}{}
+		hash.Gate <- struct{}{}
 		if a := <-answers; a.err != nil || !a.matches {
 			t.Errorf("%+v", a)
 		}
 		synctest.Wait()
-		if got := hash.count.Load(); got != concurrent+1 {
+		if got := hash.Count.Load(); got != concurrent+1 {
 			t.Errorf("%d were hashed", got)
 		}
 		// There is room for one more, now and not before.
@@ -284,7 +286,7 @@ func TestPasswordsBusy(t *testing.T) {
 			}
 		}
 		for range concurrent {
-			hash.gate <- struct{}{}
+			hash.Gate <- struct{}{}
 			if a := <-answers; a.err != nil || !a.matches {
 				t.Errorf("%+v", a)
 			}
@@ -298,9 +300,9 @@ func TestPasswordsBusy(t *testing.T) {
 // The operator waits as long as it takes, or until the request is gone.
 func TestPasswordsMake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		hash := &plainHash{gate: make(chan struct{})}
+		hash := &testutil.PlainHash{Gate: make(chan struct{})}
 		p, _ := NewPasswords(hash, 1, time.Second)
-		go p.check(nil, claim{org: "default", user: []byte("ann"), password: []byte("pw"), stored: plain("pw")})
+		go p.check(nil, claim{org: "default", user: []byte("ann"), password: []byte("pw"), stored: testutil.Plain("pw")})
 		synctest.Wait()
 		gone, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
@@ -316,7 +318,7 @@ func TestPasswordsMake(t *testing.T) {
 			}
 		}()
 		synctest.Wait()
-		hash.gate <- struct{}{}
+		hash.Gate <- struct{}{}
 		if got := <-made; got != "plain:new plain" {
 			t.Error(got)
 		}

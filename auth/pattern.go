@@ -122,3 +122,19 @@ func (m methods) include(method []byte) bool {
 	}
 	return false
 }
+
+// repetition is how a pattern comes to have more steps than it has bytes.
+var repetition = regexp.MustCompile(`\{[0-9]`)
+
+// atMostSteps returns a number of steps that a pattern does not exceed, without compiling
+// it.
+func atMostSteps(text string) int {
+	if regexp.QuoteMeta(text) == text {
+		return 0
+	}
+	if repetition.MatchString(text) {
+		return maxSteps
+	}
+	// Each byte makes at most two steps; {x} and /* are written longer than they are.
+	return min(maxSteps, 2*len(text)+12*strings.Count(text, "{")+10*strings.Count(text, "/*")+8)
+}

@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"bytes"
 	"fmt"
 	"strings"
 	"sync"
@@ -12,50 +11,6 @@ import (
 	"sidekey/internal/problem"
 )
 
-func TestRemembered(t *testing.T) {
-	var r remembered
-	r.key[0] = 1
-	f := func(password string, mono int64, want bool) {
-		t.Helper()
-		if got := r.knows([]byte(password), mono); got != want {
-			t.Errorf("%.40q at %d: %v", password, mono, got)
-		}
-	}
-	f("", 0, false)
-	f("pw", 0, false)
-	r.learn([]byte("pw"), 0, 100, nil)
-	f("pw", 0, true)
-	f("pw", 99, true)
-	f("pw", 100, false)
-	f("pw", 101, false)
-	f("pW", 0, false)
-	f("p", 0, false)
-	f("", 0, false)
-	f("pw\x00", 0, false)
-	f("pw ", 0, false)
-	f(strings.Repeat("p", 1024), 0, false)
-	// Of two right ones the last is known: there is one memory, however many try.
-	r.learn([]byte("other"), 0, 100, nil)
-	f("pw", 0, false)
-	f("other", 0, true)
-	// The longest, and what is one byte longer than the memory reads.
-	longest := strings.Repeat("p", maxPassword)
-	r.learn([]byte(longest), 0, 100, nil)
-	f(longest, 0, true)
-	f(longest+"x", 0, false)
-	f(longest[1:], 0, false)
-	f(longest+longest, 0, false)
-	// Another account's key makes another memory of the same password.
-	var other remembered
-	other.last.Store(r.last.Load())
-	if other.knows([]byte(longest), 0) {
-		t.Error("what one account remembers lets another one in")
-	}
-	if last := r.last.Load(); bytes.Contains(last.digest[:], []byte("ppp")) {
-		t.Error("the password itself is kept")
-	}
-}
-
 // A right password is hashed once, a wrong one each time, and the one does not disturb
 // the memory of the other.
 func TestRememberedCostsNoHash(t *testing.T) {
@@ -63,7 +18,7 @@ func TestRememberedCostsNoHash(t *testing.T) {
 	w.put("default", "ann", "pw", nil)
 	hashes := func(want int64) {
 		t.Helper()
-		if got := w.hash.count.Swap(0); got != want {
+		if got := w.hash.Count.Swap(0); got != want {
 			t.Errorf("%d hashes, want %d", got, want)
 		}
 	}
@@ -93,7 +48,7 @@ func TestRememberedTTL(t *testing.T) {
 		t.Helper()
 		w.clock.pass(wait)
 		w.want("ann", "pw", Pass)
-		if got := w.hash.count.Swap(0); got != want {
+		if got := w.hash.Count.Swap(0); got != want {
 			t.Errorf("after %v more: %d hashes, want %d", wait, got, want)
 		}
 	}
@@ -108,7 +63,7 @@ func TestRememberedTTL(t *testing.T) {
 	f(ttl, 1) // the bound
 	f(ttl-1, 0)
 	w.want("ann", "wrong", BadCredentials) // no use
-	w.hash.count.Store(0)
+	w.hash.Count.Store(0)
 	f(ttl, 1)
 	f(time.Hour, 1)
 	// The wall clock has no say in it.
@@ -133,7 +88,7 @@ func TestT103UseRenews(t *testing.T) {
 		w.clock.pass(time.Second / 4)
 		w.want("ann", "pw", Pass)
 	}
-	if got, most := w.hash.count.Load(), int64(hours*60/renewals+1); got > most || got < most-1 {
+	if got, most := w.hash.Count.Load(), int64(hours*60/renewals+1); got > most || got < most-1 {
 		t.Errorf("%d hashes in %d hours, want %d", got, hours, most)
 	}
 }
@@ -147,12 +102,12 @@ func TestT06EditForgets(t *testing.T) {
 		w.put("default", "ann", "pw", nil)
 		w.want("ann", "pw", Pass)
 		w.want("ann", "pw", Pass)
-		w.hash.count.Store(0)
+		w.hash.Count.Store(0)
 		change(w)
 		if v := w.ask("ann", "pw"); v.Reason != want {
 			t.Errorf("%s: %v, want %v", name, v.Reason, want)
 		}
-		if got := w.hash.count.Load(); got != hashes {
+		if got := w.hash.Count.Load(); got != hashes {
 			t.Errorf("%s: %d hashes, want %d", name, got, hashes)
 		}
 	}
@@ -219,7 +174,7 @@ func TestT05RememberedPasswordIsNotADecision(t *testing.T) {
 	w.want("ann", "pw", Pass)
 	w.clock.pass(60 * time.Second)
 	w.want("ann", "pw", Expired)
-	if got := w.hash.count.Load(); got != 1 {
+	if got := w.hash.Count.Load(); got != 1 {
 		t.Errorf("%d hashes: the password itself was remembered all the time", got)
 	}
 }
@@ -231,7 +186,7 @@ func TestT06EditWhileHashing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, api("orders", "/"))
 		w.put("default", "ann", "pw", nil)
-		w.hash.gate = make(chan struct{})
+		w.hash.Gate = make(chan struct{})
 		early := make(chan Reason, 1)
 		go func() { early <- w.ask("ann", "pw").Reason }()
 		synctest.Wait()
@@ -240,10 +195,10 @@ func TestT06EditWhileHashing(t *testing.T) {
 		go func() { late <- w.ask("ann", "pw").Reason }()
 		go func() { late <- w.ask("ann", "pw").Reason }()
 		synctest.Wait()
-		if got := w.hash.count.Load(); got != 2 {
+		if got := w.hash.Count.Load(); got != 2 {
 			t.Errorf("%d hashes: those who came after the edit share one of their own", got)
 		}
-		close(w.hash.gate)
+		close(w.hash.Gate)
 		<-early
 		for range 2 {
 			if r := <-late; r != BadCredentials {
@@ -372,6 +327,6 @@ func TestT43SamePassword(t *testing.T) {
 	w.want("ann", "pw", BadCredentials)
 	w.want("ann", "new", BadCredentials)
 	w.want("bob", "pw", Pass)
-	w.hash.lenient = true
+	w.hash.Lenient = true
 	w.want("ann", "pw", BadCredentials) // not even if the comparison says yes
 }

@@ -3,7 +3,6 @@ package auth
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -41,22 +40,6 @@ func (r *Right) count(steps func(text string) int) (total int) {
 		total += (1 + steps(e.Path)) * max(1, len(e.Methods)) // each method is a rule of its own
 	}
 	return total
-}
-
-// repetition is how a pattern comes to have more steps than it has bytes.
-var repetition = regexp.MustCompile(`\{[0-9]`)
-
-// atMostSteps returns a number of steps that a pattern does not exceed, without compiling
-// it.
-func atMostSteps(text string) int {
-	if regexp.QuoteMeta(text) == text {
-		return 0
-	}
-	if repetition.MatchString(text) {
-		return maxSteps
-	}
-	// Each byte makes at most two steps; {x} and /* are written longer than they are.
-	return min(maxSteps, 2*len(text)+12*strings.Count(text, "{")+10*strings.Count(text, "/*")+8)
 }
 
 // tooLargeText says what is wrong with a right that is too large.

@@ -71,10 +71,10 @@ func TestSweepKeepsTheBound(t *testing.T) {
 		t.Errorf("%d active: more have left than had to", got)
 	}
 	// Who has left comes back, for one hash.
-	w.hash.count.Store(0)
+	w.hash.Count.Store(0)
 	w.want("user0", "pw", Pass)
 	w.want("user0", "pw", Pass)
-	if got := w.hash.count.Load(); got != 1 {
+	if got := w.hash.Count.Load(); got != 1 {
 		t.Errorf("%d hashes", got)
 	}
 }
@@ -91,12 +91,12 @@ func TestSweepSparesWhoIsLetIn(t *testing.T) {
 				w.want(fmt.Sprint("user", often), "pw", Pass)
 			}
 			if i == 0 {
-				w.hash.count.Store(0)
+				w.hash.Count.Store(0)
 			}
 		}
 		w.want(fmt.Sprint("user", 50+i%2950), "wrong", BadCredentials)
 	}
-	if got := w.hash.count.Load(); got != 3000 {
+	if got := w.hash.Count.Load(); got != 3000 {
 		t.Errorf("%d passwords that were right had to be hashed again", got-3000)
 	}
 }

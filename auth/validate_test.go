@@ -246,29 +246,6 @@ func TestCheckNames(t *testing.T) {
 	}
 }
 
-// Names that look alike are different users, or none: nothing folds, composes or trims
-// them (T-81).
-func TestT81Homographs(t *testing.T) {
-	names := []string{"ann", "Ann", "ANN", "\u0430nn", "\uff41nn", "a\u0301nn", "\u00e1nn", "ann\u200d", "ann\u200b", "a\u00adnn", "ann.", "ann ", "ſnn", "snn", "ınn", "inn"}
-	w := newWorld(t, api("orders", "/"))
-	for i, name := range names {
-		if CheckNames("default", name) == nil {
-			w.put("default", name, "pw-"+string(rune('a'+i)), nil)
-		}
-	}
-	for i, name := range names {
-		for j := range names {
-			v := w.ask(name, "pw-"+string(rune('a'+j)))
-			if right := i == j && CheckNames("default", name) == nil; (v.Reason == Pass) != right {
-				t.Errorf("%q with the password of %q: %v", name, names[j], v.Reason)
-			}
-			if v.Reason == Pass && v.Account.User() != name {
-				t.Errorf("%q became %q", name, v.Account.User())
-			}
-		}
-	}
-}
-
 // T-81, T-83: what nobody sees, and what turns the text around it, is refused by name where
 // it would be stored, alone and in the middle of a word; what is drawn is not.
 func TestT81InvisibleText(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"sidekey/auth/httpsig"
+	"sidekey/internal/testutil"
 	"sidekey/limiter"
 )
 
@@ -153,46 +154,9 @@ func (m *memory) loaded() int {
 	return m.loads
 }
 
-// plainHash is a Hash that costs nothing and notes what it is asked.
-type plainHash struct {
-	gate    chan struct{} // where it is not nil, a comparison waits for a token
-	lenient bool          // everything matches
+type plainHash = testutil.PlainHash
 
-	count atomic.Int64
-	mu    sync.Mutex // protects asked
-	asked []comparison
-}
-
-type comparison struct{ stored, password string }
-
-func (*plainHash) Kind() string                         { return "plain" }
-func (*plainHash) MaxPassword() int                     { return 72 }
-func (*plainHash) Make(password []byte) (string, error) { return plain(string(password)), nil }
-func (*plainHash) Current(stored string) bool           { return true }
-
-func plain(password string) string { return "plain:" + password }
-
-func (h *plainHash) Matches(stored string, password []byte) bool {
-	h.count.Add(1)
-	h.mu.Lock()
-	if len(h.asked) < 1000 {
-		h.asked = append(h.asked, comparison{stored, string(password)})
-	}
-	h.mu.Unlock()
-	if h.gate != nil {
-		<-h.gate
-	}
-	return h.lenient || stored == plain(string(password))
-}
-
-// take returns what was asked since the last call.
-func (h *plainHash) take() []comparison {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	asked := h.asked
-	h.asked = nil
-	return asked
-}
+func plain(password string) string { return testutil.Plain(password) }
 
 // clock is a limiter.Now that moves when it is told to.
 type clock struct{ mono, wall atomic.Int64 }
@@ -351,3 +315,21 @@ func (h lentHeader) Header(name string) ([]byte, int) {
 }
 
 func (h lentHeader) Values([]byte) [][]byte { return h.all }
+
+// fakeHeaders are a request's headers by lower-case name.
+type fakeHeaders map[string][]string
+
+func (h fakeHeaders) Header(name string) (value []byte, count int) {
+	values := h[name]
+	if len(values) == 0 {
+		return nil, 0
+	}
+	return []byte(values[0]), len(values)
+}
+
+func (h fakeHeaders) Values(name []byte) (values [][]byte) {
+	for _, value := range h[string(name)] {
+		values = append(values, []byte(value))
+	}
+	return values
+}

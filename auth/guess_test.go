@@ -1,0 +1,120 @@
+package auth
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// T-52: who guesses at a name that nobody has is told the same, with the same delays, as
+// who guesses at one that somebody has.
+func TestT52UnknownNamesCount(t *testing.T) {
+	w := newWorld(t, api("orders", "/"))
+	w.set(func(s *Settings) { s.Failures = NewFailures(testLimits) })
+	w.put("default", "ann", "pw", nil)
+	w.put("default", "off", "pw", func(s *Session) { s.IsInactive = true })
+	for i := range 200 {
+		var first Verdict
+		for j, user := range []string{"ann", "off", "nobody"} {
+			r := request(user, fmt.Sprint("guess", i))
+			r.Client = []byte(fmt.Sprintf("192.0.2.%d", j+1))
+			v := w.check(r)
+			if j == 0 {
+				first = v
+			}
+			if v.Reason != first.Reason || v.Retry != first.Retry || v.Message != first.Message {
+				t.Fatalf("guess %d at %s: %v after %v, at ann: %v after %v", i, user, v.Reason, v.Retry, first.Reason, first.Retry)
+			}
+		}
+		w.clock.pass(300 * time.Millisecond)
+	}
+}
+
+// T-51: 100,000 failures elsewhere, and neither a user who is remembered nor one who logs in
+// from another address is refused.
+func TestT51NoLockout(t *testing.T) { synctest.Test(t, testNoLockout) }
+
+func testNoLockout(t *testing.T) {
+	w := newWorld(t, api("orders", "/"))
+	w.set(func(s *Settings) { s.Failures = NewFailures(testLimits) })
+	w.put("default", "ann", "pw", nil)
+	at := func(client, password string) Verdict {
+		r := request("ann", password)
+		r.Client = []byte(client)
+		return w.check(r)
+	}
+	refused := 0
+	for i := range 100_000 {
+		switch v := at("198.51.100.66", fmt.Sprint("guess", i)); v.Reason {
+		case TooManyFailures:
+			if refused++; v.Retry <= 0 || v.Retry > testLimits.MaxDelay {
+				t.Fatalf("%v", v.Retry)
+			}
+		case BadCredentials:
+		default:
+			t.Fatalf("guess %d: %v", i, v.Reason)
+		}
+		if i == 1000 { // not remembered yet
+			if v := at("198.51.100.66", "pw"); v.Reason != TooManyFailures {
+				t.Errorf("the right password among the guesses: %v", v.Reason)
+			}
+			if v := at("192.0.2.1", "pw"); v.Reason != Pass {
+				t.Errorf("from another address: %v", v.Reason)
+			}
+		}
+		if i%100 == 0 && i > 1000 {
+			if v := at("192.0.2.1", "pw"); v.Reason != Pass {
+				t.Fatalf("remembered, after %d: %v", i, v.Reason)
+			}
+			if v := at("198.51.100.66", "pw"); v.Reason != TooManyFailures {
+				t.Fatalf("the right password among the guesses, after %d: %v", i, v.Reason)
+			}
+		}
+	}
+	if refused < 99_000 {
+		t.Errorf("%d of 100,000 guesses were refused unseen", refused)
+	}
+	if hashed := w.hash.Count.Load(); hashed > 200 {
+		t.Errorf("%d hashes", hashed)
+	}
+}
+
+// The same in 100,000 random interleavings, through the whole check.
+func TestT03Interleavings(t *testing.T) {
+	w := newWorld(t, api("orders", "/"))
+	w.set(func(s *Settings) { s.VerifiedTTL = 0 })
+	w.put("default", "ann", "pw", nil)
+	w.put("default", "bob", "pw2", nil)
+	right := []login{{user: "ann", password: "pw"}, {user: "bob", password: "pw2"}}
+	wrong := []login{
+		{user: "nobody", password: "pw" + plain("pw")}, {user: "ann", password: "pw" + plain("pw")}, {user: "ann", password: plain("pw")},
+		{user: "nobody", password: "pw"}, {user: "bob", password: "pw"}, {user: "ann", password: "pw2"}, {user: "annpw", password: plain("pw")},
+		{user: "an", password: "npw"}, {user: "bob", password: plain("pw2")},
+	}
+	const goroutines, rounds = 8, 100_000 / 8
+	var group sync.WaitGroup
+	for g := range goroutines {
+		group.Go(func() {
+			random := rand.New(rand.NewPCG(1, uint64(g)))
+			for range rounds {
+				if random.IntN(2) == 0 {
+					l := right[random.IntN(len(right))]
+					if v := w.ask(l.user, l.password); v.Reason != Pass || v.Account.User() != l.user {
+						t.Errorf("%s: %v", l.user, v.Reason)
+						return
+					}
+					continue
+				}
+				l := wrong[random.IntN(len(wrong))]
+				if v := w.ask(l.user, l.password); v.Reason != BadCredentials {
+					t.Errorf("%s with %q: %v", l.user, l.password, v.Reason)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+}
