@@ -12,17 +12,17 @@ import (
 	"sidekey/internal/proof"
 )
 
-// route is one request that is answered. A {name} in the pattern stands for one
+// handler answers one kind of request. A {name} in the pattern stands for one
 // segment of the path.
-type route struct {
+type handler struct {
 	method, pattern string
 	handle          func(*call) error
 }
 
-var routes []route
+var routes []handler
 
 func init() {
-	routes = []route{
+	routes = []handler{
 		{"GET", "/healthz", (*call).healthz},
 		{"GET", "/metrics", (*call).metrics},
 		{"GET", "/readyz", (*call).readyz},
@@ -90,7 +90,7 @@ func init() {
 		{"POST", "/api/compact", (*call).compact},
 	}
 	for path, file := range web.Files {
-		routes = append(routes, route{"GET", path, func(c *call) error { return c.sendPage(file) }})
+		routes = append(routes, handler{"GET", path, func(c *call) error { return c.sendPage(file) }})
 	}
 }
 
@@ -99,7 +99,7 @@ func init() {
 // included; what cannot be decoded is refused. A trailing slash means nothing. HEAD is
 // answered as GET. Where the path is known and the method is not, allow lists those that
 // are.
-func match(method string, target []byte) (found *route, params map[string]string, allow []string, err error) {
+func match(method string, target []byte) (found *handler, params map[string]string, allow []string, err error) {
 	if method == fasthttp.MethodHead {
 		method = fasthttp.MethodGet
 	}
@@ -129,7 +129,7 @@ func match(method string, target []byte) (found *route, params map[string]string
 	return nil, nil, nil, failure(fasthttp.StatusNotFound, "Not found")
 }
 
-func (r *route) match(segments []string) (params map[string]string, ok bool, err error) {
+func (r *handler) match(segments []string) (params map[string]string, ok bool, err error) {
 	pattern := strings.Split(strings.TrimSuffix(r.pattern, "/"), "/")
 	if len(pattern) != len(segments) {
 		return nil, false, nil

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"regexp"
 	"strings"
@@ -75,4 +76,54 @@ func TestAutomatonAgainstRegexp(t *testing.T) {
 	if compiled < 2000 || matched < 2000 {
 		t.Error("too few match: nothing is shown")
 	}
+}
+
+// A path against patterns that begin alike, so that all of them have to be followed; and
+// the same by package regexp, for comparison.
+func BenchmarkPatternsAlike(b *testing.B) {
+	var texts []string
+	for i := range 10 {
+		texts = append(texts, fmt.Sprintf("/orders/{id}/part%d", i))
+	}
+	path := []byte("/orders/8f3b2c1a-4d5e/part9")
+	b.Run("automaton", func(b *testing.B) {
+		var patterns []pattern
+		for _, text := range texts {
+			p, err := compilePattern(text)
+			if err != nil {
+				b.Fatal(err)
+			}
+			patterns = append(patterns, p)
+		}
+		m := new(matching)
+		for b.Loop() {
+			m.left = MaxCheckSteps
+			n := 0
+			for i := range patterns {
+				if patterns[i].match(m, path, "/") {
+					n++
+				}
+			}
+			if n != 1 {
+				b.Fatal(n)
+			}
+		}
+	})
+	b.Run("regexp", func(b *testing.B) {
+		var patterns []*regexp.Regexp
+		for _, text := range texts {
+			patterns = append(patterns, regexp.MustCompile("^(?:"+expand(text)+")$"))
+		}
+		for b.Loop() {
+			n := 0
+			for _, re := range patterns {
+				if re.Match(path) {
+					n++
+				}
+			}
+			if n != 1 {
+				b.Fatal(n)
+			}
+		}
+	})
 }

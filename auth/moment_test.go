@@ -5,6 +5,11 @@ import (
 	"time"
 )
 
+const (
+	tenHash    = "$2a$10$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234"
+	twelveHash = "$2a$12$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234"
+)
+
 func TestPace(t *testing.T) {
 	var p pace
 	f := func(after, want time.Duration) {

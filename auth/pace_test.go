@@ -7,10 +7,6 @@ import (
 	"time"
 )
 
-const (
-	tenHash    = "$2a$10$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234"
-	twelveHash = "$2a$12$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234"
-)
 
 // uneven is a hash that takes another time for each stored hash.
 type uneven struct {

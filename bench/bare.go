@@ -42,7 +42,7 @@ func answersOf(s *server) (list []answer, err error) {
 		var question fasthttp.Request
 		var said fasthttp.Response
 		question.SetRequestURI(s.url(d.path))
-		for _, h := range append([]string{login(oneUser, password)}, d.headers...) {
+		for _, h := range append([]string{login(oneUser, userPassword)}, d.headers...) {
 			name, value, _ := strings.Cut(h, ": ")
 			question.Header.Set(name, value)
 		}

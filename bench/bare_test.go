@@ -30,7 +30,7 @@ func TestBareHandler(t *testing.T) {
 		if strings.HasPrefix(string(ctx.Path()), "/auth/envoy/") {
 			ctx.Response.Header.Set("X-Envoy-Auth-Headers-To-Remove", "authorization")
 		}
-		if user, _, _ := strings.Cut(login(oneUser, password), ":"); len(ctx.Request.Header.Peek(user)) == 0 {
+		if user, _, _ := strings.Cut(login(oneUser, userPassword), ":"); len(ctx.Request.Header.Peek(user)) == 0 {
 			ctx.Error("who are you?", fasthttp.StatusUnauthorized)
 		}
 	}

@@ -43,7 +43,7 @@ func checkRows() (list []measurement) {
 
 // compareOne compares two servers that are asked by one user on all connections.
 func (l *lab) compareOne(ctx context.Context, r *row, ours, rival *server, user, path string, headers []string) error {
-	headers = append([]string{login(user, password)}, headers...)
+	headers = append([]string{login(user, userPassword)}, headers...)
 	return l.compare(r,
 		l.askedByWrk(ctx, ours.url(path), headers, ours.process),
 		l.askedByWrk(ctx, rival.url(path), headers, rival.process))

@@ -38,7 +38,7 @@ func proxyRows() (list []measurement) {
 					}
 					return l.withFront(ctx, p.proxy, string(text), ours.addr, func(guarded *server) error {
 						return l.withFront(ctx, p.proxy, string(text), bare.addr, func(open *server) error {
-							headers := []string{login(oneUser, password)}
+							headers := []string{login(oneUser, userPassword)}
 							return l.compare(r,
 								l.askedByWrk(ctx, guarded.url(clientPath), headers, guarded.process, ours.process),
 								l.askedByWrk(ctx, open.url(clientPath), headers, open.process, bare.process))

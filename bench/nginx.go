@@ -95,7 +95,7 @@ func basicAuthRows() (list []measurement) {
 				return l.withSidekey(ctx, few, func(s *server) error {
 					return l.withFront(ctx, nginx, string(shipped), s.addr, func(asking *server) error {
 						return l.withFront(ctx, nginx, fmt.Sprintf(basicAuthConfig, users), "", func(hashing *server) error {
-							headers := []string{login(oneUser, password)}
+							headers := []string{login(oneUser, userPassword)}
 							return l.compare(r,
 								fewer.askedByWrk(ctx, asking.url(clientPath), headers, asking.process, s.process),
 								fewer.askedByWrk(ctx, hashing.url(clientPath), headers, hashing.process))

@@ -141,7 +141,7 @@ func ask(ctx context.Context, url, user string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	request.SetBasicAuth(user, password)
+	request.SetBasicAuth(user, userPassword)
 	request.Header.Set("X-Forwarded-For", "127.0.0.1")
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {

@@ -24,8 +24,8 @@ import (
 // hash by bcrypt's, and takes as many blocks of SHA-256 to recognise as the short one.
 const (
 	oneUser      = "user00000000"
-	password     = "correct horse battery staple"
-	manyPassword = password + " " + password + " correct horse b"
+	userPassword = "correct horse battery staple"
+	manyPassword = userPassword + " " + userPassword + " correct horse b"
 	manyHash     = "{SHA}7DnB9ewFYbmzI3bioXEwM0uMLrU="
 )
 
@@ -63,7 +63,7 @@ func fill(ctx context.Context, dir string, n int, session auth.Session) (err err
 			err = closed
 		}
 	}()
-	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcryptCost)
+	hash, err := bcrypt.GenerateFromPassword([]byte(userPassword), bcryptCost)
 	if err != nil {
 		return err
 	}

@@ -92,7 +92,7 @@ func run(ctx context.Context, o options) error {
 	defer stop()
 	for _, user := range users {
 		if user.remembered {
-			if status, err := ask(addr, user.name, password, 0); err != nil || status.code != http.StatusOK {
+			if status, err := ask(addr, user.name, rightPassword, 0); err != nil || status.code != http.StatusOK {
 				return fmt.Errorf("login of %s: %v, %w", user.name, status, err)
 			}
 		}
@@ -104,7 +104,7 @@ func run(ctx context.Context, o options) error {
 	return err
 }
 
-const password = "correct horse battery staple"
+const rightPassword = "correct horse battery staple"
 
 // class is what the samples of are compared.
 type class string
@@ -158,13 +158,13 @@ func fill(dir string, kinds []string) (users []user, err error) {
 
 func makeHash(kind string) (string, error) {
 	if kind == "argon2id" {
-		return auth.Argon2id{}.Make([]byte(password))
+		return auth.Argon2id{}.Make([]byte(rightPassword))
 	}
 	var cost int
 	if _, err := fmt.Sscan(kind, &cost); err != nil {
 		return "", errors.New("a bcrypt cost or argon2id is wanted")
 	}
-	hash, err := bcrypt.GenerateFromPassword([]byte(password), cost)
+	hash, err := bcrypt.GenerateFromPassword([]byte(rightPassword), cost)
 	return string(hash), err
 }
 
