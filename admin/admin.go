@@ -22,6 +22,8 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"sidekey/auth"
+	"sidekey/auth/password"
+	"sidekey/auth/session"
 	"sidekey/internal/problem"
 	"sidekey/internal/proof"
 	"sidekey/limiter"
@@ -30,20 +32,20 @@ import (
 
 // Users is the part of [store.Users] that the admin listener calls.
 type Users interface {
-	Read(org, user string) (auth.Record, []auth.KeptQuota, error)
-	Update(org, user string, edit func(old *auth.Record) (*auth.Record, error)) (auth.Record, error)
-	UpdateMany(names []auth.Name, edit func(i int, old *auth.Record) (*auth.Record, error)) error
-	Names(after auth.Name, n int) ([]auth.Name, error)
+	Read(org, user string) (session.Record, []auth.KeptQuota, error)
+	Update(org, user string, edit func(old *session.Record) (*session.Record, error)) (session.Record, error)
+	UpdateMany(names []session.Name, edit func(i int, old *session.Record) (*session.Record, error)) error
+	Names(after session.Name, n int) ([]session.Name, error)
 }
 
 // Config is what the admin listener does not find out itself.
 type Config struct {
 	Users        Users
 	PolicyStore  PolicyStore
-	Policies     *auth.Policies // in force
+	Policies     *session.Policies // in force
 	Directory    *auth.Directory
 	Settings     func() *auth.Settings // the configuration in force
-	Rules        func() auth.Rules     // what sessions are checked against
+	Rules        func() session.Rules  // what sessions are checked against
 	Secrets      Secrets
 	AdminSecrets []string      // one or two; see [LoadSecrets]
 	WrongSecret  time.Duration // how long the answer to a wrong secret takes
@@ -64,9 +66,9 @@ type Config struct {
 // KeyEvents is told of users that were written over the API, once that is durable. It
 // must not block.
 type KeyEvents interface {
-	Created(auth.Name)
-	Updated(auth.Name)
-	Deleted(auth.Name)
+	Created(session.Name)
+	Updated(session.Name)
+	Deleted(session.Name)
 }
 
 // Handler answers the requests of the admin listener.
@@ -237,7 +239,7 @@ func (c *call) fail(err error) {
 		known = failed{fasthttp.StatusServiceUnavailable, "The database file was removed or replaced while in use: put it back, or restart; nothing was written"}
 	case errors.Is(err, auth.ErrStoreDown):
 		known = failed{fasthttp.StatusServiceUnavailable, "The store is not available; nothing was written"}
-	case errors.Is(err, auth.ErrBusy):
+	case errors.Is(err, password.ErrBusy):
 		known = failed{fasthttp.StatusServiceUnavailable, "Too many passwords are being hashed; nothing was written"}
 	case errors.Is(err, store.ErrOutcomeUnknown) && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)):
 		c.Log.Error("a write failed", "error", err)

@@ -10,7 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/valyala/fasthttp"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 )
 
 // dialect is a form of the API: how errors look and which fields a session shows.
@@ -63,7 +63,7 @@ var encoding = json.JoinOptions(
 
 // send writes a JSON answer with a line end behind it, as Tyk does.
 func (c *call) send(code int, body any, options ...json.Options) {
-	text, err := auth.MarshalSession(body, append([]json.Options{encoding}, options...)...)
+	text, err := session.MarshalSession(body, append([]json.Options{encoding}, options...)...)
 	if err != nil {
 		c.Log.Error("BUG: an answer cannot be written", "error", err)
 		code, text = fasthttp.StatusInternalServerError, []byte(`{"status":"error","message":"internal error"}`)

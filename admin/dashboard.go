@@ -10,16 +10,17 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/internal/problem"
 )
 
 // keyData is the Dashboard's answer about one user.
 type keyData struct {
-	APIModel struct{}     `json:"api_model"`
-	KeyID    string       `json:"key_id"`
-	Data     auth.Session `json:"data"`
-	KeyHash  string       `json:"key_hash"`
-	State    string       `json:"state,omitempty"` // in lists: active, expired, or why it is inactive
+	APIModel struct{}        `json:"api_model"`
+	KeyID    string          `json:"key_id"`
+	Data     session.Session `json:"data"`
+	KeyHash  string          `json:"key_hash"`
+	State    string          `json:"state,omitempty"` // in lists: active, expired, or why it is inactive
 }
 
 func dashboardKey(u found) keyData {
@@ -91,7 +92,7 @@ func (c *call) dashboardGenerate() error {
 }
 
 func (c *call) nameInBody() (string, error) {
-	session, _, err := auth.DecodeSession(c.body())
+	session, _, err := session.DecodeSession(c.body())
 	if err == nil && session.BasicAuth.User == "" {
 		err = problem.List{{Field: "basic_auth_data.user", Value: `""`, Want: "must not be empty with ?basic_auth=true"}}
 	}
@@ -109,7 +110,7 @@ func (c *call) dashboardCreateKey() error {
 	}
 	if user, found := strings.CutPrefix(w.name.User, w.name.Org); found && user != "" {
 		w.name.User = user
-		if err := auth.CheckNames(w.name.Org, user); err != nil {
+		if err := session.CheckNames(w.name.Org, user); err != nil {
 			return err
 		}
 	}
@@ -161,10 +162,10 @@ func (c *call) dashboardList() error { return c.dashboardNames(nil) }
 // dashboardSearch lists the users of an API whose key id contains ?q=.
 func (c *call) dashboardSearch() error {
 	text := c.query("q")
-	return c.dashboardNames(func(name auth.Name) (bool, error) { return strings.Contains(name.KeyID(), text), nil })
+	return c.dashboardNames(func(name session.Name) (bool, error) { return strings.Contains(name.KeyID(), text), nil })
 }
 
-func (c *call) dashboardNames(pick func(auth.Name) (bool, error)) error {
+func (c *call) dashboardNames(pick func(session.Name) (bool, error)) error {
 	names, err := c.list(c.params["apiID"], pick)
 	if err != nil {
 		return err
@@ -192,7 +193,7 @@ func (c *call) dashboardNames(pick func(auth.Name) (bool, error)) error {
 // the name, the alias or a tag.
 func (c *call) dashboardDetailed() error {
 	text := strings.ToLower(c.query("q"))
-	names, err := c.list("", func(name auth.Name) (bool, error) { return c.matches(name, text) })
+	names, err := c.list("", func(name session.Name) (bool, error) { return c.matches(name, text) })
 	if err != nil {
 		return err
 	}
@@ -221,7 +222,7 @@ func (c *call) dashboardDetailed() error {
 }
 
 // matches reports whether a user's name, alias or one of the tags contains text.
-func (c *call) matches(name auth.Name, text string) (bool, error) {
+func (c *call) matches(name session.Name, text string) (bool, error) {
 	contains := func(s string) bool { return strings.Contains(strings.ToLower(s), text) }
 	if contains(name.KeyID()) {
 		return true, nil

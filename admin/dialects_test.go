@@ -10,7 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/internal/proof"
 	"sidekey/internal/tyktest"
 )
@@ -94,7 +94,7 @@ func TestDialects(t *testing.T) {
 	ask("POST", "/api/keys", bad, 400, dashboard(malformed))
 	ask("POST", "/api/keys?basic_auth=true", alice, 400, dashboard(`Request malformed: basic_auth_data.user = "": must not be empty with ?basic_auth=true`))
 	ask("POST", "/api/keys?basic_auth=true", `{"rate":5,"per":1,"alias":"al","basic_auth_data":{"user":"alice","password":"pw"}}`, 200, dashboardAlice)
-	preview := strings.NewReplacer("alice", "preview", aliceHash, auth.Name{Org: "default", User: "preview"}.KeyHash()).Replace(dashboardAlice)
+	preview := strings.NewReplacer("alice", "preview", aliceHash, session.Name{Org: "default", User: "preview"}.KeyHash()).Replace(dashboardAlice)
 	ask("POST", "/api/keys/preview", alice, 200, preview)
 	ask("POST", "/api/keys/preview", bad, 400, dashboard(malformed))
 

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"testing"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/store"
 )
 
@@ -15,9 +15,9 @@ type told struct {
 	what []string
 }
 
-func (e *told) Created(n auth.Name) { e.add("created " + n.KeyID()) }
-func (e *told) Updated(n auth.Name) { e.add("updated " + n.KeyID()) }
-func (e *told) Deleted(n auth.Name) { e.add("deleted " + n.KeyID()) }
+func (e *told) Created(n session.Name) { e.add("created " + n.KeyID()) }
+func (e *told) Updated(n session.Name) { e.add("updated " + n.KeyID()) }
+func (e *told) Deleted(n session.Name) { e.add("deleted " + n.KeyID()) }
 
 func (e *told) add(what string) {
 	e.mu.Lock()

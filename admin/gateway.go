@@ -8,7 +8,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/valyala/fasthttp"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 )
 
 // modified is the Gateway's answer to a write.
@@ -133,7 +133,7 @@ func (c *call) gatewayReset() error {
 }
 
 // keyOf is what answers call a user: the token, or the hash where that was asked by.
-func (c *call) keyOf(name auth.Name) string {
+func (c *call) keyOf(name session.Name) string {
 	if c.query("hashed") != "" {
 		return name.KeyHash()
 	}
@@ -144,7 +144,7 @@ func (c *call) keyOf(name auth.Name) string {
 // of one API, ?filter= to those whose hash begins with it or whose name contains it.
 func (c *call) gatewayList() error {
 	filter := c.query("filter")
-	names, err := c.list(c.query("api_id"), func(name auth.Name) (bool, error) {
+	names, err := c.list(c.query("api_id"), func(name session.Name) (bool, error) {
 		return filter == "" || strings.HasPrefix(name.KeyHash(), filter) || strings.Contains(name.KeyID(), filter), nil
 	})
 	if err != nil {

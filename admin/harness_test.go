@@ -19,6 +19,9 @@ import (
 	"go.uber.org/goleak"
 
 	"sidekey/auth"
+	"sidekey/auth/password"
+	"sidekey/auth/route"
+	"sidekey/auth/session"
 	"sidekey/internal/openapitest"
 	"sidekey/internal/testutil"
 	"sidekey/internal/tyktest"
@@ -47,7 +50,7 @@ const secret = "the-secret-of-the-tests"
 type listener struct {
 	t        testing.TB
 	users    *memstore.Store
-	policies *auth.Policies // in force
+	policies *session.Policies // in force
 	log      testutil.LockedBuffer
 
 	handler *Handler
@@ -63,8 +66,8 @@ var peer net.Addr = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 5}
 // start runs a listener until the test ends.
 func start(t testing.TB, change ...func(*Config)) *listener {
 	t.Helper()
-	l := &listener{t: t, users: memstore.New(), policies: auth.NewPolicies(nil), memory: fasthttputil.NewInmemoryListener()}
-	apis, err := auth.NewAPIs([]auth.API{
+	l := &listener{t: t, users: memstore.New(), policies: session.NewPolicies(nil), memory: fasthttputil.NewInmemoryListener()}
+	apis, err := route.NewAPIs([]route.API{
 		{ID: "rest", Org: "default", ListenPath: "/", Active: true},
 		{ID: "orders", Name: "Orders", Org: "default", ListenPath: "/orders", Active: true},
 		{ID: "acme-api", Org: "acme", ListenPath: "/", Hosts: []string{"acme.example.com"}, Active: true},
@@ -72,14 +75,14 @@ func start(t testing.TB, change ...func(*Config)) *listener {
 	if err != nil {
 		t.Fatal(err)
 	}
-	passwords, err := auth.NewPasswords(fakeHash{auth.Bcrypt(8)}, 4, time.Second)
+	passwords, err := password.NewPasswords(fakeHash{password.Bcrypt(8)}, 4, time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
 	key := vault.New([vault.KeySize]byte{7})
 	directory := auth.NewDirectory(l.users, &auth.Compiler{
 		Ledger: l.users, Policies: l.policies,
-		OpenSecret: func(n auth.Name, sealed string) (string, error) { return key.Open(n.Org, n.User, sealed) },
+		OpenSecret: func(n session.Name, sealed string) (string, error) { return key.Open(n.Org, n.User, sealed) },
 	})
 	l.users.Notify(store.Notify{User: directory.Publish, Policy: func(id string) {
 		policy, err := l.users.Policy(id)
@@ -95,8 +98,8 @@ func start(t testing.TB, change ...func(*Config)) *listener {
 		Policies:    l.policies,
 		Directory:   directory,
 		Settings:    func() *auth.Settings { return settings },
-		Rules: func() auth.Rules {
-			return auth.Rules{
+		Rules: func() session.Rules {
+			return session.Rules{
 				APIs: apis, Policies: l.policies, AllowEmptyRights: true, MaxPassword: passwords.MaxPassword(),
 				MetaHeaders: map[string]string{"developer": "X-Developer"},
 			}
@@ -286,7 +289,7 @@ func gatewayError(text string) string {
 }
 
 // fakeHash is quick, and its hashes can be told from anything else.
-type fakeHash struct{ auth.Bcrypt }
+type fakeHash struct{ password.Bcrypt }
 
 func (fakeHash) Make(password []byte) (string, error) {
 	return fmt.Sprintf("HASH-%x", reversed(password)), nil

@@ -3,7 +3,7 @@ package admin
 import (
 	"crypto/rand"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 )
 
 // Secrets seals the secrets that users sign requests with, so that the store never has
@@ -19,7 +19,7 @@ type Secrets interface {
 // the given one, or else the one that the record has. A user who has to sign and has
 // none that can be read gets a new one, which is returned: this is the one time that it
 // can be shown.
-func (c *call) sealSecret(r *auth.Record, given string) (generated string) {
+func (c *call) sealSecret(r *session.Record, given string) (generated string) {
 	s := &r.Session
 	if given != "" {
 		s.HMACString = c.Secrets.Seal(r.Org, r.User, given)

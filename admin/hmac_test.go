@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/store"
 )
 
@@ -88,7 +89,7 @@ func TestSecretOfAnother(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.users.Update("default", "bob", func(old *auth.Record) (*auth.Record, error) {
+	if _, err := l.users.Update("default", "bob", func(old *session.Record) (*session.Record, error) {
 		old.Session.HMACString = ann.Session.HMACString
 		return old, nil
 	}); err != nil {

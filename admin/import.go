@@ -10,6 +10,8 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"sidekey/auth"
+	"sidekey/auth/password"
+	"sidekey/auth/session"
 	"sidekey/internal/problem"
 )
 
@@ -41,9 +43,9 @@ type importNote struct {
 // imported is a line, checked and ready.
 type imported struct {
 	line    int
-	name    auth.Name
-	session *auth.Session // nil: the stored one stays
-	hash    string        // "": the stored one stays
+	name    session.Name
+	session *session.Session // nil: the stored one stays
+	hash    string           // "": the stored one stays
 	kind    string
 }
 
@@ -71,7 +73,7 @@ func (c *call) importUsers() error {
 // readImports reads and checks every line. What is wrong with one is noted in answer.
 func (c *call) readImports(answer *importAnswer) (users []imported, err error) {
 	rules := c.Rules()
-	seen := make(map[auth.Name]int)
+	seen := make(map[session.Name]int)
 	number := 0
 	for line := range bytes.Lines(c.body()) {
 		number++
@@ -102,23 +104,23 @@ func (c *call) readImports(answer *importAnswer) (users []imported, err error) {
 }
 
 // readImport checks one line. The problems of a line come back as [problem.List].
-func (c *call) readImport(line []byte, rules auth.Rules) (u imported, warnings []string, err error) {
-	given, unknown, err := auth.DecodeImport(line)
+func (c *call) readImport(line []byte, rules session.Rules) (u imported, warnings []string, err error) {
+	given, unknown, err := session.DecodeImport(line)
 	if err != nil {
 		return u, nil, err
 	}
 	if len(unknown) > 0 {
 		return u, nil, problem.List{{Field: unknown[0], Want: "a line of an import has no such member"}}
 	}
-	u.name = auth.Name{Org: given.OrgID, User: given.Username}
+	u.name = session.Name{Org: given.OrgID, User: given.Username}
 	if u.name.Org == "" {
 		u.name.Org = c.Org
 	}
-	if err := auth.CheckNames(u.name.Org, u.name.User); err != nil {
+	if err := session.CheckNames(u.name.Org, u.name.User); err != nil {
 		return u, nil, err
 	}
 	if given.Hash != "" {
-		if u.kind, err = auth.HashKind(given.Hash); err != nil {
+		if u.kind, err = password.HashKind(given.Hash); err != nil {
 			return u, nil, problem.List{{Field: "hash", Want: err.Error()}}
 		}
 		u.hash = given.Hash
@@ -126,7 +128,7 @@ func (c *call) readImport(line []byte, rules auth.Rules) (u imported, warnings [
 	if given.Session == nil {
 		return u, nil, c.checkWithoutSession(u, rules)
 	}
-	session, unknown, err := auth.DecodeSession(given.Session)
+	session, unknown, err := session.DecodeSession(given.Session)
 	if err != nil {
 		return u, nil, err
 	}
@@ -150,7 +152,7 @@ func (c *call) readImport(line []byte, rules auth.Rules) (u imported, warnings [
 
 // checkWithoutSession checks a line that brings a password alone. A user who does not
 // exist yet gets an empty session, which the rules may refuse.
-func (c *call) checkWithoutSession(u imported, rules auth.Rules) error {
+func (c *call) checkWithoutSession(u imported, rules session.Rules) error {
 	if u.hash == "" {
 		return problem.List{{Field: "hash", Want: "missing hash or session"}}
 	}
@@ -169,7 +171,7 @@ func (c *call) writeImports(users []imported, answer *importAnswer) error {
 	if len(users) == 0 {
 		return nil
 	}
-	names := make([]auth.Name, len(users))
+	names := make([]session.Name, len(users))
 	for i := range users {
 		u := &users[i]
 		names[i] = u.name
@@ -182,7 +184,7 @@ func (c *call) writeImports(users []imported, answer *importAnswer) error {
 	}
 	now := time.Now()
 	var added, changed int
-	err := c.Users.UpdateMany(names, func(i int, old *auth.Record) (*auth.Record, error) {
+	err := c.Users.UpdateMany(names, func(i int, old *session.Record) (*session.Record, error) {
 		if old == nil {
 			added++
 		} else {
@@ -198,8 +200,8 @@ func (c *call) writeImports(users []imported, answer *importAnswer) error {
 }
 
 // record is what becomes of a user's record; old is nil where there is none.
-func (u *imported) record(old *auth.Record, now time.Time) (*auth.Record, error) {
-	r := auth.Record{Org: u.name.Org, User: u.name.User}
+func (u *imported) record(old *session.Record, now time.Time) (*session.Record, error) {
+	r := session.Record{Org: u.name.Org, User: u.name.User}
 	r.Session.OrgID = u.name.Org
 	r.Session.DateCreated = now.UTC().Format(time.RFC3339Nano)
 	switch {

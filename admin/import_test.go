@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 )
 
 // Hashes of "right" with the configuration of the tests, which never computes them.
@@ -16,7 +16,7 @@ const (
 func imports(lines ...string) string { return strings.Join(lines, "\n") + "\n" }
 
 // stored is what is kept of a user.
-func (l *listener) stored(user string) auth.Record {
+func (l *listener) stored(user string) session.Record {
 	l.t.Helper()
 	r, _, err := l.users.Load("default", user)
 	if err != nil {
@@ -106,7 +106,7 @@ func TestImportRefuses(t *testing.T) {
 	}
 
 	// Of a damaged record nothing is known that a password alone could be added to.
-	l.users.Damage(auth.Name{Org: "default", User: "alice"}, true)
+	l.users.Damage(session.Name{Org: "default", User: "alice"}, true)
 	l.ask("POST", "/api/import", imports(`{"username":"good","hash":"`+anotherHash+`"}`, `{"username":"alice","hash":"`+aHash+`"}`)).
 		want(t, "damaged", 409, dashboardError(`line 2: the record of "alice" is damaged: write it anew (POST) or restore a backup`))
 	l.ask("POST", "/api/import", imports(`{"username":"alice","hash":"`+aHash+`","session":{}}`)).
@@ -117,7 +117,7 @@ func TestImportRefuses(t *testing.T) {
 func TestImportWithoutRights(t *testing.T) {
 	l := start(t, func(c *Config) {
 		rules := c.Rules
-		c.Rules = func() auth.Rules {
+		c.Rules = func() session.Rules {
 			r := rules()
 			r.AllowEmptyRights = false
 			return r

@@ -9,6 +9,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"sidekey/auth"
+	"sidekey/auth/session"
 )
 
 // GET /api/users lists users in order of org and name, a part at a time: ?limit= of
@@ -18,11 +19,11 @@ import (
 
 // listedUser is one user of a list.
 type listedUser struct {
-	OrgID    string       `json:"org_id"`
-	Username string       `json:"username"`
-	KeyHash  string       `json:"key_hash"`
-	State    string       `json:"state"` // active, expired, damaged, or why it is inactive
-	Session  auth.Session `json:"session"`
+	OrgID    string          `json:"org_id"`
+	Username string          `json:"username"`
+	KeyHash  string          `json:"key_hash"`
+	State    string          `json:"state"` // active, expired, damaged, or why it is inactive
+	Session  session.Session `json:"session"`
 }
 
 // place is where the next part of a list begins.
@@ -47,7 +48,7 @@ func (c *call) listUsers() error {
 		Next  *place       `json:"next"` // null: that was all
 	}{Users: make([]listedUser, 0, limit)}
 	org, text, raw := c.query("org_id"), strings.ToLower(c.query("q")), c.query("raw") == "1"
-	last := auth.Name{Org: c.query("after_org"), User: c.query("after")}
+	last := session.Name{Org: c.query("after_org"), User: c.query("after")}
 	for looked := 0; ; {
 		names, err := c.Users.Names(last, perRead)
 		if err != nil {
@@ -100,7 +101,7 @@ func (c *call) limit() (int, error) {
 
 // listed is a user as lists show it: as it stands in the store where raw, else with its
 // policies applied. there is false for one that is gone meanwhile.
-func (c *call) listed(name auth.Name, raw bool) (_ listedUser, there bool, err error) {
+func (c *call) listed(name session.Name, raw bool) (_ listedUser, there bool, err error) {
 	r, kept, err := c.Users.Read(name.Org, name.User)
 	listed := listedUser{OrgID: name.Org, Username: name.User, KeyHash: name.KeyHash()}
 	switch {
@@ -123,7 +124,7 @@ func (c *call) listed(name auth.Name, raw bool) (_ listedUser, there bool, err e
 
 // fetchStored reads a user as it stands in the store, without policies applied, the state
 // of quotas and the password.
-func (c *call) fetchStored(name auth.Name) (found, error) {
+func (c *call) fetchStored(name session.Name) (found, error) {
 	r, _, err := c.Users.Read(name.Org, name.User)
 	if errors.Is(err, auth.ErrNoUser) {
 		return found{}, dashboardMissing
@@ -133,7 +134,7 @@ func (c *call) fetchStored(name auth.Name) (found, error) {
 }
 
 // withoutSecrets is a stored session as it may be shown.
-func withoutSecrets(s auth.Session) auth.Session {
+func withoutSecrets(s session.Session) session.Session {
 	s.BasicAuth.Password, s.HMACString = "", ""
 	return s
 }

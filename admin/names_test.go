@@ -8,7 +8,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 )
 
 // T-73: whatever a path calls a user, the user that is written, read, listed and deleted
@@ -20,7 +20,7 @@ func TestNamesInPaths(t *testing.T) {
 		t.Helper()
 		l.ask("POST", "/api/apis/keys/basic/bystander", user)
 		stored := func() (names []string) {
-			all, err := l.users.Names(auth.Name{}, 100)
+			all, err := l.users.Names(session.Name{}, 100)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -21,6 +21,7 @@ import (
 
 	"sidekey/admin/web"
 	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/check"
 	checkhttp "sidekey/check/http"
 	"sidekey/internal/openapitest"
@@ -159,7 +160,7 @@ func TestDocumentedExamples(t *testing.T) {
 // comes: the listener of the tests would say so. (TestDocumentedExamples has each 200.)
 func TestDocumentedFailures(t *testing.T) {
 	damage := func(l *listener, is bool) {
-		l.users.Damage(auth.Name{Org: "default", User: "alice"}, is)
+		l.users.Damage(session.Name{Org: "default", User: "alice"}, is)
 	}
 	described(t, func(t *testing.T, method, pattern string, o *openapi3.Operation) {
 		t.Parallel()
@@ -189,7 +190,7 @@ func TestDocumentedFailures(t *testing.T) {
 					return fails(ErrUnderWay)
 				}
 				if method == "DELETE" && (strings.HasSuffix(pattern, "/{keyID}") || pattern == "/tyk/keys/{username}") {
-					alice := auth.Name{Org: "default", User: "alice"}
+					alice := session.Name{Org: "default", User: "alice"}
 					alike := alice.KeyID()
 					if strings.HasPrefix(pattern, "/tyk") {
 						alike = alice.Token()
@@ -198,7 +199,7 @@ func TestDocumentedFailures(t *testing.T) {
 					defer l.ask("DELETE", "/api/apis/keys/basic/"+alike, "")
 					return l.ask(method, inPath.ReplaceAllString(pattern, alike), "")
 				}
-				l.handler.Policies.SetFile([]auth.Policy{{ID: "silver", OrgID: "default"}, {ID: "gold", OrgID: "default"}})
+				l.handler.Policies.SetFile([]session.Policy{{ID: "silver", OrgID: "default"}, {ID: "gold", OrgID: "default"}})
 				defer l.handler.Policies.SetFile(nil)
 				damage(l, true)
 				defer damage(l, false)

@@ -9,6 +9,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/internal/problem"
 )
 
@@ -37,7 +38,7 @@ var errMeanwhile = errors.New("changed meanwhile")
 
 // patch changes a user once. done is false where another write came between: what was
 // checked is not what would have been stored.
-func (c *call) patch(name auth.Name) (_ found, done bool, err error) {
+func (c *call) patch(name session.Name) (_ found, done bool, err error) {
 	old, _, err := c.Users.Read(name.Org, name.User)
 	if errors.Is(err, auth.ErrNoUser) {
 		return found{}, false, dashboardMissing
@@ -45,34 +46,34 @@ func (c *call) patch(name auth.Name) (_ found, done bool, err error) {
 	if err != nil {
 		return found{}, false, err
 	}
-	session, unknown, err := auth.PatchSession(old.Session, c.body())
+	sess, unknown, err := session.PatchSession(old.Session, c.body())
 	if err != nil {
 		return found{}, false, err
 	}
-	if session.OrgID != name.Org {
-		return found{}, false, problem.List{{Field: "org_id", Value: strconv.Quote(session.OrgID), Want: "must be the user's org, " + strconv.Quote(name.Org)}}
+	if sess.OrgID != name.Org {
+		return found{}, false, problem.List{{Field: "org_id", Value: strconv.Quote(sess.OrgID), Want: "must be the user's org, " + strconv.Quote(name.Org)}}
 	}
 	if err := c.reportUnknown(unknown, "a session"); err != nil {
 		return found{}, false, err
 	}
-	session.Normalise()
+	sess.Normalise()
 	rules := c.Rules()
 	rules.Before = &old.Session
-	warnings, err := session.Validate(rules, time.Now().Unix())
+	warnings, err := sess.Validate(rules, time.Now().Unix())
 	if err != nil {
 		return found{}, false, err
 	}
 	c.warn(warnings)
-	if session.BasicAuth.Password == "" {
-		session.BasicAuth = old.Session.BasicAuth
-	} else if err := c.hashPassword(&session); err != nil {
+	if sess.BasicAuth.Password == "" {
+		sess.BasicAuth = old.Session.BasicAuth
+	} else if err := c.hashPassword(&sess); err != nil {
 		return found{}, false, err
 	}
 	before, err := json.Marshal(old.Session, json.Deterministic(true))
 	if err != nil {
 		return found{}, false, err
 	}
-	stored, err := c.Users.Update(name.Org, name.User, func(now *auth.Record) (*auth.Record, error) {
+	stored, err := c.Users.Update(name.Org, name.User, func(now *session.Record) (*session.Record, error) {
 		if now == nil || now.Damaged || now.Generation != old.Generation {
 			return nil, errMeanwhile
 		}
@@ -81,7 +82,7 @@ func (c *call) patch(name auth.Name) (_ found, done bool, err error) {
 		}
 		r := *now
 		created := r.Session.DateCreated
-		r.Session = session
+		r.Session = sess
 		r.Session.DateCreated = created
 		r.Session.LastUpdated = strconv.FormatInt(time.Now().Unix(), 10)
 		return &r, nil

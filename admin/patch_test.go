@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 )
 
 func TestPatch(t *testing.T) {
@@ -85,10 +85,10 @@ type meeting struct {
 	times int
 }
 
-func (m *meeting) Update(org, user string, edit func(*auth.Record) (*auth.Record, error)) (auth.Record, error) {
+func (m *meeting) Update(org, user string, edit func(*session.Record) (*session.Record, error)) (session.Record, error) {
 	if m.times > 0 {
 		m.times--
-		m.Users.Update(org, user, func(old *auth.Record) (*auth.Record, error) {
+		m.Users.Update(org, user, func(old *session.Record) (*session.Record, error) {
 			if old.Session.Alias = "other"; m.times > 0 {
 				old.Session.Alias += strings.Repeat("r", m.times)
 			}

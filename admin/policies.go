@@ -13,13 +13,14 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/internal/problem"
 	"sidekey/store"
 )
 
 // PolicyStore is the part of [store.Policies] that the admin listener calls.
 type PolicyStore interface {
-	UpdatePolicy(id string, edit func(old *auth.Policy, users auth.PolicyUsers) (*auth.Policy, error)) error
+	UpdatePolicy(id string, edit func(old *session.Policy, users session.PolicyUsers) (*session.Policy, error)) error
 }
 
 // errTaken says that a policy to be created exists.
@@ -27,8 +28,8 @@ var errTaken = failure(fasthttp.StatusBadRequest, "This policy ID has already be
 
 // readPolicy reads and checks the policy in the request's body. id is the one in the
 // path, or "".
-func (c *call) readPolicy(id string) (auth.Policy, error) {
-	p, unknown, err := auth.DecodePolicy(c.body())
+func (c *call) readPolicy(id string) (session.Policy, error) {
+	p, unknown, err := session.DecodePolicy(c.body())
 	if err != nil {
 		return p, err
 	}
@@ -75,7 +76,7 @@ func (c *call) createPolicy() (id string, err error) {
 	if err != nil {
 		return "", err
 	}
-	return p.ID, c.PolicyStore.UpdatePolicy(p.ID, func(old *auth.Policy, users auth.PolicyUsers) (*auth.Policy, error) {
+	return p.ID, c.PolicyStore.UpdatePolicy(p.ID, func(old *session.Policy, users session.PolicyUsers) (*session.Policy, error) {
 		if old != nil {
 			return nil, errTaken
 		}
@@ -91,7 +92,7 @@ func (c *call) replacePolicy(missing error) (id string, err error) {
 	if err != nil {
 		return "", err
 	}
-	return p.ID, c.PolicyStore.UpdatePolicy(p.ID, func(old *auth.Policy, users auth.PolicyUsers) (*auth.Policy, error) {
+	return p.ID, c.PolicyStore.UpdatePolicy(p.ID, func(old *session.Policy, users session.PolicyUsers) (*session.Policy, error) {
 		if old == nil {
 			return nil, missing
 		}
@@ -105,7 +106,7 @@ func (c *call) replacePolicy(missing error) (id string, err error) {
 	})
 }
 
-func stamped(p auth.Policy, old *auth.Policy) *auth.Policy {
+func stamped(p session.Policy, old *session.Policy) *session.Policy {
 	now := time.Now().UTC()
 	p.DateCreated = now.Format(time.RFC3339Nano)
 	if old != nil {
@@ -117,12 +118,12 @@ func stamped(p auth.Policy, old *auth.Policy) *auth.Policy {
 
 // checkMix refuses a change of partitions that gives users a mix that they could not be
 // given directly.
-func (c *call) checkMix(p, old *auth.Policy, users auth.PolicyUsers) error {
+func (c *call) checkMix(p, old *session.Policy, users session.PolicyUsers) error {
 	if p.Partitions.PerAPI == old.Partitions.PerAPI && p.Partitions.Any() == old.Partitions.Any() {
 		return nil
 	}
 	count, with := 0, ""
-	err := users(func(s auth.Session) {
+	err := users(func(s session.Session) {
 		for _, id := range s.ApplyPolicies {
 			if other := c.Policies.Get(id); id != p.ID && other != nil && p.Partitions.Excludes(other.Partitions) {
 				count, with = count+1, id
@@ -139,13 +140,13 @@ func (c *call) checkMix(p, old *auth.Policy, users auth.PolicyUsers) error {
 // checkSize refuses a policy whose patterns are too many together with those of other
 // policies that users have beside it: their requests would be refused from then on. Users
 // are looked at only if any could be concerned, and equal sets of policies only once.
-func (c *call) checkSize(p *auth.Policy, users auth.PolicyUsers) error {
+func (c *call) checkSize(p *session.Policy, users session.PolicyUsers) error {
 	if !c.Policies.MayBeTooLarge(p) {
 		return nil
 	}
 	count, with, wrong := 0, "", ""
 	seen := make(map[string]string) // what is wrong, by the ids of the policies
-	err := users(func(s auth.Session) {
+	err := users(func(s session.Session) {
 		ids := strings.Join(s.ApplyPolicies, ",")
 		problem, known := seen[ids]
 		if !known {
@@ -169,7 +170,7 @@ func (c *call) deletePolicy(missing error) (id string, err error) {
 	if c.Policies.Fixed(id) {
 		return id, errFixed(id)
 	}
-	return id, c.PolicyStore.UpdatePolicy(id, func(old *auth.Policy, users auth.PolicyUsers) (*auth.Policy, error) {
+	return id, c.PolicyStore.UpdatePolicy(id, func(old *session.Policy, users session.PolicyUsers) (*session.Policy, error) {
 		if old == nil {
 			return nil, missing
 		}
@@ -177,7 +178,7 @@ func (c *call) deletePolicy(missing error) (id string, err error) {
 			return nil, nil
 		}
 		count := 0
-		if err := users(func(auth.Session) { count++ }); err != nil {
+		if err := users(func(session.Session) { count++ }); err != nil {
 			return nil, err
 		}
 		if count > 0 {
@@ -188,7 +189,7 @@ func (c *call) deletePolicy(missing error) (id string, err error) {
 }
 
 // policyView is a policy as the dialect shows it.
-func (c *call) policyView(p *auth.Policy) auth.Policy {
+func (c *call) policyView(p *session.Policy) session.Policy {
 	view := *p
 	view.MongoID = view.ID
 	if view.Active == nil {
@@ -203,7 +204,7 @@ func (c *call) policyView(p *auth.Policy) auth.Policy {
 		view.AccessRights = maps.Clone(view.AccessRights)
 		for id, right := range view.AccessRights {
 			if right.Limit == nil {
-				right.Limit = &auth.Limit{}
+				right.Limit = &session.Limit{}
 				view.AccessRights[id] = right
 			}
 		}
@@ -211,8 +212,8 @@ func (c *call) policyView(p *auth.Policy) auth.Policy {
 	return view
 }
 
-func (c *call) policies() []auth.Policy {
-	list := make([]auth.Policy, 0)
+func (c *call) policies() []session.Policy {
+	list := make([]session.Policy, 0)
 	org := c.query("org_id")
 	for _, p := range c.Policies.All() {
 		if org == "" || p.OrgID == org {
@@ -247,8 +248,8 @@ func (c *call) dashboardPolicies() error {
 		return err
 	}
 	c.send(fasthttp.StatusOK, struct {
-		Data  []auth.Policy `json:"Data"`
-		Pages int           `json:"Pages"`
+		Data  []session.Policy `json:"Data"`
+		Pages int              `json:"Pages"`
 	}{part, pages})
 	return nil
 }
@@ -325,7 +326,7 @@ func (c *call) setPolicies() error {
 			return err
 		}
 	}
-	policies, unknown, err := auth.DecodePolicyUpdate(c.body())
+	policies, unknown, err := session.DecodePolicyUpdate(c.body())
 	if err != nil {
 		return err
 	}
@@ -335,7 +336,7 @@ func (c *call) setPolicies() error {
 	rules, now := c.Rules(), time.Now()
 	var warnings []string
 	var generated string
-	_, err = c.Users.Update(name.Org, name.User, func(old *auth.Record) (*auth.Record, error) {
+	_, err = c.Users.Update(name.Org, name.User, func(old *session.Record) (*session.Record, error) {
 		switch {
 		case old == nil:
 			return nil, missing
@@ -349,7 +350,7 @@ func (c *call) setPolicies() error {
 			r.Session.ApplyPolicyID = policies[0]
 		}
 		checked := r.Session
-		checked.BasicAuth, checked.HMACString = auth.BasicAuth{}, "" // a hash is no password, nor what is sealed a secret
+		checked.BasicAuth, checked.HMACString = session.BasicAuth{}, "" // a hash is no password, nor what is sealed a secret
 		rules.Before = &old.Session
 		var err error
 		if warnings, err = checked.Validate(rules, now.Unix()); err != nil {

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/internal/problem"
 )
 
@@ -14,7 +14,7 @@ import (
 // (any value) to those that let their users in, ?state= active, deny or draft, ?api_id= to
 // those with rights to all of these APIs, ?policy_ids= or else ?q= to ids, or to a part of
 // the name. ?sort= is date_created, name or state.
-func (c *call) pickPolicies(list []auth.Policy) ([]auth.Policy, error) {
+func (c *call) pickPolicies(list []session.Policy) ([]session.Policy, error) {
 	var ps problem.List
 	one := func(name string, of ...string) string {
 		value := c.query(name)
@@ -32,7 +32,7 @@ func (c *call) pickPolicies(list []auth.Policy) ([]auth.Policy, error) {
 		c.warn([]string{"auth_type: policies have none here, ignored"})
 	}
 	apis, ids, text := commaList(c.query("api_id")), commaList(c.query("policy_ids")), strings.ToLower(c.query("q"))
-	list = slices.DeleteFunc(list, func(p auth.Policy) bool {
+	list = slices.DeleteFunc(list, func(p session.Policy) bool {
 		lacks := func(api string) bool { _, granted := p.AccessRights[api]; return !granted }
 		switch {
 		case c.query("active") != "" && policyState(p) != "active",
@@ -44,7 +44,7 @@ func (c *call) pickPolicies(list []auth.Policy) ([]auth.Policy, error) {
 		}
 		return strings.ToLower(p.ID) != text && !strings.Contains(strings.ToLower(p.Name), text)
 	})
-	slices.SortStableFunc(list, func(a, b auth.Policy) int {
+	slices.SortStableFunc(list, func(a, b session.Policy) int {
 		switch sort {
 		case "date_created":
 			return cmp.Compare(a.DateCreated, b.DateCreated)
@@ -59,7 +59,7 @@ func (c *call) pickPolicies(list []auth.Policy) ([]auth.Policy, error) {
 }
 
 // policyState is the Dashboard's word for what a policy, as it is shown, does to its users.
-func policyState(p auth.Policy) string {
+func policyState(p session.Policy) string {
 	switch {
 	case p.IsInactive:
 		return "deny"

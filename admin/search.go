@@ -6,7 +6,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 )
 
 // GET /api/users/search finds users as somebody types: ?limit= of them (100, at most
@@ -20,7 +20,7 @@ type search struct {
 	text     string // what is looked for, as it was typed
 	org      string // "" = in all
 	anywhere bool   // names that begin with text have been listed
-	last     auth.Name
+	last     session.Name
 }
 
 func (c *call) searchUsers() error {
@@ -76,17 +76,17 @@ func (c *call) searchUsers() error {
 			c.send(fasthttp.StatusOK, answer)
 			return nil
 		default:
-			s.anywhere, s.last = true, auth.Name{}
+			s.anywhere, s.last = true, session.Name{}
 		}
 	}
 }
 
 // look reports whether a user is found, or moves s.last on to where the next one can be.
-func (s *search) look(c *call, name auth.Name) (wanted, jumped bool, err error) {
+func (s *search) look(c *call, name session.Name) (wanted, jumped bool, err error) {
 	begins := strings.HasPrefix(name.User, s.text)
 	switch {
 	case s.org != "" && name.Org != s.org:
-		s.last = auth.Name{Org: s.org}
+		s.last = session.Name{Org: s.org}
 		if name.Org > s.org {
 			s.last = afterAll
 		}
@@ -99,15 +99,15 @@ func (s *search) look(c *call, name auth.Name) (wanted, jumped bool, err error) 
 	case begins:
 		return true, false, nil
 	case name.User < s.text:
-		s.last = auth.Name{Org: name.Org, User: justBefore(s.text)}
+		s.last = session.Name{Org: name.Org, User: justBefore(s.text)}
 	default:
-		s.last = auth.Name{Org: name.Org, User: "\xff"}
+		s.last = session.Name{Org: name.Org, User: "\xff"}
 	}
 	return false, true, nil
 }
 
 // afterAll comes after every user: names and orgs are UTF-8, which has no such byte.
-var afterAll = auth.Name{Org: "\xff"}
+var afterAll = session.Name{Org: "\xff"}
 
 // justBefore comes before text and after every name before it.
 func justBefore(text string) string {
@@ -133,6 +133,6 @@ func (s *search) goOn(after string) error {
 	if err != nil || len(parts) != 3 || parts[0] != "begins" && parts[0] != "anywhere" {
 		return failure(fasthttp.StatusBadRequest, "Request malformed: after = %q: must be the next of an earlier answer", after)
 	}
-	s.anywhere, s.last = parts[0] == "anywhere", auth.Name{Org: parts[1], User: parts[2]}
+	s.anywhere, s.last = parts[0] == "anywhere", session.Name{Org: parts[1], User: parts[2]}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"sidekey/auth"
+	"sidekey/auth/session"
 )
 
 // moment is what differs from run to run in the answer about decisions.
@@ -112,12 +113,12 @@ func TestSearchUsers(t *testing.T) {
 func TestSearchUsersIsBounded(t *testing.T) {
 	l := start(t)
 	const many = 2*mostNames + 500
-	names := make([]auth.Name, many)
+	names := make([]session.Name, many)
 	for i := range names {
-		names[i] = auth.Name{Org: "default", User: fmt.Sprintf("user%05d", i)}
+		names[i] = session.Name{Org: "default", User: fmt.Sprintf("user%05d", i)}
 	}
-	if err := l.users.UpdateMany(names, func(i int, _ *auth.Record) (*auth.Record, error) {
-		return &auth.Record{Org: names[i].Org, User: names[i].User}, nil
+	if err := l.users.UpdateMany(names, func(i int, _ *session.Record) (*session.Record, error) {
+		return &session.Record{Org: names[i].Org, User: names[i].User}, nil
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -236,8 +237,8 @@ func TestPageFiles(t *testing.T) {
 // unreadable is a store that fails between the names and the records.
 type unreadable struct{ Users }
 
-func (unreadable) Read(string, string) (auth.Record, []auth.KeptQuota, error) {
-	return auth.Record{}, nil, auth.ErrStoreDown
+func (unreadable) Read(string, string) (session.Record, []auth.KeptQuota, error) {
+	return session.Record{}, nil, auth.ErrStoreDown
 }
 
 // Where a record cannot be read, nobody knows whether the text is in it: there is no answer
@@ -245,8 +246,8 @@ func (unreadable) Read(string, string) (auth.Record, []auth.KeptQuota, error) {
 func TestSearchUnreadable(t *testing.T) {
 	l := start(t, func(c *Config) {
 		for _, user := range []string{"alice", "bob"} {
-			_, err := c.Users.Update("default", user, func(*auth.Record) (*auth.Record, error) {
-				return &auth.Record{Org: "default", User: user}, nil
+			_, err := c.Users.Update("default", user, func(*session.Record) (*session.Record, error) {
+				return &session.Record{Org: "default", User: user}, nil
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -12,13 +12,15 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"sidekey/auth"
+	"sidekey/auth/route"
+	"sidekey/auth/session"
 	"sidekey/internal/problem"
 )
 
 // found is a user as both dialects show it: the record with its live state put in
 // and its password taken out.
 type found struct {
-	auth.Record
+	session.Record
 	blocked string // by which policy, and why; "" = by none
 
 	tooLarge []string // APIs whose requests are refused: see [auth.Effective.TooLarge]
@@ -46,45 +48,45 @@ func (u found) refusedPaths() string {
 
 // write is one request that writes a session: its body, checked and ready.
 type write struct {
-	name    auth.Name
-	session auth.Session
+	name    session.Name
+	session session.Session
 	secret  string // hmac_string as it came; session has it sealed or not at all
 	keep    bool   // ?suppress_reset=1: quota and rate go on
 }
 
 // readSession reads and checks the session in the request's body for a user.
 func (c *call) readSession(user string) (*write, error) {
-	w := &write{name: auth.Name{User: user}, keep: c.query("suppress_reset") == "1"}
-	session, unknown, err := auth.DecodeSession(c.body())
+	w := &write{name: session.Name{User: user}, keep: c.query("suppress_reset") == "1"}
+	sess, unknown, err := session.DecodeSession(c.body())
 	if err != nil {
 		return w, err
 	}
 	if err := c.reportUnknown(unknown, "a session"); err != nil {
 		return w, err
 	}
-	if session.OrgID == "" {
-		session.OrgID = c.Org
+	if sess.OrgID == "" {
+		sess.OrgID = c.Org
 	}
-	w.name.Org = session.OrgID
-	if err := auth.CheckNames(w.name.Org, user); err != nil {
+	w.name.Org = sess.OrgID
+	if err := session.CheckNames(w.name.Org, user); err != nil {
 		return w, err
 	}
-	session.Normalise()
+	sess.Normalise()
 	rules := c.Rules()
-	warnings, err := session.Validate(rules, time.Now().Unix())
+	warnings, err := sess.Validate(rules, time.Now().Unix())
 	if err != nil {
 		// What is wrong with the stored session already does not hold up an edit.
 		if stored, _, readErr := c.Users.Read(w.name.Org, user); readErr == nil {
 			rules.Before = &stored.Session
-			warnings, err = session.Validate(rules, time.Now().Unix())
+			warnings, err = sess.Validate(rules, time.Now().Unix())
 		}
 	}
 	if err != nil {
 		return w, err
 	}
 	c.warn(warnings)
-	w.secret, session.HMACString = session.HMACString, ""
-	w.session = session
+	w.secret, sess.HMACString = sess.HMACString, ""
+	w.session = sess
 	return w, nil
 }
 
@@ -107,7 +109,7 @@ func (c *call) reportUnknown(fields []string, what string) error {
 }
 
 // hashPassword replaces the password that a session came with by its hash.
-func (c *call) hashPassword(s *auth.Session) (err error) {
+func (c *call) hashPassword(s *session.Session) (err error) {
 	if s.BasicAuth.Password == "" {
 		return nil
 	}
@@ -125,7 +127,7 @@ func (c *call) create(w *write) (found, error) {
 		return found{}, err
 	}
 	onlyNew := string(c.ctx.Request.Header.Peek("If-None-Match")) == "*" // RFC 9110, 13.1.2
-	return c.store(w, func(old *auth.Record) error {
+	return c.store(w, func(old *session.Record) error {
 		switch {
 		case old == nil:
 			c.expireByPolicy(&w.session)
@@ -138,7 +140,7 @@ func (c *call) create(w *write) (found, error) {
 
 // expireByPolicy sets when a new session expires where its policies say so and it does
 // not. The shortest of several counts.
-func (c *call) expireByPolicy(s *auth.Session) {
+func (c *call) expireByPolicy(s *session.Session) {
 	if s.Expires != 0 {
 		return
 	}
@@ -164,7 +166,7 @@ func (c *call) replace(w *write, missing error) (found, error) {
 	if err := c.hashPassword(&w.session); err != nil {
 		return found{}, err
 	}
-	return c.store(w, func(old *auth.Record) error {
+	return c.store(w, func(old *session.Record) error {
 		switch {
 		case old == nil:
 			return missing
@@ -182,13 +184,13 @@ func (c *call) replace(w *write, missing error) (found, error) {
 
 // store writes w in one step after prepare has agreed. prepare may change w.session,
 // which it and this function share.
-func (c *call) store(w *write, prepare func(old *auth.Record) error) (found, error) {
+func (c *call) store(w *write, prepare func(old *session.Record) error) (found, error) {
 	now := time.Now()
 	var generated string
 	w.session.DateCreated = now.UTC().Format(time.RFC3339Nano)
 	given := w.session
 	created := false
-	stored, err := c.Users.Update(w.name.Org, w.name.User, func(old *auth.Record) (*auth.Record, error) {
+	stored, err := c.Users.Update(w.name.Org, w.name.User, func(old *session.Record) (*session.Record, error) {
 		w.session = given // also when the edit is made again
 		if err := prepare(old); err != nil {
 			return nil, err
@@ -203,7 +205,7 @@ func (c *call) store(w *write, prepare func(old *auth.Record) error) (found, err
 			}
 		}
 		created = old == nil
-		r := auth.Record{Org: w.name.Org, User: w.name.User, Session: w.session}
+		r := session.Record{Org: w.name.Org, User: w.name.User, Session: w.session}
 		generated = c.sealSecret(&r, w.secret)
 		r.Session.LastUpdated = strconv.FormatInt(now.Unix(), 10)
 		if w.keep && old != nil && !old.Damaged {
@@ -230,7 +232,7 @@ func (c *call) store(w *write, prepare func(old *auth.Record) error) (found, err
 
 // keptQuotas reads a user's quotas after a write, which is done whatever has become of the
 // user since.
-func (c *call) keptQuotas(name auth.Name) []auth.KeptQuota {
+func (c *call) keptQuotas(name session.Name) []auth.KeptQuota {
 	_, kept, err := c.Users.Read(name.Org, name.User)
 	if err != nil {
 		c.warn([]string{"quota_remaining: what is left could not be read"})
@@ -251,11 +253,11 @@ func (c *call) preview() (found, error) {
 	now := time.Now()
 	w.session.DateCreated = now.UTC().Format(time.RFC3339Nano)
 	w.session.LastUpdated = strconv.FormatInt(now.Unix(), 10)
-	return c.show(auth.Record{Org: w.name.Org, User: w.name.User, Session: w.session}, nil), nil
+	return c.show(session.Record{Org: w.name.Org, User: w.name.User, Session: w.session}, nil), nil
 }
 
 // fetch reads a user; missing is the error where there is none.
-func (c *call) fetch(name auth.Name, missing error) (found, error) {
+func (c *call) fetch(name session.Name, missing error) (found, error) {
 	r, kept, err := c.Users.Read(name.Org, name.User)
 	if errors.Is(err, auth.ErrNoUser) {
 		return found{}, missing
@@ -267,8 +269,8 @@ func (c *call) fetch(name auth.Name, missing error) (found, error) {
 }
 
 // remove deletes a user; missing is the error where there is none.
-func (c *call) remove(name auth.Name, missing error) error {
-	_, err := c.Users.Update(name.Org, name.User, func(old *auth.Record) (*auth.Record, error) {
+func (c *call) remove(name session.Name, missing error) error {
+	_, err := c.Users.Update(name.Org, name.User, func(old *session.Record) (*session.Record, error) {
 		if old == nil {
 			return nil, missing
 		}
@@ -281,8 +283,8 @@ func (c *call) remove(name auth.Name, missing error) error {
 }
 
 // reset gives a user the quota and the rate back.
-func (c *call) reset(name auth.Name, missing error) error {
-	_, err := c.Users.Update(name.Org, name.User, func(old *auth.Record) (*auth.Record, error) {
+func (c *call) reset(name session.Name, missing error) error {
+	_, err := c.Users.Update(name.Org, name.User, func(old *session.Record) (*session.Record, error) {
 		switch {
 		case old == nil:
 			return nil, missing
@@ -298,7 +300,7 @@ func (c *call) reset(name auth.Name, missing error) error {
 
 // show makes a record what people see: with its policies applied and the live state of
 // its quota, without the password and the secret.
-func (c *call) show(r auth.Record, kept []auth.KeptQuota) found {
+func (c *call) show(r session.Record, kept []auth.KeptQuota) found {
 	u := c.shown(r, kept)
 	if u.blocked != "" {
 		c.warn([]string{"inactive: " + u.blocked})
@@ -310,7 +312,7 @@ func (c *call) show(r auth.Record, kept []auth.KeptQuota) found {
 }
 
 // shown is show without its warning.
-func (c *call) shown(r auth.Record, kept []auth.KeptQuota) found {
+func (c *call) shown(r session.Record, kept []auth.KeptQuota) found {
 	s := &r.Session
 	quotas := c.Directory.Quotas(r, kept, c.now())
 	s.BasicAuth.Password, s.HMACString = "", ""
@@ -325,15 +327,15 @@ func (c *call) shown(r auth.Record, kept []auth.KeptQuota) found {
 }
 
 // name returns the user that the path and the query name.
-func (c *call) name() (auth.Name, error) {
-	n := auth.Name{Org: c.query("org_id"), User: c.params["username"]}
+func (c *call) name() (session.Name, error) {
+	n := session.Name{Org: c.query("org_id"), User: c.params["username"]}
 	if n.Org == "" {
 		n.Org = c.Org
 		if api := c.Settings().APIs.ByID(c.query("api_id")); api != nil {
 			n.Org = api.Org
 		}
 	}
-	return n, auth.CheckNames(n.Org, n.User)
+	return n, session.CheckNames(n.Org, n.User)
 }
 
 // perRead is how many names or records are taken out of the store at a time, so that
@@ -341,8 +343,8 @@ func (c *call) name() (auth.Name, error) {
 const perRead = 1000
 
 // each calls f with every user's name, in order, until it returns false.
-func (c *call) each(f func(auth.Name) (more bool, err error)) error {
-	var last auth.Name
+func (c *call) each(f func(session.Name) (more bool, err error)) error {
+	var last session.Name
 	for {
 		names, err := c.Users.Names(last, perRead)
 		if err != nil {
@@ -361,7 +363,7 @@ func (c *call) each(f func(auth.Name) (more bool, err error)) error {
 }
 
 // grants reports whether a user may use an API at all. A damaged user may not.
-func (c *call) grants(name auth.Name, api *auth.API) (bool, error) {
+func (c *call) grants(name session.Name, api *route.API) (bool, error) {
 	if name.Org != api.Org {
 		return false, nil
 	}
@@ -375,25 +377,25 @@ func (c *call) grants(name auth.Name, api *auth.API) (bool, error) {
 
 // readable returns a user's record, or false for one who is not there or is damaged: lists
 // leave them out.
-func (c *call) readable(name auth.Name) (auth.Record, bool, error) {
+func (c *call) readable(name session.Name) (session.Record, bool, error) {
 	r, _, err := c.Users.Read(name.Org, name.User)
 	if errors.Is(err, auth.ErrNoUser) || errors.Is(err, auth.ErrDamaged) {
-		return auth.Record{}, false, nil
+		return session.Record{}, false, nil
 	}
 	return r, err == nil, err
 }
 
 // list gathers the users that the request asks for: all, or those that may use the
 // API apiID. pick narrows them down further.
-func (c *call) list(apiID string, pick func(auth.Name) (bool, error)) (names []auth.Name, err error) {
-	var api *auth.API
+func (c *call) list(apiID string, pick func(session.Name) (bool, error)) (names []session.Name, err error) {
+	var api *route.API
 	if apiID != "" {
 		if api = c.Settings().APIs.ByID(apiID); api == nil {
 			return nil, failure(fasthttp.StatusNotFound, "API %q is not configured", apiID)
 		}
 	}
 	org := c.query("org_id")
-	err = c.each(func(name auth.Name) (bool, error) {
+	err = c.each(func(name session.Name) (bool, error) {
 		if org != "" && name.Org != org {
 			return true, nil
 		}

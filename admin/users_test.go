@@ -11,6 +11,8 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"sidekey/auth"
+	"sidekey/auth/password"
+	"sidekey/auth/session"
 	"sidekey/limiter"
 	"sidekey/store"
 )
@@ -70,7 +72,7 @@ func TestFailures(t *testing.T) {
 	f(auth.ErrStoreDown, 503, "The store is not available; nothing was written")
 	f(fmt.Errorf("%w: disk full", store.ErrOutcomeUnknown), 503, "The write failed and may or may not have been done: read the user again")
 	f(fmt.Errorf("%w: %w", store.ErrOutcomeUnknown, syscall.ENOSPC), 507, "The disk is full: the write may or may not have been done: read the user again")
-	f(auth.ErrBusy, 503, "Too many passwords are being hashed; nothing was written")
+	f(password.ErrBusy, 503, "Too many passwords are being hashed; nothing was written")
 	f(errors.New("of the inner kind"), 500, "internal error")
 	if !strings.Contains(l.log.String(), "of the inner kind") || !strings.Contains(l.log.String(), "disk full") {
 		t.Error("the log does not say what failed")
@@ -83,17 +85,17 @@ func TestFailures(t *testing.T) {
 // fleeting is a store in which users are deleted as soon as they are written.
 type fleeting struct{ Users }
 
-func (f fleeting) Update(org, user string, edit func(*auth.Record) (*auth.Record, error)) (auth.Record, error) {
+func (f fleeting) Update(org, user string, edit func(*session.Record) (*session.Record, error)) (session.Record, error) {
 	stored, err := f.Users.Update(org, user, edit)
-	f.Users.Update(org, user, func(*auth.Record) (*auth.Record, error) { return nil, nil })
+	f.Users.Update(org, user, func(*session.Record) (*session.Record, error) { return nil, nil })
 	return stored, err
 }
 
 // A write that was done is answered so, also if the user is deleted before the answer.
 func TestDeletedBeforeTheAnswer(t *testing.T) {
 	l := start(t, func(c *Config) { c.Users = fleeting{c.Users} })
-	l.users.Update("default", "alice", func(*auth.Record) (*auth.Record, error) {
-		return &auth.Record{Org: "default", User: "alice"}, nil
+	l.users.Update("default", "alice", func(*session.Record) (*session.Record, error) {
+		return &session.Record{Org: "default", User: "alice"}, nil
 	})
 	if a := l.ask("PUT", "/tyk/keys/alice?suppress_reset=1", aUser); a.status != 200 {
 		t.Errorf("got %v", a)
@@ -107,7 +109,7 @@ func TestDamagedUser(t *testing.T) {
 		l.ask("POST", "/tyk/keys/"+user, aUser)
 	}
 	damage := func() {
-		l.users.Damage(auth.Name{Org: "default", User: "bob"}, true)
+		l.users.Damage(session.Name{Org: "default", User: "bob"}, true)
 	}
 	damage()
 	const text = "The record is damaged: write it anew (POST) or restore a backup"
@@ -145,8 +147,8 @@ func TestDamagedUser(t *testing.T) {
 // replaced.
 func TestDamagedUserByEachName(t *testing.T) {
 	// Somebody may be called as another's token or key hash.
-	plain := auth.Name{Org: "default", User: "bob"}
-	for _, name := range []auth.Name{plain, {Org: "acme", User: "bob"}, {Org: "default", User: plain.Token()}} {
+	plain := session.Name{Org: "default", User: "bob"}
+	for _, name := range []session.Name{plain, {Org: "acme", User: "bob"}, {Org: "default", User: plain.Token()}} {
 		org := "?org_id=" + name.Org
 		segment := url.PathEscape(name.User)
 		keyID, token, hash := url.PathEscape(name.KeyID()), url.PathEscape(name.Token()), name.KeyHash()
@@ -270,7 +272,7 @@ func TestPasswordOfPut(t *testing.T) {
 // date_created stays, last_updated does not; what is state is never taken from a body.
 func TestWhatABodyCannotSet(t *testing.T) {
 	l := start(t)
-	get := func() (s auth.Session) {
+	get := func() (s session.Session) {
 		t.Helper()
 		a := l.ask("GET", "/tyk/keys/alice", "")
 		if err := json.Unmarshal([]byte(a.body), &s); err != nil {

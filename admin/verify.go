@@ -6,24 +6,25 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"sidekey/auth"
+	"sidekey/auth/session"
 )
 
 // verify says whether a password is a user's, and no more: neither whether there is such
 // a user nor whether it may log in. It uses nothing up and waits in the same queue as
 // logins do.
 func (c *call) verify() error {
-	given, unknown, err := auth.DecodeVerify(c.body())
+	given, unknown, err := session.DecodeVerify(c.body())
 	if err != nil {
 		return err
 	}
 	if err := c.reportUnknown(unknown, "this request"); err != nil {
 		return err
 	}
-	name := auth.Name{Org: given.OrgID, User: given.Username}
+	name := session.Name{Org: given.OrgID, User: given.Username}
 	if name.Org == "" {
 		name.Org = c.Org
 	}
-	if err := auth.CheckNames(name.Org, name.User); err != nil {
+	if err := session.CheckNames(name.Org, name.User); err != nil {
 		return err
 	}
 	r, _, err := c.Users.Read(name.Org, name.User)

@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"crypto/rand"
 	"maps"
 	"slices"
 	"strings"
@@ -11,6 +10,9 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"sidekey/auth/httpsig"
+	"sidekey/auth/password"
+	"sidekey/auth/route"
+	"sidekey/auth/session"
 	"sidekey/internal/problem"
 	"sidekey/limiter"
 )
@@ -22,12 +24,12 @@ type Account struct {
 	// What every check reads comes first: with many users it has to come from memory.
 
 	org, user  string
-	uses       []policyUse
+	uses       []session.PolicyUse
 	used       atomic.Bool // by somebody who was let in, since the sweep last came by
 	inactive   bool
 	detailed   bool
 	expires    int64 // Unix seconds; 0 = never
-	remembered remembered
+	remembered password.Remembered
 	grants     []grant                    // by API id
 	every      *grant                     // for an API that grants does not name; nil: none
 	identity   []byte                     // values of the identity headers, one behind the other
@@ -89,7 +91,7 @@ func (a *Account) Identity(yield func(name, value []byte) bool) {
 // current reports whether the account's policies are those it was compiled from.
 func (a *Account) current() bool {
 	for _, u := range a.uses {
-		if u.slot.policy.Load() != u.seen {
+		if u.Slot.Policy.Load() != u.Seen {
 			return false
 		}
 	}
@@ -107,20 +109,20 @@ func (a *Account) close() {
 // Compiler turns records into accounts.
 type Compiler struct {
 	Ledger      limiter.Ledger
-	Policies    *Policies
+	Policies    *session.Policies
 	MergeTags   bool              // policies' tags are added to the session's, not put in their place
 	MetaHeaders map[string]string // meta_data name to header name
 
 	// OpenSecret returns the secret that a record keeps sealed in hmac_string.
-	OpenSecret func(n Name, sealed string) (secret string, err error)
+	OpenSecret func(n session.Name, sealed string) (secret string, err error)
 }
 
 // Compile builds the account of a record. kept is what the ledger last kept of the
 // user's quotas. From previous (nil: none) it takes over the state of all limits,
 // unless the record was written afresh since.
-func (c *Compiler) Compile(r Record, kept []KeptQuota, previous *Account) *Account {
-	policies, uses := c.Policies.use(r.Session.ApplyPolicies)
-	e := Apply(&r.Session, policies, c.MergeTags)
+func (c *Compiler) Compile(r session.Record, kept []KeptQuota, previous *Account) *Account {
+	policies, uses := c.Policies.Use(r.Session.ApplyPolicies)
+	e := session.Apply(&r.Session, policies, c.MergeTags)
 	a := &Account{
 		org:        shared(r.Org),
 		user:       r.User,
@@ -141,9 +143,7 @@ func (c *Compiler) Compile(r Record, kept []KeptQuota, previous *Account) *Accou
 		a.hash = "" // who has to sign cannot log in by password
 		a.signer = c.signer(r)
 	}
-	if _, err := rand.Read(a.remembered.key[:]); err != nil {
-		panic("BUG: the system's random source failed: " + err.Error())
-	}
+	a.remembered.Init()
 	if previous != nil && previous.generation != r.Generation {
 		previous.close()
 		previous = nil
@@ -166,7 +166,7 @@ func shared(s string) string { return unique.Make(s).Value() }
 
 // signer returns what checks the signatures of a user, or nil where the record has no
 // secret or none that can be read: then nobody can sign for the user.
-func (c *Compiler) signer(r Record) *signer {
+func (c *Compiler) signer(r session.Record) *signer {
 	if r.Session.HMACString == "" {
 		return nil
 	}
@@ -177,37 +177,37 @@ func (c *Compiler) signer(r Record) *signer {
 	return &signer{Signer: httpsig.NewSigner(r.Org, r.User, []byte(secret))}
 }
 
-func (c *Compiler) grant(a *Account, e *Effective, kept []KeptQuota, previous *Account) {
-	own := c.bucket(a, "", e.limits, kept, previous)
-	if e.every {
+func (c *Compiler) grant(a *Account, e *session.Effective, kept []KeptQuota, previous *Account) {
+	own := c.bucket(a, "", e.Limits, kept, previous)
+	if e.Every {
 		a.every = &grant{limits: own}
 	}
 	var before map[string]*limiter.Window
 	if previous != nil {
 		before = maps.Collect(previous.endpointWindows)
 	}
-	a.grants = make([]grant, 0, len(e.rights))
-	for _, id := range slices.Sorted(maps.Keys(e.rights)) {
-		right := e.rights[id]
-		g := grant{api: shared(id), limits: own, shadow: right.shadow}
+	a.grants = make([]grant, 0, len(e.Rights))
+	for _, id := range slices.Sorted(maps.Keys(e.Rights)) {
+		right := e.Rights[id]
+		g := grant{api: shared(id), limits: own, shadow: right.Shadow}
 		for _, version := range right.Versions {
 			g.versions = append(g.versions, shared(version))
 		}
-		if right.limit != nil {
-			g.limits = c.bucket(a, right.scope, *right.limit, kept, previous)
+		if right.Limit != nil {
+			g.limits = c.bucket(a, right.Scope, *right.Limit, kept, previous)
 		}
-		if right.excess || right.tooLarge() {
-			g.rules = TooCostlyRules
+		if right.Excess || right.TooLarge() {
+			g.rules = route.TooCostlyRules
 		} else {
 			urls, limits := rulesOf(id, right.Right)
-			rules := make([]EndpointRule, len(limits))
+			rules := make([]route.EndpointRule, len(limits))
 			for i, l := range limits {
 				rules[i] = l.EndpointRule
 				w := window(before[l.scope], l.rate, l.per)
 				delete(before, l.scope) // no two endpoints have one window
 				g.endpoints = append(g.endpoints, endpoint{l.scope, w})
 			}
-			g.rules = NewPathRules(urls, rules)
+			g.rules = route.NewPathRules(urls, rules)
 		}
 		a.grants = append(a.grants, g)
 	}
@@ -220,7 +220,7 @@ func (a *Account) findBucket(scope string) (i int, found bool) {
 
 // bucket returns the account's bucket of a scope, with the state that it had in the
 // account before.
-func (c *Compiler) bucket(a *Account, scope string, limit limitSpec, kept []KeptQuota, previous *Account) *bucket {
+func (c *Compiler) bucket(a *Account, scope string, limit session.LimitSpec, kept []KeptQuota, previous *Account) *bucket {
 	place, found := a.findBucket(scope)
 	if found {
 		return a.buckets[place]
@@ -233,24 +233,24 @@ func (c *Compiler) bucket(a *Account, scope string, limit limitSpec, kept []Kept
 	}
 	b := &bucket{
 		scope:    scope,
-		rate:     window(before.rate, limit.rate, limit.per),
-		throttle: limit.throttle(),
-		shadow:   limit.shadow,
+		rate:     window(before.rate, limit.Rate, limit.Per),
+		throttle: limit.Throttle(),
+		shadow:   limit.Shadow,
 		notices:  before.notices,
 	}
 	if b.rate != nil {
-		b.rate.SetSmoothing(limit.smoothing.compile())
+		b.rate.SetSmoothing(limit.Smoothing.Compile())
 	}
 	if b.notices == nil {
 		b.notices = new(notices)
 	}
 	switch {
-	case before.quota != nil && limit.quotaMax > 0:
-		b.edition = before.quota.SetLimit(limit.quotaMax, limit.renewal)
+	case before.quota != nil && limit.QuotaMax > 0:
+		b.edition = before.quota.SetLimit(limit.QuotaMax, limit.Renewal)
 		b.quota = before.quota
 	default:
 		key := limiter.QuotaKey{Org: a.org, User: a.user, Scope: scope}
-		b.quota = limiter.NewQuota(key, limit.quotaMax, limit.renewal, state(kept, a.generation, scope), c.Ledger)
+		b.quota = limiter.NewQuota(key, limit.QuotaMax, limit.Renewal, state(kept, a.generation, scope), c.Ledger)
 	}
 	a.buckets = slices.Insert(a.buckets, place, b)
 	return b
@@ -324,7 +324,7 @@ var identityNames = [...][]byte{[]byte(headerUser), []byte(headerOrg), []byte(he
 
 // identify sets the values of the identity headers. They lie in one piece, because all
 // of them are read for every request.
-func (a *Account) identify(s *Session) {
+func (a *Account) identify(s *session.Session) {
 	values := [len(identityNames)]string{a.user, a.org, s.Alias, strings.Join(a.Tags(), ","), strings.Join(a.Policies(), ",")}
 	for i, value := range values {
 		a.lengths[i] = uint32(len(value))
@@ -332,7 +332,7 @@ func (a *Account) identify(s *Session) {
 	a.identity = []byte(strings.Join(values[:], ""))
 }
 
-func (c *Compiler) meta(e *Effective) (headers []header) {
+func (c *Compiler) meta(e *session.Effective) (headers []header) {
 	for _, name := range slices.Sorted(maps.Keys(c.MetaHeaders)) {
 		headers = append(headers, header{[]byte(c.MetaHeaders[name]), metaHeader(e.MetaData[name])})
 	}
@@ -346,7 +346,7 @@ func metaHeader(value jsontext.Value) []byte {
 	if value == nil {
 		return nil
 	}
-	text := metaText(value)
+	text := session.MetaText(value)
 	var ps problem.List
 	if ps.CheckText("", text, problem.MaxText); len(ps) > 0 {
 		return nil

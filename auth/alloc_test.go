@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sidekey/auth/httpsig"
+	"sidekey/auth/session"
 )
 
 // A warm check allocates nothing: it happens for every request that a proxy sees.
@@ -17,15 +18,15 @@ func TestAllocCheck(t *testing.T) {
 	orders.Rate, orders.Per = 1e9, 1
 	w := newWorld(t, orders, api("root", "/"))
 	for _, user := range []string{"ann", "bob", "carl"} {
-		w.put("default", user, "pw", func(s *Session) {
+		w.put("default", user, "pw", func(s *session.Session) {
 			s.Rate, s.Per, s.QuotaMax, s.Alias = 1e6, 1e-3, 1_000_000_000, user
-			s.AccessRights = map[string]Right{"orders": {Versions: []string{"v1"}}}
+			s.AccessRights = map[string]session.Right{"orders": {Versions: []string{"v1"}}}
 		})
 	}
-	w.put("default", "slow", "pw", func(s *Session) { s.Rate, s.Per = 1, 1e6 })
-	w.put("default", "poor", "pw", func(s *Session) { s.QuotaMax = 1 })
-	w.put("default", "urls", "pw", func(s *Session) {
-		s.AccessRights = map[string]Right{"orders": {AllowedURLs: []AllowedURL{{URL: "/orders/1", Methods: []string{"GET"}}, {URL: "/{name}(a|b)*/x", Methods: []string{"GET"}}}}}
+	w.put("default", "slow", "pw", func(s *session.Session) { s.Rate, s.Per = 1, 1e6 })
+	w.put("default", "poor", "pw", func(s *session.Session) { s.QuotaMax = 1 })
+	w.put("default", "urls", "pw", func(s *session.Session) {
+		s.AccessRights = map[string]session.Right{"orders": {AllowedURLs: []session.AllowedURL{{URL: "/orders/1", Methods: []string{"GET"}}, {URL: "/{name}(a|b)*/x", Methods: []string{"GET"}}}}}
 	})
 
 	f := func(name string, want Reason, change func(r *Request), users ...string) {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"sidekey/auth/httpsig"
+	"sidekey/auth/session"
 	"sidekey/limiter"
 )
 
@@ -24,9 +25,9 @@ func benchWorld(b *testing.B) (*world, []*Request) {
 	distinct := make(map[string]bool)
 	for i := range requests {
 		user, password := fmt.Sprintf("user-%d", i), fmt.Sprintf("password-%d", i)
-		w.put("default", user, password, func(s *Session) {
+		w.put("default", user, password, func(s *session.Session) {
 			s.Rate, s.Per, s.QuotaMax = 1e6, 1, 1_000_000_000
-			s.AccessRights = map[string]Right{"orders": {}, "root": {}}
+			s.AccessRights = map[string]session.Right{"orders": {}, "root": {}}
 		})
 		r := request(user, password)
 		r.URI = []byte("/orders/1")
@@ -112,7 +113,7 @@ func BenchmarkRemembered(b *testing.B) {
 	given, accounts := benchAccounts(b, w, requests)
 	mono := w.clock.mono.Load()
 	for i := 0; b.Loop(); i++ {
-		if !accounts[i%benchUsers].remembered.knows(given[i%benchUsers].Password, mono) {
+		if !accounts[i%benchUsers].remembered.Knows(given[i%benchUsers].Password, mono) {
 			b.Fatal("not remembered")
 		}
 	}
@@ -222,9 +223,9 @@ func BenchmarkAccountMemory(b *testing.B) {
 	for b.Loop() {
 		w := newWorld(b, api("orders", "/orders"))
 		for i := range benchUsers {
-			w.memory.write(Record{Org: "default", User: fmt.Sprintf("user-%d", i), Session: Session{
+			w.memory.write(session.Record{Org: "default", User: fmt.Sprintf("user-%d", i), Session: session.Session{
 				OrgID: "default", Alias: "Benchmark User", Tags: []string{"edge", "edge-eu"},
-				Rate: 100, Per: 1, QuotaMax: 1_000_000, AccessRights: map[string]Right{"orders": {}},
+				Rate: 100, Per: 1, QuotaMax: 1_000_000, AccessRights: map[string]session.Right{"orders": {}},
 			}})
 		}
 		var before, after runtime.MemStats
@@ -245,14 +246,14 @@ func BenchmarkAccountMemory(b *testing.B) {
 // A whole check against ten URL patterns, of which the last matches.
 func BenchmarkCheckPatterns(b *testing.B) {
 	w := newWorld(b, api("orders", "/orders"))
-	var urls []AllowedURL
+	var urls []session.AllowedURL
 	for i := range 9 {
-		urls = append(urls, AllowedURL{URL: fmt.Sprintf("/orders/%d/{id}/*", i), Methods: []string{"GET"}})
+		urls = append(urls, session.AllowedURL{URL: fmt.Sprintf("/orders/%d/{id}/*", i), Methods: []string{"GET"}})
 	}
-	urls = append(urls, AllowedURL{URL: "/orders/last/{id}", Methods: []string{"GET"}})
-	w.put("default", "ann", "pw", func(s *Session) {
+	urls = append(urls, session.AllowedURL{URL: "/orders/last/{id}", Methods: []string{"GET"}})
+	w.put("default", "ann", "pw", func(s *session.Session) {
 		s.Rate, s.Per, s.QuotaMax = 1e9, 1, 1_000_000_000_000
-		s.AccessRights = map[string]Right{"orders": {AllowedURLs: urls}}
+		s.AccessRights = map[string]session.Right{"orders": {AllowedURLs: urls}}
 	})
 	r := request("ann", "pw")
 	r.URI = []byte("/orders/last/17?x=1")

@@ -3,13 +3,15 @@ package auth
 import (
 	"time"
 
+	"sidekey/auth/route"
+	"sidekey/auth/session"
 	"sidekey/limiter"
 )
 
 // charges are the limits that one request is charged to.
 type charges struct {
 	limits   limiter.Limits
-	throttle *Throttle
+	throttle *session.Throttle
 	shadow   struct{ rate, quota, api bool } // those that refuse nobody
 	trace    *trace                          // not nil: nothing is charged
 	excess   bool                            // the path could not be compared: see [Verdict.Excess]
@@ -17,7 +19,7 @@ type charges struct {
 
 // narrow leaves out what an API does not limit, and puts into shadow what it does not
 // enforce.
-func (c *charges) narrow(a *API) {
+func (c *charges) narrow(a *route.API) {
 	if a.DisableRateLimit {
 		c.limits.Rate = nil
 	}

@@ -5,6 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"sidekey/auth/session"
 	"sidekey/limiter"
 )
 
@@ -25,7 +26,7 @@ func TestCheckQuotaNotRecorded(t *testing.T) {
 			v = w.checker.Check(w.checker.now(), request(user, "pw"))
 			return v, time.Since(before)
 		}
-		w.put("default", "ann", "pw", func(s *Session) { s.Rate, s.Per, s.QuotaMax = 5, 1000, 3 })
+		w.put("default", "ann", "pw", func(s *session.Session) { s.Rate, s.Per, s.QuotaMax = 5, 1000, 3 })
 		w.put("default", "bob", "pw", nil)
 		w.memory.silent = true
 		w.set(func(s *Settings) { s.QuotaWait = 300 * time.Millisecond })
@@ -61,7 +62,7 @@ func TestCheckQuotaNotRecorded(t *testing.T) {
 func TestCheckQuotaRecordedInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, api("orders", "/"))
-		w.put("default", "ann", "pw", func(s *Session) { s.QuotaMax = 3 })
+		w.put("default", "ann", "pw", func(s *session.Session) { s.QuotaMax = 3 })
 		w.memory.silent = true
 		verdict := make(chan Verdict)
 		go func() { verdict <- w.ask("ann", "pw") }()
@@ -80,7 +81,7 @@ func TestCheckEditWhileWaitingForQuota(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, api("orders", "/"))
-				w.put("default", "ann", "pw", func(s *Session) { s.QuotaMax = 3 })
+				w.put("default", "ann", "pw", func(s *session.Session) { s.QuotaMax = 3 })
 				w.memory.silent = true
 				verdict := make(chan Verdict, 1)
 				go func() { verdict <- w.ask("ann", "pw") }()
@@ -94,19 +95,19 @@ func TestCheckEditWhileWaitingForQuota(t *testing.T) {
 			})
 		})
 	}
-	f("a new record", func(w *world) { w.put("default", "ann", "pw", func(s *Session) { s.QuotaMax = 10 }) }, Pass, 9)
-	f("a new password", func(w *world) { w.put("default", "ann", "new", func(s *Session) { s.QuotaMax = 10 }) }, BadCredentials, 0)
+	f("a new record", func(w *world) { w.put("default", "ann", "pw", func(s *session.Session) { s.QuotaMax = 10 }) }, Pass, 9)
+	f("a new password", func(w *world) { w.put("default", "ann", "new", func(s *session.Session) { s.QuotaMax = 10 }) }, BadCredentials, 0)
 	f("deleted", func(w *world) { w.remove("default", "ann") }, BadCredentials, 0)
-	f("switched off afresh", func(w *world) { w.put("default", "ann", "pw", func(s *Session) { s.IsInactive = true }) }, Inactive, 0)
-	f("a larger quota", func(w *world) { w.edit("default", "ann", func(s *Session) { s.QuotaMax = 5 }) }, Pass, 4)
-	f("no quota any more", func(w *world) { w.edit("default", "ann", func(s *Session) { s.QuotaMax = 0 }) }, Pass, 0)
+	f("switched off afresh", func(w *world) { w.put("default", "ann", "pw", func(s *session.Session) { s.IsInactive = true }) }, Inactive, 0)
+	f("a larger quota", func(w *world) { w.edit("default", "ann", func(s *session.Session) { s.QuotaMax = 5 }) }, Pass, 4)
+	f("no quota any more", func(w *world) { w.edit("default", "ann", func(s *session.Session) { s.QuotaMax = 0 }) }, Pass, 0)
 }
 
 // A program that stops refuses who needs a quota, soon and without using it.
 func TestCheckWhileStopping(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, api("orders", "/"))
-		w.put("default", "ann", "pw", func(s *Session) { s.QuotaMax = 1000 })
+		w.put("default", "ann", "pw", func(s *session.Session) { s.QuotaMax = 1000 })
 		w.put("default", "bob", "pw", nil)
 		w.want("ann", "pw", Pass)
 		w.want("bob", "pw", Pass)
@@ -130,7 +131,7 @@ func TestCheckWhileStopping(t *testing.T) {
 func TestCheckWhileAnEditIsSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, api("orders", "/"))
-		w.put("default", "ann", "pw", func(s *Session) { s.QuotaMax = 1000 })
+		w.put("default", "ann", "pw", func(s *session.Session) { s.QuotaMax = 1000 })
 		w.want("ann", "pw", Pass)
 		w.directory.Live("default", "ann").close()
 		start := time.Now()

@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"sidekey/auth/httpsig"
+	"sidekey/auth/password"
+	"sidekey/auth/route"
+	"sidekey/auth/session"
 	"sidekey/limiter"
 )
 
@@ -49,10 +52,10 @@ type Headers interface {
 // Verdict is the answer. A refusal is a verdict, not an error.
 type Verdict struct {
 	Reason  Reason
-	Message string   // of the error body; "" for Pass
-	Account *Account // nil where nobody was recognised
-	Named   *Account // whom the credentials name, right or not, for logs alone; nil where there is no such user
-	API     *API     // nil where none was found
+	Message string     // of the error body; "" for Pass
+	Account *Account   // nil where nobody was recognised
+	Named   *Account   // whom the credentials name, right or not, for logs alone; nil where there is no such user
+	API     *route.API // nil where none was found
 	Rate    limiter.RateState
 	Quota   limiter.QuotaState
 	Retry   time.Duration // when asking again makes sense; 0 = not said
@@ -62,7 +65,7 @@ type Verdict struct {
 	// Remembered says that the password was not hashed, because it had been right before.
 	Remembered bool
 
-	Throttle *Throttle // how a request that is over its rate may be held, or nil: see [Checker.Hold]
+	Throttle *session.Throttle // how a request that is over its rate may be held, or nil: see [Checker.Hold]
 
 	Reached []float64 // triggers of the quota that this request reached, in percent; not to be changed
 
@@ -77,11 +80,11 @@ type Verdict struct {
 // Settings are the parts of the configuration that decide. They are replaced as one
 // value, so that no request sees a mix of two configurations.
 type Settings struct {
-	APIs        *APIs
-	Passwords   *Passwords
-	Failures    *Failures     // nil: nobody is slowed down
-	VerifiedTTL time.Duration // how long a right password is remembered; 0 = never
-	QuotaWait   time.Duration // longest that a request waits for a reservation
+	APIs        *route.APIs
+	Passwords   *password.Passwords
+	Failures    *password.Failures // nil: nobody is slowed down
+	VerifiedTTL time.Duration      // how long a right password is remembered; 0 = never
+	QuotaWait   time.Duration      // longest that a request waits for a reservation
 
 	AllowEmptyRights bool // a session without access_rights may use every API of its org
 
@@ -176,7 +179,7 @@ func (c *Checker) decide(now limiter.Now, r *Request, v *Verdict, t *trace) {
 			account, refusal, retry = c.authenticate(&now, s, api.Org, r.Client, given, t)
 		}
 		if signed && refusal == BadCredentials || refusal == TooManyFailures || refusal == Busy {
-			s.Passwords.pace.pause(time.Now().Add(shortestRefusal - time.Duration(c.now().Mono-asked)))
+			s.Passwords.PauseRefusal(time.Duration(c.now().Mono - asked))
 		}
 		t.authenticate(c, s, api, given, signed, account, refusal)
 		if refusal != Pass {
@@ -216,30 +219,30 @@ const accountTries = 20
 const retryAccount = reasonCount
 
 // refuse makes v a refusal of which nothing else is known.
-func (v *Verdict) refuse(reason Reason, api *API) {
+func (v *Verdict) refuse(reason Reason, api *route.API) {
 	*v = Verdict{Reason: reason, Message: reason.Message(), API: api}
 }
 
 // findAPI returns the API that r is for, or the reason to refuse it.
-func findAPI(apis *APIs, r *Request) (*API, Reason) {
-	api, outcome := apis.Find(Target{Named: r.APIID, Host: r.Host, URI: r.URI})
+func findAPI(apis *route.APIs, r *Request) (*route.API, Reason) {
+	api, outcome := apis.Find(route.Target{Named: r.APIID, Host: r.Host, URI: r.URI})
 	return api, reasonOf(outcome, UnknownAPI)
 }
 
 // reasonOf returns the reason to refuse a request whose route came out so; unknown is the
 // one for [Unknown].
-func reasonOf(outcome Outcome, unknown Reason) Reason {
+func reasonOf(outcome route.Outcome, unknown Reason) Reason {
 	switch outcome {
-	case Found:
+	case route.Found:
 		return Pass
-	case Unknown:
+	case route.Unknown:
 		return unknown
 	}
 	return AmbiguousPath
 }
 
 // versionOf returns the version of the API that r asks for, and whether there is one.
-func versionOf(api *API, r *Request) (version string, known bool) {
+func versionOf(api *route.API, r *Request) (version string, known bool) {
 	if len(api.Versions) == 0 {
 		return api.DefaultVersion, true
 	}
@@ -262,7 +265,7 @@ func credentials(r *Request, buf *CredentialBuffer) (Credentials, Reason, Malfor
 
 // admit checks what the account may do, charges the request to its limits and says so in
 // v, which is zero.
-func (c *Checker) admit(now *limiter.Now, s *Settings, api *API, version string, a *Account, r *Request, v *Verdict, t *trace) {
+func (c *Checker) admit(now *limiter.Now, s *Settings, api *route.API, version string, a *Account, r *Request, v *Verdict, t *trace) {
 	if !a.used.Load() {
 		a.used.Store(true)
 	}
@@ -278,7 +281,7 @@ func (c *Checker) admit(now *limiter.Now, s *Settings, api *API, version string,
 	default:
 		v.notices = g.limits.notices
 		ch := charges{
-			limits:   limiter.Limits{Rate: g.limits.rate, Quota: g.limits.quota, API: api.limit, Edition: g.limits.edition},
+			limits:   limiter.Limits{Rate: g.limits.rate, Quota: g.limits.quota, API: api.Limit, Edition: g.limits.edition},
 			throttle: g.limits.throttle,
 		}
 		ch.shadow.rate, ch.shadow.quota = g.limits.shadow, g.limits.shadow
@@ -299,7 +302,7 @@ func (c *Checker) admit(now *limiter.Now, s *Settings, api *API, version string,
 }
 
 // grantOf returns what the account may do with an API, or nil for nothing.
-func (a *Account) grantOf(api *API, allowEmpty bool) *grant {
+func (a *Account) grantOf(api *route.API, allowEmpty bool) *grant {
 	i, found := sort.Find(len(a.grants), func(i int) int { return strings.Compare(api.ID, a.grants[i].api) })
 	if found {
 		return &a.grants[i]
@@ -312,10 +315,10 @@ func (a *Account) grantOf(api *API, allowEmpty bool) *grant {
 
 // narrow checks a request against the rules of a right. If it is for one of the right's
 // endpoints, that one's rate replaces the right's.
-func (g *grant) narrow(api *API, r *Request, ch *charges) Reason {
+func (g *grant) narrow(api *route.API, r *Request, ch *charges) Reason {
 	endpoint, outcome := g.rules.Match(api, r.Method, r.URI)
-	ch.excess = outcome == TooCostly
-	if outcome == Found && endpoint >= 0 {
+	ch.excess = outcome == route.TooCostly
+	if outcome == route.Found && endpoint >= 0 {
 		ch.limits.Rate = g.endpoints[endpoint].window
 		ch.shadow.rate = ch.shadow.rate || g.shadow
 	}

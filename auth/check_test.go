@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"sidekey/auth/route"
+	"sidekey/auth/session"
 	"sidekey/limiter"
 )
 
@@ -25,7 +27,7 @@ func (w *world) used(user, apiID string) []any {
 	for _, b := range a.buckets {
 		states = append(states, b.scope, b.rate.State(now), b.quota.State(now))
 	}
-	return append(states, api.limit.State(now))
+	return append(states, api.Limit.State(now))
 }
 
 // A request that violates everything is repaired one thing at a time: the answers come
@@ -37,9 +39,9 @@ func TestCheckOrder(t *testing.T) {
 		orders.Rate, orders.Per = 1, 1e6
 		off.Active = false
 		w := newWorld(t, orders, off, api("shop", "/shop"))
-		w.put("default", "ann", "pw", func(s *Session) {
+		w.put("default", "ann", "pw", func(s *session.Session) {
 			s.Rate, s.Per, s.QuotaMax = 1, 10, 1
-			s.AccessRights = map[string]Right{"orders": {}}
+			s.AccessRights = map[string]session.Right{"orders": {}}
 		})
 		w.put("default", "bob", "bob's", nil)
 
@@ -54,9 +56,9 @@ func TestCheckOrder(t *testing.T) {
 		if v := w.check(bob); v.Reason != Pass {
 			t.Fatal(v.Reason)
 		}
-		w.edit("default", "ann", func(s *Session) {
+		w.edit("default", "ann", func(s *session.Session) {
 			s.IsInactive, s.Expires = true, 1
-			s.AccessRights = map[string]Right{"shop": {}}
+			s.AccessRights = map[string]session.Right{"shop": {}}
 		})
 		w.hash.Gate = make(chan struct{})
 		w.set(func(s *Settings) { s.Passwords = w.passwords(1, 0) })
@@ -94,8 +96,8 @@ func TestCheckOrder(t *testing.T) {
 			}
 			return v
 		}
-		rights := func(right Right) {
-			w.edit("default", "ann", func(s *Session) { s.AccessRights = map[string]Right{"orders": right} })
+		rights := func(right session.Right) {
+			w.edit("default", "ann", func(s *session.Session) { s.AccessRights = map[string]session.Right{"orders": right} })
 		}
 
 		step("nothing", AmbiguousPath)
@@ -126,17 +128,17 @@ func TestCheckOrder(t *testing.T) {
 		step("a free slot", BadCredentials)
 		r.Authorization = []byte(basic("ann", "pw"))
 		step("the right password", Inactive)
-		w.edit("default", "ann", func(s *Session) { s.IsInactive = false })
+		w.edit("default", "ann", func(s *session.Session) { s.IsInactive = false })
 		step("active", Expired)
-		w.edit("default", "ann", func(s *Session) { s.Expires = w.clock.wall.Load()/1e9 + 1000 })
+		w.edit("default", "ann", func(s *session.Session) { s.Expires = w.clock.wall.Load()/1e9 + 1000 })
 		step("not expired", APINotGranted)
-		rights(Right{Versions: []string{"v2"}})
+		rights(session.Right{Versions: []string{"v2"}})
 		step("the API granted, another version", APINotGranted)
-		rights(Right{Versions: []string{"v1"}, AllowedURLs: []AllowedURL{{URL: "/orders/2", Methods: []string{"GET"}}}})
+		rights(session.Right{Versions: []string{"v1"}, AllowedURLs: []session.AllowedURL{{URL: "/orders/2", Methods: []string{"GET"}}}})
 		step("the version granted, another URL", URLNotGranted)
-		rights(Right{Versions: []string{"v1"}, AllowedURLs: []AllowedURL{{URL: "/orders/1", Methods: []string{"POST"}}}})
+		rights(session.Right{Versions: []string{"v1"}, AllowedURLs: []session.AllowedURL{{URL: "/orders/1", Methods: []string{"POST"}}}})
 		step("the URL granted, another method", URLNotGranted)
-		rights(Right{Versions: []string{"v1"}, AllowedURLs: []AllowedURL{{URL: "/orders/1", Methods: []string{"GET"}}}})
+		rights(session.Right{Versions: []string{"v1"}, AllowedURLs: []session.AllowedURL{{URL: "/orders/1", Methods: []string{"GET"}}}})
 		if v := step("all granted", RateExceeded); v.Retry != 10*time.Second {
 			t.Errorf("over the rate, and come back after %v", v.Retry)
 		}
@@ -145,11 +147,11 @@ func TestCheckOrder(t *testing.T) {
 		if v := step("a free rate", QuotaExceeded); v.Retry != limiter.Forever {
 			t.Errorf("over the quota, and come back after %v", v.Retry)
 		}
-		w.edit("default", "ann", func(s *Session) { s.QuotaMax = 2 })
+		w.edit("default", "ann", func(s *session.Session) { s.QuotaMax = 2 })
 		states = w.used("ann", "orders")
 		step("quota left", APIRateExceeded)
 		w.clock.pass(1e6 * time.Second)
-		w.edit("default", "ann", func(s *Session) { s.Expires = 0 })
+		w.edit("default", "ann", func(s *session.Session) { s.Expires = 0 })
 		v := step("all repaired", Pass)
 		if v.Account.User() != "ann" || v.API.ID != "orders" || v.Rate.Remaining != 0 || v.Quota.Remaining != 0 {
 			t.Errorf("%+v", v)
@@ -162,7 +164,7 @@ func TestCheckOrder(t *testing.T) {
 // names no account.
 func TestCheckVerdict(t *testing.T) {
 	w := newWorld(t, api("orders", "/orders"))
-	w.put("default", "ann", "pw", func(s *Session) { s.IsInactive = true })
+	w.put("default", "ann", "pw", func(s *session.Session) { s.IsInactive = true })
 	f := func(change func(r *Request), want Reason, apiID, user string) {
 		t.Helper()
 		r := request("ann", "pw")
@@ -221,8 +223,8 @@ func TestCheckTwoOrgs(t *testing.T) {
 	theirs := api("theirs", "/theirs")
 	theirs.Org = "other"
 	w := newWorld(t, api("ours", "/"), theirs)
-	w.put("default", "ann", "ours", func(s *Session) { s.QuotaMax, s.Alias = 2, "our Ann" })
-	w.put("other", "ann", "theirs", func(s *Session) { s.QuotaMax, s.Alias = 3, "their Ann" })
+	w.put("default", "ann", "ours", func(s *session.Session) { s.QuotaMax, s.Alias = 2, "our Ann" })
+	w.put("other", "ann", "theirs", func(s *session.Session) { s.QuotaMax, s.Alias = 3, "their Ann" })
 	f := func(path, password string, want Reason, org string, remaining int64) {
 		t.Helper()
 		r := request("ann", password)
@@ -252,10 +254,12 @@ func TestCheckVersions(t *testing.T) {
 	versioned := api("orders", "/")
 	versioned.Versions, versioned.VersionHeader, versioned.DefaultVersion = []string{"v1", "v2"}, "x-api-version", "v1"
 	w := newWorld(t, versioned, api("plain", "/plain"))
-	w.put("default", "ann", "pw", func(s *Session) {
-		s.AccessRights = map[string]Right{"orders": {Versions: []string{"v2"}}, "plain": {Versions: []string{"Default"}}}
+	w.put("default", "ann", "pw", func(s *session.Session) {
+		s.AccessRights = map[string]session.Right{"orders": {Versions: []string{"v2"}}, "plain": {Versions: []string{"Default"}}}
 	})
-	w.put("default", "bob", "pw", func(s *Session) { s.AccessRights = map[string]Right{"orders": {}, "plain": {Versions: []string{"v1"}}} })
+	w.put("default", "bob", "pw", func(s *session.Session) {
+		s.AccessRights = map[string]session.Right{"orders": {}, "plain": {Versions: []string{"v1"}}}
+	})
 	f := func(user, path string, versions []string, want Reason) {
 		t.Helper()
 		r := request(user, "pw")
@@ -278,8 +282,8 @@ func TestCheckVersions(t *testing.T) {
 func TestCheckRights(t *testing.T) {
 	w := newWorld(t, api("orders", "/"), api("shop", "/shop"))
 	w.put("default", "all", "pw", nil)
-	w.put("default", "empty", "pw", func(s *Session) { s.AccessRights = map[string]Right{} })
-	w.put("default", "shop", "pw", func(s *Session) { s.AccessRights = map[string]Right{"shop": {}} })
+	w.put("default", "empty", "pw", func(s *session.Session) { s.AccessRights = map[string]session.Right{} })
+	w.put("default", "shop", "pw", func(s *session.Session) { s.AccessRights = map[string]session.Right{"shop": {}} })
 	f := func(user, path string, want Reason) {
 		t.Helper()
 		r := request(user, "pw")
@@ -306,7 +310,7 @@ func TestCheckExpires(t *testing.T) {
 	at := w.clock.wall.Load() / 1e9
 	f := func(expires, wall int64, want Reason) {
 		t.Helper()
-		w.put("default", "ann", "pw", func(s *Session) { s.Expires = expires })
+		w.put("default", "ann", "pw", func(s *session.Session) { s.Expires = expires })
 		w.clock.wall.Store(wall)
 		if v := w.ask("ann", "pw"); v.Reason != want {
 			t.Errorf("expires %d, now %d: %v, want %v", expires, wall, v.Reason, want)
@@ -327,7 +331,7 @@ func TestCheckExpires(t *testing.T) {
 func TestCheckExpiresWhileHashing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, api("orders", "/"))
-		w.put("default", "ann", "pw", func(s *Session) { s.Expires = w.clock.wall.Load()/1e9 + 5 })
+		w.put("default", "ann", "pw", func(s *session.Session) { s.Expires = w.clock.wall.Load()/1e9 + 5 })
 		w.hash.Gate = make(chan struct{})
 		reason := make(chan Reason)
 		go func() { reason <- w.ask("ann", "pw").Reason }()
@@ -363,11 +367,11 @@ func TestCheckStoreDown(t *testing.T) {
 func TestT11SameVerdict(t *testing.T) {
 	w := newWorld(t, api("orders", "/"))
 	w.put("default", "active", "pw", nil)
-	w.put("default", "inactive", "pw", func(s *Session) { s.IsInactive = true })
-	w.put("default", "expired", "pw", func(s *Session) { s.Expires = 1 })
-	w.put("default", "limited", "pw", func(s *Session) { s.Rate, s.Per, s.QuotaMax = 1, 1000, 1 })
+	w.put("default", "inactive", "pw", func(s *session.Session) { s.IsInactive = true })
+	w.put("default", "expired", "pw", func(s *session.Session) { s.Expires = 1 })
+	w.put("default", "limited", "pw", func(s *session.Session) { s.Rate, s.Per, s.QuotaMax = 1, 1000, 1 })
 	w.put("default", "without", "", nil)
-	w.put("default", "nothing granted", "pw", func(s *Session) { s.AccessRights = map[string]Right{"other": {}} })
+	w.put("default", "nothing granted", "pw", func(s *session.Session) { s.AccessRights = map[string]session.Right{"other": {}} })
 	w.put("other", "elsewhere", "pw", nil)
 	w.want("limited", "pw", Pass)
 	w.want("limited", "pw", RateExceeded)
@@ -425,7 +429,7 @@ func TestT07Identity(t *testing.T) {
 	var group sync.WaitGroup
 	for g := range 256 {
 		user, password := fmt.Sprintf("user-%d", g), fmt.Sprintf("password-%d", g)
-		w.put("default", user, password, func(s *Session) { s.Alias, s.QuotaMax = "alias of "+user, 1_000_000 })
+		w.put("default", user, password, func(s *session.Session) { s.Alias, s.QuotaMax = "alias of "+user, 1_000_000 })
 		group.Go(func() {
 			for i := range 1000 {
 				v := w.ask(user, password)
@@ -446,8 +450,8 @@ func TestT07Identity(t *testing.T) {
 // Nothing of them may be left in what was learnt from it.
 func TestT09KeepsNoRequest(t *testing.T) {
 	w := newWorld(t, api("orders", "/orders", "example.org"), api("root", "/"))
-	w.memory.write(Record{Org: "default", User: "ann", Session: Session{OrgID: "default", BasicAuth: BasicAuth{Password: plain("pw-ann")}, QuotaMax: 100}})
-	w.memory.write(Record{Org: "default", User: "bob", Session: Session{OrgID: "default", BasicAuth: BasicAuth{Password: plain("pw-bob")}, QuotaMax: 100}})
+	w.memory.write(session.Record{Org: "default", User: "ann", Session: session.Session{OrgID: "default", BasicAuth: session.BasicAuth{Password: plain("pw-ann")}, QuotaMax: 100}})
+	w.memory.write(session.Record{Org: "default", User: "bob", Session: session.Session{OrgID: "default", BasicAuth: session.BasicAuth{Password: plain("pw-bob")}, QuotaMax: 100}})
 	header, host, uri := make([]byte, 0, 200), make([]byte, 0, 200), make([]byte, 0, 200)
 	for i := range 100 {
 		user := []string{"ann", "bob", "eve"}[i%3]
@@ -484,7 +488,7 @@ func TestT09KeepsNoRequest(t *testing.T) {
 func TestT83Identity(t *testing.T) {
 	w := newWorld(t, api("orders", "/"))
 	w.directory.SetCompiler(w.compiler(map[string]string{"dev": "X-Dev", "list": "X-List", "a": "X-A"}))
-	f := func(change func(s *Session), want ...string) {
+	f := func(change func(s *session.Session), want ...string) {
 		t.Helper()
 		w.put("default", "ann", "pw", change)
 		v := w.want("ann", "pw", Pass)
@@ -497,13 +501,13 @@ func TestT83Identity(t *testing.T) {
 		}
 	}
 	f(nil, "X-Auth-User: ann", "X-Auth-Org: default", "X-Auth-Alias: ", "X-Auth-Tags: ", "X-Auth-Policies: ", "X-A: ", "X-Dev: ", "X-List: ")
-	f(func(s *Session) {
+	f(func(s *session.Session) {
 		s.Alias, s.Tags = "Ann Ä", []string{"a", "b"}
 		s.MetaData = mustMeta(t, `{"dev":"d 1","list":[1,"x"],"other":"o"}`)
 	}, "X-Auth-User: ann", "X-Auth-Org: default", "X-Auth-Alias: Ann Ä", "X-Auth-Tags: a,b", "X-Auth-Policies: ", "X-A: ", "X-Dev: d 1", `X-List: [1,"x"]`)
 	// Written before its name was made a header's.
 	for _, bad := range []string{`"a\r\nX-Admin: 1"`, `"\u0000"`, `"\u007f"`, `"\u0085"`, `"\u202e"`, `"` + strings.Repeat("x", 1025) + `"`, "[1,\n2]"} {
-		f(func(s *Session) { s.MetaData = mustMeta(t, `{"dev":`+bad+`}`) },
+		f(func(s *session.Session) { s.MetaData = mustMeta(t, `{"dev":`+bad+`}`) },
 			"X-Auth-User: ann", "X-Auth-Org: default", "X-Auth-Alias: ", "X-Auth-Tags: ", "X-Auth-Policies: ", "X-A: ", "X-Dev: ", "X-List: ")
 	}
 }
@@ -513,7 +517,7 @@ func TestAPIVersion(t *testing.T) {
 	versioned.Versions, versioned.VersionHeader, versioned.DefaultVersion = []string{"v1", "v2"}, "x-api-version", "v1"
 	noDefault := versioned
 	noDefault.DefaultVersion = "v3"
-	f := func(a API, headers map[string][]string, want string, known bool) {
+	f := func(a route.API, headers map[string][]string, want string, known bool) {
 		t.Helper()
 		got, ok := versionOf(&a, &Request{Headers: fakeHeaders(headers)})
 		if got != want || ok != known {
@@ -535,7 +539,7 @@ func TestAPIVersion(t *testing.T) {
 	f(noDefault, map[string][]string{name: {"v2"}}, "v2", true)
 	// Unversioned: the header means nothing.
 	f(api("orders", "/"), map[string][]string{name: {"v9", "v8"}}, "Default", true)
-	if v, ok := versionOf(new(API), &Request{}); v != "" || !ok {
+	if v, ok := versionOf(new(route.API), &Request{}); v != "" || !ok {
 		t.Errorf("%q, %v", v, ok)
 	}
 }
@@ -563,14 +567,14 @@ func TestT81Homographs(t *testing.T) {
 	names := []string{"ann", "Ann", "ANN", "\u0430nn", "\uff41nn", "a\u0301nn", "\u00e1nn", "ann\u200d", "ann\u200b", "a\u00adnn", "ann.", "ann ", "ſnn", "snn", "ınn", "inn"}
 	w := newWorld(t, api("orders", "/"))
 	for i, name := range names {
-		if CheckNames("default", name) == nil {
+		if session.CheckNames("default", name) == nil {
 			w.put("default", name, "pw-"+string(rune('a'+i)), nil)
 		}
 	}
 	for i, name := range names {
 		for j := range names {
 			v := w.ask(name, "pw-"+string(rune('a'+j)))
-			if right := i == j && CheckNames("default", name) == nil; (v.Reason == Pass) != right {
+			if right := i == j && session.CheckNames("default", name) == nil; (v.Reason == Pass) != right {
 				t.Errorf("%q with the password of %q: %v", name, names[j], v.Reason)
 			}
 			if v.Reason == Pass && v.Account.User() != name {

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"unicode/utf8"
 
+	"sidekey/auth/password"
 	"sidekey/internal/problem"
 )
 
@@ -26,7 +27,7 @@ const (
 
 // mostCredentials is the length of the longest user name, a colon, the longest password,
 // and what base64 rounds up.
-const mostCredentials = problem.MaxName + 1 + maxPassword + 2
+const mostCredentials = problem.MaxName + 1 + password.MaxPassword + 2
 
 // CredentialBuffer takes decoded credentials of the usual length; longer ones are
 // allocated. It lives on the caller's stack and is short, because it is cleared for each
@@ -59,14 +60,14 @@ func ParseBasic(header []byte, buf *CredentialBuffer) (c Credentials, malformed 
 	if err != nil || len(encoded) != strictBase64.EncodedLen(len(text)) { // the decoder skips line breaks
 		return Credentials{}, undecodable(encoded, notBase64)
 	}
-	user, password, found := bytes.Cut(text, []byte{':'})
+	user, pass, found := bytes.Cut(text, []byte{':'})
 	switch {
-	case !found, len(user) == 0, len(user) > problem.MaxName, len(password) == 0, len(password) > maxPassword:
+	case !found, len(user) == 0, len(user) > problem.MaxName, len(pass) == 0, len(pass) > password.MaxPassword:
 		return Credentials{}, notTwoPart
-	case hasControl(text) || !utf8.Valid(text):
+	case password.HasControl(text) || !utf8.Valid(text):
 		return Credentials{}, notTwoPart
 	}
-	return Credentials{User: user, Password: password}, ""
+	return Credentials{User: user, Password: pass}, ""
 }
 
 // undecodable tells more than one set of credentials (Envoy joins repeated headers with a

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"sidekey/auth/session"
 	"sidekey/limiter"
 )
 
@@ -24,7 +25,7 @@ var (
 type Source interface {
 	// Load returns a user's record and quotas of one moment, or [ErrNoUser],
 	// [ErrDamaged], [ErrStoreDown].
-	Load(org, user string) (Record, []KeptQuota, error)
+	Load(org, user string) (session.Record, []KeptQuota, error)
 }
 
 // Directory holds the accounts of active users and loads the others when they
@@ -106,7 +107,7 @@ func (d *Directory) Live(org, user string) *Account {
 
 // Quotas returns the live state of a user's quotas by their scope, whether the user is
 // active or not. r and kept are what the store holds.
-func (d *Directory) Quotas(r Record, kept []KeptQuota, now limiter.Now) map[string]limiter.QuotaState {
+func (d *Directory) Quotas(r session.Record, kept []KeptQuota, now limiter.Now) map[string]limiter.QuotaState {
 	a := d.state(r, kept)
 	states := make(map[string]limiter.QuotaState, len(a.buckets))
 	for _, b := range a.buckets {
@@ -116,7 +117,7 @@ func (d *Directory) Quotas(r Record, kept []KeptQuota, now limiter.Now) map[stri
 }
 
 // state returns the account of a user as it is, or as it would be were the user active.
-func (d *Directory) state(r Record, kept []KeptQuota) *Account {
+func (d *Directory) state(r session.Record, kept []KeptQuota) *Account {
 	a := d.Live(r.Org, r.User)
 	if a == nil || a.generation != r.Generation || !a.current() {
 		compiler := *d.compiler.Load()
@@ -127,10 +128,10 @@ func (d *Directory) state(r Record, kept []KeptQuota) *Account {
 }
 
 // Effective returns a session with its policies applied.
-func (d *Directory) Effective(s *Session) Effective {
+func (d *Directory) Effective(s *session.Session) session.Effective {
 	c := d.compiler.Load()
-	policies, _ := c.Policies.use(s.ApplyPolicies)
-	return Apply(s, policies, c.MergeTags)
+	policies, _ := c.Policies.Use(s.ApplyPolicies)
+	return session.Apply(s, policies, c.MergeTags)
 }
 
 func (d *Directory) find(hash uint64, org string, user []byte) *entry {
@@ -218,8 +219,7 @@ func (d *Directory) compileLocked(hash uint64, org string, user []byte, before *
 			d.insert(hash, after)
 		} else {
 			if keepPassword && before.generation == after.generation && before.hash == after.hash {
-				after.remembered.key = before.remembered.key
-				after.remembered.last.Store(before.remembered.last.Load())
+				after.remembered.TakeOver(&before.remembered)
 			}
 			d.replace(hash, before, after)
 		}

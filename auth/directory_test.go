@@ -14,12 +14,13 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"sidekey/auth/session"
 	"sidekey/limiter"
 )
 
 func mustMeta(t testing.TB, object string) map[string]jsontext.Value {
 	t.Helper()
-	s, _, err := DecodeSession([]byte(`{"meta_data":` + object + `}`))
+	s, _, err := session.DecodeSession([]byte(`{"meta_data":` + object + `}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +33,7 @@ func TestDirectoryFind(t *testing.T) {
 	w := newWorld(t)
 	d := w.directory
 	for i := range 5000 {
-		w.memory.write(Record{Org: "default", User: fmt.Sprint("user", i)})
+		w.memory.write(session.Record{Org: "default", User: fmt.Sprint("user", i)})
 	}
 	for round := range 2 {
 		for i := range 5000 {
@@ -74,9 +75,9 @@ func TestDirectoryFind(t *testing.T) {
 // Two different names are two users wherever the org ends and the name begins.
 func TestDirectoryNames(t *testing.T) {
 	w := newWorld(t)
-	names := []Name{{"a", "bc"}, {"ab", "c"}, {"", "abc"}, {"abc", ""}, {"a", "b\x00c"}, {"a\x00b", "c"}}
+	names := []session.Name{{Org: "a", User: "bc"}, {Org: "ab", User: "c"}, {Org: "", User: "abc"}, {Org: "abc", User: ""}, {Org: "a", User: "b\x00c"}, {Org: "a\x00b", User: "c"}}
 	for i, n := range names {
-		w.memory.write(Record{Org: n.Org, User: n.User, Session: Session{Alias: strconv.Itoa(i)}})
+		w.memory.write(session.Record{Org: n.Org, User: n.User, Session: session.Session{Alias: strconv.Itoa(i)}})
 	}
 	for range 2 {
 		for i, n := range names {
@@ -88,7 +89,7 @@ func TestDirectoryNames(t *testing.T) {
 	}
 	// Also where two names have the same hash.
 	hash := w.directory.hash("a", []byte("bc"))
-	for _, n := range []Name{{"b", "bc"}, {"", "bc"}, {"a", "bd"}, {"ab", "c"}} {
+	for _, n := range []session.Name{{Org: "b", User: "bc"}, {Org: "", User: "bc"}, {Org: "a", User: "bd"}, {Org: "ab", User: "c"}} {
 		if e := w.directory.find(hash, n.Org, []byte(n.User)); e != nil {
 			t.Errorf("%q was found as %q of %q", n, e.account.Load().User(), e.account.Load().Org())
 		}
@@ -98,7 +99,7 @@ func TestDirectoryNames(t *testing.T) {
 // An error of the store is passed on and remembered nowhere.
 func TestDirectoryErrors(t *testing.T) {
 	w := newWorld(t)
-	w.memory.write(Record{Org: "default", User: "ann"})
+	w.memory.write(session.Record{Org: "default", User: "ann"})
 	for _, want := range []error{ErrStoreDown, ErrDamaged, ErrNoUser, errors.New("something else")} {
 		w.memory.fail(want)
 		if a, err := w.directory.Find("default", []byte("ann")); a != nil || !errors.Is(err, want) {
@@ -135,7 +136,7 @@ func TestDirectoryPublish(t *testing.T) {
 		t.Errorf("%d loaded, %d active", w.memory.loaded(), d.Active())
 	}
 	before := find()
-	w.put("default", "ann", "pw", func(s *Session) { s.Alias = "Ann" })
+	w.put("default", "ann", "pw", func(s *session.Session) { s.Alias = "Ann" })
 	if after := find(); after == before || identity(after, "X-Auth-Alias") != "Ann" || identity(before, "X-Auth-Alias") != "" {
 		t.Error("the change is not there, or it changed an account in use")
 	}
@@ -156,12 +157,12 @@ func TestDirectoryPublish(t *testing.T) {
 func TestDirectoryPublishClosesQuota(t *testing.T) {
 	for name, change := range map[string]func(w *world){
 		"deleted":       func(w *world) { w.remove("default", "ann") },
-		"written":       func(w *world) { w.put("default", "ann", "pw", func(s *Session) { s.QuotaMax = 1000 }) },
+		"written":       func(w *world) { w.put("default", "ann", "pw", func(s *session.Session) { s.QuotaMax = 1000 }) },
 		"damaged":       func(w *world) { w.memory.fail(ErrDamaged); w.directory.Publish("default", "ann") },
-		"without quota": func(w *world) { w.edit("default", "ann", func(s *Session) { s.QuotaMax = -1 }) },
+		"without quota": func(w *world) { w.edit("default", "ann", func(s *session.Session) { s.QuotaMax = -1 }) },
 	} {
 		w := newWorld(t, api("orders", "/"))
-		w.put("default", "ann", "pw", func(s *Session) { s.QuotaMax = 1000 })
+		w.put("default", "ann", "pw", func(s *session.Session) { s.QuotaMax = 1000 })
 		quota := w.want("ann", "pw", Pass).Account.buckets[0].quota
 		change(w)
 		if r := limiter.Admit(w.clock.now(), limiter.Limits{Quota: quota}); r.Outcome != limiter.QuotaIsStale {
@@ -174,8 +175,8 @@ func TestDirectoryPublishClosesQuota(t *testing.T) {
 // used counts under the new limit.
 func TestDirectoryEditKeepsUse(t *testing.T) {
 	w := newWorld(t, api("orders", "/"))
-	w.put("default", "ann", "pw", func(s *Session) { s.Rate, s.Per, s.QuotaMax = 5, 1000, 10 })
-	f := func(change func(s *Session), rate, quota int64, want Reason) {
+	w.put("default", "ann", "pw", func(s *session.Session) { s.Rate, s.Per, s.QuotaMax = 5, 1000, 10 })
+	f := func(change func(s *session.Session), rate, quota int64, want Reason) {
 		t.Helper()
 		if change != nil {
 			w.edit("default", "ann", change)
@@ -187,20 +188,20 @@ func TestDirectoryEditKeepsUse(t *testing.T) {
 	}
 	f(nil, 4, 9, Pass)
 	f(nil, 3, 8, Pass)
-	f(func(s *Session) { s.Alias = "Ann" }, 2, 7, Pass)
-	f(func(s *Session) { s.Rate = 4 }, 0, 6, Pass)
+	f(func(s *session.Session) { s.Alias = "Ann" }, 2, 7, Pass)
+	f(func(s *session.Session) { s.Rate = 4 }, 0, 6, Pass)
 	f(nil, 0, 6, RateExceeded)
-	f(func(s *Session) { s.Rate = 6 }, 1, 5, Pass)
-	f(func(s *Session) { s.QuotaMax = 6 }, 0, 0, Pass)
-	f(func(s *Session) { s.Rate, s.Per = 0, 0 }, 0, 0, QuotaExceeded)
-	f(func(s *Session) { s.QuotaMax = 7 }, 0, 0, Pass)
-	f(func(s *Session) { s.QuotaMax = -1 }, 0, 0, Pass)
+	f(func(s *session.Session) { s.Rate = 6 }, 1, 5, Pass)
+	f(func(s *session.Session) { s.QuotaMax = 6 }, 0, 0, Pass)
+	f(func(s *session.Session) { s.Rate, s.Per = 0, 0 }, 0, 0, QuotaExceeded)
+	f(func(s *session.Session) { s.QuotaMax = 7 }, 0, 0, Pass)
+	f(func(s *session.Session) { s.QuotaMax = -1 }, 0, 0, Pass)
 	f(nil, 0, 0, Pass)
 	// Taken away and given back: the ledger has kept what was used.
-	f(func(s *Session) { s.QuotaMax = 8 }, 0, 0, Pass)
+	f(func(s *session.Session) { s.QuotaMax = 8 }, 0, 0, Pass)
 	f(nil, 0, 0, QuotaExceeded)
 	// A write afresh gives it all back.
-	w.put("default", "ann", "pw", func(s *Session) { s.Rate, s.Per, s.QuotaMax = 5, 1000, 10 })
+	w.put("default", "ann", "pw", func(s *session.Session) { s.Rate, s.Per, s.QuotaMax = 5, 1000, 10 })
 	f(nil, 4, 9, Pass)
 }
 
@@ -208,7 +209,7 @@ func TestDirectoryEditKeepsUse(t *testing.T) {
 func TestDirectorySetCompiler(t *testing.T) {
 	w := newWorld(t, api("orders", "/"))
 	for i := range 100 {
-		w.put("default", fmt.Sprint("user", i), "pw", func(s *Session) {
+		w.put("default", fmt.Sprint("user", i), "pw", func(s *session.Session) {
 			s.Rate, s.Per, s.QuotaMax = 5, 1000, 10
 			s.MetaData = mustMeta(t, `{"dev":"d"}`)
 		})
@@ -275,7 +276,7 @@ func begin(f func()) (done chan struct{}) {
 // the old one does not come back.
 func TestDirectoryPublishWhileLoading(t *testing.T) {
 	w := newWorld(t)
-	w.memory.write(Record{Org: "default", User: "ann", Session: Session{Alias: "old"}})
+	w.memory.write(session.Record{Org: "default", User: "ann", Session: session.Session{Alias: "old"}})
 	stopped, goOn := compiling(t)
 	first := make(chan struct{})
 	go func() {
@@ -283,7 +284,7 @@ func TestDirectoryPublishWhileLoading(t *testing.T) {
 		close(first)
 	}()
 	stopped()
-	published := begin(func() { w.put("default", "ann", "pw", func(s *Session) { s.Alias = "new" }) })
+	published := begin(func() { w.put("default", "ann", "pw", func(s *session.Session) { s.Alias = "new" }) })
 	goOn()
 	<-published
 	if a, err := w.directory.Find("default", []byte("ann")); err != nil || identity(a, "X-Auth-Alias") != "new" {
@@ -295,7 +296,7 @@ func TestDirectoryPublishWhileLoading(t *testing.T) {
 // A user who is being loaded while the configuration changes gets the new one too.
 func TestDirectorySetCompilerWhileLoading(t *testing.T) {
 	w := newWorld(t)
-	w.memory.write(Record{Org: "default", User: "ann", Session: Session{MetaData: mustMeta(t, `{"dev":"d"}`)}})
+	w.memory.write(session.Record{Org: "default", User: "ann", Session: session.Session{MetaData: mustMeta(t, `{"dev":"d"}`)}})
 	stopped, goOn := compiling(t)
 	loaded := make(chan struct{})
 	go func() {
@@ -317,9 +318,9 @@ func TestDirectorySetCompilerWhileLoading(t *testing.T) {
 // somebody who began to load the user before.
 func TestDirectoryPolicyWhileLoading(t *testing.T) {
 	w := newWorld(t)
-	orders := map[string]Right{"orders": {}}
-	w.policies.SetStored("gold", &Policy{ID: "gold", OrgID: "default", AccessRights: orders})
-	w.memory.write(Record{Org: "default", User: "ann", Session: Session{OrgID: "default", ApplyPolicies: []string{"gold"}}})
+	orders := map[string]session.Right{"orders": {}}
+	w.policies.SetStored("gold", &session.Policy{ID: "gold", OrgID: "default", AccessRights: orders})
+	w.memory.write(session.Record{Org: "default", User: "ann", Session: session.Session{OrgID: "default", ApplyPolicies: []string{"gold"}}})
 	stopped, goOn := compiling(t)
 	first := make(chan struct{})
 	go func() {
@@ -327,7 +328,7 @@ func TestDirectoryPolicyWhileLoading(t *testing.T) {
 		close(first)
 	}()
 	stopped()
-	w.policies.SetStored("gold", &Policy{ID: "gold", OrgID: "default", AccessRights: orders, IsInactive: true})
+	w.policies.SetStored("gold", &session.Policy{ID: "gold", OrgID: "default", AccessRights: orders, IsInactive: true})
 	second := make(chan *Account, 1)
 	go func() {
 		// Straight to where it would come to after it has not found the account.
@@ -343,7 +344,7 @@ func TestDirectoryPolicyWhileLoading(t *testing.T) {
 
 // watched is a user whose writes are counted: the alias says which it was.
 type watched struct {
-	name        Name
+	name        session.Name
 	begun, done atomic.Int64 // writes; every fifth deletes the user
 }
 
@@ -354,7 +355,7 @@ func (u *watched) write(w *world, n int64) {
 	case 0:
 		w.memory.delete(u.name)
 	default:
-		r := Record{Org: u.name.Org, User: u.name.User}
+		r := session.Record{Org: u.name.Org, User: u.name.User}
 		if a := w.directory.Live(r.Org, r.User); a != nil && n%2 == 0 {
 			r.Generation = a.generation
 		}
@@ -383,7 +384,7 @@ func (u *watched) look(w *world) (late bool) {
 func TestDirectoryPublishIsSeen(t *testing.T) {
 	const rounds = 100_000
 	w := newWorld(t)
-	users := []*watched{{name: Name{"default", "ann"}}, {name: Name{"default", "bob"}}, {name: Name{"other", "ann"}}}
+	users := []*watched{{name: session.Name{Org: "default", User: "ann"}}, {name: session.Name{Org: "default", User: "bob"}}, {name: session.Name{Org: "other", User: "ann"}}}
 	for _, u := range users {
 		u.write(w, 1)
 	}
@@ -407,14 +408,14 @@ func TestDirectoryPublishIsSeen(t *testing.T) {
 	})
 	group.Go(func() {
 		for i := range 12_000 {
-			other := Name{"default", fmt.Sprint("other", i)}
+			other := session.Name{Org: "default", User: fmt.Sprint("other", i)}
 			if i%5 == 4 {
 				other.User = fmt.Sprint("other", i-3)
 				w.memory.delete(other)
 				w.directory.Publish(other.Org, other.User)
 				continue
 			}
-			w.memory.write(Record{Org: other.Org, User: other.User})
+			w.memory.write(session.Record{Org: other.Org, User: other.User})
 			w.directory.Find(other.Org, []byte(other.User))
 		}
 	})
@@ -442,7 +443,7 @@ func TestDirectoryConcurrent(t *testing.T) {
 	d := w.directory
 	const users = 50
 	for i := range users {
-		w.memory.write(Record{Org: "default", User: fmt.Sprint("user", i)})
+		w.memory.write(session.Record{Org: "default", User: fmt.Sprint("user", i)})
 	}
 	var group sync.WaitGroup
 	for g := range 16 {
@@ -453,7 +454,7 @@ func TestDirectoryConcurrent(t *testing.T) {
 				case 0:
 					d.Publish("default", name)
 				case 1:
-					d.Quotas(Record{Org: "default", User: name}, nil, limiter.Now{})
+					d.Quotas(session.Record{Org: "default", User: name}, nil, limiter.Now{})
 				default:
 					if a, err := d.Find("default", []byte(name)); err != nil || a.User() != name {
 						t.Errorf("%s: %v, %v", name, a, err)
@@ -480,7 +481,7 @@ func TestDirectoryConcurrent(t *testing.T) {
 // uses and loads nothing.
 func TestDirectoryQuotas(t *testing.T) {
 	w := newWorld(t, api("orders", "/"))
-	w.put("default", "ann", "pw", func(s *Session) { s.QuotaMax, s.QuotaRenewalRate = 10, 60 })
+	w.put("default", "ann", "pw", func(s *session.Session) { s.QuotaMax, s.QuotaRenewalRate = 10, 60 })
 	quota := func() limiter.QuotaState {
 		t.Helper()
 		r, kept, err := w.memory.Load("default", "ann")
@@ -503,7 +504,7 @@ func TestDirectoryQuotas(t *testing.T) {
 	if got := quota(); got.Remaining != 6 || w.directory.Active() != 0 {
 		t.Errorf("%+v, %d active", got, w.directory.Active())
 	}
-	w.put("default", "ann", "pw", func(s *Session) { s.QuotaMax = 5 })
+	w.put("default", "ann", "pw", func(s *session.Session) { s.QuotaMax = 5 })
 	if got := quota(); got.Remaining != 5 || got.Renews != 0 {
 		t.Errorf("%+v", got)
 	}
@@ -514,8 +515,8 @@ func TestDirectoryQuotas(t *testing.T) {
 func TestPolicyEditOfManyUsers(t *testing.T) {
 	const users = 100_000
 	w := newWorld(t, api("orders", "/"))
-	policy := func(rate float64) *Policy {
-		return &Policy{ID: "gold", OrgID: "default", Rate: rate, Per: 3600, AccessRights: map[string]Right{"orders": {}}}
+	policy := func(rate float64) *session.Policy {
+		return &session.Policy{ID: "gold", OrgID: "default", Rate: rate, Per: 3600, AccessRights: map[string]session.Right{"orders": {}}}
 	}
 	w.policies.SetStored("gold", policy(5))
 	limit := func(user string) int64 {
@@ -528,7 +529,7 @@ func TestPolicyEditOfManyUsers(t *testing.T) {
 	}
 	for i := range users {
 		user := fmt.Sprint("user", i)
-		w.put("default", user, "pw", func(s *Session) { s.ApplyPolicies = []string{"gold"} })
+		w.put("default", user, "pw", func(s *session.Session) { s.ApplyPolicies = []string{"gold"} })
 		if got := limit(user); got != 5 {
 			t.Fatalf("%s: %d", user, got)
 		}
@@ -544,7 +545,7 @@ func TestPolicyEditOfManyUsers(t *testing.T) {
 	}
 	w.memory.mu.Lock()
 	defer w.memory.mu.Unlock()
-	if !maps.EqualFunc(before, w.memory.users, func(a, b Record) bool { return a.Generation == b.Generation }) {
+	if !maps.EqualFunc(before, w.memory.users, func(a, b session.Record) bool { return a.Generation == b.Generation }) {
 		t.Error("users were written")
 	}
 }

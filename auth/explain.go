@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"encoding/base64"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
+	"sidekey/auth/route"
+	"sidekey/auth/session"
 	"sidekey/internal/problem"
 	"sidekey/limiter"
 )
@@ -69,18 +70,18 @@ func (t *trace) findTunnel(r *Request, asked bool) {
 	t.add(AmbiguousRequest, false, value, "only an upgrade to websocket passes, because sidekey is never asked about what is sent in a tunnel: take other values of Upgrade, and HTTP2-Settings, off in the proxy")
 }
 
-func (t *trace) findAPI(apis *APIs, r *Request, api *API, refusal Reason) {
+func (t *trace) findAPI(apis *route.APIs, r *Request, api *route.API, refusal Reason) {
 	if t == nil {
 		return
 	}
-	path, clear := normalPath(nil, r.URI)
+	path, clear := route.NormalPath(nil, r.URI)
 	if !t.hostAndPath(apis, r, path, clear, refusal) {
 		return
 	}
 	if refusal == UnknownAPI {
-		hint := fmt.Sprintf("no listen_path of an API on host %q is a prefix of the path, by whole segments; the APIs are %s", r.Host, apis.describe())
+		hint := fmt.Sprintf("no listen_path of an API on host %q is a prefix of the path, by whole segments; the APIs are %s", r.Host, apis.Describe())
 		if r.APIID != nil {
-			hint = "the proxy names this API behind the @; the APIs are " + apis.describe()
+			hint = "the proxy names this API behind the @; the APIs are " + apis.Describe()
 		}
 		t.add(UnknownAPI, false, fmt.Sprintf("named %q, host %q, path %q", r.APIID, r.Host, path), hint)
 		return
@@ -94,14 +95,14 @@ func (t *trace) findAPI(apis *APIs, r *Request, api *API, refusal Reason) {
 
 // hostAndPath tells what host and path were read, and returns false if readers differ on
 // them. path and clear are what normalPath returns.
-func (t *trace) hostAndPath(apis *APIs, r *Request, path []byte, clear bool, refusal Reason) (goOn bool) {
-	uri := string(withoutQuery(r.URI))
-	if _, ok := apis.host(nil, r.Host); !ok && r.APIID == nil {
+func (t *trace) hostAndPath(apis *route.APIs, r *Request, path []byte, clear bool, refusal Reason) (goOn bool) {
+	uri := string(route.WithoutQuery(r.URI))
+	if _, ok := apis.Host(nil, r.Host); !ok && r.APIID == nil {
 		t.add(AmbiguousPath, false, fmt.Sprintf("host %q", r.Host), "APIs have hosts, so the Host header must be a registered name, an IPv4 or an [IPv6] address, with at most one :port")
 		return false
 	}
 	switch {
-	case refusal == AmbiguousPath && apis.hosts && mayNameHost([]byte(uri)):
+	case refusal == AmbiguousPath && apis.Hosts && route.MayNameHost([]byte(uri)):
 		t.add(AmbiguousPath, false, fmt.Sprintf("path %q", uri), "another reader of this path would see it at another API, or find another host in it: send it without // at its beginning, escapes of slashes, dot segments and ; parameters")
 	case refusal == AmbiguousPath:
 		t.add(AmbiguousPath, false, fmt.Sprintf("path %q", uri), "another reader of this path would see it at another API: send it without // at its beginning, escapes of slashes, dot segments and ; parameters")
@@ -113,21 +114,7 @@ func (t *trace) hostAndPath(apis *APIs, r *Request, path []byte, clear bool, ref
 	return refusal != AmbiguousPath
 }
 
-// describe lists the APIs for a hint.
-func (a *APIs) describe() string {
-	var list []string
-	for _, api := range a.all {
-		text := fmt.Sprintf("%s (%s%s", api.ID, strings.Join(api.Hosts, " "), api.ListenPath)
-		if !api.Active {
-			text += ", inactive"
-		}
-		list = append(list, text+")")
-	}
-	slices.Sort(list)
-	return problem.Clip(strings.Join(list, ", "))
-}
-
-func (t *trace) findVersion(api *API, r *Request, version string, known bool) {
+func (t *trace) findVersion(api *route.API, r *Request, version string, known bool) {
 	if t == nil || len(api.Versions) == 0 {
 		return
 	}
@@ -185,7 +172,7 @@ func hintMalformed(r *Request) string {
 	return "user and password have to be UTF-8 without control characters, the user at most 255 bytes"
 }
 
-func (t *trace) authenticate(c *Checker, s *Settings, api *API, given Credentials, signed bool, a *Account, refusal Reason) {
+func (t *trace) authenticate(c *Checker, s *Settings, api *route.API, given Credentials, signed bool, a *Account, refusal Reason) {
 	if t == nil {
 		return
 	}
@@ -232,7 +219,7 @@ func (c *Checker) hintPassword(s *Settings, password []byte, stored string) stri
 		if len(other.password) == len(password) || len(other.password) == 0 {
 			continue
 		}
-		if matches, err := s.Passwords.matchesForOperator(stored, bytes.Clone(other.password)); err == nil && matches {
+		if matches, err := s.Passwords.MatchesForOperator(stored, bytes.Clone(other.password)); err == nil && matches {
 			return other.hint
 		}
 	}
@@ -246,7 +233,7 @@ func (t *trace) admit(c *Checker, s *Settings, now *limiter.Now, a *Account, g *
 	}
 	record, _, err := c.directory.source.Load(a.org, a.user)
 	if err != nil {
-		record = Record{}
+		record = session.Record{}
 	}
 	e := c.directory.Effective(&record.Session)
 	const unreached = reasonCount
@@ -282,24 +269,24 @@ func (t *trace) admit(c *Checker, s *Settings, now *limiter.Now, a *Account, g *
 			if v.Excess {
 				hint = "the right's allowed_urls and endpoints are too many or too complex for a path of this length: write fewer or simpler patterns"
 			}
-			t.add(AmbiguousPath, false, fmt.Sprintf("path %q", string(withoutQuery(r.URI))), hint)
+			t.add(AmbiguousPath, false, fmt.Sprintf("path %q", string(route.WithoutQuery(r.URI))), hint)
 			return
 		}
-		if !note(URLNotGranted, fmt.Sprintf("%s %q against %d allowed_urls", r.Method, string(withoutQuery(r.URI)), g.rules.URLs()), "a url matches the whole path, with or without the API's listen_path, and one of its methods: "+urlsText(record, e, v.API.ID)) {
+		if !note(URLNotGranted, fmt.Sprintf("%s %q against %d allowed_urls", r.Method, string(route.WithoutQuery(r.URI)), g.rules.URLs()), "a url matches the whole path, with or without the API's listen_path, and one of its methods: "+urlsText(record, e, v.API.ID)) {
 			return
 		}
 	}
 	t.limits(&e, &record, refused, v)
 }
 
-func (t *trace) limits(e *Effective, record *Record, refused Reason, v *Verdict) {
-	spec := e.limits
-	if right, ok := e.rights[v.API.ID]; ok && right.limit != nil {
-		spec = *right.limit
+func (t *trace) limits(e *session.Effective, record *session.Record, refused Reason, v *Verdict) {
+	spec := e.Limits
+	if right, ok := e.Rights[v.API.ID]; ok && right.Limit != nil {
+		spec = *right.Limit
 	}
 	origin := ""
-	if own := record.Session.limits(); len(record.Session.ApplyPolicies) > 0 && (own.rate != spec.rate || own.per != spec.per || own.quotaMax != spec.quotaMax) {
-		origin = fmt.Sprintf(" from the policies %s; the session's own (rate %v per %v s, quota_max %d) does not act", strings.Join(record.Session.ApplyPolicies, ", "), own.rate, own.per, own.quotaMax)
+	if own := record.Session.Limits(); len(record.Session.ApplyPolicies) > 0 && (own.Rate != spec.Rate || own.Per != spec.Per || own.QuotaMax != spec.QuotaMax) {
+		origin = fmt.Sprintf(" from the policies %s; the session's own (rate %v per %v s, quota_max %d) does not act", strings.Join(record.Session.ApplyPolicies, ", "), own.Rate, own.Per, own.QuotaMax)
 	}
 	step := func(check Reason, limited bool, value, hint string) bool {
 		passed := refused != check && v.Shadow != check
@@ -330,7 +317,7 @@ func (t *trace) limits(e *Effective, record *Record, refused Reason, v *Verdict)
 	if !step(QuotaExceeded, v.Quota.Limit > 0, fmt.Sprintf("%d of %d left%s", v.Quota.Remaining, v.Quota.Limit, origin), hint) {
 		return
 	}
-	if v.API.limit != nil {
+	if v.API.Limit != nil {
 		step(APIRateExceeded, true, fmt.Sprintf("%v per %v s for all users together", v.API.Rate, v.API.Per), "all users of the API together are over its rate")
 	}
 }
@@ -373,8 +360,8 @@ func rightsHint(a *Account, g *grant, v *Verdict) string {
 	return fmt.Sprintf("the user's rights are to %s, and this request falls to %q (listen_path %q)", problem.Clip(strings.Join(ids, ", ")), v.API.ID, v.API.ListenPath)
 }
 
-func urlsText(record Record, e Effective, api string) string {
-	right, ok := e.rights[api]
+func urlsText(record session.Record, e session.Effective, api string) string {
+	right, ok := e.Rights[api]
 	if !ok {
 		return "none"
 	}
@@ -397,13 +384,13 @@ type Question struct {
 	Dialect  string            `json:"dialect"` // "": "nginx"
 	Headers  map[string]string `json:"headers"` // as the proxy sends them; one with "" is one that it leaves out
 
-	unknown
+	session.Undeclared
 }
 
 // DecodeQuestion reads one. Its errors hold nothing of the password.
 func DecodeQuestion(body []byte) (q Question, unknownFields []string, err error) {
-	if err := decode(body, &q); err != nil {
+	if err := session.Decode(body, &q); err != nil {
 		return Question{}, nil, err
 	}
-	return q, takeUnknown(&q), nil
+	return q, session.TakeUnknown(&q), nil
 }

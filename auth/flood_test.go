@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"sidekey/auth/password"
 	"sidekey/internal/testutil"
 	"sidekey/limiter"
 )
@@ -21,13 +22,13 @@ func TestT103Flood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const lasts, ttl = 20 * time.Second, 3 * time.Second
 		w := newWorld(t, api("orders", "/"))
-		passwords, err := NewPasswords(&testutil.SlowHash{Takes: 100 * time.Millisecond}, 1, 500*time.Millisecond)
+		passwords, err := password.NewPasswords(&testutil.SlowHash{Takes: 100 * time.Millisecond}, 1, 500*time.Millisecond)
 		if err != nil {
 			t.Fatal(err)
 		}
 		settings := *w.checker.Settings()
 		settings.Passwords, settings.VerifiedTTL = passwords, ttl
-		settings.Failures = NewFailures(FailureLimits{User: 5, Address: 50, Delay: time.Second, MaxDelay: time.Minute, Forget: time.Hour, Tracked: 10_000})
+		settings.Failures = password.NewFailures(password.FailureLimits{User: 5, Address: 50, Delay: time.Second, MaxDelay: time.Minute, Forget: time.Hour, Tracked: 10_000})
 		begin := time.Now()
 		now := func() limiter.Now {
 			return limiter.Now{Mono: int64(time.Since(begin)) + 1, Wall: time.Now().UnixNano()}

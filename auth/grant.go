@@ -3,6 +3,8 @@ package auth
 import (
 	"fmt"
 
+	"sidekey/auth/route"
+	"sidekey/auth/session"
 	"sidekey/limiter"
 )
 
@@ -10,9 +12,9 @@ import (
 type grant struct {
 	api      string // its id
 	limits   *bucket
-	shadow   bool       // the limits of endpoints refuse nobody
-	versions []string   // empty: all
-	rules    *PathRules // nil: the path decides no more than which API it is
+	shadow   bool             // the limits of endpoints refuse nobody
+	versions []string         // empty: all
+	rules    *route.PathRules // nil: the path decides no more than which API it is
 
 	endpoints []endpoint // of rules, in the same order
 }
@@ -28,25 +30,25 @@ type endpoint struct {
 type bucket struct {
 	rate     *limiter.Window
 	quota    *limiter.Quota
-	edition  uint64    // of quota
-	throttle *Throttle // nil: none is held
-	shadow   bool      // its limits refuse nobody
+	edition  uint64            // of quota
+	throttle *session.Throttle // nil: none is held
+	shadow   bool              // its limits refuse nobody
 	notices  *notices
 	scope    string // "": of the session; else see [LiveLimit]
 }
 
 // endpointLimit is one method of an [Endpoint]: its rule, and the limit.
 type endpointLimit struct {
-	EndpointRule
+	route.EndpointRule
 	scope     string
 	rate, per float64
 }
 
 // rulesOf returns the rules of a right in the form that [NewPathRules] takes. Of endpoints with
 // the same method and path the first decides, so the others are left out.
-func rulesOf(id string, r Right) (urls []URLRule, endpoints []endpointLimit) {
+func rulesOf(id string, r session.Right) (urls []route.URLRule, endpoints []endpointLimit) {
 	for _, u := range r.AllowedURLs {
-		urls = append(urls, URLRule{Pattern: u.URL, Methods: u.Methods})
+		urls = append(urls, route.URLRule{Pattern: u.URL, Methods: u.Methods})
 	}
 	scopes := make(map[string]bool)
 	for _, e := range r.Endpoints {
@@ -56,7 +58,7 @@ func rulesOf(id string, r Right) (urls []URLRule, endpoints []endpointLimit) {
 				continue
 			}
 			scopes[scope] = true
-			endpoints = append(endpoints, endpointLimit{EndpointRule{Pattern: e.Path, Method: m.Name}, scope, m.Limit.Rate, m.Limit.Per})
+			endpoints = append(endpoints, endpointLimit{route.EndpointRule{Pattern: e.Path, Method: m.Name}, scope, m.Limit.Rate, m.Limit.Per})
 		}
 	}
 	return urls, endpoints

@@ -7,15 +7,18 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"sidekey/auth/password"
+	"sidekey/auth/session"
 )
 
 // T-52: who guesses at a name that nobody has is told the same, with the same delays, as
 // who guesses at one that somebody has.
 func TestT52UnknownNamesCount(t *testing.T) {
 	w := newWorld(t, api("orders", "/"))
-	w.set(func(s *Settings) { s.Failures = NewFailures(testLimits) })
+	w.set(func(s *Settings) { s.Failures = password.NewFailures(guessLimits) })
 	w.put("default", "ann", "pw", nil)
-	w.put("default", "off", "pw", func(s *Session) { s.IsInactive = true })
+	w.put("default", "off", "pw", func(s *session.Session) { s.IsInactive = true })
 	for i := range 200 {
 		var first Verdict
 		for j, user := range []string{"ann", "off", "nobody"} {
@@ -39,7 +42,7 @@ func TestT51NoLockout(t *testing.T) { synctest.Test(t, testNoLockout) }
 
 func testNoLockout(t *testing.T) {
 	w := newWorld(t, api("orders", "/"))
-	w.set(func(s *Settings) { s.Failures = NewFailures(testLimits) })
+	w.set(func(s *Settings) { s.Failures = password.NewFailures(guessLimits) })
 	w.put("default", "ann", "pw", nil)
 	at := func(client, password string) Verdict {
 		r := request("ann", password)
@@ -50,7 +53,7 @@ func testNoLockout(t *testing.T) {
 	for i := range 100_000 {
 		switch v := at("198.51.100.66", fmt.Sprint("guess", i)); v.Reason {
 		case TooManyFailures:
-			if refused++; v.Retry <= 0 || v.Retry > testLimits.MaxDelay {
+			if refused++; v.Retry <= 0 || v.Retry > guessLimits.MaxDelay {
 				t.Fatalf("%v", v.Retry)
 			}
 		case BadCredentials:
@@ -81,6 +84,9 @@ func testNoLockout(t *testing.T) {
 		t.Errorf("%d hashes", hashed)
 	}
 }
+
+// login is one request.
+type login struct{ user, password string }
 
 // The same in 100,000 random interleavings, through the whole check.
 func TestT03Interleavings(t *testing.T) {

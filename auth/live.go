@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"sidekey/auth/session"
 	"sidekey/limiter"
 )
 
@@ -17,7 +18,7 @@ type LiveLimit struct {
 // Limits returns the live state of all limits of a user in the order of their scopes,
 // whether the user is active or not. r and kept are what the store holds. Nothing is
 // charged.
-func (d *Directory) Limits(r Record, kept []KeptQuota, now limiter.Now) []LiveLimit {
+func (d *Directory) Limits(r session.Record, kept []KeptQuota, now limiter.Now) []LiveLimit {
 	a := d.state(r, kept)
 	var all []LiveLimit
 	for _, b := range a.buckets {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"sidekey/auth/password"
 	"sidekey/limiter"
 )
 
@@ -17,9 +18,9 @@ import (
 func (c *Checker) authenticate(now *limiter.Now, s *Settings, org string, client []byte, given Credentials, t *trace) (*Account, Reason, time.Duration) {
 	account, err := c.directory.Find(org, given.User)
 	if err == nil && s.VerifiedTTL > 0 {
-		if v := account.remembered.find(given.Password); v != nil && v.holds(now.Mono) && v.knowsClient(client) {
+		if v := account.remembered.Find(given.Password); v != nil && v.Holds(now.Mono) && v.KnowsClient(client) {
 			if t == nil {
-				v.renew(now.Mono, s.VerifiedTTL, client)
+				v.Renew(now.Mono, s.VerifiedTTL, client)
 			}
 			return account, Pass, 0 // Fast path: no hash, no lock.
 		}
@@ -37,63 +38,63 @@ func (c *Checker) login(now *limiter.Now, s *Settings, org string, client []byte
 	// lies in would be allocated for every request.
 	kept := Credentials{User: bytes.Clone(given.User), Password: bytes.Clone(given.Password)}
 	client = bytes.Clone(client)
-	made := claim{at: now.Mono, from: originOf(client), org: org, user: kept.User, password: kept.Password, came: time.Now().Add(-time.Duration(c.now().Mono - now.Mono))}
+	made := password.Attempt{At: now.Mono, From: password.OriginOf(client), Org: org, User: kept.User, Password: kept.Password, Came: time.Now().Add(-time.Duration(c.now().Mono - now.Mono))}
 	remembers := account != nil && s.VerifiedTTL > 0
-	var right *verified // the password, if it is the one that was right last
+	var right *password.Verified // the password, if it is the one that was right last
 	if account != nil {
-		made.stored = account.hash
+		made.Stored = account.hash
 	}
 	if remembers {
-		right = account.remembered.find(kept.Password)
+		right = account.remembered.Find(kept.Password)
 	}
 	failures := s.Failures
-	if right != nil && right.knowsClient(client) {
+	if right != nil && right.KnowsClient(client) {
 		failures = nil
 	}
 	if t != nil {
-		if wait := failures.wait(made); wait > 0 {
+		if wait := failures.Wait(made); wait > 0 {
 			return nil, TooManyFailures, wait
 		}
 		failures = nil
 	}
-	if right != nil && right.holds(now.Mono) {
-		tried, wait := failures.begin(made)
+	if right != nil && right.Holds(now.Mono) {
+		tried, wait := failures.Begin(made)
 		if wait > 0 {
 			return nil, TooManyFailures, wait
 		}
-		tried.succeeded()
+		tried.Succeeded()
 		if t == nil {
-			right.cameFrom(client)
-			right.renew(now.Mono, s.VerifiedTTL, client)
+			right.CameFrom(client)
+			right.Renew(now.Mono, s.VerifiedTTL, client)
 		}
 		return account, Pass, 0
 	}
 	learn := func() {
 		if remembers && t == nil {
-			account.remembered.learn(kept.Password, c.now().Mono, s.VerifiedTTL, client)
+			account.remembered.Learn(kept.Password, c.now().Mono, s.VerifiedTTL, client)
 		}
 	}
-	made.right = learn
+	made.Right = learn
 	if right != nil {
-		made.rank = familiar
+		made.Rank = password.Familiar
 	}
 	if remembers {
-		made.known = func() bool { return account.remembered.knows(kept.Password, c.now().Mono) }
+		made.Known = func() bool { return account.remembered.Knows(kept.Password, c.now().Mono) }
 	}
-	matches, err := s.Passwords.check(failures, made)
+	matches, err := s.Passwords.Check(failures, made)
 	*now = c.now()
-	var tooMany *waitError
+	var tooMany *password.WaitError
 	switch {
 	case errors.As(err, &tooMany):
-		return nil, TooManyFailures, tooMany.wait
+		return nil, TooManyFailures, tooMany.Wait
 	case err != nil:
 		return nil, Busy, time.Second
 	case account == nil || !matches:
 		return account, BadCredentials, 0
 	}
 	learn()
-	if t == nil && s.Upgrade != nil && s.Passwords.outdated(made.stored) {
-		s.Upgrade(org, account.user, made.stored, kept.Password)
+	if t == nil && s.Upgrade != nil && s.Passwords.Outdated(made.Stored) {
+		s.Upgrade(org, account.user, made.Stored, kept.Password)
 	}
 	return account, Pass, 0
 }

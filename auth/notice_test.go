@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"sidekey/auth/session"
 	"sidekey/limiter"
 )
 
@@ -43,7 +44,7 @@ func TestNewsAtOnce(t *testing.T) {
 // A wrong password names its user, to logs; a right one recognises it, too.
 func TestNamed(t *testing.T) {
 	w := newWorld(t, api("rest", "/"))
-	w.put("default", "alice", "pw", func(s *Session) { s.EnableDetailedRecording, s.Alias, s.Tags = true, "A", []string{"t"} })
+	w.put("default", "alice", "pw", func(s *session.Session) { s.EnableDetailedRecording, s.Alias, s.Tags = true, "A", []string{"t"} })
 	f := func(user, password string, recognised, named bool) {
 		t.Helper()
 		v := w.ask(user, password)
@@ -62,10 +63,10 @@ func TestNamed(t *testing.T) {
 
 // What is never reached is taken with a warning, as Tyk takes it; too many are refused.
 func TestValidateTriggers(t *testing.T) {
-	rules := Rules{APIs: mustAPIs(t, api("rest", "/")), Policies: NewPolicies(nil), AllowEmptyRights: true}
+	rules := session.Rules{APIs: mustAPIs(t, api("rest", "/")), Policies: session.NewPolicies(nil), AllowEmptyRights: true}
 	f := func(limits []float64, want string) {
 		t.Helper()
-		s := Session{OrgID: "default", Monitor: Monitor{TriggerLimits: limits}}
+		s := session.Session{OrgID: "default", Monitor: session.Monitor{TriggerLimits: limits}}
 		warnings, err := s.Validate(rules, 0)
 		got := strings.Join(warnings, "\n")
 		if err != nil {

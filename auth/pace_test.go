@@ -5,8 +5,10 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-)
 
+	"sidekey/auth/password"
+	"sidekey/auth/session"
+)
 
 // uneven is a hash that takes another time for each stored hash.
 type uneven struct {
@@ -34,16 +36,16 @@ func TestT11OneMoment(t *testing.T) {
 		}}
 		for _, name := range []string{"ten", "twelve", "argon", "other"} {
 			w.put("default", name, name, nil)
-			w.put("default", name+"-inactive", name, func(s *Session) { s.IsInactive = true })
+			w.put("default", name+"-inactive", name, func(s *session.Session) { s.IsInactive = true })
 			w.put("default", name+"-remembered", name, nil)
 		}
 		w.put("default", "none", "", nil)
-		passwords, err := NewPasswords(hash, 1, time.Minute)
+		passwords, err := password.NewPasswords(hash, 1, time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}
 		w.set(func(s *Settings) { s.Passwords = passwords })
-		passwords.pace.learn(twelveHash, 400*time.Millisecond)
+		passwords.Learn(twelveHash, 400*time.Millisecond)
 		for _, name := range []string{"ten", "twelve", "argon", "other"} {
 			w.want(name+"-remembered", name, Pass)
 		}

@@ -9,6 +9,9 @@ import (
 
 	"pgregory.net/rapid"
 
+	"sidekey/auth/route"
+	"sidekey/auth/session"
+	"sidekey/internal/testutil"
 	"sidekey/limiter"
 )
 
@@ -23,24 +26,24 @@ type charged struct {
 // room for it. Nothing renews: time moves by less than any period.
 func TestPolicyEditsNeverAdmitMore(t *testing.T) {
 	const period = 1_000_000 // seconds
-	apis, err := NewAPIs([]API{
+	apis, err := route.NewAPIs([]route.API{
 		{ID: "x", Org: "default", ListenPath: "/x", Realm: "r", Active: true},
 		{ID: "y", Org: "default", ListenPath: "/y", Realm: "r", Active: true},
 	}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	limits := rapid.Custom(func(rt *rapid.T) *Limit {
-		return &Limit{
+	limits := rapid.Custom(func(rt *rapid.T) *session.Limit {
+		return &session.Limit{
 			Rate: float64(rapid.IntRange(0, 5).Draw(rt, "rate")), Per: period,
 			QuotaMax: int64(rapid.IntRange(-1, 6).Draw(rt, "quota")), QuotaRenewalRate: period,
 		}
 	})
-	rights := func(rt *rapid.T) map[string]Right {
-		m := make(map[string]Right)
+	rights := func(rt *rapid.T) map[string]session.Right {
+		m := make(map[string]session.Right)
 		for _, id := range []string{"x", "y"} {
 			if rapid.IntRange(0, 2).Draw(rt, id) > 0 {
-				var r Right
+				var r session.Right
 				if rapid.Bool().Draw(rt, "own") {
 					r.Limit = limits.Draw(rt, "limit")
 				}
@@ -49,17 +52,17 @@ func TestPolicyEditsNeverAdmitMore(t *testing.T) {
 		}
 		return m
 	}
-	policy := func(rt *rapid.T, id string) *Policy {
+	policy := func(rt *rapid.T, id string) *session.Policy {
 		l := limits.Draw(rt, "policy")
-		return &Policy{
+		return &session.Policy{
 			ID: id, OrgID: "default", AccessRights: rights(rt), IsInactive: rapid.IntRange(0, 9).Draw(rt, "inactive") == 0,
 			Rate: l.Rate, Per: l.Per, QuotaMax: l.QuotaMax, QuotaRenewalRate: l.QuotaRenewalRate,
-			Partitions: rapid.SampledFrom([]Partitions{{}, {}, {}, {PerAPI: true}, {ACL: true}, {RateLimit: true}, {Quota: true}, {ACL: true, RateLimit: true, Quota: true}}).Draw(rt, "partitions"),
+			Partitions: rapid.SampledFrom([]session.Partitions{{}, {}, {}, {PerAPI: true}, {ACL: true}, {RateLimit: true}, {Quota: true}, {ACL: true, RateLimit: true, Quota: true}}).Draw(rt, "partitions"),
 		}
 	}
-	session := func(rt *rapid.T) Session {
+	sess := func(rt *rapid.T) session.Session {
 		l := limits.Draw(rt, "session")
-		s := Session{OrgID: "default", Rate: l.Rate, Per: l.Per, QuotaMax: l.QuotaMax, QuotaRenewalRate: l.QuotaRenewalRate, AccessRights: rights(rt)}
+		s := session.Session{OrgID: "default", Rate: l.Rate, Per: l.Per, QuotaMax: l.QuotaMax, QuotaRenewalRate: l.QuotaRenewalRate, AccessRights: rights(rt)}
 		for _, id := range []string{"A", "B"} {
 			if rapid.Bool().Draw(rt, "has "+id) {
 				s.ApplyPolicies = append(s.ApplyPolicies, id)
@@ -70,9 +73,9 @@ func TestPolicyEditsNeverAdmitMore(t *testing.T) {
 
 	rapid.Check(t, func(rt *rapid.T) {
 		memory := newMemory()
-		policies := NewPolicies([]Policy{*policy(rt, "A"), *policy(rt, "B")})
-		memory.write(Record{Org: "default", User: "alice", Session: session(rt)})
-		record := func() Record {
+		policies := session.NewPolicies([]session.Policy{*policy(rt, "A"), *policy(rt, "B")})
+		memory.write(session.Record{Org: "default", User: "alice", Session: sess(rt)})
+		record := func() session.Record {
 			r, _, err := memory.Load("default", "alice")
 			if err != nil {
 				rt.Fatal(err)
@@ -81,13 +84,13 @@ func TestPolicyEditsNeverAdmitMore(t *testing.T) {
 		}
 		d := NewDirectory(memory, &Compiler{Ledger: memory, Policies: policies})
 		now := limiter.Now{Mono: 1, Wall: 1_800_000_000 * int64(time.Second)}
-		c := NewChecker(d, &Settings{APIs: apis, QuotaWait: patience, AllowEmptyRights: true}, func() limiter.Now { return now })
+		c := NewChecker(d, &Settings{APIs: apis, QuotaWait: testutil.Patience, AllowEmptyRights: true}, func() limiter.Now { return now })
 
 		model := make(map[string]*charged)
-		effective := func() *Effective {
+		effective := func() *session.Effective {
 			s := record().Session
-			list, _ := policies.use(s.ApplyPolicies)
-			e := Apply(&s, list, false)
+			list, _ := policies.Use(s.ApplyPolicies)
+			e := session.Apply(&s, list, false)
 			return &e
 		}
 		of := func(scope string) *charged {
@@ -101,16 +104,16 @@ func TestPolicyEditsNeverAdmitMore(t *testing.T) {
 		// last count under it.
 		forget := func() {
 			e := effective()
-			limits := map[string]limitSpec{"": e.limits}
-			for _, r := range e.rights {
-				if r.limit != nil {
-					limits[r.scope] = *r.limit
+			limits := map[string]session.LimitSpec{"": e.Limits}
+			for _, r := range e.Rights {
+				if r.Limit != nil {
+					limits[r.Scope] = *r.Limit
 				}
 			}
 			for scope, m := range model {
 				most := 0
-				if l := limits[scope]; l.limitsRate() {
-					most = int(l.rate)
+				if l := limits[scope]; l.LimitsRate() {
+					most = int(l.Rate)
 				}
 				m.at = m.at[max(0, len(m.at)-most):]
 			}
@@ -132,13 +135,13 @@ func TestPolicyEditsNeverAdmitMore(t *testing.T) {
 				var v Verdict
 				c.admit(&at, c.Settings(), api, "", account, &Request{}, &v, nil)
 				e := effective()
-				limit, scope, granted := e.limits, "", e.Grants(id)
-				if r, ok := e.rights[id]; ok && r.limit != nil {
-					limit, scope = *r.limit, r.scope
+				limit, scope, granted := e.Limits, "", e.Grants(id)
+				if r, ok := e.Rights[id]; ok && r.Limit != nil {
+					limit, scope = *r.Limit, r.Scope
 				}
 				m := of(scope)
-				rateFull := limit.limitsRate() && len(m.at) >= int(limit.rate)
-				quotaFull := limit.quotaMax > 0 && m.used >= limit.quotaMax
+				rateFull := limit.LimitsRate() && len(m.at) >= int(limit.Rate)
+				quotaFull := limit.QuotaMax > 0 && m.used >= limit.QuotaMax
 				var want Reason
 				switch {
 				case e.Inactive:
@@ -152,13 +155,13 @@ func TestPolicyEditsNeverAdmitMore(t *testing.T) {
 				}
 				if v.Reason != want {
 					rt.Fatalf("API %s, scope %q, rate %v with %d admits, quota %d with %d: %v, want %v",
-						id, scope, limit.rate, len(m.at), limit.quotaMax, m.used, v.Reason, want)
+						id, scope, limit.Rate, len(m.at), limit.QuotaMax, m.used, v.Reason, want)
 				}
 				if v.Reason == Pass {
-					if limit.limitsRate() {
+					if limit.LimitsRate() {
 						m.at = append(m.at, now.Mono)
 					}
-					if limit.quotaMax > 0 {
+					if limit.QuotaMax > 0 {
 						m.used++
 					}
 				}
@@ -166,7 +169,7 @@ func TestPolicyEditsNeverAdmitMore(t *testing.T) {
 			"edit the session": func(rt *rapid.T) {
 				afresh := rapid.Bool().Draw(rt, "afresh")
 				r := record()
-				if r.Session = session(rt); afresh {
+				if r.Session = sess(rt); afresh {
 					r.Generation = 0
 				}
 				memory.write(r)
@@ -194,7 +197,7 @@ func TestPolicyEditsNeverAdmitMore(t *testing.T) {
 						used = m.used
 					}
 					if q.Limit > 0 && q.Remaining != max(0, q.Limit-used) {
-						rt.Fatalf("scope %q shows %d of %d left after %d (%v)", scope, q.Remaining, q.Limit, used, slices.Sorted(maps.Keys(e.rights)))
+						rt.Fatalf("scope %q shows %d of %d left after %d (%v)", scope, q.Remaining, q.Limit, used, slices.Sorted(maps.Keys(e.Rights)))
 					}
 				}
 			},

@@ -1,6 +1,10 @@
 package auth
 
-import "testing"
+import (
+	"testing"
+
+	"sidekey/auth/session"
+)
 
 // The table of reasons is that of the contract (section 3).
 func TestReasons(t *testing.T) {
@@ -38,11 +42,11 @@ func TestReasons(t *testing.T) {
 
 // Known from a real Tyk.
 func TestKeyHash(t *testing.T) {
-	n := Name{Org: "default", User: "alice"}
+	n := session.Name{Org: "default", User: "alice"}
 	if got := n.KeyHash(); got != "92ac0f0f241412ec" {
 		t.Errorf("key hash %s", got)
 	}
-	if got := (Name{Org: "5e9d9544a1dcd60001d0ed20", User: "alice"}).KeyID(); got != "5e9d9544a1dcd60001d0ed20alice" {
+	if got := (session.Name{Org: "5e9d9544a1dcd60001d0ed20", User: "alice"}).KeyID(); got != "5e9d9544a1dcd60001d0ed20alice" {
 		t.Errorf("key id %s", got)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"sidekey/auth/password"
+	"sidekey/auth/session"
 	"sidekey/internal/problem"
 )
 
@@ -57,7 +59,7 @@ func TestRememberedTTL(t *testing.T) {
 	f(3*time.Minute-1, 0)
 	f(ttl-1, 0) // the use before prolonged it
 	f(ttl, 1)   // the one before as well, but not long enough
-	for range renewals - 1 {
+	for range password.Renewals - 1 {
 		f(ttl-1, 0)
 	}
 	f(ttl, 1) // the bound
@@ -88,7 +90,7 @@ func TestT103UseRenews(t *testing.T) {
 		w.clock.pass(time.Second / 4)
 		w.want("ann", "pw", Pass)
 	}
-	if got, most := w.hash.Count.Load(), int64(hours*60/renewals+1); got > most || got < most-1 {
+	if got, most := w.hash.Count.Load(), int64(hours*60/password.Renewals+1); got > most || got < most-1 {
 		t.Errorf("%d hashes in %d hours, want %d", got, hours, most)
 	}
 }
@@ -115,7 +117,7 @@ func TestT06EditForgets(t *testing.T) {
 	f("published again", func(w *world) { w.directory.Publish("default", "ann") }, Pass, 1)
 	f("a new password", func(w *world) { w.put("default", "ann", "new", nil) }, BadCredentials, 1)
 	f("a new password, the rest kept", func(w *world) {
-		w.edit("default", "ann", func(s *Session) { s.BasicAuth.Password = plain("new") })
+		w.edit("default", "ann", func(s *session.Session) { s.BasicAuth.Password = plain("new") })
 	}, BadCredentials, 1)
 	f("no password", func(w *world) { w.put("default", "ann", "", nil) }, BadCredentials, 1)
 	f("deleted", func(w *world) { w.remove("default", "ann") }, BadCredentials, 1)
@@ -127,10 +129,10 @@ func TestT06EditForgets(t *testing.T) {
 		w.remove("default", "ann")
 		w.put("default", "ann", "pw", nil)
 	}, Pass, 1)
-	f("switched off", func(w *world) { w.edit("default", "ann", func(s *Session) { s.IsInactive = true }) }, Inactive, 1)
-	f("expired by an edit", func(w *world) { w.edit("default", "ann", func(s *Session) { s.Expires = 1 }) }, Expired, 1)
+	f("switched off", func(w *world) { w.edit("default", "ann", func(s *session.Session) { s.IsInactive = true }) }, Inactive, 1)
+	f("expired by an edit", func(w *world) { w.edit("default", "ann", func(s *session.Session) { s.Expires = 1 }) }, Expired, 1)
 	f("rights taken away", func(w *world) {
-		w.edit("default", "ann", func(s *Session) { s.AccessRights = map[string]Right{"shop": {}} })
+		w.edit("default", "ann", func(s *session.Session) { s.AccessRights = map[string]session.Right{"shop": {}} })
 	}, APINotGranted, 1)
 	f("the store is down", func(w *world) {
 		w.memory.fail(ErrStoreDown)
@@ -148,9 +150,9 @@ func TestT06EditForgets(t *testing.T) {
 // time, the API, the version, the policies, the configuration.
 func TestT05RememberedPasswordIsNotADecision(t *testing.T) {
 	w := newWorld(t, api("orders", "/"), api("shop", "/shop"))
-	orders := map[string]Right{"orders": {}}
-	w.policies.SetStored("gold", &Policy{ID: "gold", OrgID: "default", AccessRights: orders})
-	w.put("default", "ann", "pw", func(s *Session) { s.Expires, s.ApplyPolicies = w.clock.wall.Load()/1e9+60, []string{"gold"} })
+	orders := map[string]session.Right{"orders": {}}
+	w.policies.SetStored("gold", &session.Policy{ID: "gold", OrgID: "default", AccessRights: orders})
+	w.put("default", "ann", "pw", func(s *session.Session) { s.Expires, s.ApplyPolicies = w.clock.wall.Load()/1e9+60, []string{"gold"} })
 	w.want("ann", "pw", Pass)
 	w.want("ann", "pw", Pass)
 
@@ -160,13 +162,13 @@ func TestT05RememberedPasswordIsNotADecision(t *testing.T) {
 		t.Errorf("another API: %v", v.Reason)
 	}
 	off := false
-	w.policies.SetStored("gold", &Policy{ID: "gold", OrgID: "default", AccessRights: orders, Active: &off})
+	w.policies.SetStored("gold", &session.Policy{ID: "gold", OrgID: "default", AccessRights: orders, Active: &off})
 	w.want("ann", "pw", Inactive)
 	w.policies.SetStored("gold", nil)
 	w.want("ann", "pw", Inactive)
-	w.policies.SetStored("gold", &Policy{ID: "gold", OrgID: "default", AccessRights: map[string]Right{"shop": {}}})
+	w.policies.SetStored("gold", &session.Policy{ID: "gold", OrgID: "default", AccessRights: map[string]session.Right{"shop": {}}})
 	w.want("ann", "pw", APINotGranted)
-	w.policies.SetStored("gold", &Policy{ID: "gold", OrgID: "default", AccessRights: orders})
+	w.policies.SetStored("gold", &session.Policy{ID: "gold", OrgID: "default", AccessRights: orders})
 	w.want("ann", "pw", Pass)
 	w.set(func(s *Settings) { s.APIs = mustAPIs(t, api("shop", "/")) })
 	w.want("ann", "pw", APINotGranted)
@@ -190,7 +192,7 @@ func TestT06EditWhileHashing(t *testing.T) {
 		early := make(chan Reason, 1)
 		go func() { early <- w.ask("ann", "pw").Reason }()
 		synctest.Wait()
-		w.edit("default", "ann", func(s *Session) { s.BasicAuth.Password = plain("new") })
+		w.edit("default", "ann", func(s *session.Session) { s.BasicAuth.Password = plain("new") })
 		late := make(chan Reason, 2)
 		go func() { late <- w.ask("ann", "pw").Reason }()
 		go func() { late <- w.ask("ann", "pw").Reason }()
@@ -244,7 +246,7 @@ func TestT06NoLateAdmits(t *testing.T) {
 	}
 	for i := range edits {
 		mu.Lock()
-		w.edit("default", "ann", func(s *Session) { s.BasicAuth.Password = plain(fmt.Sprintf("pw-%d", i+1)) })
+		w.edit("default", "ann", func(s *session.Session) { s.BasicAuth.Password = plain(fmt.Sprintf("pw-%d", i+1)) })
 		current = i + 1
 		mu.Unlock()
 	}

@@ -4,24 +4,27 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"sidekey/auth/route"
+	"sidekey/auth/session"
 )
 
 // heaviest are rights as heavy as they can be stored.
-func heaviest() map[string]Right {
-	fill := func(pattern func(i int) string, methods ...string) (r Right) {
-		one := Right{AllowedURLs: []AllowedURL{{URL: pattern(0), Methods: methods}}}
-		for i := range maxRightSteps / one.size() {
-			r.AllowedURLs = append(r.AllowedURLs, AllowedURL{URL: pattern(i), Methods: methods})
+func heaviest() map[string]session.Right {
+	fill := func(pattern func(i int) string, methods ...string) (r session.Right) {
+		one := session.Right{AllowedURLs: []session.AllowedURL{{URL: pattern(0), Methods: methods}}}
+		for i := range session.MaxRightSteps / one.Size() {
+			r.AllowedURLs = append(r.AllowedURLs, session.AllowedURL{URL: pattern(i), Methods: methods})
 		}
 		return r
 	}
 	same := func(text string) func(int) string { return func(int) string { return text } }
-	withEndpoints := func(r Right) Right {
-		var half Right
+	withEndpoints := func(r session.Right) session.Right {
+		var half session.Right
 		for _, u := range r.AllowedURLs[:len(r.AllowedURLs)/2] {
-			half.Endpoints = append(half.Endpoints, Endpoint{Path: u.URL, Methods: []EndpointMethod{{Name: "GET"}}})
+			half.Endpoints = append(half.Endpoints, session.Endpoint{Path: u.URL, Methods: []session.EndpointMethod{{Name: "GET"}}})
 		}
-		half.AllowedURLs = append([]AllowedURL{{URL: "/*", Methods: []string{"GET"}}}, r.AllowedURLs[:len(r.AllowedURLs)/3]...)
+		half.AllowedURLs = append([]session.AllowedURL{{URL: "/*", Methods: []string{"GET"}}}, r.AllowedURLs[:len(r.AllowedURLs)/3]...)
 		return half
 	}
 	literals := make([]string, 0, 10_000)
@@ -32,7 +35,7 @@ func heaviest() map[string]Right {
 	for i := range methods {
 		methods[i] = fmt.Sprintf("%032d", i)
 	}
-	return map[string]Right{
+	return map[string]session.Right{
 		"repeats":    fill(same("/.{0,490}x"), "GET"),
 		"branches":   fill(same("/(a|ac|aca|c|ca)*b"), "GET"),
 		"anything":   fill(same(".*a.*c.*a.*c.*b"), "GET"),
@@ -49,28 +52,28 @@ func heaviest() map[string]Right {
 // longest are paths of 8 KB; those with parameters and escapes are read in several ways.
 func longest() map[string]string {
 	fill := func(piece string) string {
-		return "/orders/" + strings.Repeat(piece, (maxPath-len("/orders/"))/len(piece))
+		return "/orders/" + strings.Repeat(piece, (route.MaxPath-len("/orders/"))/len(piece))
 	}
 	return map[string]string{
 		"plain":      fill("ac"),
 		"letters":    fill("%C3%A9"),
-		"parameters": fill("ac")[:maxPath-4] + ";a=b",
+		"parameters": fill("ac")[:route.MaxPath-4] + ";a=b",
 		"segments":   fill("a/"),
-		"query":      fill("ac")[:maxPath-4] + "%3fa",
+		"query":      fill("ac")[:route.MaxPath-4] + "%3fa",
 		"prefix":     "/orders/" + strings.Repeat("a", 1000) + "x",
 	}
 }
 
 // eachHeaviest calls f with each of the heaviest rights and each of the longest paths.
-func eachHeaviest(f func(name string, right Right, rules *PathRules, api *API, r *Request)) {
+func eachHeaviest(f func(name string, right session.Right, rules *route.PathRules, api *route.API, r *Request)) {
 	orders := api("orders", "/orders")
 	for name, right := range heaviest() {
 		urls, limits := rulesOf("orders", right)
-		var endpoints []EndpointRule
+		var endpoints []route.EndpointRule
 		for _, l := range limits {
 			endpoints = append(endpoints, l.EndpointRule)
 		}
-		rules := NewPathRules(urls, endpoints)
+		rules := route.NewPathRules(urls, endpoints)
 		for kind, path := range longest() {
 			r := &Request{Method: []byte("GET"), URI: []byte(path)}
 			if name == "methods" {
@@ -85,20 +88,20 @@ func eachHeaviest(f func(name string, right Right, rules *PathRules, api *API, r
 // long its path is.
 func TestT105StepsOfACheck(t *testing.T) {
 	exhausted := 0
-	eachHeaviest(func(name string, right Right, rules *PathRules, api *API, r *Request) {
-		if size := right.size(); size > maxRightSteps || size < maxRightSteps/2 {
+	eachHeaviest(func(name string, right session.Right, rules *route.PathRules, api *route.API, r *Request) {
+		if size := right.Size(); size > session.MaxRightSteps || size < session.MaxRightSteps/2 {
 			t.Errorf("%s: %d steps: not as heavy as can be", name, size)
 		}
 		_, outcome := rules.Match(api, r.Method, r.URI)
 		steps := rules.Steps(api, r.Method, r.URI)
 		// The last spending may go beyond the bound, by what one rune takes.
-		if steps > MaxCheckSteps+maxRightSteps {
-			t.Errorf("%s: %d steps, more than %d", name, steps, MaxCheckSteps)
+		if steps > route.MaxCheckSteps+session.MaxRightSteps {
+			t.Errorf("%s: %d steps, more than %d", name, steps, route.MaxCheckSteps)
 		}
-		if (steps > MaxCheckSteps) != (outcome == TooCostly) {
+		if (steps > route.MaxCheckSteps) != (outcome == route.TooCostly) {
 			t.Errorf("%s: outcome %v after %d steps", name, outcome, steps)
 		}
-		if outcome == TooCostly {
+		if outcome == route.TooCostly {
 			exhausted++
 		}
 	})
@@ -109,7 +112,7 @@ func TestT105StepsOfACheck(t *testing.T) {
 
 // T-105: each is under 1 ms of processor time.
 func BenchmarkHeaviestCheck(b *testing.B) {
-	eachHeaviest(func(name string, _ Right, rules *PathRules, api *API, r *Request) {
+	eachHeaviest(func(name string, _ session.Right, rules *route.PathRules, api *route.API, r *Request) {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
 				rules.Match(api, r.Method, r.URI)
@@ -119,12 +122,12 @@ func BenchmarkHeaviestCheck(b *testing.B) {
 }
 
 // rightOf returns a right of n patterns that take about so many steps each.
-func rightOf(name string, n, steps int) map[string]Right {
-	var r Right
+func rightOf(name string, n, steps int) map[string]session.Right {
+	var r session.Right
 	for i := range n {
-		r.AllowedURLs = append(r.AllowedURLs, AllowedURL{URL: fmt.Sprintf("/%s%d/.{0,%d}", name, i, steps/2-5), Methods: []string{"GET"}})
+		r.AllowedURLs = append(r.AllowedURLs, session.AllowedURL{URL: fmt.Sprintf("/%s%d/.{0,%d}", name, i, steps/2-5), Methods: []string{"GET"}})
 	}
-	return map[string]Right{"orders": r}
+	return map[string]session.Right{"orders": r}
 }
 
 // T-105: 40 policies, each as large as may be, on one user: the union is refused where it is
@@ -132,13 +135,13 @@ func rightOf(name string, n, steps int) map[string]Right {
 // the path. Requests to other APIs go on.
 func TestT105PoliciesTooLargeTogether(t *testing.T) {
 	w := newWorld(t, api("orders", "/orders"), api("stock", "/stock"))
-	rules := Rules{APIs: w.checker.Settings().APIs, Policies: w.policies, AllowEmptyRights: true}
+	rules := session.Rules{APIs: w.checker.Settings().APIs, Policies: w.policies, AllowEmptyRights: true}
 	var ids []string
 	for i := range 40 {
 		id := fmt.Sprintf("p%d", i)
-		policy := Policy{ID: id, OrgID: "default", AccessRights: rightOf(id, 20, 900)}
+		policy := session.Policy{ID: id, OrgID: "default", AccessRights: rightOf(id, 20, 900)}
 		if i == 0 {
-			policy.AccessRights["stock"] = Right{}
+			policy.AccessRights["stock"] = session.Right{}
 		}
 		if err := policy.Validate(rules); err != nil {
 			t.Fatal(err)
@@ -146,7 +149,7 @@ func TestT105PoliciesTooLargeTogether(t *testing.T) {
 		w.policies.SetStored(id, &policy)
 		ids = append(ids, id)
 	}
-	s := &Session{OrgID: "default", ApplyPolicies: ids}
+	s := &session.Session{OrgID: "default", ApplyPolicies: ids}
 	const wanted = "apply_policies: access_rights.orders of all policies together: patterns and methods must not come to more than 20000 steps, but come to "
 	if _, err := s.Validate(rules, 0); err == nil || !strings.HasPrefix(err.Error(), wanted) {
 		t.Errorf("40 policies: %v", err)
@@ -157,17 +160,17 @@ func TestT105PoliciesTooLargeTogether(t *testing.T) {
 	}
 
 	// An edit of a session that has it already goes through, unless it makes it worse.
-	stored := &Session{OrgID: "default", ApplyPolicies: ids[:30]}
+	stored := &session.Session{OrgID: "default", ApplyPolicies: ids[:30]}
 	rules.Before = stored
 	for n, passes := range map[int]bool{2: true, 30: true, 31: false, 40: false} {
-		s := &Session{OrgID: "default", ApplyPolicies: ids[:n], IsInactive: true}
+		s := &session.Session{OrgID: "default", ApplyPolicies: ids[:n], IsInactive: true}
 		if _, err := s.Validate(rules, 0); (err == nil) != passes {
 			t.Errorf("%d policies in the place of 30: %v", n, err)
 		}
 	}
 
-	w.put("default", "ann", "pw", func(s *Session) { s.ApplyPolicies = ids })
-	e := w.directory.Effective(&Session{OrgID: "default", ApplyPolicies: ids})
+	w.put("default", "ann", "pw", func(s *session.Session) { s.ApplyPolicies = ids })
+	e := w.directory.Effective(&session.Session{OrgID: "default", ApplyPolicies: ids})
 	if got := e.TooLarge(); len(got) != 1 || got[0] != "orders" {
 		t.Errorf("too large: %q", got)
 	}
@@ -184,7 +187,7 @@ func TestT105PoliciesTooLargeTogether(t *testing.T) {
 		t.Errorf("stock: %v, excess %v", v.Reason, v.Excess)
 	}
 	// Once it is smaller it is checked.
-	w.edit("default", "ann", func(s *Session) { s.ApplyPolicies = ids[:1] })
+	w.edit("default", "ann", func(s *session.Session) { s.ApplyPolicies = ids[:1] })
 	r.URI = []byte("/orders/p00/x")
 	if v := w.check(r); v.Reason != Pass || v.Excess {
 		t.Errorf("with one policy: %v, excess %v", v.Reason, v.Excess)

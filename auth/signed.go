@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"sidekey/auth/httpsig"
+	"sidekey/auth/password"
+	"sidekey/auth/route"
 	"sidekey/limiter"
 )
 
@@ -21,7 +23,7 @@ const tooManySignatures = "Too many signed requests to remember"
 // wrong passwords. A right signature passes at any time from a network that an earlier one came
 // from, like a remembered password; from any other network it is refused unchecked while that
 // origin has to wait.
-func (c *Checker) authenticateSigned(now limiter.Now, s *Settings, api *API, r *Request, spent *bool, t *trace) (_ *Account, refusal Reason, message string, retry time.Duration) {
+func (c *Checker) authenticateSigned(now limiter.Now, s *Settings, api *route.API, r *Request, spent *bool, t *trace) (_ *Account, refusal Reason, message string, retry time.Duration) {
 	var buf httpsig.Buffer
 	given, err := httpsig.Parse(r.Authorization, &buf)
 	if err != nil {
@@ -47,16 +49,16 @@ func (c *Checker) authenticateSigned(now limiter.Now, s *Settings, api *API, r *
 		signer = account.signer
 	}
 	matches := signer.Matches(&signed, &given) && signer != decoySigner
-	var tried attempt
-	outcome := attempt.undecided
-	from := originOf(r.Client)
-	if !matches || s.VerifiedTTL <= 0 || !signer.from.has(from.network()) {
-		made := claim{at: now.Mono, from: from, org: api.Org, user: user}
+	var tried password.Counted
+	outcome := password.Counted.Undecided
+	from := password.OriginOf(r.Client)
+	if !matches || s.VerifiedTTL <= 0 || !signer.from.Has(from.Network()) {
+		made := password.Attempt{At: now.Mono, From: from, Org: api.Org, User: user}
 		var wait time.Duration
 		if t != nil {
-			wait = s.Failures.wait(made)
+			wait = s.Failures.Wait(made)
 		} else {
-			tried, wait = s.Failures.begin(made)
+			tried, wait = s.Failures.Begin(made)
 		}
 		if wait > 0 {
 			return nil, TooManyFailures, "", wait
@@ -64,7 +66,7 @@ func (c *Checker) authenticateSigned(now limiter.Now, s *Settings, api *API, r *
 		defer func() { outcome(tried) }()
 	}
 	if !matches {
-		outcome = attempt.failed
+		outcome = password.Counted.Failed
 		return account, BadCredentials, "", 0
 	}
 	if !*spent {
@@ -76,9 +78,9 @@ func (c *Checker) authenticateSigned(now limiter.Now, s *Settings, api *API, r *
 		}
 		*spent = true
 	}
-	outcome = attempt.succeeded
+	outcome = password.Counted.Succeeded
 	if t == nil && s.VerifiedTTL > 0 {
-		signer.from.add(from.network())
+		signer.from.Add(from.Network())
 	}
 	return account, Pass, "", 0
 }
@@ -95,7 +97,7 @@ func (c *Checker) findKey(org string, user []byte, ofOrg bool) (*Account, error)
 type signer struct {
 	*httpsig.Signer
 
-	from networks // that signatures were right from
+	from password.Networks // that signatures were right from
 }
 
 // decoySigner stands in for users who do not exist or do not sign.

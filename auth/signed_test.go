@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"sidekey/auth/httpsig"
+	"sidekey/auth/password"
+	"sidekey/auth/session"
 )
 
 // signing is a request as a client signs it: written from the draft, and sharing nothing
@@ -95,9 +97,9 @@ func signingWorld(t testing.TB) *world {
 }
 
 // signer writes a user who has to sign. The secret is that of the name.
-func (w *world) signer(org, user string, change func(s *Session)) {
+func (w *world) signer(org, user string, change func(s *session.Session)) {
 	w.t.Helper()
-	w.put(org, user, "pw", func(s *Session) {
+	w.put(org, user, "pw", func(s *session.Session) {
 		s.HMACEnabled, s.HMACString = true, "sealed:"+org+"/"+user+":secret-of-"+user
 		if change != nil {
 			change(s)
@@ -267,26 +269,26 @@ func TestSignedOrPassword(t *testing.T) {
 	}
 	ask("ann", BadCredentials)
 	sign("ann", Pass)
-	w.edit("default", "ann", func(s *Session) { s.HMACEnabled = false })
+	w.edit("default", "ann", func(s *session.Session) { s.HMACEnabled = false })
 	ask("ann", Pass)
 	sign("ann", BadCredentials)
-	w.edit("default", "ann", func(s *Session) { s.HMACEnabled = true })
+	w.edit("default", "ann", func(s *session.Session) { s.HMACEnabled = true })
 	ask("ann", BadCredentials) // also what was remembered
 	sign("ann", Pass)
 
-	w.policies.SetStored("gold", &Policy{ID: "gold", OrgID: "default", AccessRights: map[string]Right{"orders": {}, "rest": {}}})
-	w.signer("default", "bob", func(s *Session) { s.HMACEnabled, s.ApplyPolicies = false, []string{"gold"} })
+	w.policies.SetStored("gold", &session.Policy{ID: "gold", OrgID: "default", AccessRights: map[string]session.Right{"orders": {}, "rest": {}}})
+	w.signer("default", "bob", func(s *session.Session) { s.HMACEnabled, s.ApplyPolicies = false, []string{"gold"} })
 	ask("bob", Pass)
 	sign("bob", BadCredentials)
-	w.policies.SetStored("gold", &Policy{ID: "gold", OrgID: "default", HMACEnabled: true, AccessRights: map[string]Right{"orders": {}, "rest": {}}})
+	w.policies.SetStored("gold", &session.Policy{ID: "gold", OrgID: "default", HMACEnabled: true, AccessRights: map[string]session.Right{"orders": {}, "rest": {}}})
 	ask("bob", BadCredentials)
 	sign("bob", Pass)
 
 	// Without a secret, or with one that is sealed for somebody else, nobody can sign.
-	w.signer("default", "carl", func(s *Session) { s.HMACString = "" })
+	w.signer("default", "carl", func(s *session.Session) { s.HMACString = "" })
 	sign("carl", BadCredentials)
 	ask("carl", BadCredentials)
-	w.signer("default", "dora", func(s *Session) { s.HMACString = "sealed:default/ann:secret-of-dora" })
+	w.signer("default", "dora", func(s *session.Session) { s.HMACString = "sealed:default/ann:secret-of-dora" })
 	sign("dora", BadCredentials)
 	ask("dora", BadCredentials)
 	// An empty secret is none.
@@ -301,16 +303,16 @@ func TestSignedOrPassword(t *testing.T) {
 // What comes after the credentials applies to signed requests too.
 func TestSignedIsThenDecided(t *testing.T) {
 	w := signingWorld(t)
-	f := func(want Reason, change func(s *Session)) {
+	f := func(want Reason, change func(s *session.Session)) {
 		t.Helper()
 		w.clock.pass(time.Second)
 		w.signer("default", "ann", change)
 		w.wantSigned(want.String(), w.by("ann", "secret-of-ann").request(), want)
 	}
-	f(Inactive, func(s *Session) { s.IsInactive = true })
-	f(Expired, func(s *Session) { s.Expires = 1 })
-	f(APINotGranted, func(s *Session) { s.AccessRights = map[string]Right{"rest": {}} })
-	slow := func(s *Session) { s.Rate, s.Per = 1, 3600 }
+	f(Inactive, func(s *session.Session) { s.IsInactive = true })
+	f(Expired, func(s *session.Session) { s.Expires = 1 })
+	f(APINotGranted, func(s *session.Session) { s.AccessRights = map[string]session.Right{"rest": {}} })
+	slow := func(s *session.Session) { s.Rate, s.Per = 1, 3600 }
 	f(Pass, slow)
 	w.clock.pass(time.Second)
 	over := w.by("ann", "secret-of-ann").request()
@@ -321,7 +323,7 @@ func TestSignedIsThenDecided(t *testing.T) {
 
 func TestReplay(t *testing.T) {
 	w := signingWorld(t)
-	w.signer("default", "bob", func(s *Session) { s.HMACString = "sealed:default/bob:secret-of-ann" })
+	w.signer("default", "bob", func(s *session.Session) { s.HMACString = "sealed:default/bob:secret-of-ann" })
 	first := w.by("ann", "secret-of-ann")
 	w.wantSigned("first", first.request(), Pass)
 	w.wantSigned("replay", first.request(), BadCredentials)
@@ -348,7 +350,7 @@ func TestReplay(t *testing.T) {
 	w.wantSigned("right", next.request(), Pass)
 
 	// An edit, deleting and writing anew forget nothing.
-	w.edit("default", "ann", func(s *Session) { s.Alias = "Ann" })
+	w.edit("default", "ann", func(s *session.Session) { s.Alias = "Ann" })
 	w.wantSigned("replay after an edit", next.request(), BadCredentials)
 	w.remove("default", "ann")
 	w.signer("default", "ann", nil)
@@ -407,7 +409,7 @@ func TestReplayAtOnce(t *testing.T) {
 // is not taken for its own replay.
 func TestSignedWhileEdited(t *testing.T) {
 	w := signingWorld(t)
-	w.signer("default", "ann", func(s *Session) { s.QuotaMax = 1_000_000 })
+	w.signer("default", "ann", func(s *session.Session) { s.QuotaMax = 1_000_000 })
 	stop := make(chan struct{})
 	var group sync.WaitGroup
 	group.Go(func() {
@@ -416,7 +418,7 @@ func TestSignedWhileEdited(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				w.signer("default", "ann", func(s *Session) { s.QuotaMax = 1_000_000 })
+				w.signer("default", "ann", func(s *session.Session) { s.QuotaMax = 1_000_000 })
 				time.Sleep(100 * time.Microsecond)
 			}
 		}
@@ -440,7 +442,7 @@ func TestSignedWhileEdited(t *testing.T) {
 // be told from everything else.
 func TestSignedDecoy(t *testing.T) {
 	w := signingWorld(t)
-	w.signer("default", "mute", func(s *Session) { s.HMACString = "" })
+	w.signer("default", "mute", func(s *session.Session) { s.HMACString = "" })
 	w.put("default", "basic", "pw", nil)
 	requests := make(map[string]*Request)
 	for _, user := range []string{"ann", "mute", "basic", "nobody"} {
@@ -486,7 +488,7 @@ func TestSignedRefusalTakesItsTime(t *testing.T) {
 	for _, user := range []string{"ann", "nobody"} {
 		start := time.Now()
 		w.wantSigned(user, w.by(user, "wrong").request(), BadCredentials)
-		if took := time.Since(start); took < shortestRefusal {
+		if took := time.Since(start); took < password.ShortestRefusal {
 			t.Errorf("%s: refused after %v", user, took)
 		}
 	}
@@ -497,8 +499,8 @@ func TestSignedRefusalTakesItsTime(t *testing.T) {
 func TestT50SignaturesCount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := signingWorld(t)
-		limits := testLimits // 3 and 10 failures cost nothing
-		w.set(func(s *Settings) { s.Failures = NewFailures(limits) })
+		limits := guessLimits // 3 and 10 failures cost nothing
+		w.set(func(s *Settings) { s.Failures = password.NewFailures(limits) })
 		w.signer("default", "bob", nil)
 		w.put("default", "basic", "pw", nil)
 		w.put("default", "carl", "pw", nil)

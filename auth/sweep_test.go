@@ -10,11 +10,14 @@ import (
 	"testing"
 	"time"
 
+	"sidekey/auth/route"
+	"sidekey/auth/session"
+
 	"pgregory.net/rapid"
 )
 
 // bounded is a world that holds so many accounts.
-func bounded(t testing.TB, most int, apis ...API) *world {
+func bounded(t testing.TB, most int, apis ...route.API) *world {
 	w := newWorld(t, apis...)
 	w.directory.SetBound(most, w.clock.now, func() bool { return false })
 	return w
@@ -28,7 +31,7 @@ func TestSweepWhileMemoryIsShort(t *testing.T) {
 	come := func(from, to int) {
 		for i := from; i < to; i++ {
 			user := fmt.Sprint("user", i)
-			w.put("default", user, "pw", func(s *Session) {
+			w.put("default", user, "pw", func(s *session.Session) {
 				if i < 10 {
 					s.Rate, s.Per = 1, 60
 				}
@@ -106,7 +109,7 @@ func TestSweepGrowsRatherThanForgets(t *testing.T) {
 	w := bounded(t, 10, api("orders", "/"))
 	for i := range 200 {
 		user := fmt.Sprint("user", i)
-		w.put("default", user, "pw", func(s *Session) { s.Rate, s.Per = 1, 60 })
+		w.put("default", user, "pw", func(s *session.Session) { s.Rate, s.Per = 1, 60 })
 		w.want(user, "pw", Pass)
 	}
 	for i := range 200 {
@@ -129,18 +132,18 @@ func TestSweepGrowsRatherThanForgets(t *testing.T) {
 // others, also after an edit: no window is taken for two.
 func TestSweepTakesEachWindowOnce(t *testing.T) {
 	w := bounded(t, 1, api("orders", "/"), api("orders:GET", "/other"))
-	limit := func(method string) []EndpointMethod {
-		return []EndpointMethod{{Name: method, Limit: EndpointLimit{Rate: 5, Per: 60}}}
+	limit := func(method string) []session.EndpointMethod {
+		return []session.EndpointMethod{{Name: method, Limit: session.EndpointLimit{Rate: 5, Per: 60}}}
 	}
-	w.put("default", "ann", "pw", func(s *Session) {
-		s.AccessRights = map[string]Right{
-			"orders":     {Endpoints: []Endpoint{{Path: "POST:/x", Methods: limit("GET")}, {Path: "/", Methods: limit("GET")}, {Path: "/", Methods: limit("GET")}}},
-			"orders:GET": {Endpoints: []Endpoint{{Path: "/x", Methods: limit("POST")}}},
+	w.put("default", "ann", "pw", func(s *session.Session) {
+		s.AccessRights = map[string]session.Right{
+			"orders":     {Endpoints: []session.Endpoint{{Path: "POST:/x", Methods: limit("GET")}, {Path: "/", Methods: limit("GET")}, {Path: "/", Methods: limit("GET")}}},
+			"orders:GET": {Endpoints: []session.Endpoint{{Path: "/x", Methods: limit("POST")}}},
 		}
 	})
 	w.want("ann", "pw", Pass)
 	for i := range 2 {
-		w.edit("default", "ann", func(s *Session) { s.Alias = fmt.Sprint(i) })
+		w.edit("default", "ann", func(s *session.Session) { s.Alias = fmt.Sprint(i) })
 	}
 	if got := w.want("ann", "pw", Pass).Rate.Remaining; got != 3 {
 		t.Errorf("%d are left of 5, want 3", got)
@@ -161,32 +164,32 @@ func TestSweepTakesEachWindowOnce(t *testing.T) {
 // would not have passed in a directory without a bound: answers are the same, to the last
 // number.
 func TestSweepChangesNoAnswer(t *testing.T) {
-	session := rapid.Custom(func(rt *rapid.T) Session {
-		s := Session{
+	sess := rapid.Custom(func(rt *rapid.T) session.Session {
+		s := session.Session{
 			Rate: float64(rapid.SampledFrom([]int{0, 1, 3, 5000}).Draw(rt, "rate")), Per: float64(rapid.IntRange(1, 20).Draw(rt, "per")),
 			QuotaMax: int64(rapid.SampledFrom([]int{-1, 2, 5, 400, 1000}).Draw(rt, "quota")), QuotaRenewalRate: int64(rapid.SampledFrom([]int{0, 30}).Draw(rt, "renewal")),
 		}
 		s.Monitor.TriggerLimits = rapid.SampledFrom([][]float64{nil, {0.5, 1}, {50, 80, 100}}).Draw(rt, "triggers")
 		if rapid.Bool().Draw(rt, "smoothed") {
-			s.Smoothing = &Smoothing{
+			s.Smoothing = &session.Smoothing{
 				Enabled: true, Threshold: 1, Step: 1, Trigger: float64(rapid.IntRange(0, 2).Draw(rt, "trigger")) / 2,
 				Delay: int64(rapid.IntRange(1, 15).Draw(rt, "delay")),
 			}
 		}
 		if rapid.Bool().Draw(rt, "endpoint") {
-			s.AccessRights = map[string]Right{"orders": {
-				Endpoints: []Endpoint{{Path: "/", Methods: []EndpointMethod{{Name: "GET", Limit: EndpointLimit{Rate: 2, Per: 5}}}}},
+			s.AccessRights = map[string]session.Right{"orders": {
+				Endpoints: []session.Endpoint{{Path: "/", Methods: []session.EndpointMethod{{Name: "GET", Limit: session.EndpointLimit{Rate: 2, Per: 5}}}}},
 			}}
 		}
 		return s
 	})
 	left := 0
 	rapid.Check(t, func(rt *rapid.T) {
-		sessions := rapid.SliceOfN(session, 5, 5).Draw(rt, "sessions")
+		sessions := rapid.SliceOfN(sess, 5, 5).Draw(rt, "sessions")
 		worlds := [...]*world{bounded(t, 2, api("orders", "/")), newWorld(t, api("orders", "/"))}
 		put := func(user int) {
 			for _, w := range worlds {
-				w.put("default", fmt.Sprint("user", user), "pw", func(s *Session) {
+				w.put("default", fmt.Sprint("user", user), "pw", func(s *session.Session) {
 					auth := s.BasicAuth
 					*s = sessions[user]
 					s.OrgID, s.BasicAuth = "default", auth
@@ -207,7 +210,7 @@ func TestSweepChangesNoAnswer(t *testing.T) {
 				}
 				most := int64(rapid.IntRange(1, 800).Draw(rt, "another quota"))
 				for _, w := range worlds {
-					w.edit("default", fmt.Sprint("user", user), func(s *Session) { s.QuotaMax = most })
+					w.edit("default", fmt.Sprint("user", user), func(s *session.Session) { s.QuotaMax = most })
 				}
 			case 2, 3, 4, 5, 6:
 				pause := time.Duration(rapid.SampledFrom([]int{1, 2, 5, 10, 30}).Draw(rt, "seconds")) * time.Second
@@ -241,8 +244,8 @@ func TestSweepAtOnce(t *testing.T) {
 	const users, rate, per, quota = 20, 3, int64(50 * time.Microsecond), 100
 	w := bounded(t, 4, api("orders", "/"))
 	for i := range users {
-		w.put("default", fmt.Sprint("rate", i), "pw", func(s *Session) { s.Rate, s.Per = rate, float64(per)/1e9 })
-		w.put("default", fmt.Sprint("quota", i), "pw", func(s *Session) { s.QuotaMax = quota })
+		w.put("default", fmt.Sprint("rate", i), "pw", func(s *session.Session) { s.Rate, s.Per = rate, float64(per)/1e9 })
+		w.put("default", fmt.Sprint("quota", i), "pw", func(s *session.Session) { s.QuotaMax = quota })
 	}
 	var mu sync.Mutex // protects both
 	admitted := make([][]int64, users)
@@ -267,8 +270,8 @@ func TestSweepAtOnce(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				w.edit("default", fmt.Sprint("rate", i%users), func(s *Session) { s.Alias = fmt.Sprint(i) })
-				w.edit("default", fmt.Sprint("quota", i%users), func(s *Session) { s.Alias = fmt.Sprint(i) })
+				w.edit("default", fmt.Sprint("rate", i%users), func(s *session.Session) { s.Alias = fmt.Sprint(i) })
+				w.edit("default", fmt.Sprint("quota", i%users), func(s *session.Session) { s.Alias = fmt.Sprint(i) })
 				time.Sleep(100 * time.Microsecond)
 			}
 		}
@@ -336,7 +339,7 @@ func TestSweepAtOnce(t *testing.T) {
 // and counts from the moment that one was loaded.
 func TestSweepMeetsARequest(t *testing.T) {
 	w := bounded(t, 10, api("orders", "/"))
-	w.put("default", "ann", "pw", func(s *Session) { s.Rate, s.Per = 1, 10 })
+	w.put("default", "ann", "pw", func(s *session.Session) { s.Rate, s.Per = 1, 10 })
 	w.want("ann", "pw", Pass)
 	held := w.directory.Live("default", "ann")
 	early := w.clock.now()
@@ -354,7 +357,7 @@ func TestSweepMeetsARequest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	next.remembered.learn([]byte("pw"), early.Mono, time.Hour, nil) // by another request; hashing takes the time again
+	next.remembered.Learn([]byte("pw"), early.Mono, time.Hour, nil) // by another request; hashing takes the time again
 	if v := w.checker.Check(early, request("ann", "pw")); v.Reason != Pass {
 		t.Errorf("%v", v.Reason)
 	}

@@ -11,6 +11,9 @@ import (
 	"go.uber.org/goleak"
 
 	"sidekey/auth/httpsig"
+	"sidekey/auth/password"
+	"sidekey/auth/route"
+	"sidekey/auth/session"
 	"sidekey/internal/testutil"
 	"sidekey/limiter"
 )
@@ -21,7 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // memory is a Source and a Ledger whose disk is a map.
 type memory struct {
 	mu         sync.Mutex // protects everything below
-	users      map[Name]Record
+	users      map[session.Name]session.Record
 	quotas     map[limiter.QuotaKey]limiter.Reservation
 	generation uint64 // the last that was given
 	loads      int
@@ -31,19 +34,19 @@ type memory struct {
 }
 
 func newMemory() *memory {
-	return &memory{users: make(map[Name]Record), quotas: make(map[limiter.QuotaKey]limiter.Reservation)}
+	return &memory{users: make(map[session.Name]session.Record), quotas: make(map[limiter.QuotaKey]limiter.Reservation)}
 }
 
-func (m *memory) Load(org, user string) (Record, []KeptQuota, error) {
+func (m *memory) Load(org, user string) (session.Record, []KeptQuota, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.loads++
 	if m.failure != nil {
-		return Record{}, nil, m.failure
+		return session.Record{}, nil, m.failure
 	}
-	r, ok := m.users[Name{org, user}]
+	r, ok := m.users[session.Name{Org: org, User: user}]
 	if !ok {
-		return Record{}, nil, ErrNoUser
+		return session.Record{}, nil, ErrNoUser
 	}
 	var kept []KeptQuota
 	for key, q := range m.quotas {
@@ -62,7 +65,7 @@ func (m *memory) Reserve(key limiter.QuotaKey, ask limiter.Ask, done func(limite
 	defer m.mu.Unlock()
 	m.unanswered = append(m.unanswered, func() {
 		m.mu.Lock()
-		user, ok := m.users[Name{key.Org, key.User}]
+		user, ok := m.users[session.Name{Org: key.Org, User: key.User}]
 		if !ok || user.Generation != ask.Seen.Generation {
 			m.mu.Unlock()
 			done(limiter.Grant{}, limiter.ErrStale)
@@ -93,8 +96,8 @@ func (m *memory) answerAll() {
 }
 
 // Update is write and delete as the store has them.
-func (m *memory) Update(org, user string, edit func(old *Record) (*Record, error)) (Record, error) {
-	n := Name{org, user}
+func (m *memory) Update(org, user string, edit func(old *session.Record) (*session.Record, error)) (session.Record, error) {
+	n := session.Name{Org: org, User: user}
 	m.mu.Lock()
 	old, ok := m.users[n]
 	m.mu.Unlock()
@@ -105,10 +108,10 @@ func (m *memory) Update(org, user string, edit func(old *Record) (*Record, error
 	after, err := edit(before)
 	switch {
 	case err != nil:
-		return Record{}, err
+		return session.Record{}, err
 	case after == nil:
 		m.delete(n)
-		return Record{}, nil
+		return session.Record{}, nil
 	}
 	m.write(*after)
 	stored, _, err := m.Load(org, user)
@@ -116,7 +119,7 @@ func (m *memory) Update(org, user string, edit func(old *Record) (*Record, error
 }
 
 // write stores a record as the store does: with Generation 0 the user starts afresh.
-func (m *memory) write(r Record) {
+func (m *memory) write(r session.Record) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if r.Generation == 0 {
@@ -127,14 +130,14 @@ func (m *memory) write(r Record) {
 	m.users[r.Name()] = r
 }
 
-func (m *memory) delete(n Name) {
+func (m *memory) delete(n session.Name) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.forgetQuotasLocked(n)
 	delete(m.users, n)
 }
 
-func (m *memory) forgetQuotasLocked(n Name) {
+func (m *memory) forgetQuotasLocked(n session.Name) {
 	for key := range m.quotas {
 		if key.Org == n.Org && key.User == n.User {
 			delete(m.quotas, key)
@@ -181,14 +184,14 @@ type world struct {
 	memory    *memory
 	hash      *plainHash
 	clock     *clock
-	policies  *Policies
+	policies  *session.Policies
 	directory *Directory
 	checker   *Checker
 }
 
-func newWorld(t testing.TB, apis ...API) *world {
+func newWorld(t testing.TB, apis ...route.API) *world {
 	t.Helper()
-	w := &world{t: t, memory: newMemory(), hash: &plainHash{}, clock: newClock(), policies: NewPolicies(nil)}
+	w := &world{t: t, memory: newMemory(), hash: &plainHash{}, clock: newClock(), policies: session.NewPolicies(nil)}
 	w.directory = NewDirectory(w.memory, w.compiler(nil))
 	w.checker = NewChecker(w.directory, &Settings{
 		APIs:             mustAPIs(t, apis...),
@@ -207,7 +210,7 @@ func (w *world) compiler(metaHeaders map[string]string) *Compiler {
 }
 
 // openPlain opens what no key has sealed.
-func openPlain(n Name, sealed string) (string, error) {
+func openPlain(n session.Name, sealed string) (string, error) {
 	secret, found := strings.CutPrefix(sealed, "sealed:"+n.Org+"/"+n.User+":")
 	if !found {
 		return "", errors.New("it is sealed for somebody else")
@@ -215,9 +218,9 @@ func openPlain(n Name, sealed string) (string, error) {
 	return secret, nil
 }
 
-func (w *world) passwords(concurrent int, patience time.Duration) *Passwords {
+func (w *world) passwords(concurrent int, patience time.Duration) *password.Passwords {
 	w.t.Helper()
-	p, err := NewPasswords(w.hash, concurrent, patience)
+	p, err := password.NewPasswords(w.hash, concurrent, patience)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -232,24 +235,24 @@ func (w *world) set(change func(s *Settings)) {
 }
 
 // put writes a user afresh, as POST does.
-func (w *world) put(org, user, password string, change func(s *Session)) {
+func (w *world) put(org, user, password string, change func(s *session.Session)) {
 	w.t.Helper()
-	s := Session{OrgID: org}
+	s := session.Session{OrgID: org}
 	if password != "" {
-		s.BasicAuth = BasicAuth{Password: plain(password), HashType: "plain"}
+		s.BasicAuth = session.BasicAuth{Password: plain(password), HashType: "plain"}
 	}
 	if change != nil {
 		change(&s)
 	}
-	w.memory.write(Record{Org: org, User: user, Session: s})
+	w.memory.write(session.Record{Org: org, User: user, Session: s})
 	w.directory.Publish(org, user)
 }
 
 // edit changes a user and keeps quota and rate, as PUT with suppress_reset=1 does.
-func (w *world) edit(org, user string, change func(s *Session)) {
+func (w *world) edit(org, user string, change func(s *session.Session)) {
 	w.t.Helper()
 	w.memory.mu.Lock()
-	r, ok := w.memory.users[Name{org, user}]
+	r, ok := w.memory.users[session.Name{Org: org, User: user}]
 	w.memory.mu.Unlock()
 	if !ok {
 		w.t.Fatalf("there is no %s in %s", user, org)
@@ -260,7 +263,7 @@ func (w *world) edit(org, user string, change func(s *Session)) {
 }
 
 func (w *world) remove(org, user string) {
-	w.memory.delete(Name{org, user})
+	w.memory.delete(session.Name{Org: org, User: user})
 	w.directory.Publish(org, user)
 }
 
@@ -333,3 +336,26 @@ func (h fakeHeaders) Values(name []byte) (values [][]byte) {
 	}
 	return values
 }
+
+// api is an active route.API of the org "default" at a path on hosts.
+func api(id, path string, hosts ...string) route.API {
+	return route.API{ID: id, Name: id, Org: "default", ListenPath: path, Hosts: hosts, DefaultVersion: "Default", Realm: "sidekey", Active: true}
+}
+
+func mustAPIs(t testing.TB, list ...route.API) *route.APIs {
+	t.Helper()
+	apis, err := route.NewAPIs(list, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return apis
+}
+
+// guessLimits are low, so that tests reach them soon.
+var guessLimits = password.FailureLimits{User: 3, Address: 10, Delay: time.Second, MaxDelay: 16 * time.Second, Forget: time.Hour, Tracked: 1000}
+
+// Hashes in the form of bcrypt's, of two costs.
+const (
+	tenHash    = "$2a$10$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234"
+	twelveHash = "$2a$12$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234"
+)

@@ -10,7 +10,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 )
 
 // startRows measure the time from the start to the first right answer, a login, for the
@@ -75,7 +75,7 @@ func memoryRows(stored []int) []measurement {
 	}, {
 		row: row{Name: "memory/user", Text: "resident for one more active user, beyond the record", Unit: "bytes", AtMost: 1024},
 		measure: func(ctx context.Context, l *lab, r *row) error {
-			record, err := recordSize(auth.Record{Org: "default", User: userName(0), Session: benchSession})
+			record, err := recordSize(session.Record{Org: "default", User: userName(0), Session: benchSession})
 			if err != nil {
 				return err
 			}
@@ -113,7 +113,7 @@ func (l *lab) fresh(ctx context.Context, n int, f func(*server) error) error {
 
 // recordSize returns what a user's record takes in the file: version, checksum,
 // generation and JSON.
-func recordSize(r auth.Record) (int, error) {
+func recordSize(r session.Record) (int, error) {
 	text, err := json.Marshal(r, json.OmitZeroStructFields(true))
 	return 1 + 4 + 8 + len(text), err
 }

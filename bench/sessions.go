@@ -8,20 +8,20 @@ import (
 	"slices"
 	"strings"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 )
 
 // shape is a user whose session differs from the others' in one thing.
 type shape struct {
 	user, name string
-	change     func(s *auth.Session)
+	change     func(s *session.Session)
 }
 
 // shapes are users with ever more of what a session can have.
 var shapes = slices.Concat(
-	shapesOf("policies", "policies", func(s *auth.Session, n int) { s.ApplyPolicies = policyIDs(n) }),
-	shapesOf("urls", "URL patterns (the last fits)", func(s *auth.Session, n int) { s.AccessRights["orders"] = urlPatterns(n) }),
-	shapesOf("tags", "tags", func(s *auth.Session, n int) {
+	shapesOf("policies", "policies", func(s *session.Session, n int) { s.ApplyPolicies = policyIDs(n) }),
+	shapesOf("urls", "URL patterns (the last fits)", func(s *session.Session, n int) { s.AccessRights["orders"] = urlPatterns(n) }),
+	shapesOf("tags", "tags", func(s *session.Session, n int) {
 		s.Tags = nil
 		for i := range n {
 			s.Tags = append(s.Tags, fmt.Sprintf("tag%d", i))
@@ -29,9 +29,9 @@ var shapes = slices.Concat(
 	}),
 )
 
-func shapesOf(user, name string, change func(s *auth.Session, n int)) (list []shape) {
+func shapesOf(user, name string, change func(s *session.Session, n int)) (list []shape) {
 	for _, n := range []int{1, 10, 100} {
-		list = append(list, shape{fmt.Sprintf("%s%d", user, n), fmt.Sprintf("%s × %d", name, n), func(s *auth.Session) { change(s, n) }})
+		list = append(list, shape{fmt.Sprintf("%s%d", user, n), fmt.Sprintf("%s × %d", name, n), func(s *session.Session) { change(s, n) }})
 	}
 	return list
 }
@@ -53,12 +53,12 @@ func policyTables() string {
 }
 
 // urlPatterns is a right whose last pattern is the only one that fits what is asked for.
-func urlPatterns(n int) auth.Right {
-	right := auth.Right{APIID: "orders"}
+func urlPatterns(n int) session.Right {
+	right := session.Right{APIID: "orders"}
 	for i := range n - 1 {
-		right.AllowedURLs = append(right.AllowedURLs, auth.AllowedURL{URL: fmt.Sprintf("/orders/{id}/part%d", i), Methods: []string{"GET"}})
+		right.AllowedURLs = append(right.AllowedURLs, session.AllowedURL{URL: fmt.Sprintf("/orders/{id}/part%d", i), Methods: []string{"GET"}})
 	}
-	right.AllowedURLs = append(right.AllowedURLs, auth.AllowedURL{URL: "/orders/{id}", Methods: []string{"GET"}})
+	right.AllowedURLs = append(right.AllowedURLs, session.AllowedURL{URL: "/orders/{id}", Methods: []string{"GET"}})
 	return right
 }
 

@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 )
 
 // bcryptCost is that of the stored hashes and the configured one: another would have each
@@ -103,7 +103,7 @@ func (l *lab) database(ctx context.Context, n int) (dir string, err error) {
 }
 
 // newDatabase returns the folder of a database of n users for one row.
-func (l *lab) newDatabase(ctx context.Context, n int, session auth.Session) (dir string, err error) {
+func (l *lab) newDatabase(ctx context.Context, n int, session session.Session) (dir string, err error) {
 	if dir, err = os.MkdirTemp(l.dir, "database"); err != nil {
 		return "", err
 	}

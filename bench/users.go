@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/crypto/bcrypt"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/store/bolt"
 )
 
@@ -38,19 +38,19 @@ func login(user, password string) string {
 }
 
 // benchSession is a usual one, with limits that nobody reaches.
-var benchSession = auth.Session{
+var benchSession = session.Session{
 	OrgID: "default", Alias: "Benchmark User", Tags: []string{"edge", "edge-eu"},
 	Rate: 100_000_000, Per: 60,
 	QuotaMax: 1_000_000_000_000, QuotaRenewalRate: 86_400,
-	AccessRights: map[string]auth.Right{
+	AccessRights: map[string]session.Right{
 		"orders":  {APIID: "orders", Versions: []string{"Default"}},
 		"default": {APIID: "default", Versions: []string{"Default"}},
 	},
-	BasicAuth: auth.BasicAuth{Password: manyHash, HashType: "sha1"},
+	BasicAuth: session.BasicAuth{Password: manyHash, HashType: "sha1"},
 }
 
 // fill makes a database of n users with a session, and of oneUser and one of each shape.
-func fill(ctx context.Context, dir string, n int, session auth.Session) (err error) {
+func fill(ctx context.Context, dir string, n int, sess session.Session) (err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
@@ -67,13 +67,13 @@ func fill(ctx context.Context, dir string, n int, session auth.Session) (err err
 	if err != nil {
 		return err
 	}
-	for _, shape := range append([]shape{{oneUser, "", func(*auth.Session) {}}}, shapes...) {
-		session := session
-		session.BasicAuth = auth.BasicAuth{Password: string(hash), HashType: "bcrypt"}
-		session.AccessRights = maps.Clone(session.AccessRights)
-		shape.change(&session)
-		if _, err := s.Update("default", shape.user, func(*auth.Record) (*auth.Record, error) {
-			return &auth.Record{Org: "default", User: shape.user, Session: session}, nil
+	for _, shape := range append([]shape{{oneUser, "", func(*session.Session) {}}}, shapes...) {
+		sess := sess
+		sess.BasicAuth = session.BasicAuth{Password: string(hash), HashType: "bcrypt"}
+		sess.AccessRights = maps.Clone(sess.AccessRights)
+		shape.change(&sess)
+		if _, err := s.Update("default", shape.user, func(*session.Record) (*session.Record, error) {
+			return &session.Record{Org: "default", User: shape.user, Session: sess}, nil
 		}); err != nil {
 			return err
 		}
@@ -83,12 +83,12 @@ func fill(ctx context.Context, dir string, n int, session auth.Session) (err err
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		var names []auth.Name
+		var names []session.Name
 		for i := first; i < min(first+batch, n); i++ {
-			names = append(names, auth.Name{Org: "default", User: userName(i)})
+			names = append(names, session.Name{Org: "default", User: userName(i)})
 		}
-		if err := s.UpdateMany(names, func(i int, _ *auth.Record) (*auth.Record, error) {
-			return &auth.Record{Org: "default", User: names[i].User, Session: session}, nil
+		if err := s.UpdateMany(names, func(i int, _ *session.Record) (*session.Record, error) {
+			return &session.Record{Org: "default", User: names[i].User, Session: sess}, nil
 		}); err != nil {
 			return err
 		}

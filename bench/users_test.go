@@ -7,7 +7,7 @@ import (
 	"slices"
 	"testing"
 
-	"sidekey/auth"
+	"sidekey/auth/password"
 )
 
 func TestDraw(t *testing.T) {
@@ -38,7 +38,7 @@ func TestDraw(t *testing.T) {
 
 // TestManyPassword: it is the stored one, and none that bcrypt could replace.
 func TestManyPassword(t *testing.T) {
-	passwords, err := auth.NewPasswords(auth.Bcrypt(4), 1, 0)
+	passwords, err := password.NewPasswords(password.Bcrypt(4), 1, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

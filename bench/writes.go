@@ -15,7 +15,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/store/bolt"
 )
 
@@ -55,11 +55,11 @@ func (l *lab) inNewFolder(ctx context.Context, writers int, write func(dir strin
 }
 
 // writtenSession is what both write, as sidekey would encode it.
-var writtenSession = auth.Session{
+var writtenSession = session.Session{
 	OrgID: "default", Alias: "Benchmark User", Tags: []string{"edge", "edge-eu"},
 	Rate: 100, Per: 60, QuotaMax: 1_000_000, QuotaRenewalRate: 86_400,
-	AccessRights: map[string]auth.Right{"orders": {APIID: "orders", Versions: []string{"Default"}}},
-	BasicAuth:    auth.BasicAuth{Password: "$2a$10$2b2cU8CPhOTaGrs1HRQuAueS7JTT5ZHsHSzYiFPm1leZck7Mc8T4W", HashType: "bcrypt"},
+	AccessRights: map[string]session.Right{"orders": {APIID: "orders", Versions: []string{"Default"}}},
+	BasicAuth:    session.BasicAuth{Password: "$2a$10$2b2cU8CPhOTaGrs1HRQuAueS7JTT5ZHsHSzYiFPm1leZck7Mc8T4W", HashType: "bcrypt"},
 }
 
 // writeLoad is so many writers who write for so long.
@@ -104,8 +104,8 @@ func writeRecords(dir string, l writeLoad) (perSecond float64, err error) {
 	}
 	defer s.Close()
 	return l.run(func(user string) error {
-		_, err := s.Update("default", user, func(*auth.Record) (*auth.Record, error) {
-			return &auth.Record{Org: "default", User: user, Session: writtenSession}, nil
+		_, err := s.Update("default", user, func(*session.Record) (*session.Record, error) {
+			return &session.Record{Org: "default", User: user, Session: writtenSession}, nil
 		})
 		return err
 	})
@@ -123,7 +123,7 @@ func writeBare(dir string, l writeLoad) (perSecond float64, err error) {
 		return 0, err
 	}
 	defer db.Close()
-	size, err := recordSize(auth.Record{Org: "default", User: userName(0), Session: writtenSession})
+	size, err := recordSize(session.Record{Org: "default", User: userName(0), Session: writtenSession})
 	if err != nil {
 		return 0, err
 	}

@@ -13,6 +13,9 @@ import (
 	"time"
 
 	"sidekey/auth"
+	"sidekey/auth/password"
+	"sidekey/auth/route"
+	"sidekey/auth/session"
 	"sidekey/limiter"
 	"sidekey/store"
 	"sidekey/store/memstore"
@@ -37,7 +40,7 @@ type world struct {
 	settings  auth.Settings
 }
 
-var twoAPIs = []auth.API{
+var twoAPIs = []route.API{
 	{ID: "rest", Org: "default", ListenPath: "/", Realm: "Rest", Active: true},
 	{ID: "orders", Org: "default", ListenPath: "/orders", Realm: "Orders", Active: true},
 }
@@ -45,11 +48,11 @@ var twoAPIs = []auth.API{
 func newWorld(t *testing.T, c Config) *world {
 	t.Helper()
 	w := &world{t: t, users: memstore.New()}
-	passwords, err := auth.NewPasswords(plain{}, 8, time.Second)
+	passwords, err := password.NewPasswords(plain{}, 8, time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.directory = auth.NewDirectory(w.users, &auth.Compiler{Ledger: w.users, Policies: auth.NewPolicies(nil)})
+	w.directory = auth.NewDirectory(w.users, &auth.Compiler{Ledger: w.users, Policies: session.NewPolicies(nil)})
 	w.users.Notify(store.Notify{User: w.directory.Publish, Policy: func(string) {}})
 	w.settings = auth.Settings{Passwords: passwords, VerifiedTTL: time.Hour, QuotaWait: time.Second, AllowEmptyRights: true}
 	checker := auth.NewChecker(w.directory, &w.settings, func() limiter.Now { return limiter.At(time.Now()) })
@@ -59,9 +62,9 @@ func newWorld(t *testing.T, c Config) *world {
 }
 
 // configure puts other APIs in force, as a reload does.
-func (w *world) configure(list ...auth.API) {
+func (w *world) configure(list ...route.API) {
 	w.t.Helper()
-	apis, err := auth.NewAPIs(list, w.settings.APIs)
+	apis, err := route.NewAPIs(list, w.settings.APIs)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -71,10 +74,10 @@ func (w *world) configure(list ...auth.API) {
 }
 
 // add makes a user whose password is the user's name.
-func (w *world) add(user string, s auth.Session) {
+func (w *world) add(user string, s session.Session) {
 	s.BasicAuth.Password = user
-	_, err := w.users.Update("default", user, func(*auth.Record) (*auth.Record, error) {
-		return &auth.Record{Org: "default", User: user, Session: s}, nil
+	_, err := w.users.Update("default", user, func(*session.Record) (*session.Record, error) {
+		return &session.Record{Org: "default", User: user, Session: s}, nil
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -145,7 +148,7 @@ func textOf(r *Reply) string {
 // A reply is whole without any listener: the status, every header in its order, the body.
 func TestReply(t *testing.T) {
 	w := newWorld(t, Config{QuotaStatus: 403, StripAuthorization: true})
-	w.add("ann", auth.Session{Alias: "Ann", Tags: []string{"a", "b"}, Rate: 2, Per: 3600})
+	w.add("ann", session.Session{Alias: "Ann", Tags: []string{"a", "b"}, Rate: 2, Per: 3600})
 	f := func(what string, q Question, want string) {
 		t.Helper()
 		if got := w.ask(q); got != want {
@@ -178,7 +181,7 @@ func TestReply(t *testing.T) {
 // An exchange that is used again holds nothing of the one before.
 func TestReleaseClearsExchange(t *testing.T) {
 	w := newWorld(t, Config{QuotaStatus: 403})
-	w.add("ann", auth.Session{Rate: 2, Per: 3600})
+	w.add("ann", session.Session{Rate: 2, Per: 3600})
 	x := NewExchange()
 	x.Question = question(NGINX, "ann", "/")
 	w.Check(x)
@@ -195,7 +198,7 @@ func TestReleaseClearsExchange(t *testing.T) {
 // Decisions are counted by the id of their API, and a reload that keeps the API keeps them.
 func TestDecisionsSurviveReload(t *testing.T) {
 	w := newWorld(t, Config{QuotaStatus: 403})
-	w.add("ann", auth.Session{})
+	w.add("ann", session.Session{})
 	want := func(want ...Decided) {
 		t.Helper()
 		if all, _, _ := w.Decisions(); !slices.Equal(all, want) {
@@ -215,7 +218,7 @@ func TestDecisionsSurviveReload(t *testing.T) {
 	w.ask(question(Envoy, "ann", "/orders"))
 	want(none, Decided{"orders", "envoy", "pass", 2}, Decided{"orders", "envoy", "no_credentials", 1})
 
-	w.configure(orders, auth.API{ID: "new", Org: "default", ListenPath: "/new", Active: true})
+	w.configure(orders, route.API{ID: "new", Org: "default", ListenPath: "/new", Active: true})
 	w.ask(question(Envoy, "ann", "/new"))
 	w.configure(twoAPIs...)
 	want(none, Decided{"orders", "envoy", "pass", 2}, Decided{"orders", "envoy", "no_credentials", 1})
@@ -256,7 +259,7 @@ func TestHeld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(100 * 365 * 24 * time.Hour) // a bubble begins in 2000, before this process
 		w := newWorld(t, Config{QuotaStatus: 403, MaxWaiting: 4})
-		w.add("ann", auth.Session{Rate: 1, Per: 10, ThrottleInterval: 3, ThrottleRetryLimit: 5})
+		w.add("ann", session.Session{Rate: 1, Per: 10, ThrottleInterval: 3, ThrottleRetryLimit: 5})
 		seen := new(recorder)
 		w.SetObservers(seen)
 		want := func(c *caller, ended string, last bool, begin string, waiting int) {

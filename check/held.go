@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/limiter"
 )
 
@@ -15,14 +16,14 @@ type waiting struct {
 
 	mu      sync.Mutex // protects all below
 	held    map[*Held]struct{}
-	users   map[auth.Name]int // number of held requests by user
+	users   map[session.Name]int // number of held requests by user
 	stopped bool
 }
 
 // roomLocked reports whether one more request of a user may be held: while fewer of the
 // user's requests are held than there are free places. So one user gets at most half of the
 // places, rounded up, the next user half of the rest, and so on.
-func (w *waiting) roomLocked(user auth.Name) bool {
+func (w *waiting) roomLocked(user session.Name) bool {
 	return !w.stopped && w.users[user] < w.handler.config.Load().MaxWaiting-len(w.held)
 }
 
@@ -42,10 +43,10 @@ type Caller interface {
 type Held struct {
 	handler  *Handler
 	caller   Caller
-	user     auth.Name
+	user     session.Name
 	dialect  *Dialect
 	question *auth.Held
-	throttle auth.Throttle
+	throttle session.Throttle
 	at       time.Time
 	headers  Headers // for the observers; nil if they need none
 
@@ -63,7 +64,7 @@ const leftEvery = time.Second
 // nil if there is no room.
 func (w *waiting) hold(x *Exchange) *Held {
 	v := &x.Verdict
-	user := auth.Name{Org: v.Account.Org(), User: v.Account.User()}
+	user := session.Name{Org: v.Account.Org(), User: v.Account.User()}
 	w.mu.Lock()
 	room := w.roomLocked(user)
 	w.mu.Unlock()
@@ -95,7 +96,7 @@ func (h *Held) Start(c Caller) {
 	room := w.roomLocked(h.user)
 	if room {
 		if w.held == nil {
-			w.held, w.users = make(map[*Held]struct{}), make(map[auth.Name]int)
+			w.held, w.users = make(map[*Held]struct{}), make(map[session.Name]int)
 		}
 		w.held[h] = struct{}{}
 		w.users[h.user]++

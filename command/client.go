@@ -22,7 +22,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/spf13/cobra"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/config"
 )
 
@@ -378,10 +378,10 @@ func userPath(name string) string { return "/api/apis/keys/basic/" + url.PathEsc
 
 // listedUser is a user of GET /api/users.
 type listedUser struct {
-	OrgID    string       `json:"org_id"`
-	Username string       `json:"username"`
-	State    string       `json:"state"`
-	Session  auth.Session `json:"session"`
+	OrgID    string          `json:"org_id"`
+	Username string          `json:"username"`
+	State    string          `json:"state"`
+	Session  session.Session `json:"session"`
 }
 
 // eachUser calls f with every user that the query asks for.

@@ -24,7 +24,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/config"
 	"sidekey/internal/ownership"
 )
@@ -64,7 +64,7 @@ type Offline struct {
 	Secret string
 	// Records returns up to n records after one, in order, hashes included. Damaged ones
 	// are marked as such.
-	Records func(after auth.Name, n int) ([]auth.Record, error)
+	Records func(after session.Name, n int) ([]session.Record, error)
 	Close   func() error
 }
 

@@ -12,7 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 )
 
 // A hash never leaves the admin listener. So what is exported from a running sidekey is
@@ -29,7 +29,7 @@ func exportCommand(p Program) *cobra.Command {
 
 // writer writes one user as the stored record has it. It returns why a user is left out,
 // or "".
-type writer func(w io.Writer, r auth.Record) (leftOut string, err error)
+type writer func(w io.Writer, r session.Record) (leftOut string, err error)
 
 func exportOf(p Program, name, short string, write writer) *cobra.Command {
 	cmd := &cobra.Command{
@@ -47,7 +47,7 @@ func exportOf(p Program, name, short string, write writer) *cobra.Command {
 			}
 			out := bufio.NewWriter(cmd.OutOrStdout())
 			leftOut := make(map[string]int)
-			err = c.eachRecord(org, func(r auth.Record) error {
+			err = c.eachRecord(org, func(r session.Record) error {
 				why := "their records are damaged"
 				if !r.Damaged {
 					var err error
@@ -80,18 +80,18 @@ func exportOf(p Program, name, short string, write writer) *cobra.Command {
 }
 
 // eachRecord calls f with every user of an org, or of all ("").
-func (c *client) eachRecord(org string, f func(auth.Record) error) error {
+func (c *client) eachRecord(org string, f func(session.Record) error) error {
 	if c.offline == nil {
 		query := url.Values{"raw": {"1"}}
 		if org != "" {
 			query.Set("org_id", org)
 		}
 		return c.eachUser(query, func(u listedUser) error {
-			return f(auth.Record{Org: u.OrgID, User: u.Username, Session: u.Session, Damaged: u.State == "damaged"})
+			return f(session.Record{Org: u.OrgID, User: u.Username, Session: u.Session, Damaged: u.State == "damaged"})
 		})
 	}
 	const part = 1000
-	var last auth.Name
+	var last session.Name
 	for {
 		records, err := c.offline.Records(last, part)
 		if err != nil {
@@ -112,7 +112,7 @@ func (c *client) eachRecord(org string, f func(auth.Record) error) error {
 	}
 }
 
-func writeHtpasswd(w io.Writer, r auth.Record) (leftOut string, err error) {
+func writeHtpasswd(w io.Writer, r session.Record) (leftOut string, err error) {
 	switch b := r.Session.BasicAuth; {
 	case b.Password == "":
 		return "they have no password", nil
@@ -126,7 +126,7 @@ func writeHtpasswd(w io.Writer, r auth.Record) (leftOut string, err error) {
 
 // writeTyk writes what Redis holds for a Basic Auth user of Tyk, and the user's name,
 // which Tyk does not mind, and which the key cannot be turned back into.
-func writeTyk(w io.Writer, r auth.Record) (leftOut string, err error) {
+func writeTyk(w io.Writer, r session.Record) (leftOut string, err error) {
 	r.Session.BasicAuth.User = r.User
 	text, err := sessionText(r.Session)
 	if err != nil {
@@ -136,9 +136,9 @@ func writeTyk(w io.Writer, r auth.Record) (leftOut string, err error) {
 	return "", err
 }
 
-func writeOwn(w io.Writer, r auth.Record) (leftOut string, err error) {
-	line := auth.Import{OrgID: r.Org, Username: r.User, Hash: r.Session.BasicAuth.Password}
-	r.Session.BasicAuth = auth.BasicAuth{}
+func writeOwn(w io.Writer, r session.Record) (leftOut string, err error) {
+	line := session.Import{OrgID: r.Org, Username: r.User, Hash: r.Session.BasicAuth.Password}
+	r.Session.BasicAuth = session.BasicAuth{}
 	if line.Session, err = sessionText(r.Session); err != nil {
 		return "", err
 	}
@@ -146,6 +146,6 @@ func writeOwn(w io.Writer, r auth.Record) (leftOut string, err error) {
 }
 
 // sessionText is a session without its zero members, as Tyk stores it.
-func sessionText(s auth.Session) (jsontext.Value, error) {
+func sessionText(s session.Session) (jsontext.Value, error) {
 	return json.Marshal(s, json.OmitZeroStructFields(true), json.Deterministic(true))
 }

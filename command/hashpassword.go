@@ -3,7 +3,7 @@ package command
 import (
 	"github.com/spf13/cobra"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 )
 
 func hashPasswordCommand() *cobra.Command {
@@ -21,7 +21,7 @@ func hashPasswordCommand() *cobra.Command {
 				return err
 			}
 			hash := cfg.Passwords.Maker()
-			if err := auth.CheckPassword(password, hash.MaxPassword()); err != nil {
+			if err := session.CheckPassword(password, hash.MaxPassword()); err != nil {
 				return err
 			}
 			text, err := hash.Make([]byte(password))

@@ -6,7 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"sidekey/auth"
+	"sidekey/auth/password"
+	"sidekey/auth/session"
 )
 
 func readHtpasswd(_ *cobra.Command, text []byte) (*dump, error) {
@@ -34,12 +35,12 @@ func parseHtpasswd(text string) *dump {
 			continue
 		}
 		hash, _, _ := strings.Cut(rest, ":")
-		if _, err := auth.HashKind(hash); err != nil {
+		if _, err := password.HashKind(hash); err != nil {
 			d.refuse(number, name, "%v", err)
 			continue
 		}
 		d.users = append(d.users, incoming{
-			Import: auth.Import{Username: name, Hash: hash},
+			Import: session.Import{Username: name, Hash: hash},
 			line:   number,
 		})
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 )
 
 // An import reads the whole file first, has every user checked by the admin API, and
@@ -25,7 +25,7 @@ import (
 
 // incoming is one user of a file.
 type incoming struct {
-	auth.Import
+	session.Import
 	line  int
 	plain bool // the session holds a password that is hashed on arrival
 	bad   bool // the admin API has refused it
@@ -393,7 +393,7 @@ func readOwn(_ *cobra.Command, text []byte) (*dump, error) {
 		if line = bytes.TrimSpace(line); len(line) == 0 {
 			continue
 		}
-		i, unknown, err := auth.DecodeImport(line)
+		i, unknown, err := session.DecodeImport(line)
 		switch {
 		case err != nil:
 			d.refuse(number, "", "%v", err)

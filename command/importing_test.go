@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 )
 
 // A session that no request could hold is a bad line like any other, and a listener that
@@ -40,8 +40,8 @@ func TestImporter(t *testing.T) {
 		}
 		defer c.close()
 		d := &dump{users: []incoming{
-			{Import: auth.Import{OrgID: "default", Username: "alice", Hash: sha}, line: 1},
-			{Import: auth.Import{OrgID: "default", Username: "big", Session: []byte(`{"alias":"` + strings.Repeat("x", 1<<20) + `"}`)}, line: 2},
+			{Import: session.Import{OrgID: "default", Username: "alice", Hash: sha}, line: 1},
+			{Import: session.Import{OrgID: "default", Username: "big", Session: []byte(`{"alias":"` + strings.Repeat("x", 1<<20) + `"}`)}, line: 2},
 		}}
 		i := importer{client: c, file: "f", skipBad: skip}
 		err := i.run(d)

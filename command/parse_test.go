@@ -9,7 +9,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"sidekey/auth"
+	"sidekey/auth/password"
+	"sidekey/auth/session"
 )
 
 // said is what was read of a file, a user or a bad line each.
@@ -67,7 +68,7 @@ func TestParseHtpasswd(t *testing.T) {
 }
 
 func TestParseTyk(t *testing.T) {
-	token := auth.Name{Org: "default", User: "alice"}.Token()
+	token := session.Name{Org: "default", User: "alice"}.Token()
 	f := func(what, text, want string, names ...string) {
 		t.Helper()
 		compare(t, what, said(parseTyk([]byte(text), names)), want)
@@ -123,7 +124,7 @@ func TestBatchSize(t *testing.T) {
 			t.Errorf("%s: %d users, want %d", what, got, want)
 		}
 	}
-	big := incoming{Import: auth.Import{Session: []byte(strings.Repeat(" ", mostBytes/2))}}
+	big := incoming{Import: session.Import{Session: []byte(strings.Repeat(" ", mostBytes/2))}}
 	f("one", 1, incoming{})
 	f("all", 3, make([]incoming, 3)...)
 	f("two that are big", 1, big, big)
@@ -146,7 +147,7 @@ func FuzzHtpasswd(f *testing.F) {
 			t.Errorf("%d users and %d bad lines out of %d lines", len(d.users), len(d.bad), lines)
 		}
 		for _, u := range d.users {
-			if _, err := auth.HashKind(u.Hash); err != nil || u.line < 1 || u.line > lines || strings.ContainsAny(u.Username, ":\n") {
+			if _, err := password.HashKind(u.Hash); err != nil || u.line < 1 || u.line > lines || strings.ContainsAny(u.Username, ":\n") {
 				t.Errorf("%+v: %v", u, err)
 			}
 		}

@@ -15,7 +15,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 )
 
 func policyCommand(p Program) *cobra.Command {
@@ -42,7 +42,7 @@ func policyList(p Program) *cobra.Command {
 		Args:  exactly(),
 		RunE: withClient(p, false, func(cmd *cobra.Command, _ []string, c *client) error {
 			var answer struct {
-				Data []auth.Policy `json:"Data"`
+				Data []session.Policy `json:"Data"`
 			}
 			if err := c.do(request{method: "GET", path: policiesPath, query: url.Values{"p": {"-1"}}}, &answer); err != nil {
 				return err

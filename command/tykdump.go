@@ -14,7 +14,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
 
-	"sidekey/auth"
+	"sidekey/auth/password"
+	"sidekey/auth/session"
 )
 
 // readTyk reads a dump of Tyk's keys: see the command's help.
@@ -216,7 +217,7 @@ func (d *tykDump) session(key string, members map[string]jsontext.Value, line in
 	}
 	u := incoming{line: line}
 	u.Username, u.OrgID = user, about.Org
-	switch _, err := auth.HashKind(about.Basic.Password); {
+	switch _, err := password.HashKind(about.Basic.Password); {
 	case about.Basic.Password == "":
 	case err == nil:
 		u.Hash = about.Basic.Password
@@ -291,7 +292,7 @@ func (d *tykDump) user(key, org, own, alias string) (string, error) {
 		return own, nil
 	case murmur64.MatchString(key):
 		for _, name := range []string{own, alias, d.owners(org)[key]} {
-			if name != "" && (auth.Name{Org: org, User: name}).KeyHash() == key {
+			if name != "" && (session.Name{Org: org, User: name}).KeyHash() == key {
 				return name, nil
 			}
 		}
@@ -324,7 +325,7 @@ func (d *tykDump) owners(org string) map[string]string {
 	if owners == nil {
 		owners = make(map[string]string, len(d.names))
 		for _, name := range d.names {
-			owners[auth.Name{Org: org, User: name}.KeyHash()] = name
+			owners[session.Name{Org: org, User: name}.KeyHash()] = name
 		}
 		d.owner[org] = owners
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 )
 
 func userCommand(p Program) *cobra.Command {
@@ -27,9 +27,9 @@ func userCommand(p Program) *cobra.Command {
 
 // userAnswer is a user as the Dashboard's API answers it.
 type userAnswer struct {
-	KeyID   string       `json:"key_id"`
-	KeyHash string       `json:"key_hash"`
-	Data    auth.Session `json:"data"`
+	KeyID   string          `json:"key_id"`
+	KeyHash string          `json:"key_hash"`
+	Data    session.Session `json:"data"`
 }
 
 // done is what "-o json" says of a command that has no other result.
@@ -165,7 +165,7 @@ func userList(p Program) *cobra.Command {
 	return cmd
 }
 
-func leftText(s auth.Session) string {
+func leftText(s session.Session) string {
 	if s.QuotaMax <= 0 {
 		return ""
 	}
@@ -237,7 +237,7 @@ func plainText(value jsontext.Value) string {
 }
 
 // rightText is what a right holds besides its API.
-func rightText(r auth.Right) string {
+func rightText(r session.Right) string {
 	var parts []string
 	if len(r.Versions) > 0 {
 		parts = append(parts, "versions "+strings.Join(r.Versions, ", "))
@@ -322,7 +322,7 @@ func userVerify(p Program) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			question := auth.Verify{OrgID: c.orgOf(cmd), Username: args[0], Password: password}
+			question := session.Verify{OrgID: c.orgOf(cmd), Username: args[0], Password: password}
 			var answer struct {
 				Right bool `json:"right"`
 			}

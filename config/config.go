@@ -11,7 +11,8 @@ import (
 	"runtime"
 	"time"
 
-	"sidekey/auth"
+	"sidekey/auth/password"
+	"sidekey/auth/route"
 )
 
 // Config is the whole configuration, as sidecar.toml spells it. That file explains
@@ -107,8 +108,8 @@ type BruteforceConfig struct {
 
 // Failures returns the limits that the configuration means. Switched off, failures are
 // still counted, and cost nothing.
-func (b BruteforceConfig) Failures() auth.FailureLimits {
-	l := auth.FailureLimits{
+func (b BruteforceConfig) Failures() password.FailureLimits {
+	l := password.FailureLimits{
 		User:     b.UserFailures,
 		Address:  b.AddressFailures,
 		Delay:    b.Delay,
@@ -246,14 +247,14 @@ func DefaultAPI(id, name string) API {
 
 // APIList returns the APIs that the configuration means: one for everything where
 // none is written, and each with what it takes over from other keys filled in.
-func (c Config) APIList() []auth.API {
+func (c Config) APIList() []route.API {
 	written := c.APIs
 	if len(written) == 0 {
 		written = []API{DefaultAPI("default", "Default API")}
 	}
-	list := make([]auth.API, len(written))
+	list := make([]route.API, len(written))
 	for i, a := range written {
-		list[i] = auth.API{
+		list[i] = route.API{
 			ID:               a.ID,
 			Name:             cmp.Or(a.Name, a.ID),
 			Org:              cmp.Or(a.OrgID, c.Admin.OrgID),
@@ -292,11 +293,11 @@ func (c Config) KeyPath() string { return filepath.Join(c.DataDir, "hmac.key") }
 func (c Config) SpentPath() string { return filepath.Join(c.DataDir, "hmac.spent") }
 
 // Maker returns what new passwords are hashed with.
-func (p PasswordConfig) Maker() auth.Hash {
+func (p PasswordConfig) Maker() password.Hash {
 	if p.Hash == "argon2id" {
-		return auth.Argon2id{}
+		return password.Argon2id{}
 	}
-	return auth.Bcrypt(p.BcryptCost)
+	return password.Bcrypt(p.BcryptCost)
 }
 
 // Concurrent returns how many password hashes may be computed at once, at least 1.

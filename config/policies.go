@@ -5,20 +5,21 @@ import (
 	"encoding/json"
 	"errors"
 
-	"sidekey/auth"
+	"sidekey/auth/route"
+	"sidekey/auth/session"
 	"sidekey/internal/problem"
 )
 
 // PolicyList returns the policies of the file. They have passed [Config.Validate].
-func (c Config) PolicyList() []auth.Policy {
+func (c Config) PolicyList() []session.Policy {
 	list, _ := c.policies()
 	return list
 }
 
 // policies reads the [[policies]] tables as the admin API reads a policy's JSON: the
 // fields are the same.
-func (c Config) policies() (list []auth.Policy, found problems) {
-	apis, err := auth.NewAPIs(c.APIList(), nil)
+func (c Config) policies() (list []session.Policy, found problems) {
+	apis, err := route.NewAPIs(c.APIList(), nil)
 	if err != nil {
 		return nil, nil // said elsewhere; what a policy may name is not known
 	}
@@ -30,14 +31,14 @@ func (c Config) policies() (list []auth.Policy, found problems) {
 			found.add(at, nil, "must not contain dates, infinities, or NaN")
 			continue
 		}
-		policy, unknown, err := auth.DecodePolicy(text)
+		policy, unknown, err := session.DecodePolicy(text)
 		for _, field := range unknown {
 			found.add(at+"."+field, nil, "a policy has no such member")
 		}
 		if err == nil {
 			policy.OrgID = cmp.Or(policy.OrgID, c.Admin.OrgID)
 			policy.MongoID = policy.ID
-			err = policy.Validate(auth.Rules{APIs: apis, MetaHeaders: c.Check.MetaHeaders})
+			err = policy.Validate(session.Rules{APIs: apis, MetaHeaders: c.Check.MetaHeaders})
 		}
 		var wrong problem.List
 		if errors.As(err, &wrong) {

@@ -12,6 +12,7 @@ import (
 	"unicode"
 
 	"sidekey/auth"
+	"sidekey/auth/route"
 	"sidekey/internal/problem"
 )
 
@@ -187,8 +188,8 @@ func (c Config) validateAPIs(ps *problems) {
 	}
 }
 
-func apiProblems(list []auth.API) (found problem.List) {
-	_, err := auth.NewAPIs(list, nil)
+func apiProblems(list []route.API) (found problem.List) {
+	_, err := route.NewAPIs(list, nil)
 	if err != nil && !errors.As(err, &found) {
 		found = problem.List{{Field: "apis", Want: err.Error()}}
 	}

@@ -11,17 +11,19 @@ import (
 	"unicode/utf8"
 
 	"sidekey/auth"
+	"sidekey/auth/route"
+	"sidekey/auth/session"
 	"sidekey/check"
 	"sidekey/limiter"
 )
 
-func account(s auth.Session, user string) *auth.Account {
-	c := auth.Compiler{Policies: auth.NewPolicies(nil)}
-	return c.Compile(auth.Record{Org: "default", User: user, Session: s}, nil, nil)
+func account(s session.Session, user string) *auth.Account {
+	c := auth.Compiler{Policies: session.NewPolicies(nil)}
+	return c.Compile(session.Record{Org: "default", User: user, Session: s}, nil, nil)
 }
 
 func decision(user string) *check.Record {
-	a := account(auth.Session{Alias: "The " + user, Tags: []string{"edge", "eu"}}, user)
+	a := account(session.Session{Alias: "The " + user, Tags: []string{"edge", "eu"}}, user)
 	return &check.Record{
 		Question: check.Question{
 			At:      time.Date(2026, 11, 23, 1, 2, 3, 4567000, time.FixedZone("", 3600)),
@@ -31,7 +33,7 @@ func decision(user string) *check.Record {
 		},
 		Took: 1234567 * time.Nanosecond,
 		Verdict: auth.Verdict{
-			Account: a, Named: a, API: &auth.API{ID: "orders", Org: "default"},
+			Account: a, Named: a, API: &route.API{ID: "orders", Org: "default"},
 			Rate: limiter.RateState{Limit: 10, Remaining: 3}, Quota: limiter.QuotaState{Limit: 5},
 		},
 	}
@@ -114,7 +116,7 @@ func TestLinePath(t *testing.T) {
 // The headers of a user with detailed recording, without those that may hold credentials.
 func TestLineHeaders(t *testing.T) {
 	d := decision("alice")
-	d.Verdict.Named = account(auth.Session{EnableDetailedRecording: true}, "alice")
+	d.Verdict.Named = account(session.Session{EnableDetailedRecording: true}, "alice")
 	var headers sent
 	for _, line := range []string{
 		"Authorization: Basic canary", "Proxy-Authorization: canary", "X-Tyk-Authorization: canary", "Cookie: canary", "Set-Cookie: canary",
@@ -142,7 +144,7 @@ func TestLineHeaders(t *testing.T) {
 	d.Headers = headers
 	long := strings.Repeat("\xff", 100_000)
 	tags := strings.Split(strings.Repeat("\xff ", 2048), " ")
-	d.Verdict.Named = account(auth.Session{Alias: long, Tags: tags, ApplyPolicies: tags, EnableDetailedRecording: true}, strings.Repeat("\xff", 255))
+	d.Verdict.Named = account(session.Session{Alias: long, Tags: tags, ApplyPolicies: tags, EnableDetailedRecording: true}, strings.Repeat("\xff", 255))
 	d.Request.Method, d.Request.URI, d.Request.Client = []byte(long), []byte("/"+long), []byte(long)
 	if n := len(appendLine(nil, d, false)); n > bufferSize/2 {
 		t.Errorf("a line of %d bytes", n)

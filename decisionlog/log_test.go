@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"sidekey/auth"
+	"sidekey/auth/session"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -237,9 +238,9 @@ func TestLogCountsWhatIsLeft(t *testing.T) {
 func TestLogWants(t *testing.T) {
 	l := start(Config{}, &disk{room: -1}, slog.New(slog.DiscardHandler))
 	defer stop(t, l)
-	passed := auth.Verdict{Named: account(auth.Session{}, "alice")}
+	passed := auth.Verdict{Named: account(session.Session{}, "alice")}
 	refused := auth.Verdict{Reason: auth.RateExceeded, Named: passed.Named}
-	detailed := auth.Verdict{Named: account(auth.Session{EnableDetailedRecording: true}, "bob")}
+	detailed := auth.Verdict{Named: account(session.Session{EnableDetailedRecording: true}, "bob")}
 	f := func(decisions string, sample float64, wantPassed, wantRefused int) {
 		t.Helper()
 		l.config.Store(&Config{Decisions: decisions, Sample: sample})

@@ -10,7 +10,7 @@ import (
 	"encoding/json"
 	"time"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 )
 
 // Event is the body of a request to the webhook. event, message, org, key, and trigger_limit are
@@ -29,7 +29,7 @@ type Event struct {
 	Timestamp       string `json:"timestamp"`
 }
 
-func newEvent(event, message string, name auth.Name, at time.Time) Event {
+func newEvent(event, message string, name session.Name, at time.Time) Event {
 	e := Event{Event: event, Message: message, Org: name.Org, User: name.User, Timestamp: at.UTC().Format(time.RFC3339Nano)}
 	if name.User != "" {
 		e.Key = name.Token()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/check"
 	"sidekey/limiter"
 )
@@ -77,9 +78,9 @@ func (m *Monitor) once(r *check.Record, now limiter.Now, event, message string) 
 // password in the wrong field.
 func (m *Monitor) event(r *check.Record, event, message string) Event {
 	v := &r.Verdict
-	var name auth.Name
+	var name session.Name
 	if v.Named != nil {
-		name = auth.Name{Org: v.Named.Org(), User: v.Named.User()}
+		name = session.Name{Org: v.Named.Org(), User: v.Named.User()}
 	} else {
 		name.Org = v.API.Org
 	}
@@ -101,15 +102,15 @@ func usage(q limiter.QuotaState) string {
 }
 
 // Created reports a user that was created over the admin API.
-func (m *Monitor) Created(name auth.Name) { m.written("TokenCreated", "Key created.", name) }
+func (m *Monitor) Created(name session.Name) { m.written("TokenCreated", "Key created.", name) }
 
 // Updated reports a user that was changed over the admin API.
-func (m *Monitor) Updated(name auth.Name) { m.written("TokenUpdated", "Key modified.", name) }
+func (m *Monitor) Updated(name session.Name) { m.written("TokenUpdated", "Key modified.", name) }
 
 // Deleted reports a user that was deleted over the admin API.
-func (m *Monitor) Deleted(name auth.Name) { m.written("TokenDeleted", "Key deleted.", name) }
+func (m *Monitor) Deleted(name session.Name) { m.written("TokenDeleted", "Key deleted.", name) }
 
-func (m *Monitor) written(event, message string, name auth.Name) {
+func (m *Monitor) written(event, message string, name session.Name) {
 	if m.queue.Enabled() {
 		m.queue.Add(newEvent(event, message, name, time.Now()))
 	}

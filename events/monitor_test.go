@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"sidekey/auth"
+	"sidekey/auth/password"
+	"sidekey/auth/route"
+	"sidekey/auth/session"
 	"sidekey/check"
 	"sidekey/limiter"
 	"sidekey/store"
@@ -44,7 +47,7 @@ func watch(t *testing.T, f func(w *watched)) {
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(100 * 365 * 24 * time.Hour) // a bubble begins in 2000, before this process
 		w := &watched{t: t, users: memstore.New(), receiver: &receiver{}}
-		apis, err := auth.NewAPIs([]auth.API{
+		apis, err := route.NewAPIs([]route.API{
 			{ID: "rest", Org: "default", ListenPath: "/", Active: true},
 			{ID: "orders", Org: "default", ListenPath: "/orders", Active: true},
 			{ID: "crowded", Org: "default", ListenPath: "/crowded", Active: true, Rate: 1, Per: 60},
@@ -52,11 +55,11 @@ func watch(t *testing.T, f func(w *watched)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		passwords, err := auth.NewPasswords(hash{}, 8, time.Second)
+		passwords, err := password.NewPasswords(hash{}, 8, time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.directory = auth.NewDirectory(w.users, &auth.Compiler{Ledger: w.users, Policies: auth.NewPolicies(nil)})
+		w.directory = auth.NewDirectory(w.users, &auth.Compiler{Ledger: w.users, Policies: session.NewPolicies(nil)})
 		w.users.Notify(store.Notify{User: w.directory.Publish})
 		settings := &auth.Settings{APIs: apis, Passwords: passwords, VerifiedTTL: time.Hour, QuotaWait: time.Second, AllowEmptyRights: true}
 		w.checker = auth.NewChecker(w.directory, settings, func() limiter.Now { return limiter.At(time.Now()) })
@@ -68,11 +71,11 @@ func watch(t *testing.T, f func(w *watched)) {
 }
 
 // put writes a user. If keep is set, its quota and rate continue.
-func (w *watched) put(user string, s auth.Session, keep bool) {
+func (w *watched) put(user string, s session.Session, keep bool) {
 	w.t.Helper()
 	s.OrgID, s.BasicAuth.Password = "default", "right"
-	_, err := w.users.Update("default", user, func(old *auth.Record) (*auth.Record, error) {
-		r := auth.Record{Org: "default", User: user, Session: s}
+	_, err := w.users.Update("default", user, func(old *session.Record) (*session.Record, error) {
+		r := session.Record{Org: "default", User: user, Session: s}
 		if keep {
 			r.Generation = old.Generation
 		}
@@ -133,7 +136,7 @@ func (w *watched) want(want ...string) {
 
 func TestMonitorTriggers(t *testing.T) {
 	watch(t, func(w *watched) {
-		session := auth.Session{QuotaMax: 10, QuotaRenewalRate: 60, Monitor: auth.Monitor{TriggerLimits: []float64{80, 50}}}
+		session := session.Session{QuotaMax: 10, QuotaRenewalRate: 60, Monitor: session.Monitor{TriggerLimits: []float64{80, 50}}}
 		w.put("alice", session, false)
 		w.ask(20, "alice", "right", "/")
 		w.want("TriggerExceeded alice 50", "TriggerExceeded alice 80", "QuotaExceeded alice")
@@ -154,11 +157,11 @@ func TestMonitorTriggers(t *testing.T) {
 // Each limit is reported by itself.
 func TestMonitorScopes(t *testing.T) {
 	watch(t, func(w *watched) {
-		limit := &auth.Limit{QuotaMax: 2, QuotaRenewalRate: 60}
-		w.put("alice", auth.Session{
+		limit := &session.Limit{QuotaMax: 2, QuotaRenewalRate: 60}
+		w.put("alice", session.Session{
 			QuotaMax: 4, QuotaRenewalRate: 600,
-			Monitor:      auth.Monitor{TriggerLimits: []float64{100}},
-			AccessRights: map[string]auth.Right{"rest": {}, "orders": {Limit: limit}},
+			Monitor:      session.Monitor{TriggerLimits: []float64{100}},
+			AccessRights: map[string]session.Right{"rest": {}, "orders": {Limit: limit}},
 		}, false)
 		for range 3 {
 			w.ask(1, "alice", "right", "/orders")
@@ -173,8 +176,8 @@ func TestMonitorScopes(t *testing.T) {
 
 func TestMonitorRate(t *testing.T) {
 	watch(t, func(w *watched) {
-		w.put("alice", auth.Session{Rate: 2, Per: 10}, false)
-		w.put("bob", auth.Session{Rate: 1, Per: 0.001}, false)
+		w.put("alice", session.Session{Rate: 2, Per: 10}, false)
+		w.put("bob", session.Session{Rate: 1, Per: 0.001}, false)
 		w.ask(50, "alice", "right", "/")
 		w.want("RateLimitExceeded alice")
 		time.Sleep(9999 * time.Millisecond)
@@ -192,8 +195,8 @@ func TestMonitorRate(t *testing.T) {
 		// The limit of an API is another one.
 		w.ask(10, "alice", "right", "/crowded")
 		w.want()
-		w.put("carol", auth.Session{}, false)
-		w.put("dave", auth.Session{}, false)
+		w.put("carol", session.Session{}, false)
+		w.put("dave", session.Session{}, false)
 		time.Sleep(time.Minute)
 		w.ask(10, "carol", "right", "/crowded")
 		w.ask(10, "dave", "right", "/crowded")
@@ -203,19 +206,19 @@ func TestMonitorRate(t *testing.T) {
 
 func TestMonitorExpired(t *testing.T) {
 	watch(t, func(w *watched) {
-		session := auth.Session{Expires: 1}
-		w.put("alice", session, false)
+		sess := session.Session{Expires: 1}
+		w.put("alice", sess, false)
 		w.ask(5, "alice", "right", "/")
 		w.want("KeyExpired alice")
-		session.Alias = "Alice"
-		w.put("alice", session, true)
+		sess.Alias = "Alice"
+		w.put("alice", sess, true)
 		w.ask(5, "alice", "right", "/")
 		w.want()
-		session.Expires = 2
-		w.put("alice", session, true)
+		sess.Expires = 2
+		w.put("alice", sess, true)
 		w.ask(5, "alice", "right", "/")
 		w.want("KeyExpired alice")
-		w.put("bob", auth.Session{IsInactive: true}, false)
+		w.put("bob", session.Session{IsInactive: true}, false)
 		w.ask(5, "bob", "right", "/")
 		w.want("KeyExpired bob")
 		w.ask(1, "bob", "wrong", "/")
@@ -227,7 +230,7 @@ func TestMonitorExpired(t *testing.T) {
 // are counted.
 func TestMonitorFailures(t *testing.T) {
 	watch(t, func(w *watched) {
-		w.put("alice", auth.Session{}, false)
+		w.put("alice", session.Session{}, false)
 		w.ask(500, "alice", "canary", "/")
 		w.ask(500, "canary", "right", "/")
 		w.want(slices.Repeat([]string{"AuthFailure alice"}, failuresPerSecond)...)
@@ -243,8 +246,8 @@ func TestMonitorFailures(t *testing.T) {
 // Of many requests at once, one is reported.
 func TestMonitorAtOnce(t *testing.T) {
 	watch(t, func(w *watched) {
-		w.put("alice", auth.Session{QuotaMax: 100, QuotaRenewalRate: 60, Monitor: auth.Monitor{TriggerLimits: []float64{33, 100, 66}}}, false)
-		w.put("bob", auth.Session{Rate: 5, Per: 60}, false)
+		w.put("alice", session.Session{QuotaMax: 100, QuotaRenewalRate: 60, Monitor: session.Monitor{TriggerLimits: []float64{33, 100, 66}}}, false)
+		w.put("bob", session.Session{Rate: 5, Per: 60}, false)
 		var group sync.WaitGroup
 		for range 16 {
 			group.Go(func() {
@@ -267,10 +270,10 @@ func TestMonitorAtOnce(t *testing.T) {
 // Nothing counts as reported while there is no webhook.
 func TestMonitorDisabled(t *testing.T) {
 	watch(t, func(w *watched) {
-		w.put("alice", auth.Session{Rate: 1, Per: 60, IsInactive: false}, false)
+		w.put("alice", session.Session{Rate: 1, Per: 60, IsInactive: false}, false)
 		w.queue.SetConfig(Config{})
 		w.ask(5, "alice", "right", "/")
-		w.monitor.Created(auth.Name{Org: "default", User: "bob"})
+		w.monitor.Created(session.Name{Org: "default", User: "bob"})
 		w.want()
 		w.queue.SetConfig(here)
 		w.ask(5, "alice", "right", "/")

@@ -16,7 +16,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -67,7 +67,7 @@ func (r *receiver) RoundTrip(request *http.Request) (*http.Response, error) {
 var here = Config{URL: "https://user:canary@example.com/canary?canary", Timeout: 5 * time.Second, Attempts: 4}
 
 func event(name string) Event {
-	return newEvent(name, "m", auth.Name{Org: "default", User: "alice"}, time.Now())
+	return newEvent(name, "m", session.Name{Org: "default", User: "alice"}, time.Now())
 }
 
 // run runs f in a bubble with a queue of size 10, and wants the counts at its end.

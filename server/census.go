@@ -4,7 +4,8 @@ import (
 	"context"
 	"time"
 
-	"sidekey/auth"
+	"sidekey/auth/password"
+	"sidekey/auth/session"
 )
 
 // censusInterval is how often the users' password hashes are counted. Their kinds change, because
@@ -32,17 +33,17 @@ func (s *Server) runCensus(ctx context.Context) {
 }
 
 // setDecoys gives a password checker the last census, if there is one.
-func (s *Server) setDecoys(passwords *auth.Passwords) {
+func (s *Server) setDecoys(passwords *password.Passwords) {
 	if census := s.counted.Load(); census != nil {
 		passwords.SetCensus(census, s.key.Derive("decoys of passwords"))
 	}
 }
 
-func (s *Server) census(ctx context.Context) (*auth.Census, error) {
-	census := auth.NewCensus()
-	var last auth.Name
+func (s *Server) census(ctx context.Context) (*password.Census, error) {
+	census := password.NewCensus()
+	var last session.Name
 	for {
-		next, more, err := s.store.Scan(last, censusBatch, func(user auth.Brief) { census.Add(user.PasswordHash) })
+		next, more, err := s.store.Scan(last, censusBatch, func(user session.Brief) { census.Add(user.PasswordHash) })
 		if err != nil || !more {
 			return census, err
 		}

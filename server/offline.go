@@ -13,6 +13,7 @@ import (
 
 	"sidekey/admin"
 	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/config"
 	"sidekey/store/bolt/boltfile"
 )
@@ -24,7 +25,7 @@ type Offline struct {
 	Secret string
 	// Records returns up to n records after a name, in order, with their hashes. It marks
 	// damaged ones.
-	Records func(after auth.Name, n int) ([]auth.Record, error)
+	Records func(after session.Name, n int) ([]session.Record, error)
 	Close   func() error
 }
 
@@ -60,19 +61,19 @@ func Open(cfg config.Config, create bool, log *slog.Logger) (*Offline, error) {
 }
 
 // records is [Offline.Records]. It leaves out records that were deleted after it read their names.
-func (s *Server) records(after auth.Name, n int) ([]auth.Record, error) {
+func (s *Server) records(after session.Name, n int) ([]session.Record, error) {
 	names, err := s.store.Names(after, n)
 	if err != nil {
 		return nil, err
 	}
-	records := make([]auth.Record, 0, len(names))
+	records := make([]session.Record, 0, len(names))
 	for _, name := range names {
 		r, _, err := s.store.Load(name.Org, name.User)
 		switch {
 		case errors.Is(err, auth.ErrNoUser):
 			continue
 		case errors.Is(err, auth.ErrDamaged):
-			r = auth.Record{Org: name.Org, User: name.User, Damaged: true}
+			r = session.Record{Org: name.Org, User: name.User, Damaged: true}
 		case err != nil:
 			return nil, fmt.Errorf("user %q: %w", name.User, err)
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"sidekey/auth"
+	"sidekey/auth/session"
 )
 
 // loadPolicies puts the policies of the store and of the configuration file in force.
@@ -15,14 +16,14 @@ func (s *Server) loadPolicies() error {
 	if damaged != nil {
 		s.log.Error("policies are damaged: their users are refused until the policies are written again", "error", damaged)
 	}
-	s.policies = auth.NewPolicies(stored)
+	s.policies = session.NewPolicies(stored)
 	s.policies.SetFile(s.config.PolicyList())
 	return nil
 }
 
 // publishUser puts a user in force as the store has it now.
 func (s *Server) publishUser(org, user string) {
-	s.secrets.forget(auth.Name{Org: org, User: user})
+	s.secrets.forget(session.Name{Org: org, User: user})
 	s.directory.Publish(org, user)
 }
 

@@ -9,6 +9,9 @@ import (
 
 	"sidekey/admin"
 	"sidekey/auth"
+	"sidekey/auth/password"
+	"sidekey/auth/route"
+	"sidekey/auth/session"
 	"sidekey/check"
 	"sidekey/config"
 )
@@ -25,24 +28,24 @@ func (s *Server) makeSettings(c config.Config, before *auth.Settings, configBefo
 		SignatureSkew:    c.Check.HMACClockSkew,
 		Signatures:       s.spent,
 	}
-	var previous *auth.APIs
+	var previous *route.APIs
 	if before != nil {
 		previous = before.APIs
 	}
 	var err error
-	if settings.APIs, err = auth.NewAPIs(c.APIList(), previous); err != nil {
+	if settings.APIs, err = route.NewAPIs(c.APIList(), previous); err != nil {
 		return nil, err
 	}
 	if before != nil && c.Bruteforce == configBefore.Bruteforce {
 		settings.Failures = before.Failures
 	} else {
-		settings.Failures = auth.NewFailures(c.Bruteforce.Failures())
+		settings.Failures = password.NewFailures(c.Bruteforce.Failures())
 	}
 	if before != nil && c.Passwords == configBefore.Passwords {
 		settings.Passwords = before.Passwords
 		return settings, nil
 	}
-	if settings.Passwords, err = auth.NewPasswords(c.Passwords.Maker(), c.Passwords.Concurrent(), c.Passwords.MaxWait); err != nil {
+	if settings.Passwords, err = password.NewPasswords(c.Passwords.Maker(), c.Passwords.Concurrent(), c.Passwords.MaxWait); err != nil {
 		return nil, err
 	}
 	settings.Passwords.PauseExactly()
@@ -68,11 +71,11 @@ func (s *Server) compiler(c config.Config) *auth.Compiler {
 	}
 }
 
-func (s *Server) rules() auth.Rules {
+func (s *Server) rules() session.Rules {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	settings := s.checker.Settings()
-	return auth.Rules{
+	return session.Rules{
 		APIs:             settings.APIs,
 		Policies:         s.policies,
 		AllowEmptyRights: settings.AllowEmptyRights,

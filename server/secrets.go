@@ -5,7 +5,7 @@ import (
 	"slices"
 	"sync"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/internal/vault"
 )
 
@@ -16,18 +16,18 @@ type secrets struct {
 	log *slog.Logger
 
 	mu     sync.Mutex // protects closed
-	closed map[auth.Name]bool
+	closed map[session.Name]bool
 }
 
 func newSecrets(key *vault.Key, log *slog.Logger) *secrets {
-	return &secrets{key: key, log: log, closed: make(map[auth.Name]bool)}
+	return &secrets{key: key, log: log, closed: make(map[session.Name]bool)}
 }
 
 // maxClosed bounds the users that are remembered: all of them may be concerned.
 const maxClosed = 100
 
 // open is [auth.Compiler.OpenSecret].
-func (s *secrets) open(n auth.Name, sealed string) (secret string, err error) {
+func (s *secrets) open(n session.Name, sealed string) (secret string, err error) {
 	secret, err = s.key.Open(n.Org, n.User, sealed)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -44,7 +44,7 @@ func (s *secrets) open(n auth.Name, sealed string) (secret string, err error) {
 
 // forget forgets that a user's secret could not be opened. Call it when the user is written or
 // deleted: the next check opens the secret again.
-func (s *secrets) forget(n auth.Name) {
+func (s *secrets) forget(n session.Name) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.closed, n)

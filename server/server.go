@@ -24,6 +24,8 @@ import (
 	"sidekey/admin"
 	"sidekey/auth"
 	"sidekey/auth/httpsig"
+	"sidekey/auth/password"
+	"sidekey/auth/session"
 	"sidekey/check"
 	checkhttp "sidekey/check/http"
 	"sidekey/config"
@@ -53,7 +55,7 @@ type Server struct {
 	key       *vault.Key // seals the secrets of signed requests
 	secrets   *secrets
 	spent     *httpsig.Spent
-	policies  *auth.Policies
+	policies  *session.Policies
 	directory *auth.Directory
 	checker   *auth.Checker
 	check     *check.Handler
@@ -72,7 +74,7 @@ type Server struct {
 
 	memory   memlimit.Watch
 	upgrades *upgrades
-	counted  atomic.Pointer[auth.Census]
+	counted  atomic.Pointer[password.Census]
 
 	stops stops
 }
@@ -178,7 +180,7 @@ func Start(path string, cfg config.Config, log *slog.Logger) (_ *Server, err err
 	if err := s.startListeners(cfg); err != nil {
 		return nil, err
 	}
-	reaper := auth.Reaper{Users: s.store, Policies: s.policies, Every: cfg.Lifecycle.Every, PerSecond: cfg.Lifecycle.RemovalsPerSecond, Log: log}
+	reaper := session.Reaper{Users: s.store, Policies: s.policies, Every: cfg.Lifecycle.Every, PerSecond: cfg.Lifecycle.RemovalsPerSecond, Log: log}
 	s.runInBackground("removing expired records", reaper.Run)
 	s.runInBackground("counting password hashes", s.runCensus)
 	if path != "" {

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"sync"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 )
 
 // upgrades replaces outdated password hashes in the background, one at a time.
@@ -50,7 +50,7 @@ func (u *upgrades) replace(org, user, outdated, password string) error {
 	if err != nil {
 		return err
 	}
-	_, err = u.server.store.Update(org, user, func(old *auth.Record) (*auth.Record, error) {
+	_, err = u.server.store.Update(org, user, func(old *session.Record) (*session.Record, error) {
 		if old == nil || old.Session.BasicAuth.Password != outdated {
 			return nil, errChanged
 		}

@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/limiter"
 )
 
@@ -86,20 +87,20 @@ type Users interface {
 	// [auth.ErrNoUser], [auth.ErrDamaged], [auth.ErrStoreDown]. It may return a state that is
 	// not published yet; checks, which may act on a change before it is answered, use it. What
 	// it returns belongs to the caller.
-	Load(org, user string) (auth.Record, []auth.KeptQuota, error)
+	Load(org, user string) (session.Record, []auth.KeptQuota, error)
 
 	// Read is Load for callers that show the state, such as the admin API: what it returns is
 	// durable and acts on every check that starts after Read has returned.
-	Read(org, user string) (auth.Record, []auth.KeptQuota, error)
+	Read(org, user string) (session.Record, []auth.KeptQuota, error)
 
 	// Names returns up to n names that come after one, in the order of org and user (as
 	// bytes), of a state as Read returns it. Fewer than n: there are no more.
-	Names(after auth.Name, n int) ([]auth.Name, error)
+	Names(after session.Name, n int) ([]session.Name, error)
 
 	// Scan calls f for up to n users that come after one, in the order of Names, of a state
 	// as Load returns it. Users whose records are damaged are left out, and count. It returns
 	// the last user that it came to, and whether there are more.
-	Scan(after auth.Name, n int, f func(auth.Brief)) (last auth.Name, more bool, err error)
+	Scan(after session.Name, n int, f func(session.Brief)) (last session.Name, more bool, err error)
 
 	// Update changes one user in one step, and returns the record as it was stored. edit is
 	// given the record as it stands: nil if there is none, one with Damaged set if it cannot
@@ -112,12 +113,12 @@ type Users interface {
 	// edit must be quick, because other writes may wait for it. It may be called twice, on two
 	// goroutines one after the other, if the user or the rules changed before its turn came.
 	// Only the last call counts, and what the first one was given may never have been in force.
-	Update(org, user string, edit func(old *auth.Record) (*auth.Record, error)) (auth.Record, error)
+	Update(org, user string, edit func(old *session.Record) (*session.Record, error)) (session.Record, error)
 
 	// UpdateMany is Update for several users in one step: all of them or, if edit returns an
 	// error, none. No name may occur twice. edit is called once for each, with its index and
 	// the state before all changes.
-	UpdateMany(names []auth.Name, edit func(i int, old *auth.Record) (*auth.Record, error)) error
+	UpdateMany(names []session.Name, edit func(i int, old *session.Record) (*session.Record, error)) error
 
 	// Damaged returns the users whose records were found damaged and not written since, as
 	// ORG/USER.
@@ -128,10 +129,10 @@ type Users interface {
 type Policies interface {
 	// Policies returns all stored policies. Those that are damaged are missing from the list,
 	// and each is an error of its own in damaged.
-	Policies() (list []auth.Policy, damaged, err error)
+	Policies() (list []session.Policy, damaged, err error)
 
 	// Policy returns one stored policy, nil if there is none, or [auth.ErrDamaged].
-	Policy(id string) (*auth.Policy, error)
+	Policy(id string) (*session.Policy, error)
 
 	// UpdatePolicy changes one policy in one step. edit is given the policy as it stands (nil:
 	// there is none, or it is damaged) and a function that visits the users that have it at
@@ -139,7 +140,7 @@ type Policies interface {
 	// nothing, which UpdatePolicy returns as it is. The change acts on every check, and on
 	// every edit of a user, that starts after UpdatePolicy has returned. All other writes may
 	// wait for edit.
-	UpdatePolicy(id string, edit func(old *auth.Policy, users auth.PolicyUsers) (*auth.Policy, error)) error
+	UpdatePolicy(id string, edit func(old *session.Policy, users session.PolicyUsers) (*session.Policy, error)) error
 }
 
 // Quotas is the part of a store that remembers what was granted of users' quotas.

@@ -19,7 +19,7 @@ import (
 
 	"golang.org/x/crypto/bcrypt"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/store/bolt"
 )
 
@@ -111,15 +111,15 @@ func fill(dir string) (err error) {
 	if err != nil {
 		return err
 	}
-	var names []auth.Name
+	var names []session.Name
 	for i := range users {
 		for _, kind := range []string{"user", "regular", "newcomer", "lapsed"} {
-			names = append(names, auth.Name{Org: "default", User: kind + strconv.Itoa(i)})
+			names = append(names, session.Name{Org: "default", User: kind + strconv.Itoa(i)})
 		}
 	}
-	session := auth.Session{OrgID: "default", BasicAuth: auth.BasicAuth{Password: string(hash), HashType: "bcrypt"}}
-	return s.UpdateMany(names, func(i int, _ *auth.Record) (*auth.Record, error) {
-		return &auth.Record{Org: "default", User: names[i].User, Session: session}, nil
+	sess := session.Session{OrgID: "default", BasicAuth: session.BasicAuth{Password: string(hash), HashType: "bcrypt"}}
+	return s.UpdateMany(names, func(i int, _ *session.Record) (*session.Record, error) {
+		return &session.Record{Org: "default", User: names[i].User, Session: sess}, nil
 	})
 }
 

@@ -44,7 +44,8 @@ import (
 	"golang.org/x/crypto/bcrypt"
 	"golang.org/x/sync/errgroup"
 
-	"sidekey/auth"
+	"sidekey/auth/password"
+	"sidekey/auth/session"
 	"sidekey/store/bolt"
 )
 
@@ -142,9 +143,9 @@ func fill(dir string, kinds []string) (users []user, err error) {
 		for _, class := range []class{known, inactive, remembered} {
 			for i := range usersOfAKind {
 				u := user{fmt.Sprintf("%s-%s-%d", kind, strings.Fields(string(class))[0], i), kind, class, class == remembered}
-				session := auth.Session{OrgID: "default", IsInactive: class == inactive, BasicAuth: auth.BasicAuth{Password: hash}}
-				_, err := s.Update("default", u.name, func(*auth.Record) (*auth.Record, error) {
-					return &auth.Record{Org: "default", User: u.name, Session: session}, nil
+				sess := session.Session{OrgID: "default", IsInactive: class == inactive, BasicAuth: session.BasicAuth{Password: hash}}
+				_, err := s.Update("default", u.name, func(*session.Record) (*session.Record, error) {
+					return &session.Record{Org: "default", User: u.name, Session: sess}, nil
 				})
 				if err != nil {
 					return nil, err
@@ -158,7 +159,7 @@ func fill(dir string, kinds []string) (users []user, err error) {
 
 func makeHash(kind string) (string, error) {
 	if kind == "argon2id" {
-		return auth.Argon2id{}.Make([]byte(rightPassword))
+		return password.Argon2id{}.Make([]byte(rightPassword))
 	}
 	var cost int
 	if _, err := fmt.Sscan(kind, &cost); err != nil {

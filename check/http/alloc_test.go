@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/check"
 )
 
@@ -52,9 +52,9 @@ func TestAllocations(t *testing.T) {
 func testAllocations(t *testing.T, observers ...check.Observer) {
 	l := start(t)
 	l.handler.SetObservers(observers...)
-	l.add("alice", auth.Session{Rate: 1e9, Per: 1, QuotaMax: 1 << 40, QuotaRenewalRate: 1 << 30, Tags: []string{"a", "b"}})
-	l.add("limited", auth.Session{Rate: 1, Per: 3600})
-	l.add("reader", auth.Session{AccessRights: map[string]auth.Right{"rest": {AllowedURLs: []auth.AllowedURL{{URL: "/read/{id}", Methods: []string{"GET"}}}}}})
+	l.add("alice", session.Session{Rate: 1e9, Per: 1, QuotaMax: 1 << 40, QuotaRenewalRate: 1 << 30, Tags: []string{"a", "b"}})
+	l.add("limited", session.Session{Rate: 1, Per: 3600})
+	l.add("reader", session.Session{AccessRights: map[string]session.Right{"rest": {AllowedURLs: []session.AllowedURL{{URL: "/read/{id}", Methods: []string{"GET"}}}}}})
 	server := NewServer(l.handler, ServerConfig{MaxHeaderBytes: 64 << 10, ReadTimeout: time.Minute, WriteTimeout: time.Minute, IdleTimeout: time.Minute}, l.logger)
 	perRequest := func(request string) float64 {
 		run := func(n int) uint64 {

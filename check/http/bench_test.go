@@ -10,7 +10,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 )
 
 // BenchmarkServe measures all that a warm check costs except the kernel: from the bytes of the
@@ -18,7 +18,7 @@ import (
 // headers and decides nothing.
 func BenchmarkServe(b *testing.B) {
 	l := start(b)
-	l.add("alice", auth.Session{Alias: "Alice", Rate: 1e9, Per: 1, QuotaMax: 1 << 40, QuotaRenewalRate: 1 << 30, Tags: []string{"a", "b"}})
+	l.add("alice", session.Session{Alias: "Alice", Rate: 1e9, Per: 1, QuotaMax: 1 << 40, QuotaRenewalRate: 1 << 30, Tags: []string{"a", "b"}})
 	config := ServerConfig{MaxHeaderBytes: 64 << 10, ReadTimeout: time.Minute, WriteTimeout: time.Minute, IdleTimeout: time.Minute, MaxConnections: 1000}
 	server, bare := NewServer(l.handler, config, l.logger), NewServer(l.handler, config, l.logger)
 	browser := []string{

@@ -14,7 +14,7 @@ import (
 	"sync"
 	"testing"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/decisionlog"
 	"sidekey/events"
 )
@@ -52,7 +52,7 @@ func TestT07ObserversCopy(t *testing.T) {
 	for i := range 2 * users {
 		user, path, from := fmt.Sprintf("user-%d", i%users), fmt.Sprintf("/path-%02d", i), fmt.Sprintf("192.0.2.1%02d", i)
 		if i < users {
-			l.add(user, auth.Session{Rate: 1, Per: 3600, EnableDetailedRecording: true})
+			l.add(user, session.Session{Rate: 1, Per: 3600, EnableDetailedRecording: true})
 		}
 		raw := request("forward", "GET", path, login(user), fmt.Sprintf("X-Note: note %02d", i))
 		requests.WriteString(strings.Replace(raw, "192.0.2.1", from, 1))

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"sidekey/auth"
+	"sidekey/auth/session"
 )
 
 // FuzzSplitPath: the dialect and API are cut off the beginning of a target, and the rest begins
@@ -45,7 +46,7 @@ func FuzzRequest(f *testing.F) {
 	l := start(f, func(o *options) {
 		o.server.ReadTimeout, o.server.IdleTimeout = 20_000_000, 20_000_000
 	})
-	l.add("alice", auth.Session{})
+	l.add("alice", session.Session{})
 	defer func() { l.t = f }()
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		if len(raw) > 4096 {
@@ -73,7 +74,7 @@ func FuzzExplain(f *testing.F) {
 		f.Add([]byte(body))
 	}
 	l := start(f, withSigned)
-	l.add("alice", auth.Session{})
+	l.add("alice", session.Session{})
 	f.Fuzz(func(t *testing.T, body []byte) {
 		q, _, err := auth.DecodeQuestion(body)
 		if err != nil {

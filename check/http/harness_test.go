@@ -21,6 +21,9 @@ import (
 
 	"sidekey/auth"
 	"sidekey/auth/httpsig"
+	"sidekey/auth/password"
+	"sidekey/auth/route"
+	"sidekey/auth/session"
 	"sidekey/check"
 	"sidekey/internal/testutil"
 	"sidekey/limiter"
@@ -63,9 +66,9 @@ type listener struct {
 type options struct {
 	server ServerConfig
 	config check.Config
-	apis   []auth.API
+	apis   []route.API
 	meta   map[string]string
-	hash   auth.Hash
+	hash   password.Hash
 	slots  int
 	wait   time.Duration
 	tcp    bool // in the place of a listener in memory
@@ -80,13 +83,13 @@ func start(t testing.TB, change ...func(*options)) *listener {
 			MaxConnections: 1000, MaxHeaderBytes: 64 << 10,
 		},
 		config: check.Config{QuotaStatus: 403, StripAuthorization: true},
-		apis: []auth.API{
+		apis: []route.API{
 			{ID: "rest", Org: "default", ListenPath: "/", Realm: "Rest", Active: true},
 			{ID: "orders", Org: "default", ListenPath: "/orders", Realm: "Orders", Active: true, Versions: []string{"v1", "v2"}, VersionHeader: "x-api-version", DefaultVersion: "v1"},
 			{ID: "off", Org: "default", ListenPath: "/off", Realm: "Off"},
 			{ID: "crowded", Org: "default", ListenPath: "/crowded", Realm: "Crowded", Active: true, Rate: 1, Per: 3600},
 		},
-		hash:  fakeHash{Bcrypt: auth.Bcrypt(8)},
+		hash:  fakeHash{Bcrypt: password.Bcrypt(8)},
 		slots: 8,
 		wait:  time.Second,
 	}
@@ -105,17 +108,17 @@ func start(t testing.TB, change ...func(*options)) *listener {
 		l.connect = func() (net.Conn, error) { return net.Dial("tcp", tcp.Addr().String()) }
 		where = tcp
 	}
-	apis, err := auth.NewAPIs(o.apis, nil)
+	apis, err := route.NewAPIs(o.apis, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	passwords, err := auth.NewPasswords(o.hash, o.slots, o.wait)
+	passwords, err := password.NewPasswords(o.hash, o.slots, o.wait)
 	if err != nil {
 		t.Fatal(err)
 	}
 	l.directory = auth.NewDirectory(l.users, &auth.Compiler{
-		Ledger: l.users, Policies: auth.NewPolicies(nil), MetaHeaders: o.meta,
-		OpenSecret: func(_ auth.Name, sealed string) (string, error) { return sealed, nil },
+		Ledger: l.users, Policies: session.NewPolicies(nil), MetaHeaders: o.meta,
+		OpenSecret: func(_ session.Name, sealed string) (string, error) { return sealed, nil },
 	})
 	l.users.Notify(store.Notify{User: l.directory.Publish, Policy: func(string) {}})
 	l.settings = &auth.Settings{
@@ -302,7 +305,7 @@ func (c *client) read() answer {
 
 // fakeHash is fast. It holds the password "slow" back until hold is closed.
 type fakeHash struct {
-	auth.Bcrypt
+	password.Bcrypt
 	hold    chan struct{} // closed: go on
 	holding chan struct{} // gets one for each that waits
 }
@@ -325,7 +328,7 @@ type users struct {
 	panics atomic.Value // string: the user
 }
 
-func (u *users) Load(org, user string) (auth.Record, []auth.KeptQuota, error) {
+func (u *users) Load(org, user string) (session.Record, []auth.KeptQuota, error) {
 	if user == u.panics.Load() {
 		panic("in the store")
 	}
@@ -333,22 +336,22 @@ func (u *users) Load(org, user string) (auth.Record, []auth.KeptQuota, error) {
 }
 
 // add makes a user whose password is "pw of NAME".
-func (l *listener) add(user string, s auth.Session) {
+func (l *listener) add(user string, s session.Session) {
 	l.t.Helper()
 	s.OrgID = "default"
-	s.BasicAuth = auth.BasicAuth{Password: "made of pw of " + user, HashType: "bcrypt"}
+	s.BasicAuth = session.BasicAuth{Password: "made of pw of " + user, HashType: "bcrypt"}
 	if s.ApplyPolicies == nil {
-		if _, err := s.Validate(auth.Rules{APIs: l.settings.APIs, Policies: auth.NewPolicies(nil), AllowEmptyRights: true, MaxPassword: 200}, time.Now().Unix()); err != nil {
+		if _, err := s.Validate(session.Rules{APIs: l.settings.APIs, Policies: session.NewPolicies(nil), AllowEmptyRights: true, MaxPassword: 200}, time.Now().Unix()); err != nil {
 			l.t.Fatal(err)
 		}
 	}
-	l.edit(user, func(*auth.Record) *auth.Record { return &auth.Record{Org: "default", User: user, Session: s} })
+	l.edit(user, func(*session.Record) *session.Record { return &session.Record{Org: "default", User: user, Session: s} })
 }
 
 // edit changes a user, or removes it if f returns nil.
-func (l *listener) edit(user string, f func(old *auth.Record) *auth.Record) {
+func (l *listener) edit(user string, f func(old *session.Record) *session.Record) {
 	l.t.Helper()
-	_, err := l.users.Update("default", user, func(old *auth.Record) (*auth.Record, error) { return f(old), nil })
+	_, err := l.users.Update("default", user, func(old *session.Record) (*session.Record, error) { return f(old), nil })
 	if err != nil {
 		l.t.Fatal(err)
 	}

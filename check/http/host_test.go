@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"sidekey/auth"
+	"sidekey/auth/route"
+	"sidekey/auth/session"
 )
 
 // T-101: in every dialect, what some reader takes for admin.example.com is not asked about
@@ -20,12 +22,12 @@ func TestT101Hosts(t *testing.T) {
 		t.Fatalf("only %d spellings", len(spellings))
 	}
 	l := start(t, func(o *options) {
-		o.apis = []auth.API{
+		o.apis = []route.API{
 			{ID: "any", Org: "default", ListenPath: "/", Realm: "Any", Active: true},
 			{ID: "admin", Org: "default", ListenPath: "/", Hosts: []string{"admin.example.com"}, Realm: "Admin", Active: true},
 		}
 	})
-	l.add("alice", auth.Session{AccessRights: map[string]auth.Right{"any": {APIID: "any"}}})
+	l.add("alice", session.Session{AccessRights: map[string]session.Right{"any": {APIID: "any"}}})
 	for _, dialect := range dialectNames {
 		ask := func(dialect, host string) string {
 			return asked(t, l, dialect, host)
@@ -86,7 +88,7 @@ func asked(t *testing.T, l *listener, dialect, host string) string {
 // T-101: explain tells which host it is about.
 func TestT101ExplainHost(t *testing.T) {
 	l := start(t, func(o *options) {
-		o.apis = []auth.API{
+		o.apis = []route.API{
 			{ID: "any", Org: "default", ListenPath: "/", Realm: "Any", Active: true},
 			{ID: "admin", Org: "default", ListenPath: "/", Hosts: []string{"admin.example.com"}, Realm: "Admin", Active: true},
 		}

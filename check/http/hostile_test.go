@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 )
 
 // pieces are parts of paths that attacks are made of.
@@ -42,7 +42,7 @@ func targets() []string {
 // that a proxy might let through.
 func TestNothingIsAdmittedWithoutCredentials(t *testing.T) {
 	l := start(t, func(o *options) { o.server.ReadTimeout = 2 * time.Second })
-	l.add("alice", auth.Session{})
+	l.add("alice", session.Session{})
 	methods := []string{"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT", "PROPFIND", "PURGE", "get", "GETT", "X"}
 	whole := "X-Original-Method: GET\r\nX-Original-URI: /\r\nX-Forwarded-Method: GET\r\nX-Forwarded-Uri: /\r\nX-Forwarded-Host: example.com\r\nX-Forwarded-For: 192.0.2.1\r\n"
 	headers := []string{
@@ -112,7 +112,7 @@ func TestNothingIsAdmittedWithoutCredentials(t *testing.T) {
 // credentials; only those with a single reading are admitted.
 func TestConformance(t *testing.T) {
 	l := start(t, func(o *options) { o.server.ReadTimeout = time.Second })
-	l.add("alice", auth.Session{})
+	l.add("alice", session.Session{})
 	const first = "GET /auth/envoy/x HTTP/1.1\r\n"
 	rest := "X-Forwarded-For: 192.0.2.1\r\n" + login("alice") + "\r\nConnection: close\r\n"
 	const host = "Host: example.com\r\n"
@@ -199,7 +199,7 @@ func TestConformance(t *testing.T) {
 // Cookies make headers large; up to the limit they pass.
 func TestLargeHeaders(t *testing.T) {
 	l := start(t)
-	l.add("alice", auth.Session{})
+	l.add("alice", session.Session{})
 	f := func(size, status int) {
 		t.Helper()
 		for _, dialect := range dialectNames {
@@ -231,7 +231,7 @@ func TestPipeline(t *testing.T) {
 	l := start(t)
 	users := []string{"a", "bb", "a-much-longer-name-than-the-others", "c", "dddd", "ü"}
 	for i, user := range users {
-		l.add(user, auth.Session{Alias: strings.Repeat(user, i+1), Tags: []string{user}})
+		l.add(user, session.Session{Alias: strings.Repeat(user, i+1), Tags: []string{user}})
 	}
 	const n = 1000
 	var packet strings.Builder
@@ -273,7 +273,7 @@ func TestIdentityDoesNotBleed(t *testing.T) {
 	const users, connections, requests = 40, 32, 300
 	for i := range users {
 		user := fmt.Sprintf("user-%d-%s", i, strings.Repeat("x", i))
-		l.add(user, auth.Session{Alias: "alias of " + user, Tags: []string{user}, QuotaMax: 1 << 40})
+		l.add(user, session.Session{Alias: "alias of " + user, Tags: []string{user}, QuotaMax: 1 << 40})
 	}
 	name := func(i int) string { i %= users; return fmt.Sprintf("user-%d-%s", i, strings.Repeat("x", i)) }
 	var wg sync.WaitGroup
@@ -308,7 +308,7 @@ func TestIdentityDoesNotBleed(t *testing.T) {
 func TestCountersDoNotBleed(t *testing.T) {
 	l := start(t)
 	for _, user := range []string{"a", "b"} {
-		l.add(user, auth.Session{QuotaMax: 1000, QuotaRenewalRate: 3600})
+		l.add(user, session.Session{QuotaMax: 1000, QuotaRenewalRate: 3600})
 	}
 	client := l.client()
 	defer client.close()
@@ -329,7 +329,7 @@ func TestCountersDoNotBleed(t *testing.T) {
 // Passwords are compared whole: none that looks like the right one is accepted.
 func TestPasswordsAreComparedWhole(t *testing.T) {
 	l := start(t)
-	l.add("alice", auth.Session{})
+	l.add("alice", session.Session{})
 	for _, password := range []string{"pw of alic", "pw of alice ", " pw of alice", "pw of alicE", "pw of alice\u0301", "PW OF ALICE", "pw of alicepw of alice", "made of pw of alice"} {
 		for range 2 { // also when the right one is remembered
 			if a := l.ask("envoy", "GET", "/", basic("alice", password)); a.status != 401 {
@@ -348,7 +348,7 @@ func TestSlowClients(t *testing.T) {
 		o.server.ReadTimeout = 200 * time.Millisecond
 		o.server.IdleTimeout = 300 * time.Millisecond
 	})
-	l.add("alice", auth.Session{})
+	l.add("alice", session.Session{})
 	whole := request("envoy", "GET", "/", login("alice"))
 	var wg sync.WaitGroup
 	cut := func(what string, send func(c io.Writer) error) {
@@ -426,7 +426,7 @@ func TestSlowClients(t *testing.T) {
 // T-32: a client that does not read the reply is cut off.
 func TestUnreadAnswers(t *testing.T) {
 	l := start(t, func(o *options) { o.server.WriteTimeout = 200 * time.Millisecond })
-	l.add("alice", auth.Session{})
+	l.add("alice", session.Session{})
 	c := l.dial()
 	defer c.Close()
 	flood := strings.Repeat(request("envoy", "GET", "/", login("alice")), 100)
@@ -456,7 +456,7 @@ func TestUnreadAnswers(t *testing.T) {
 // refused at once.
 func TestAnnouncedBody(t *testing.T) {
 	l := start(t)
-	l.add("alice", auth.Session{})
+	l.add("alice", session.Session{})
 	for _, length := range []string{"Content-Length: 1", "Content-Length: 2", "Content-Length: 5", "Content-Length: 1000000", "Transfer-Encoding: chunked"} {
 		began := time.Now()
 		a := l.ask("nginx", "GET", "/", login("alice"), length)
@@ -478,7 +478,7 @@ func TestAnnouncedBody(t *testing.T) {
 // T-34: a panic refuses its request and no other.
 func TestPanicIsARefusal(t *testing.T) {
 	l := start(t)
-	l.add("alice", auth.Session{})
+	l.add("alice", session.Session{})
 	l.users.panics.Store("boom")
 	client := l.client()
 	defer client.close()
@@ -496,7 +496,7 @@ func TestPanicIsARefusal(t *testing.T) {
 	// No lock that was held during a panic stays locked: neither for users whose names share it,
 	// nor for the same user when the cause is gone.
 	l.users.panics.Store("")
-	l.add("boom", auth.Session{})
+	l.add("boom", session.Session{})
 	if a := l.ask("envoy", "GET", "/", login("boom")); a.status != 200 {
 		t.Errorf("afterwards: %v", a)
 	}
@@ -508,7 +508,7 @@ func TestPanicIsARefusal(t *testing.T) {
 // More connections than allowed cause no error that a proxy might let through.
 func TestTooManyConnections(t *testing.T) {
 	l := start(t, func(o *options) { o.server.MaxConnections = 2 })
-	l.add("alice", auth.Session{})
+	l.add("alice", session.Session{})
 	for range 2 {
 		client := l.client()
 		defer client.close()
@@ -531,7 +531,7 @@ func TestTooManyConnections(t *testing.T) {
 // reached.
 func TestManyTooManyConnections(t *testing.T) {
 	l := start(t, func(o *options) { o.server.MaxConnections = 1 })
-	l.add("alice", auth.Session{})
+	l.add("alice", session.Session{})
 	first := l.client()
 	defer first.close()
 	if a := first.ask(request("envoy", "GET", "/", login("alice"))); a.status != 200 {
@@ -555,12 +555,12 @@ func TestManyTooManyConnections(t *testing.T) {
 // T-11: a wrong password or signature is answered with the same bytes for every user.
 func TestT11SameBytes(t *testing.T) {
 	l := start(t, withSigned)
-	l.add("active", auth.Session{Alias: "A", Tags: []string{"a"}, Rate: 5, Per: 1, QuotaMax: 7})
-	l.add("inactive", auth.Session{IsInactive: true})
-	l.add("expired", auth.Session{Expires: 1})
-	l.add("elsewhere", auth.Session{AccessRights: map[string]auth.Right{"off": {}}})
-	l.add("remembered", auth.Session{QuotaMax: 7})
-	l.add("signer", auth.Session{HMACEnabled: true, HMACString: "secret"})
+	l.add("active", session.Session{Alias: "A", Tags: []string{"a"}, Rate: 5, Per: 1, QuotaMax: 7})
+	l.add("inactive", session.Session{IsInactive: true})
+	l.add("expired", session.Session{Expires: 1})
+	l.add("elsewhere", session.Session{AccessRights: map[string]session.Right{"off": {}}})
+	l.add("remembered", session.Session{QuotaMax: 7})
+	l.add("signer", session.Session{HMACEnabled: true, HMACString: "secret"})
 	if a := l.ask("nginx", "GET", "/", login("remembered")); a.status != 200 {
 		t.Fatal(a)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/check"
 )
 
@@ -41,7 +42,7 @@ func TestObserve(t *testing.T) {
 	all := &picky{wants: func(auth.Verdict) bool { return true }}
 	passed := &picky{wants: func(v auth.Verdict) bool { return v.Reason == auth.Pass }}
 	l := start(t)
-	l.add("alice", auth.Session{})
+	l.add("alice", session.Session{})
 	l.ask("envoy", "GET", "/unseen")
 	l.handler.SetObservers(all, passed)
 	l.ask("envoy", "PUT", "/a/b?c=d", login("alice"))

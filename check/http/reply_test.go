@@ -11,6 +11,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"sidekey/auth"
+	"sidekey/auth/password"
+	"sidekey/auth/session"
 	"sidekey/check"
 )
 
@@ -69,7 +71,7 @@ func fixed(a answer) string {
 
 // Every reason in every dialect, the whole reply.
 func TestReplies(t *testing.T) {
-	hash := fakeHash{Bcrypt: auth.Bcrypt(8), hold: make(chan struct{}), holding: make(chan struct{}, 1)}
+	hash := fakeHash{Bcrypt: password.Bcrypt(8), hold: make(chan struct{}), holding: make(chan struct{}, 1)}
 	for _, dialect := range dialectNames {
 		t.Run(dialect, func(t *testing.T) {
 			l := start(t)
@@ -122,27 +124,27 @@ func TestReplies(t *testing.T) {
 			f("a line end", malformed("values not in basic auth format"), "GET", "/", basic("alice", "pw\n"))
 
 			wrong := reply{status: 401, message: "User not authorised", realm: "Rest"}
-			l.add("alice", auth.Session{QuotaMax: 5, Rate: 1, Per: 60, Tags: []string{"t"}})
+			l.add("alice", session.Session{QuotaMax: 5, Rate: 1, Per: 60, Tags: []string{"t"}})
 			f("bad_credentials: unknown user", wrong, "GET", "/", basic("nobody", "x"))
 			f("bad_credentials: wrong password", wrong, "GET", "/", basic("alice", "x"))
 
-			l.add("inactive", auth.Session{IsInactive: true, Expires: 1, QuotaMax: 5})
+			l.add("inactive", session.Session{IsInactive: true, Expires: 1, QuotaMax: 5})
 			f("inactive", reply{status: 403, message: "Key is inactive, please renew"}, "GET", "/", login("inactive"))
-			l.add("expired", auth.Session{Expires: 1, QuotaMax: 5, AccessRights: map[string]auth.Right{"orders": {}}})
+			l.add("expired", session.Session{Expires: 1, QuotaMax: 5, AccessRights: map[string]session.Right{"orders": {}}})
 			f("expired", reply{status: 401, message: "Key has expired, please renew", realm: "Rest"}, "GET", "/", login("expired"))
 
-			l.add("elsewhere", auth.Session{AccessRights: map[string]auth.Right{"orders": {Versions: []string{"v2"}}}})
+			l.add("elsewhere", session.Session{AccessRights: map[string]session.Right{"orders": {Versions: []string{"v2"}}}})
 			notGranted := reply{status: 403, message: "Access to this API has been disallowed"}
 			f("api_not_granted: API", notGranted, "GET", "/", login("elsewhere"))
 			f("api_not_granted: version", notGranted, "GET", "/orders", login("elsewhere"), "X-Api-Version: v1")
 			f("api_not_granted: default version", notGranted, "GET", "/orders", login("elsewhere"))
 
-			l.add("reader", auth.Session{AccessRights: map[string]auth.Right{"rest": {AllowedURLs: []auth.AllowedURL{{URL: "/read/*", Methods: []string{"GET"}}}}}})
+			l.add("reader", session.Session{AccessRights: map[string]session.Right{"rest": {AllowedURLs: []session.AllowedURL{{URL: "/read/*", Methods: []string{"GET"}}}}}})
 			notThere := reply{status: 403, message: "Access to this resource has been disallowed"}
 			f("url_not_granted: path", notThere, "GET", "/write", login("reader"))
 			f("url_not_granted: method", notThere, "POST", "/read/x", login("reader"))
 
-			l.add("slow", auth.Session{Rate: 1, Per: 60, QuotaMax: 3, QuotaRenewalRate: 3600})
+			l.add("slow", session.Session{Rate: 1, Per: 60, QuotaMax: 3, QuotaRenewalRate: 3600})
 			l.ask(dialect, "GET", "/", login("slow"))
 			f("rate", reply{status: 429, message: "Rate Limit Exceeded", header: []string{
 				"Retry-After: N",
@@ -151,7 +153,7 @@ func TestReplies(t *testing.T) {
 				`RateLimit: "rate";r=0;t=N, "quota";r=2;t=N`,
 			}}, "GET", "/", login("slow"))
 
-			l.add("spent", auth.Session{QuotaMax: 1, QuotaRenewalRate: 3600})
+			l.add("spent", session.Session{QuotaMax: 1, QuotaRenewalRate: 3600})
 			l.ask(dialect, "GET", "/", login("spent"))
 			used := []string{
 				"X-RateLimit-Limit: 1", "X-RateLimit-Remaining: 0", "X-RateLimit-Reset: N",
@@ -160,15 +162,15 @@ func TestReplies(t *testing.T) {
 			f("quota", reply{status: 403, message: "Quota exceeded", header: used}, "GET", "/", login("spent"))
 			l.handler.SetConfig(check.Config{QuotaStatus: 429})
 			f("quota as 429", reply{status: 429, message: "Quota exceeded", header: used}, "GET", "/", login("spent"))
-			l.add("for ever", auth.Session{QuotaMax: 1})
+			l.add("for ever", session.Session{QuotaMax: 1})
 			l.ask(dialect, "GET", "/", login("for ever"))
 			f("quota that never renews", reply{status: 429, message: "Quota exceeded", header: []string{
 				"X-RateLimit-Limit: 1", "X-RateLimit-Remaining: 0", "X-RateLimit-Reset: 0",
 				`RateLimit-Policy: "quota";q=1`, `RateLimit: "quota";r=0`,
 			}}, "GET", "/", login("for ever"))
 
-			l.add("one", auth.Session{})
-			l.add("other", auth.Session{QuotaMax: 7, QuotaRenewalRate: 3600})
+			l.add("one", session.Session{})
+			l.add("other", session.Session{QuotaMax: 7, QuotaRenewalRate: 3600})
 			l.ask(dialect, "GET", "/crowded", login("one"))
 			f("api_rate", reply{status: 429, message: "API Rate Limit Exceeded", header: []string{
 				"Retry-After: N",
@@ -187,7 +189,7 @@ func TestReplies(t *testing.T) {
 
 	// busy needs a hash that takes its time.
 	l := start(t, func(o *options) { o.hash, o.slots, o.wait = hash, 1, 0 })
-	l.add("alice", auth.Session{})
+	l.add("alice", session.Session{})
 	if a := l.ask("envoy", "GET", "/", login("alice")); a.status != 200 {
 		t.Fatal(a)
 	}
@@ -214,8 +216,8 @@ func TestReplies(t *testing.T) {
 // An admitted request: the identity is always in all headers, even if they are empty.
 func TestAdmitted(t *testing.T) {
 	l := start(t, func(o *options) { o.meta = map[string]string{"developer": "X-Developer-Id", "plan": "X-Plan"} })
-	l.add("plain", auth.Session{})
-	l.add("full", auth.Session{
+	l.add("plain", session.Session{})
+	l.add("full", session.Session{
 		Alias: "Zoë, the first", Tags: []string{"edge", "edge-eu"}, Rate: 10, Per: 60, QuotaMax: 100, QuotaRenewalRate: 3600,
 		MetaData: map[string]jsontext.Value{"developer": jsontext.Value(`"dev 7"`), "plan": jsontext.Value(`{"a":1}`), "other": jsontext.Value(`"hidden"`)},
 	})
@@ -270,7 +272,7 @@ func TestAdmitted(t *testing.T) {
 // No reply reveals the server's software.
 func TestNoServerHeader(t *testing.T) {
 	l := start(t)
-	l.add("alice", auth.Session{})
+	l.add("alice", session.Session{})
 	for _, raw := range []string{
 		request("envoy", "GET", "/", login("alice"), "Connection: close"),
 		request("envoy", "GET", "/", "Connection: close"),
@@ -307,7 +309,7 @@ func TestProxyConfig(t *testing.T) {
 		for name, logged := range settings {
 			t.Run(dialect+" "+name, func(t *testing.T) {
 				l := start(t)
-				l.add("alice", auth.Session{})
+				l.add("alice", session.Session{})
 				whole := request(dialect, "GET", "/", login("alice"), "Connection: close")
 				if a := parseAnswer(t, l.send(whole)); a.status != 200 {
 					t.Fatal(a)
@@ -340,7 +342,7 @@ func TestProxyConfig(t *testing.T) {
 	}
 	// A path that names no dialect, and one that continues after it.
 	l := start(t)
-	l.add("alice", auth.Session{})
+	l.add("alice", session.Session{})
 	want := reply{status: 403, message: "Request metadata missing"}
 	for _, target := range []string{"/", "/healthz", "/auth", "/auth/", "/auth/other", "/auth/nginxx", "/auth/nginx/", "/auth/nginx/x", "/auth/nginx@rest/x", "/auth/forward/", "/auth/forward@rest/", "/auth/envoy", "/auth/envoy?x", "/auth/envoy@rest", "/auth/envoyx/", "/AUTH/envoy/", "/auth/ENVOY/", "//auth/envoy/", "/auth//envoy/", "/x/../auth/envoy/", "/auth/%65nvoy/", "/auth/envoy%2f"} {
 		all := "X-Original-Method: GET\r\nX-Original-URI: /\r\nX-Forwarded-Method: GET\r\nX-Forwarded-Uri: /\r\nX-Forwarded-Host: example.com\r\nX-Forwarded-For: 192.0.2.1\r\n"
@@ -364,7 +366,7 @@ func TestProxyConfig(t *testing.T) {
 // is decided on.
 func TestOtherHeadersDoNotMatter(t *testing.T) {
 	l := start(t)
-	l.add("alice", auth.Session{AccessRights: map[string]auth.Right{"rest": {}}})
+	l.add("alice", session.Session{AccessRights: map[string]session.Right{"rest": {}}})
 	lures := []string{
 		"User-Agent: kube-probe/1.30", "User-Agent: GoogleHC/1.0", "Origin: http://localhost", "Referer: http://localhost/healthz",
 		"X-Real-IP: 127.0.0.1", "X-Client-IP: 127.0.0.1", "Forwarded: for=127.0.0.1;host=localhost;proto=https", "X-Forwarded-Prefix: /orders", "X-Forwarded-Port: 443", "X-Forwarded-Proto: https",
@@ -397,7 +399,7 @@ func TestNoCredentialsInLog(t *testing.T) {
 	l := start(t, func(o *options) {
 		o.server.ReadTimeout, o.server.IdleTimeout = 300*time.Millisecond, 300*time.Millisecond
 	})
-	l.add("alice", auth.Session{})
+	l.add("alice", session.Session{})
 	l.users.panics.Store("boom")
 	secrets := []string{"c2VjcmV0", "canary"}
 	for _, raw := range []string{
@@ -441,7 +443,7 @@ func TestNoCredentialsInLog(t *testing.T) {
 func TestRateLimitFieldsCanBeParsed(t *testing.T) {
 	l := start(t)
 	number := regexp.MustCompile(`[0-9]+`)
-	f := func(user string, s auth.Session) {
+	f := func(user string, s session.Session) {
 		t.Helper()
 		l.add(user, s)
 		a := l.ask("envoy", "GET", "/", login(user))
@@ -456,8 +458,8 @@ func TestRateLimitFieldsCanBeParsed(t *testing.T) {
 			}
 		}
 	}
-	f("large quota", auth.Session{QuotaMax: 1 << 62, QuotaRenewalRate: 3600})
-	f("largest quota", auth.Session{QuotaMax: 1<<63 - 1, QuotaRenewalRate: 1<<63 - 1})
-	f("large rate", auth.Session{Rate: 1e18, Per: 1})
-	f("long window", auth.Session{Rate: 1, Per: 1e300})
+	f("large quota", session.Session{QuotaMax: 1 << 62, QuotaRenewalRate: 3600})
+	f("largest quota", session.Session{QuotaMax: 1<<63 - 1, QuotaRenewalRate: 1<<63 - 1})
+	f("large rate", session.Session{Rate: 1e18, Per: 1})
+	f("long window", session.Session{Rate: 1, Per: 1e300})
 }

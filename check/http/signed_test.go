@@ -10,12 +10,13 @@ import (
 	"testing"
 	"time"
 
-	"sidekey/auth"
+	"sidekey/auth/route"
+	"sidekey/auth/session"
 )
 
 // withSigned adds an API that takes signed requests.
 func withSigned(o *options) {
-	o.apis = append(o.apis, auth.API{ID: "signed", Org: "default", ListenPath: "/signed", Realm: "Signed", Active: true, HMAC: true})
+	o.apis = append(o.apis, route.API{ID: "signed", Org: "default", ListenPath: "/signed", Realm: "Signed", Active: true, HMAC: true})
 }
 
 // sign returns the header with which a user has signed lines, which the draft makes of names.
@@ -40,7 +41,7 @@ func TestSignedIdentityDoesNotBleed(t *testing.T) {
 	const users, connections, requests = 20, 16, 80
 	name := func(i int) string { i %= users; return fmt.Sprintf("user-%d-%s", i, strings.Repeat("x", i)) }
 	for i := range users {
-		s := auth.Session{Tags: []string{name(i)}}
+		s := session.Session{Tags: []string{name(i)}}
 		if i%4 != 0 {
 			s.HMACEnabled, s.HMACString = true, "secret of "+name(i)
 		}
@@ -79,7 +80,7 @@ func TestSignedIdentityDoesNotBleed(t *testing.T) {
 // Every header that the proxy passes on can be signed, as the request has it.
 func TestSignedHeaders(t *testing.T) {
 	l := start(t, withSigned)
-	l.add("ann", auth.Session{HMACEnabled: true, HMACString: "secret"})
+	l.add("ann", session.Session{HMACEnabled: true, HMACString: "secret"})
 	date := dateNow()
 	f := func(what string, status int, name, line string, header ...string) {
 		t.Helper()

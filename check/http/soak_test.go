@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 )
 
 var soakChecks = flag.Int("soak", 20_000, "checks of TestT07PipelinedUsers")
@@ -25,7 +25,7 @@ func TestT07PipelinedUsers(t *testing.T) {
 	for i := range users {
 		// Of all lengths, so that the rest of another name would show.
 		user := fmt.Sprintf("user-%d-%s", i, strings.Repeat("x", i*3%100))
-		l.add(user, auth.Session{Alias: strings.ToUpper(user), Tags: []string{user, "t"}})
+		l.add(user, session.Session{Alias: strings.ToUpper(user), Tags: []string{user, "t"}})
 		requests[i] = request(dialectNames[i%len(dialectNames)], "GET", "/"+user, login(user))
 		if i%8 == 7 { // a wrong password, or none
 			requests[i] = request(dialectNames[i%len(dialectNames)], "GET", "/"+user, basic(user, "pw of "+user[1:]))

@@ -6,7 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"sidekey/auth"
+	"sidekey/auth/route"
+	"sidekey/auth/session"
 )
 
 // spoofed are headers that a client may send and that some gateway has believed or let through
@@ -55,12 +56,12 @@ func spoofed(dialect string) (list []string) {
 // not the rights, not a byte of the reply.
 func TestT21SpoofedHeadersChangeNothing(t *testing.T) {
 	l := start(t, func(o *options) {
-		o.apis = append(o.apis, auth.API{ID: "open", Org: "default", ListenPath: "/", Hosts: []string{"open.example.com"}, Realm: "Open", Active: true})
+		o.apis = append(o.apis, route.API{ID: "open", Org: "default", ListenPath: "/", Hosts: []string{"open.example.com"}, Realm: "Open", Active: true})
 	})
-	l.add("alice", auth.Session{Alias: "Alice", AccessRights: map[string]auth.Right{
-		"open": {}, "rest": {AllowedURLs: []auth.AllowedURL{{URL: "/open", Methods: []string{"GET"}}}},
+	l.add("alice", session.Session{Alias: "Alice", AccessRights: map[string]session.Right{
+		"open": {}, "rest": {AllowedURLs: []session.AllowedURL{{URL: "/open", Methods: []string{"GET"}}}},
 	}})
-	l.add("root", auth.Session{})
+	l.add("root", session.Session{})
 	asked := 0
 	for _, dialect := range dialectNames {
 		list := spoofed(dialect)
@@ -105,7 +106,7 @@ func TestT21SpoofedHeadersChangeNothing(t *testing.T) {
 // under their names: every header is there, even if it is empty.
 func TestT22EveryIdentityHeaderIsSent(t *testing.T) {
 	l := start(t, func(o *options) { o.meta = map[string]string{"developer": "X-Developer-Id"} })
-	l.add("alice", auth.Session{})
+	l.add("alice", session.Session{})
 	for _, dialect := range dialectNames {
 		a := l.ask(dialect, "GET", "/", login("alice"), "X-Auth-Alias: root", "X-Auth-Tags: admin", "X-Auth-Policies: all", "X-Developer-Id: 1")
 		for _, want := range []string{"X-Auth-User: alice", "X-Auth-Org: default", "X-Auth-Alias: ", "X-Auth-Tags: ", "X-Auth-Policies: ", "X-Developer-Id: "} {
@@ -120,7 +121,7 @@ func TestT22EveryIdentityHeaderIsSent(t *testing.T) {
 // name in another place is not a repetition.
 func TestT21DuplicatesAreRefused(t *testing.T) {
 	l := start(t)
-	l.add("alice", auth.Session{})
+	l.add("alice", session.Session{})
 	for _, dialect := range dialectNames {
 		for _, line := range strings.Split(request(dialect, "GET", "/", login("alice")), "\r\n")[1:] {
 			name, value, found := strings.Cut(line, ": ")

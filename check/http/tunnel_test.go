@@ -5,14 +5,14 @@ import (
 	"strings"
 	"testing"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 )
 
 // T-100: what asks for a tunnel is refused in every dialect that shows it, right password or
 // not, and uses nothing up; an upgrade to WebSocket, and to nothing beside it, passes.
 func TestT100QuestionsOfTunnels(t *testing.T) {
 	l := start(t)
-	l.add("alice", auth.Session{QuotaMax: 100, QuotaRenewalRate: 3600})
+	l.add("alice", session.Session{QuotaMax: 100, QuotaRenewalRate: 3600})
 	remaining := func(a answer) int {
 		t.Helper()
 		for _, line := range a.header {

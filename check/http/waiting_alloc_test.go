@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"testing"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 )
 
 // How much memory a held request keeps, and that requests beyond the bound are refused.
@@ -24,7 +24,7 @@ func TestAllocThrottled(t *testing.T) {
 		}
 	}
 	l := throttled(t, 2*most) // of which one user gets half
-	l.add("ann", auth.Session{Rate: 1, Per: 3600, ThrottleInterval: 3000, ThrottleRetryLimit: 10})
+	l.add("ann", session.Session{Rate: 1, Per: 3600, ThrottleInterval: 3000, ThrottleRetryLimit: 10})
 	l.ask("nginx", "GET", "/", login("ann"))
 	question := request("nginx", "GET", "/some/path?with=a&query=string", login("ann"), "Cookie: "+strings.Repeat("c", 1000))
 

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 )
 
 // throttled starts a listener over TCP, where requests are held.
@@ -33,8 +33,8 @@ func (l *listener) waitFor(held int) {
 func TestThrottleAdmits(t *testing.T) {
 	for _, dialect := range []string{"envoy", "nginx", "forward"} {
 		l := throttled(t, 10)
-		l.add("ann", auth.Session{Rate: 1, Per: 0.3, ThrottleInterval: 0.02, ThrottleRetryLimit: 1000, QuotaMax: 10})
-		l.add("bob", auth.Session{})
+		l.add("ann", session.Session{Rate: 1, Per: 0.3, ThrottleInterval: 0.02, ThrottleRetryLimit: 1000, QuotaMax: 10})
+		l.add("bob", session.Session{})
 		c := l.client()
 		begin := time.Now()
 		for i := range 4 {
@@ -59,8 +59,8 @@ func TestThrottleAdmits(t *testing.T) {
 
 func TestThrottleGivesUp(t *testing.T) {
 	l := throttled(t, 10)
-	l.add("ann", auth.Session{Rate: 1, Per: 3600, ThrottleInterval: 0.05, ThrottleRetryLimit: 3})
-	l.add("off", auth.Session{Rate: 1, Per: 3600, ThrottleInterval: -1, ThrottleRetryLimit: -1})
+	l.add("ann", session.Session{Rate: 1, Per: 3600, ThrottleInterval: 0.05, ThrottleRetryLimit: 3})
+	l.add("off", session.Session{Rate: 1, Per: 3600, ThrottleInterval: -1, ThrottleRetryLimit: -1})
 	for _, row := range []struct {
 		user string
 		wait time.Duration
@@ -94,8 +94,8 @@ X-RateLimit-Reset: 0
 // Requests that follow a held request on its connection are answered after it.
 func TestThrottlePipelined(t *testing.T) {
 	l := throttled(t, 10)
-	l.add("ann", auth.Session{Rate: 1, Per: 0.2, ThrottleInterval: 0.01, ThrottleRetryLimit: 1000})
-	l.add("bob", auth.Session{})
+	l.add("ann", session.Session{Rate: 1, Per: 0.2, ThrottleInterval: 0.01, ThrottleRetryLimit: 1000})
+	l.add("bob", session.Session{})
 	var requests []string
 	for range 3 {
 		requests = append(requests, request("nginx", "GET", "/", login("ann")), request("nginx", "GET", "/", login("bob")))
@@ -113,7 +113,7 @@ func TestThrottlePipelined(t *testing.T) {
 
 func TestThrottleConnection(t *testing.T) {
 	l := throttled(t, 10)
-	l.add("ann", auth.Session{Rate: 1, Per: 3600, ThrottleInterval: 0.01, ThrottleRetryLimit: 2})
+	l.add("ann", session.Session{Rate: 1, Per: 3600, ThrottleInterval: 0.01, ThrottleRetryLimit: 2})
 	l.ask("nginx", "GET", "/", login("ann"))
 	ask := func(request string) string {
 		c := l.dial()
@@ -147,19 +147,19 @@ func TestThrottleEnds(t *testing.T) {
 		l.waitFor(1)
 		return c
 	}
-	s := auth.Session{Rate: 1, Per: 3600, ThrottleInterval: 0.1, ThrottleRetryLimit: 1_000_000}
+	s := session.Session{Rate: 1, Per: 3600, ThrottleInterval: 0.1, ThrottleRetryLimit: 1_000_000}
 	slow := s
 	slow.ThrottleInterval = 3000
 	for name, row := range map[string]struct {
-		session auth.Session
+		session session.Session
 		change  func(l *listener)
 		want    string // of X-Error-Message
 	}{
 		"stop":        {slow, func(l *listener) { l.handler.StopWaiting() }, "Rate Limit Exceeded"},
 		"deactivated": {s, func(l *listener) { s := s; s.IsInactive = true; l.add("ann", s) }, "Key is inactive, please renew"},
-		"deleted":     {s, func(l *listener) { l.edit("ann", func(*auth.Record) *auth.Record { return nil }) }, "User not authorised"},
+		"deleted":     {s, func(l *listener) { l.edit("ann", func(*session.Record) *session.Record { return nil }) }, "User not authorised"},
 		"new password": {s, func(l *listener) {
-			l.edit("ann", func(r *auth.Record) *auth.Record {
+			l.edit("ann", func(r *session.Record) *session.Record {
 				r.Session.BasicAuth.Password = "made of another"
 				return r
 			})
@@ -201,7 +201,7 @@ func TestThrottleEnds(t *testing.T) {
 func TestThrottleShares(t *testing.T) {
 	l := throttled(t, 8)
 	for _, user := range []string{"ann", "bob", "carl", "dora"} {
-		l.add(user, auth.Session{Rate: 1, Per: 3600, ThrottleInterval: 3000, ThrottleRetryLimit: 1})
+		l.add(user, session.Session{Rate: 1, Per: 3600, ThrottleInterval: 3000, ThrottleRetryLimit: 1})
 		l.ask("nginx", "GET", "/", login(user))
 	}
 	all := 0
@@ -232,7 +232,7 @@ func TestThrottleShares(t *testing.T) {
 func TestThrottleRate(t *testing.T) {
 	const rate, per, callers = 20, 200 * time.Millisecond, 60
 	l := throttled(t, 1000)
-	l.add("ann", auth.Session{Rate: rate, Per: per.Seconds(), ThrottleInterval: 0.005, ThrottleRetryLimit: 10_000})
+	l.add("ann", session.Session{Rate: rate, Per: per.Seconds(), ThrottleInterval: 0.005, ThrottleRetryLimit: 10_000})
 	begin := time.Now()
 	var group sync.WaitGroup
 	for range callers {

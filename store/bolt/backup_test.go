@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/store/bolt/boltfile"
 )
 
@@ -46,7 +47,7 @@ func startPairs(t *testing.T, s *Store, writers int) *pairs {
 				for _, half := range []string{"a", "b"} {
 					began := time.Now()
 					r := record("default", fmt.Sprintf("%s-%02d", half, w), texts(int(n)))
-					if _, err := s.Update(r.Org, r.User, func(*auth.Record) (*auth.Record, error) { return &r, nil }); err != nil {
+					if _, err := s.Update(r.Org, r.User, func(*session.Record) (*session.Record, error) { return &r, nil }); err != nil {
 						t.Error(err)
 						return
 					}
@@ -289,7 +290,7 @@ func damageWhileRunning(args []string) int {
 	}
 	_, _, err = s.Load("default", "user-0001")
 	expect("load", err)
-	_, err = s.Names(auth.Name{}, 10)
+	_, err = s.Names(session.Name{}, 10)
 	expect("names", err)
 	_, _, err = s.Policies()
 	expect("policies", err)
@@ -304,7 +305,7 @@ func damageWhileRunning(args []string) int {
 	}
 	_, err = s.Compact()
 	expect("compact", err)
-	_, err = s.Update("default", "user-0001", func(*auth.Record) (*auth.Record, error) {
+	_, err = s.Update("default", "user-0001", func(*session.Record) (*session.Record, error) {
 		r := record("default", "user-0001", "x")
 		return &r, nil
 	})

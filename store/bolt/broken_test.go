@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/limiter"
 	"sidekey/store/bolt/boltfile"
 )
@@ -38,7 +38,7 @@ func readEverything(args []string) int {
 	_, damaged, err := s.Policies()
 	fail(err)
 	fail(damaged)
-	names, err := s.Names(auth.Name{}, 1<<20)
+	names, err := s.Names(session.Name{}, 1<<20)
 	fail(err)
 	good := 0
 	for _, name := range names {
@@ -54,7 +54,7 @@ func readEverything(args []string) int {
 		}
 	}
 	fmt.Println("good:", good)
-	_, err = s.Update("default", "user-0001", func(*auth.Record) (*auth.Record, error) {
+	_, err = s.Update("default", "user-0001", func(*session.Record) (*session.Record, error) {
 		r := record("default", "user-0001", "alias of user-0001")
 		return &r, nil
 	})
@@ -85,8 +85,8 @@ func wholeDatabase(t *testing.T, users int) []byte {
 		r := put(t, s, record("default", user, "alias of "+user))
 		want(t, "reserve", reserve(s, limiter.QuotaKey{Org: "default", User: user}, limiter.Reservation{Generation: r.Generation, Reserved: 1}), nil)
 	}
-	want(t, "policy", s.UpdatePolicy("gold", func(*auth.Policy, auth.PolicyUsers) (*auth.Policy, error) {
-		return &auth.Policy{ID: "gold", OrgID: "default"}, nil
+	want(t, "policy", s.UpdatePolicy("gold", func(*session.Policy, session.PolicyUsers) (*session.Policy, error) {
+		return &session.Policy{ID: "gold", OrgID: "default"}, nil
 	}), nil)
 	mustClose(t, s)
 	content, err := os.ReadFile(path)

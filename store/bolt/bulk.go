@@ -7,11 +7,12 @@ import (
 	"go.etcd.io/bbolt"
 
 	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/store/bolt/boltfile"
 )
 
 // UpdateMany implements [store.Users] in one transaction.
-func (s *Store) UpdateMany(names []auth.Name, edit func(i int, old *auth.Record) (*auth.Record, error)) error {
+func (s *Store) UpdateMany(names []session.Name, edit func(i int, old *session.Record) (*session.Record, error)) error {
 	keys := make([][]byte, len(names))
 	for i, name := range names {
 		keys[i] = userKey(name.Org, name.User)
@@ -35,8 +36,8 @@ func (s *Store) UpdateMany(names []auth.Name, edit func(i int, old *auth.Record)
 
 // updateMany makes all edits before it writes the first record: if an edit is refused, the
 // transaction, which it shares with other writes, must be as it was.
-func (s *Store) updateMany(tx *bbolt.Tx, names []auth.Name, keys [][]byte, edit func(int, *auth.Record) (*auth.Record, error)) error {
-	after := make([]*auth.Record, len(keys))
+func (s *Store) updateMany(tx *bbolt.Tx, names []session.Name, keys [][]byte, edit func(int, *session.Record) (*session.Record, error)) error {
+	after := make([]*session.Record, len(keys))
 	bodies := make([][]byte, len(keys))
 	for i, key := range keys {
 		before, err := userBefore(names[i], key, tx.Bucket(boltfile.Users).Get(key))
@@ -69,13 +70,13 @@ func (s *Store) updateMany(tx *bbolt.Tx, names []auth.Name, keys [][]byte, edit 
 
 // userBefore returns the record as an edit is given it: nil if there is none, and one with
 // Damaged set if it is damaged.
-func userBefore(name auth.Name, key, value []byte) (*auth.Record, error) {
+func userBefore(name session.Name, key, value []byte) (*session.Record, error) {
 	old, err := userIn(key, value)
 	switch {
 	case errors.Is(err, auth.ErrNoUser):
 		return nil, nil
 	case errors.Is(err, auth.ErrDamaged):
-		return &auth.Record{Org: name.Org, User: name.User, Damaged: true}, nil
+		return &session.Record{Org: name.Org, User: name.User, Damaged: true}, nil
 	case err != nil:
 		return nil, err
 	}

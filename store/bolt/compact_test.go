@@ -16,6 +16,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/limiter"
 	"sidekey/store/bolt/boltfile"
 )
@@ -32,8 +33,8 @@ func TestCompact(t *testing.T) {
 	kept := limiter.QuotaKey{Org: "default", User: "user-00007"}
 	r := put(t, s, record("default", kept.User, "with a quota"))
 	want(t, "reserve", reserve(s, kept, limiter.Reservation{Generation: r.Generation, Start: 1, Reserved: 99}), nil)
-	want(t, "policy", s.UpdatePolicy("gold", func(*auth.Policy, auth.PolicyUsers) (*auth.Policy, error) {
-		return &auth.Policy{ID: "gold", OrgID: "default"}, nil
+	want(t, "policy", s.UpdatePolicy("gold", func(*session.Policy, session.PolicyUsers) (*session.Policy, error) {
+		return &session.Policy{ID: "gold", OrgID: "default"}, nil
 	}), nil)
 
 	p := startPairs(t, s, 64)
@@ -188,7 +189,7 @@ func compactUntilKilled(args []string) int {
 			for {
 				n++
 				r := record("default", user, texts(n))
-				_, err := s.Update("default", user, func(*auth.Record) (*auth.Record, error) { return &r, nil })
+				_, err := s.Update("default", user, func(*session.Record) (*session.Record, error) { return &r, nil })
 				mu.Lock()
 				if err != nil {
 					fmt.Println("failed", user, err)
@@ -315,7 +316,7 @@ func compactOnce(args []string) int {
 	}
 	write := func(text string) {
 		r := record("default", "alice", text)
-		if _, e := s.Update("default", "alice", func(*auth.Record) (*auth.Record, error) { return &r, nil }); e != nil {
+		if _, e := s.Update("default", "alice", func(*session.Record) (*session.Record, error) { return &r, nil }); e != nil {
 			err = e
 		}
 	}

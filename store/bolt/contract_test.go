@@ -6,7 +6,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/store/bolt/boltfile"
 	"sidekey/store/storetest"
 )
@@ -30,7 +30,7 @@ func TestStore(t *testing.T) {
 				return tx.Bucket(bucket).Put(key, value)
 			})
 		}
-		h.Damage = func(t *testing.T, n auth.Name) { damage(t, boltfile.Users, userKey(n.Org, n.User)) }
+		h.Damage = func(t *testing.T, n session.Name) { damage(t, boltfile.Users, userKey(n.Org, n.User)) }
 		h.DamagePolicy = func(t *testing.T, id string) { damage(t, boltfile.Policies, []byte(id)) }
 		return h
 	})

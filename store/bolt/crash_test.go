@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/limiter"
 )
 
@@ -46,7 +47,7 @@ func writeUntilKilled(args []string) int {
 				n++
 				say("try %s %d", user, n)
 				r := record("default", user, texts(n))
-				stored, err := s.Update("default", user, func(old *auth.Record) (*auth.Record, error) {
+				stored, err := s.Update("default", user, func(old *session.Record) (*session.Record, error) {
 					if n%3 == 0 && old != nil {
 						r.Generation = old.Generation // keeps its quotas
 					}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/limiter"
 	"sidekey/store"
 )
@@ -83,7 +84,7 @@ func TestFailedCommit(t *testing.T) {
 
 	breakFile(t, path)
 	changed := record("default", "alice", "changed")
-	stored, err := s.Update("default", "alice", func(*auth.Record) (*auth.Record, error) { return &changed, nil })
+	stored, err := s.Update("default", "alice", func(*session.Record) (*session.Record, error) { return &changed, nil })
 	want(t, "the write that fails", err, store.ErrOutcomeUnknown)
 	if stored.User != "" {
 		t.Errorf("a failed write returned %+v", stored)
@@ -115,7 +116,9 @@ func TestFailedCommit(t *testing.T) {
 	err = reserve(s, key, limiter.Reservation{Generation: stored.Generation, Reserved: 2})
 	want(t, "reservation", err, store.ErrOutcomeUnknown)
 	breakFile(t, path)
-	err = s.UpdatePolicy("gold", func(*auth.Policy, auth.PolicyUsers) (*auth.Policy, error) { return &auth.Policy{ID: "gold"}, nil })
+	err = s.UpdatePolicy("gold", func(*session.Policy, session.PolicyUsers) (*session.Policy, error) {
+		return &session.Policy{ID: "gold"}, nil
+	})
 	want(t, "policy", err, store.ErrOutcomeUnknown)
 	mu.Lock()
 	if told["policy gold"] != "told" {
@@ -128,7 +131,7 @@ func TestFailedCommit(t *testing.T) {
 	// An edit that refuses returns its own error, or an unknown outcome, but no success.
 	breakFile(t, path)
 	mine := errors.New("mine")
-	_, err = s.Update("default", "alice", func(*auth.Record) (*auth.Record, error) { return nil, mine })
+	_, err = s.Update("default", "alice", func(*session.Record) (*session.Record, error) { return nil, mine })
 	if err == nil {
 		t.Error("a refused edit in a failed commit is a success")
 	}
@@ -146,7 +149,7 @@ func TestFailedGroupCommit(t *testing.T) {
 	for i := range writers {
 		wg.Go(func() {
 			r := record("default", fmt.Sprintf("user-%d", i), "x")
-			_, results[i] = s.Update(r.Org, r.User, func(*auth.Record) (*auth.Record, error) { return &r, nil })
+			_, results[i] = s.Update(r.Org, r.User, func(*session.Record) (*session.Record, error) { return &r, nil })
 		})
 	}
 	until(t, "all writers wait", func() bool {
@@ -176,7 +179,7 @@ func TestReopenLater(t *testing.T) {
 	breakFile(t, path)
 	alice := record("default", "alice", "lost")
 	write := func() error {
-		_, err := s.Update("default", "alice", func(*auth.Record) (*auth.Record, error) { return &alice, nil })
+		_, err := s.Update("default", "alice", func(*session.Record) (*session.Record, error) { return &alice, nil })
 		return err
 	}
 	failed := putInTurn(s, alice, func() {
@@ -238,7 +241,7 @@ func TestFileMoved(t *testing.T) {
 	must(t, err)
 	alice := put(t, s, record("default", "alice", "before"))
 	write := func() error {
-		_, err := s.Update("default", "bob", func(*auth.Record) (*auth.Record, error) {
+		_, err := s.Update("default", "bob", func(*session.Record) (*session.Record, error) {
 			bob := record("default", "bob", "x")
 			return &bob, nil
 		})
@@ -324,14 +327,14 @@ func TestPanicInFailedCommit(t *testing.T) {
 		}
 	}
 	soon("the write", func() {
-		if _, err := s.Update("default", "alice", func(*auth.Record) (*auth.Record, error) { return &alice, nil }); err == nil {
+		if _, err := s.Update("default", "alice", func(*session.Record) (*session.Record, error) { return &alice, nil }); err == nil {
 			t.Error("the write that fails is a success")
 		}
 	})
 	soon("reading", func() { s.Load("default", "alice") })
 	soon("readiness", func() { s.Ready() })
 	soon("another write", func() {
-		s.Update("default", "bob", func(*auth.Record) (*auth.Record, error) { return &alice, nil })
+		s.Update("default", "bob", func(*session.Record) (*session.Record, error) { return &alice, nil })
 	})
 	soon("closing", func() { s.Close() })
 }
@@ -397,7 +400,7 @@ func TestFullDisk(t *testing.T) {
 	failed := false
 	for i := range 2000 {
 		r := record("default", fmt.Sprintf("user-%d", i), strings.Repeat("x", 900))
-		_, err := s.Update(r.Org, r.User, func(*auth.Record) (*auth.Record, error) { return &r, nil })
+		_, err := s.Update(r.Org, r.User, func(*session.Record) (*session.Record, error) { return &r, nil })
 		if err == nil {
 			acknowledged[r.User] = true
 			continue
@@ -422,7 +425,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	until(t, "writes go on", func() bool {
 		r := record("default", "late", "x")
-		_, err := s.Update(r.Org, r.User, func(*auth.Record) (*auth.Record, error) { return &r, nil })
+		_, err := s.Update(r.Org, r.User, func(*session.Record) (*session.Record, error) { return &r, nil })
 		return err == nil
 	})
 	check("when there is room again")
@@ -446,9 +449,9 @@ func TestNewsAreToldAgain(t *testing.T) {
 	}})
 	breakFile(t, path)
 	write := func(during func()) error {
-		return s.UpdatePolicy("gold", func(*auth.Policy, auth.PolicyUsers) (*auth.Policy, error) {
+		return s.UpdatePolicy("gold", func(*session.Policy, session.PolicyUsers) (*session.Policy, error) {
 			during()
-			return &auth.Policy{ID: "gold"}, nil
+			return &session.Policy{ID: "gold"}, nil
 		})
 	}
 	want(t, "the write that fails", write(func() {

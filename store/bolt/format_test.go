@@ -17,6 +17,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/limiter"
 	"sidekey/store/bolt/boltfile"
 )
@@ -85,9 +86,9 @@ func TestBadFormat(t *testing.T) {
 func fillGolden(t *testing.T, s *Store) {
 	alice := record("default", "alice", "Älice")
 	alice.Session.QuotaMax, alice.Session.Rate, alice.Session.Per = 1000, 0.5, 1
-	alice.Session.BasicAuth = auth.BasicAuth{Password: "$2a$10$hash", HashType: "bcrypt"}
+	alice.Session.BasicAuth = session.BasicAuth{Password: "$2a$10$hash", HashType: "bcrypt"}
 	alice.Session.ApplyPolicies = []string{"gold"}
-	alice.Session.AccessRights = map[string]auth.Right{"orders": {APIID: "orders", Versions: []string{"v1"}}}
+	alice.Session.AccessRights = map[string]session.Right{"orders": {APIID: "orders", Versions: []string{"v1"}}}
 	alice.Session.MetaData = map[string]jsontext.Value{"n": jsontext.Value("1.0")}
 	stored := put(t, s, alice)
 	for _, scope := range []string{"", "orders"} {
@@ -97,8 +98,8 @@ func fillGolden(t *testing.T, s *Store) {
 	put(t, s, record("other", "alice", "another one"))
 	put(t, s, record("default", "gone", "gone"))
 	remove(t, s, "default", "gone")
-	want(t, "policy", s.UpdatePolicy("gold", func(*auth.Policy, auth.PolicyUsers) (*auth.Policy, error) {
-		return &auth.Policy{ID: "gold", OrgID: "default", Rate: 5, Per: 1, QuotaMax: -1}, nil
+	want(t, "policy", s.UpdatePolicy("gold", func(*session.Policy, session.PolicyUsers) (*session.Policy, error) {
+		return &session.Policy{ID: "gold", OrgID: "default", Rate: 5, Per: 1, QuotaMax: -1}, nil
 	}), nil)
 }
 
@@ -113,7 +114,7 @@ func tell(t *testing.T, s *Store) string {
 		}
 		fmt.Fprintf(&text, "%s %s\n", kind, b)
 	}
-	names, err := s.Names(auth.Name{}, 1<<20)
+	names, err := s.Names(session.Name{}, 1<<20)
 	want(t, "names", err, nil)
 	for _, name := range names {
 		r, kept, err := s.Load(name.Org, name.User)

@@ -21,7 +21,7 @@ import (
 	"go.etcd.io/bbolt"
 	"go.uber.org/goleak"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/limiter"
 	"sidekey/store/bolt/boltfile"
 )
@@ -178,8 +178,8 @@ func checkPages(t testing.TB, path string) {
 
 // record is a user with text in several places, so that a record put together from
 // two would show.
-func record(org, user, text string) auth.Record {
-	return auth.Record{Org: org, User: user, Session: auth.Session{
+func record(org, user, text string) session.Record {
+	return session.Record{Org: org, User: user, Session: session.Session{
 		OrgID: org,
 		Alias: text,
 		Tags:  []string{text, "end"},
@@ -187,9 +187,9 @@ func record(org, user, text string) auth.Record {
 }
 
 // put writes a record as it is, with fresh quotas where its generation is 0.
-func put(t testing.TB, s *Store, r auth.Record) auth.Record {
+func put(t testing.TB, s *Store, r session.Record) session.Record {
 	t.Helper()
-	stored, err := s.Update(r.Org, r.User, func(*auth.Record) (*auth.Record, error) { return &r, nil })
+	stored, err := s.Update(r.Org, r.User, func(*session.Record) (*session.Record, error) { return &r, nil })
 	if err != nil {
 		t.Fatalf("write %s/%s: %v", r.Org, r.User, err)
 	}
@@ -198,7 +198,7 @@ func put(t testing.TB, s *Store, r auth.Record) auth.Record {
 
 // putInTurn writes a record after f, which runs in the writer's turn: operations that are in its
 // transaction by then go into the same commit, and later ones wait.
-func putInTurn(s *Store, r auth.Record, f func()) error {
+func putInTurn(s *Store, r session.Record, f func()) error {
 	return s.change(operation{
 		apply: func(tx *bbolt.Tx) error {
 			f()
@@ -229,7 +229,7 @@ func holdWriter(t testing.TB, s *Store) (release func()) {
 
 func remove(t testing.TB, s *Store, org, user string) {
 	t.Helper()
-	if _, err := s.Update(org, user, func(*auth.Record) (*auth.Record, error) { return nil, nil }); err != nil {
+	if _, err := s.Update(org, user, func(*session.Record) (*session.Record, error) { return nil, nil }); err != nil {
 		t.Fatalf("delete %s/%s: %v", org, user, err)
 	}
 }

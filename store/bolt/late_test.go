@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"sidekey/auth"
+	"sidekey/auth/password"
+	"sidekey/auth/route"
+	"sidekey/auth/session"
 	"sidekey/limiter"
 	"sidekey/store"
 )
@@ -34,15 +37,15 @@ func TestWriteActsOnNextCheck(t *testing.T) {
 	)
 	s := mustOpen(t, newPath(t))
 	defer mustClose(t, s)
-	apis, err := auth.NewAPIs([]auth.API{{ID: "default", Org: "default", ListenPath: "/", Active: true, DefaultVersion: "Default"}}, nil)
+	apis, err := route.NewAPIs([]route.API{{ID: "default", Org: "default", ListenPath: "/", Active: true, DefaultVersion: "Default"}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	passwords, err := auth.NewPasswords(plainHash{}, writers, time.Minute)
+	passwords, err := password.NewPasswords(plainHash{}, writers, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
-	directory := auth.NewDirectory(s, &auth.Compiler{Ledger: s, Policies: auth.NewPolicies(nil)})
+	directory := auth.NewDirectory(s, &auth.Compiler{Ledger: s, Policies: session.NewPolicies(nil)})
 	s.Notify(store.Notify{User: directory.Publish, Policy: func(string) {}})
 	now := func() limiter.Now { return limiter.At(time.Now()) }
 	checker := auth.NewChecker(directory, &auth.Settings{
@@ -63,7 +66,7 @@ func TestWriteActsOnNextCheck(t *testing.T) {
 			user := fmt.Sprintf("user%d", w)
 			for round := range rounds / writers {
 				var want auth.Reason
-				r := auth.Record{Org: "default", User: user}
+				r := session.Record{Org: "default", User: user}
 				r.Session.OrgID = "default"
 				r.Session.BasicAuth.Password = "plain:pw"
 				switch round % 4 {
@@ -76,7 +79,7 @@ func TestWriteActsOnNextCheck(t *testing.T) {
 				case 3:
 					r.Session.BasicAuth.Password, want = "plain:other", auth.BadCredentials
 				}
-				_, err := s.Update("default", user, func(*auth.Record) (*auth.Record, error) { return &r, nil })
+				_, err := s.Update("default", user, func(*session.Record) (*session.Record, error) { return &r, nil })
 				if err != nil {
 					t.Error(err)
 					return

@@ -10,7 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/limiter"
 	"sidekey/store/bolt/boltfile"
 )
@@ -32,15 +32,15 @@ func TestModel(t *testing.T) {
 			rt.Fatal(err)
 		}
 		defer func() { mustClose(t, s); checkPages(t, path) }()
-		users := make(map[auth.Name]*modelUser)
+		users := make(map[session.Name]*modelUser)
 		policies := make(map[string]float64)
 		var highest uint64
 		step := 0
 
 		// Names that begin alike, so that prefixes would be mixed up.
-		name := rapid.Custom(func(rt *rapid.T) auth.Name {
+		name := rapid.Custom(func(rt *rapid.T) session.Name {
 			part := rapid.SampledFrom([]string{"a", "aa", "a a", "ab", "b", "ü"})
-			return auth.Name{Org: part.Draw(rt, "org"), User: part.Draw(rt, "user")}
+			return session.Name{Org: part.Draw(rt, "org"), User: part.Draw(rt, "user")}
 		})
 		scope := rapid.SampledFrom([]string{"", "a", "api:a", "api:aa"})
 
@@ -49,7 +49,7 @@ func TestModel(t *testing.T) {
 			known := users[n]
 			step++
 			text := texts(step)
-			stored, err := s.Update(n.Org, n.User, func(old *auth.Record) (*auth.Record, error) {
+			stored, err := s.Update(n.Org, n.User, func(old *session.Record) (*session.Record, error) {
 				if (old == nil) != (known == nil) || old != nil && (old.Session.Alias != known.text || old.Generation != known.generation) {
 					rt.Errorf("%v: edit was given %+v, want %+v", n, old, known)
 				}
@@ -81,7 +81,7 @@ func TestModel(t *testing.T) {
 			"write and keep": func(rt *rapid.T) { write(rt, true) },
 			"delete": func(rt *rapid.T) {
 				n := name.Draw(rt, "name")
-				if _, err := s.Update(n.Org, n.User, func(*auth.Record) (*auth.Record, error) { return nil, nil }); err != nil {
+				if _, err := s.Update(n.Org, n.User, func(*session.Record) (*session.Record, error) { return nil, nil }); err != nil {
 					rt.Fatal(err)
 				}
 				delete(users, n)
@@ -89,7 +89,7 @@ func TestModel(t *testing.T) {
 			"refuse": func(rt *rapid.T) {
 				n := name.Draw(rt, "name")
 				mine := errors.New("mine")
-				if _, err := s.Update(n.Org, n.User, func(*auth.Record) (*auth.Record, error) { return &auth.Record{}, mine }); err != mine {
+				if _, err := s.Update(n.Org, n.User, func(*session.Record) (*session.Record, error) { return &session.Record{}, mine }); err != mine {
 					rt.Fatal(err)
 				}
 			},
@@ -143,14 +143,14 @@ func TestModel(t *testing.T) {
 			"policy": func(rt *rapid.T) {
 				id := rapid.SampledFrom([]string{"gold", "gol", "golden"}).Draw(rt, "id")
 				step++
-				var p *auth.Policy
+				var p *session.Policy
 				if rapid.Bool().Draw(rt, "delete") {
 					delete(policies, id)
 				} else {
 					policies[id] = float64(step)
-					p = &auth.Policy{ID: id, Rate: float64(step)}
+					p = &session.Policy{ID: id, Rate: float64(step)}
 				}
-				if err := s.UpdatePolicy(id, func(*auth.Policy, auth.PolicyUsers) (*auth.Policy, error) { return p, nil }); err != nil {
+				if err := s.UpdatePolicy(id, func(*session.Policy, session.PolicyUsers) (*session.Policy, error) { return p, nil }); err != nil {
 					rt.Fatal(err)
 				}
 			},
@@ -163,8 +163,8 @@ func TestModel(t *testing.T) {
 				}
 			},
 			"": func(rt *rapid.T) {
-				names, err := s.Names(auth.Name{}, 1000)
-				wanted := slices.SortedFunc(maps.Keys(users), func(a, b auth.Name) int {
+				names, err := s.Names(session.Name{}, 1000)
+				wanted := slices.SortedFunc(maps.Keys(users), func(a, b session.Name) int {
 					return cmp.Or(cmp.Compare(a.Org+boltfile.Separator, b.Org+boltfile.Separator), cmp.Compare(a.User, b.User))
 				})
 				if err != nil || !slices.Equal(names, wanted) {

@@ -10,11 +10,12 @@ import (
 	"go.etcd.io/bbolt"
 
 	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/store/bolt/boltfile"
 )
 
 // Policies implements [store.Policies].
-func (s *Store) Policies() (list []auth.Policy, damaged, err error) {
+func (s *Store) Policies() (list []session.Policy, damaged, err error) {
 	var problems []error
 	err = s.view(func(tx *bbolt.Tx) error {
 		c := tx.Bucket(boltfile.Policies).Cursor()
@@ -32,7 +33,7 @@ func (s *Store) Policies() (list []auth.Policy, damaged, err error) {
 }
 
 // Policy implements [store.Policies].
-func (s *Store) Policy(id string) (policy *auth.Policy, err error) {
+func (s *Store) Policy(id string) (policy *session.Policy, err error) {
 	err = s.view(func(tx *bbolt.Tx) error {
 		policy, err = readPolicy(tx, id)
 		return err
@@ -40,7 +41,7 @@ func (s *Store) Policy(id string) (policy *auth.Policy, err error) {
 	return policy, err
 }
 
-func readPolicy(tx *bbolt.Tx, id string) (*auth.Policy, error) {
+func readPolicy(tx *bbolt.Tx, id string) (*session.Policy, error) {
 	key := []byte(id)
 	value := tx.Bucket(boltfile.Policies).Get(key)
 	if value == nil {
@@ -50,20 +51,20 @@ func readPolicy(tx *bbolt.Tx, id string) (*auth.Policy, error) {
 	return &p, err
 }
 
-func decodePolicy(key, value []byte) (p auth.Policy, err error) {
+func decodePolicy(key, value []byte) (p session.Policy, err error) {
 	payload, err := boltfile.Open(boltfile.Policies, key, value)
 	if err != nil {
-		return auth.Policy{}, err
+		return session.Policy{}, err
 	}
 	if err := json.Unmarshal(payload, &p); err != nil {
-		return auth.Policy{}, fmt.Errorf("%w: %v", auth.ErrDamaged, err)
+		return session.Policy{}, fmt.Errorf("%w: %v", auth.ErrDamaged, err)
 	}
 	return p, nil
 }
 
 // UpdatePolicy implements [store.Policies] in one transaction. To visit the users takes some
 // tenths of a second for a million, and some microseconds more for each that has the policy.
-func (s *Store) UpdatePolicy(id string, edit func(old *auth.Policy, users auth.PolicyUsers) (*auth.Policy, error)) error {
+func (s *Store) UpdatePolicy(id string, edit func(old *session.Policy, users session.PolicyUsers) (*session.Policy, error)) error {
 	return s.change(operation{
 		apply: func(tx *bbolt.Tx) error {
 			old, err := readPolicy(tx, id)
@@ -72,14 +73,14 @@ func (s *Store) UpdatePolicy(id string, edit func(old *auth.Policy, users auth.P
 			} else if err != nil {
 				return err
 			}
-			after, err := edit(old, func(visit func(auth.Session)) error { return visitUsers(tx, id, visit) })
+			after, err := edit(old, func(visit func(session.Session)) error { return visitUsers(tx, id, visit) })
 			if err != nil {
 				return refused{err}
 			}
 			if after == nil {
 				return s.delete(tx, boltfile.Policies, []byte(id))
 			}
-			payload, err := auth.MarshalSession(after, json.OmitZeroStructFields(true))
+			payload, err := session.MarshalSession(after, json.OmitZeroStructFields(true))
 			if err != nil {
 				return err
 			}
@@ -95,7 +96,7 @@ func (s *Store) UpdatePolicy(id string, edit func(old *auth.Policy, users auth.P
 
 // visitUsers calls visit with the session of each user that names a policy. A damaged
 // user names none.
-func visitUsers(tx *bbolt.Tx, policy string, visit func(auth.Session)) error {
+func visitUsers(tx *bbolt.Tx, policy string, visit func(session.Session)) error {
 	quoted, err := json.Marshal(policy)
 	if err != nil {
 		return err

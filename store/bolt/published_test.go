@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 
 	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/store"
 )
 
@@ -29,7 +30,7 @@ func TestReadWaitsForPublication(t *testing.T) {
 	ask := func() (a answer) {
 		r, _, err := s.Read("default", "alice")
 		a = answer{alias: r.Session.Alias, err: err, inForce: inForce.Load()}
-		names, err := s.Names(auth.Name{}, 10)
+		names, err := s.Names(session.Name{}, 10)
 		a.names, a.err = len(names), errors.Join(a.err, err)
 		return a
 	}
@@ -59,7 +60,7 @@ func TestReadWaitsForPublication(t *testing.T) {
 		}
 	}
 	edit := func(alias string) error {
-		_, err := s.Update("default", "alice", func(*auth.Record) (*auth.Record, error) {
+		_, err := s.Update("default", "alice", func(*session.Record) (*session.Record, error) {
 			r := record("default", "alice", alias)
 			return &r, nil
 		})
@@ -84,7 +85,7 @@ func TestReadDoesNotWaitForEver(t *testing.T) {
 			close(hanging)
 			<-goOn
 		}})
-		go s.Update("default", "alice", func(old *auth.Record) (*auth.Record, error) { return old, nil })
+		go s.Update("default", "alice", func(old *session.Record) (*session.Record, error) { return old, nil })
 		<-hanging
 		_, _, err = s.Read("default", "alice")
 		want(t, "while the writer hangs", err, auth.ErrStoreDown)

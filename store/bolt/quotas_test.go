@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/limiter"
 )
 
@@ -16,7 +16,7 @@ func TestReservePatience(t *testing.T) {
 	for name, end := range map[string]func(s *Store) error{
 		"hurry": func(s *Store) error { s.Hurry(); return nil },
 		"write": func(s *Store) error {
-			return s.UpdatePolicy("gold", func(*auth.Policy, auth.PolicyUsers) (*auth.Policy, error) { return nil, nil })
+			return s.UpdatePolicy("gold", func(*session.Policy, session.PolicyUsers) (*session.Policy, error) { return nil, nil })
 		},
 		"pause":    func(s *Store) error { return s.pause(func() {}) },
 		"patience": nil,

@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/limiter"
 	"sidekey/store/bolt/boltfile"
 )
@@ -18,8 +19,8 @@ func quotaKey(k limiter.QuotaKey) []byte {
 	return []byte(k.Org + boltfile.Separator + k.User + boltfile.Separator + k.Scope)
 }
 
-func encodeUser(r *auth.Record) ([]byte, error) {
-	return auth.MarshalSession(r, json.OmitZeroStructFields(true))
+func encodeUser(r *session.Record) ([]byte, error) {
+	return session.MarshalSession(r, json.OmitZeroStructFields(true))
 }
 
 // userPayload returns the payload of a user's record: its generation, which the ledger reads
@@ -29,13 +30,13 @@ func userPayload(generation uint64, body []byte) []byte {
 	return append(payload, body...)
 }
 
-func decodeUser(payload []byte) (r auth.Record, err error) {
+func decodeUser(payload []byte) (r session.Record, err error) {
 	generation, err := userGeneration(payload)
 	if err != nil {
-		return auth.Record{}, err
+		return session.Record{}, err
 	}
 	if err := json.Unmarshal(payload[8:], &r); err != nil {
-		return auth.Record{}, fmt.Errorf("%w: %v", auth.ErrDamaged, err)
+		return session.Record{}, fmt.Errorf("%w: %v", auth.ErrDamaged, err)
 	}
 	r.Generation = generation
 	return r, nil
@@ -43,26 +44,26 @@ func decodeUser(payload []byte) (r auth.Record, err error) {
 
 // decodeBrief reads the few parts of a record that a scan needs. It does not look for
 // duplicate members, because the record had none when it was written and sealed.
-func decodeBrief(key, value []byte) (auth.Brief, error) {
+func decodeBrief(key, value []byte) (session.Brief, error) {
 	payload, err := boltfile.Open(boltfile.Users, key, value)
 	if err != nil {
-		return auth.Brief{}, err
+		return session.Brief{}, err
 	}
 	if _, err := userGeneration(payload); err != nil {
-		return auth.Brief{}, err
+		return session.Brief{}, err
 	}
 	var r struct {
 		Session struct {
-			auth.Lifetime
+			session.Lifetime
 			BasicAuth struct {
 				Password string `json:"password"`
 			} `json:"basic_auth_data"`
 		} `json:"session"`
 	}
 	if err := json.Unmarshal(payload[8:], &r, jsontext.AllowDuplicateNames(true)); err != nil {
-		return auth.Brief{}, fmt.Errorf("%w: %v", auth.ErrDamaged, err)
+		return session.Brief{}, fmt.Errorf("%w: %v", auth.ErrDamaged, err)
 	}
-	return auth.Brief{PasswordHash: r.Session.BasicAuth.Password, Lifetime: r.Session.Lifetime}, nil
+	return session.Brief{PasswordHash: r.Session.BasicAuth.Password, Lifetime: r.Session.Lifetime}, nil
 }
 
 func userGeneration(payload []byte) (uint64, error) {

@@ -12,6 +12,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/limiter"
 	"sidekey/store/bolt/boltfile"
 )
@@ -76,8 +77,8 @@ func TestFlippedBitsInTheFile(t *testing.T) {
 	// An edit sees nothing of a damaged record; what it writes in its place is whole.
 	raw(t, s, func(tx *bbolt.Tx) error { return tx.Bucket(boltfile.Users).Put(key, []byte("garbage")) })
 	again := record("default", "alice", "again")
-	_, err := s.Update("default", "alice", func(old *auth.Record) (*auth.Record, error) {
-		if !old.Damaged || !reflect.DeepEqual(old.Session, auth.Session{}) {
+	_, err := s.Update("default", "alice", func(old *session.Record) (*session.Record, error) {
+		if !old.Damaged || !reflect.DeepEqual(old.Session, session.Session{}) {
 			t.Errorf("edit was given the damaged record: %+v", old)
 		}
 		return &again, nil
@@ -91,8 +92,8 @@ func TestFlippedBitsInTheFile(t *testing.T) {
 		t.Errorf("Damaged after it was written again: %q", got)
 	}
 
-	policy := auth.Policy{ID: "gold", OrgID: "default", Rate: 5, Per: 1}
-	want(t, "policy", s.UpdatePolicy("gold", func(*auth.Policy, auth.PolicyUsers) (*auth.Policy, error) { return &policy, nil }), nil)
+	policy := session.Policy{ID: "gold", OrgID: "default", Rate: 5, Per: 1}
+	want(t, "policy", s.UpdatePolicy("gold", func(*session.Policy, session.PolicyUsers) (*session.Policy, error) { return &policy, nil }), nil)
 	flipAll(boltfile.Policies, []byte("gold"), func(bit int) {
 		if _, err := s.Policy("gold"); !errors.Is(err, auth.ErrDamaged) {
 			t.Errorf("bit %d: policy: %v", bit, err)
@@ -165,11 +166,11 @@ func TestUserEncoding(t *testing.T) {
 		"apply_policies":["p","q"],"tags":["t","ü"],"alias":"Zoë","meta_data":{"n":null,"o":{"k":"v"},"s":"text","f":1.0},
 		"monitor":{"trigger_limits":[80,50.5]},"session_lifetime":5,"post_expiry_action":"retain","post_expiry_grace_period":-1,
 		"jwt_data":{"secret":"s"},"oauth_keys":{"a":"b"},"data_expires":7}`
-	session, unknown, err := auth.DecodeSession([]byte(body))
+	sess, unknown, err := session.DecodeSession([]byte(body))
 	if err != nil || len(unknown) > 0 {
 		t.Fatal(err, unknown)
 	}
-	r := auth.Record{Org: "default", User: "älice", Generation: 1 << 60, Session: session}
+	r := session.Record{Org: "default", User: "älice", Generation: 1 << 60, Session: sess}
 	encoded, err := encodeUser(&r)
 	if err != nil {
 		t.Fatal(err)

@@ -21,6 +21,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/limiter"
 	"sidekey/store/bolt/boltfile"
 )
@@ -69,8 +70,8 @@ func prepareRot(t *testing.T, dir string) {
 				}
 			}
 			for _, id := range []string{"gold", "silver"} {
-				want(t, "policy", s.UpdatePolicy(id, func(*auth.Policy, auth.PolicyUsers) (*auth.Policy, error) {
-					return &auth.Policy{ID: id, OrgID: "default", Rate: float64(round)}, nil
+				want(t, "policy", s.UpdatePolicy(id, func(*session.Policy, session.PolicyUsers) (*session.Policy, error) {
+					return &session.Policy{ID: id, OrgID: "default", Rate: float64(round)}, nil
 				}), nil)
 			}
 			snapshot(round)
@@ -300,11 +301,11 @@ func mustInt(text string) int {
 // contents is what a database says of all users and policies.
 type contents struct {
 	users    map[string]loaded
-	policies map[string]auth.Policy
+	policies map[string]session.Policy
 }
 
 type loaded struct {
-	record auth.Record
+	record session.Record
 	quotas []auth.KeptQuota
 }
 
@@ -314,8 +315,8 @@ func everything(path string) (contents, error) {
 		return contents{}, err
 	}
 	defer s.Close()
-	all := contents{make(map[string]loaded), make(map[string]auth.Policy)}
-	names, err := s.Names(auth.Name{}, 1<<20)
+	all := contents{make(map[string]loaded), make(map[string]session.Policy)}
+	names, err := s.Names(session.Name{}, 1<<20)
 	if err != nil {
 		return all, err
 	}
@@ -366,7 +367,7 @@ func openMutant(path string, content []byte, truth contents) (outcome string, er
 			return "", fmt.Errorf("%s: got %+v, %+v, the truth is %+v", user, r, kept, is)
 		}
 	}
-	names, err := s.Names(auth.Name{}, 1<<20)
+	names, err := s.Names(session.Name{}, 1<<20)
 	if err != nil {
 		return "", err
 	}
@@ -392,7 +393,7 @@ func openMutant(path string, content []byte, truth contents) (outcome string, er
 	// Writing goes on, and does not make it worse.
 	for _, user := range []string{"user-0000", "user-0075", "user-0149", "user-9999"} {
 		r := record("default", user, "written since")
-		if _, err := s.Update("default", user, func(*auth.Record) (*auth.Record, error) { return &r, nil }); err != nil {
+		if _, err := s.Update("default", user, func(*session.Record) (*session.Record, error) { return &r, nil }); err != nil {
 			return "", fmt.Errorf("write %s: %w", user, err)
 		}
 	}

@@ -13,7 +13,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 )
 
 var stalls = flag.Int("stalls", 1, "rounds that BenchmarkStalls measures, of 3 s for each row")
@@ -114,7 +114,7 @@ func BenchmarkStalls(b *testing.B) {
 						}
 						r := record("default", name((n*7919%(users/writers))*writers+w), text)
 						began := time.Now()
-						if _, err := s.Update(r.Org, r.User, func(*auth.Record) (*auth.Record, error) { return &r, nil }); err != nil {
+						if _, err := s.Update(r.Org, r.User, func(*session.Record) (*session.Record, error) { return &r, nil }); err != nil {
 							b.Error(err)
 							return
 						}

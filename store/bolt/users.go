@@ -10,21 +10,22 @@ import (
 	"go.etcd.io/bbolt"
 
 	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/store/bolt/boltfile"
 )
 
 // Load implements [store.Users].
-func (s *Store) Load(org, user string) (auth.Record, []auth.KeptQuota, error) {
+func (s *Store) Load(org, user string) (session.Record, []auth.KeptQuota, error) {
 	return s.load(s.view, org, user)
 }
 
 // Read implements [store.Users]. What it returns is on disk, unless the disk has failed to
 // sync since: see [Store.Ready].
-func (s *Store) Read(org, user string) (auth.Record, []auth.KeptQuota, error) {
+func (s *Store) Read(org, user string) (session.Record, []auth.KeptQuota, error) {
 	return s.load(s.viewPublished, org, user)
 }
 
-func (s *Store) load(view func(func(tx *bbolt.Tx) error) error, org, user string) (r auth.Record, quotas []auth.KeptQuota, err error) {
+func (s *Store) load(view func(func(tx *bbolt.Tx) error) error, org, user string) (r session.Record, quotas []auth.KeptQuota, err error) {
 	key := userKey(org, user)
 	err = view(func(tx *bbolt.Tx) error {
 		quotas = nil
@@ -38,18 +39,18 @@ func (s *Store) load(view func(func(tx *bbolt.Tx) error) error, org, user string
 	return r, quotas, err
 }
 
-func readUser(tx *bbolt.Tx, key []byte) (auth.Record, error) {
+func readUser(tx *bbolt.Tx, key []byte) (session.Record, error) {
 	return userIn(key, tx.Bucket(boltfile.Users).Get(key))
 }
 
 // userIn reads the record that is stored under key; nil: none is.
-func userIn(key, value []byte) (auth.Record, error) {
+func userIn(key, value []byte) (session.Record, error) {
 	if value == nil {
-		return auth.Record{}, auth.ErrNoUser
+		return session.Record{}, auth.ErrNoUser
 	}
 	payload, err := boltfile.Open(boltfile.Users, key, value)
 	if err != nil {
-		return auth.Record{}, err
+		return session.Record{}, err
 	}
 	return decodeUser(payload)
 }
@@ -70,10 +71,10 @@ func readQuotas(tx *bbolt.Tx, user []byte) (quotas []auth.KeptQuota, err error) 
 // Update implements [store.Users] in one transaction. It makes the edit before its turn comes,
 // while the disk works for earlier commits, and again in its turn if the user or the rules
 // have changed since.
-func (s *Store) Update(org, user string, edit func(old *auth.Record) (*auth.Record, error)) (stored auth.Record, err error) {
-	name, key := auth.Name{Org: org, User: user}, userKey(org, user)
+func (s *Store) Update(org, user string, edit func(old *session.Record) (*session.Record, error)) (stored session.Record, err error) {
+	name, key := session.Name{Org: org, User: user}, userKey(org, user)
 	ahead := s.editAhead(name, key, edit)
-	var after *auth.Record
+	var after *session.Record
 	var generation uint64
 	err = s.change(operation{
 		apply: func(tx *bbolt.Tx) error {
@@ -101,11 +102,11 @@ func (s *Store) Update(org, user string, edit func(old *auth.Record) (*auth.Reco
 		committed: func() { s.notify.User(org, user) },
 	})
 	if err != nil {
-		return auth.Record{}, err
+		return session.Record{}, err
 	}
 	s.forgetDamage(key)
 	if after == nil {
-		return auth.Record{}, nil
+		return session.Record{}, nil
 	}
 	stored = *after
 	stored.Generation = generation
@@ -120,13 +121,13 @@ func (s *Store) RulesChanged() { s.rules.Add(1) }
 type ahead struct {
 	before []byte // what was stored; nil: nothing
 	rules  uint64 // of the store, when the edit began
-	after  *auth.Record
+	after  *session.Record
 	body   []byte
 }
 
 // editAhead makes an edit on what is stored now. It returns nil if there is nothing to encode:
 // the edit is then made, and its error answered, when its turn comes.
-func (s *Store) editAhead(name auth.Name, key []byte, edit func(old *auth.Record) (*auth.Record, error)) (a *ahead) {
+func (s *Store) editAhead(name session.Name, key []byte, edit func(old *session.Record) (*session.Record, error)) (a *ahead) {
 	defer func() {
 		if recover() != nil {
 			a = nil
@@ -159,7 +160,7 @@ func (a *ahead) holds(s *Store, value []byte) bool {
 		(value == nil) == (a.before == nil) && bytes.Equal(value, a.before)
 }
 
-func (s *Store) putUser(tx *bbolt.Tx, key []byte, r *auth.Record) (generation uint64, err error) {
+func (s *Store) putUser(tx *bbolt.Tx, key []byte, r *session.Record) (generation uint64, err error) {
 	body, err := encodeUser(r)
 	if err != nil {
 		return 0, err
@@ -205,7 +206,7 @@ func (s *Store) deleteQuotas(tx *bbolt.Tx, user []byte) error {
 }
 
 // Names implements [store.Users].
-func (s *Store) Names(after auth.Name, n int) (names []auth.Name, err error) {
+func (s *Store) Names(after session.Name, n int) (names []session.Name, err error) {
 	err = s.viewPublished(func(tx *bbolt.Tx) error {
 		names = nil
 		for _, name := range usersAfter(tx, after) {
@@ -220,9 +221,9 @@ func (s *Store) Names(after auth.Name, n int) (names []auth.Name, err error) {
 }
 
 // Scan implements [store.Users].
-func (s *Store) Scan(after auth.Name, n int, f func(auth.Brief)) (last auth.Name, more bool, err error) {
-	var briefs []auth.Brief
-	damage := make(map[auth.Name]error)
+func (s *Store) Scan(after session.Name, n int, f func(session.Brief)) (last session.Name, more bool, err error) {
+	var briefs []session.Brief
+	damage := make(map[session.Name]error)
 	last = after
 	err = s.view(func(tx *bbolt.Tx) error {
 		for value, name := range usersAfter(tx, after) {
@@ -252,8 +253,8 @@ func (s *Store) Scan(after auth.Name, n int, f func(auth.Brief)) (last auth.Name
 }
 
 // usersAfter yields the stored values of the users that come after one, and their names.
-func usersAfter(tx *bbolt.Tx, after auth.Name) iter.Seq2[[]byte, auth.Name] {
-	return func(yield func([]byte, auth.Name) bool) {
+func usersAfter(tx *bbolt.Tx, after session.Name) iter.Seq2[[]byte, session.Name] {
+	return func(yield func([]byte, session.Name) bool) {
 		c := tx.Bucket(boltfile.Users).Cursor()
 		start := userKey(after.Org, after.User)
 		key, value := c.Seek(start)
@@ -265,7 +266,7 @@ func usersAfter(tx *bbolt.Tx, after auth.Name) iter.Seq2[[]byte, auth.Name] {
 			if !found {
 				continue // a damaged key names no user
 			}
-			if !yield(value, auth.Name{Org: org, User: user}) {
+			if !yield(value, session.Name{Org: org, User: user}) {
 				return
 			}
 		}

@@ -15,6 +15,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/limiter"
 	"sidekey/store"
 	"sidekey/store/bolt/boltfile"
@@ -27,7 +28,7 @@ func TestUpdate(t *testing.T) {
 
 	// Created.
 	first := record("default", "alice", "first")
-	stored, err := s.Update("default", "alice", func(old *auth.Record) (*auth.Record, error) {
+	stored, err := s.Update("default", "alice", func(old *session.Record) (*session.Record, error) {
 		if old != nil {
 			t.Errorf("there is an old record: %+v", old)
 		}
@@ -43,13 +44,13 @@ func TestUpdate(t *testing.T) {
 
 	// Refused: nothing changes, and the error is the caller's own.
 	mine := errors.New("mine")
-	stored, err = s.Update("default", "alice", func(*auth.Record) (*auth.Record, error) { return &first, mine })
+	stored, err = s.Update("default", "alice", func(*session.Record) (*session.Record, error) { return &first, mine })
 	if err != mine || stored.User != "" {
 		t.Errorf("refused: %+v, %v", stored, err)
 	}
 
 	// Changed, with the generation that it had.
-	_, err = s.Update("default", "alice", func(old *auth.Record) (*auth.Record, error) {
+	_, err = s.Update("default", "alice", func(old *session.Record) (*session.Record, error) {
 		if old == nil || old.Session.Alias != "first" {
 			t.Errorf("old is %+v", old)
 			return nil, mine
@@ -77,13 +78,13 @@ func TestUpdateIsMadeAgain(t *testing.T) {
 	put := func(alias string) {
 		t.Helper()
 		r := record("default", "alice", alias)
-		_, err := s.Update("default", "alice", func(*auth.Record) (*auth.Record, error) { return &r, nil })
+		_, err := s.Update("default", "alice", func(*session.Record) (*session.Record, error) { return &r, nil })
 		want(t, "put "+alias, err, nil)
 	}
 	f := func(name string, between func(), saw ...string) {
 		t.Helper()
 		var seen []string
-		_, err := s.Update("default", "alice", func(old *auth.Record) (*auth.Record, error) {
+		_, err := s.Update("default", "alice", func(old *session.Record) (*session.Record, error) {
 			alias := "none"
 			if old != nil {
 				alias = old.Session.Alias
@@ -128,7 +129,7 @@ func TestUpdateAfterAPolicyEdit(t *testing.T) {
 	var group sync.WaitGroup
 	group.Go(func() {
 		<-deleted
-		_, err := s.Update("default", "alice", func(*auth.Record) (*auth.Record, error) {
+		_, err := s.Update("default", "alice", func(*session.Record) (*session.Record, error) {
 			if !exists.Load() {
 				return nil, gone
 			}
@@ -140,7 +141,7 @@ func TestUpdateAfterAPolicyEdit(t *testing.T) {
 		})
 		want(t, "update", err, gone)
 	})
-	want(t, "delete policy", s.UpdatePolicy("gold", func(*auth.Policy, auth.PolicyUsers) (*auth.Policy, error) { return nil, nil }), nil)
+	want(t, "delete policy", s.UpdatePolicy("gold", func(*session.Policy, session.PolicyUsers) (*session.Policy, error) { return nil, nil }), nil)
 	group.Wait()
 	if calls != 1 {
 		t.Errorf("the edit was made %d times under the policy", calls)
@@ -166,7 +167,7 @@ func TestUpdateAfterPublication(t *testing.T) {
 	missing := errors.New("there is no such user")
 	group.Go(func() {
 		close(edit)
-		_, err := s.Update("default", "alice", func(old *auth.Record) (*auth.Record, error) {
+		_, err := s.Update("default", "alice", func(old *session.Record) (*session.Record, error) {
 			switch {
 			case old != nil:
 				return nil, errors.New("alice is there")
@@ -185,7 +186,7 @@ func TestGenerationsRise(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)
 	var last uint64
-	rises := func(what string, r auth.Record) {
+	rises := func(what string, r session.Record) {
 		t.Helper()
 		if r.Generation <= last {
 			t.Errorf("%s: generation %d after %d", what, r.Generation, last)
@@ -204,9 +205,9 @@ func TestGenerationsRise(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	s := mustOpen(t, newPath(t))
-	all := func(n int) (names []auth.Name) {
+	all := func(n int) (names []session.Name) {
 		t.Helper()
-		var after auth.Name
+		var after session.Name
 		for {
 			part, err := s.Names(after, n)
 			if err != nil {
@@ -222,8 +223,8 @@ func TestNames(t *testing.T) {
 	if got := all(10); len(got) != 0 {
 		t.Errorf("an empty store has %v", got)
 	}
-	var wanted []auth.Name
-	for _, name := range []auth.Name{
+	var wanted []session.Name
+	for _, name := range []session.Name{
 		{Org: "a", User: "a"}, {Org: "a", User: "a a"}, {Org: "a", User: "aa"}, {Org: "a", User: "b"}, {Org: "a", User: strings.Repeat("z", 255)}, {Org: "a", User: "ü"},
 		{Org: "aa", User: "a"}, {Org: "ab", User: "."}, {Org: "ab", User: ".."}, {Org: "ab", User: "a/b"}, {Org: "b", User: "a"},
 	} {
@@ -236,12 +237,12 @@ func TestNames(t *testing.T) {
 		}
 	}
 	// After a name that does not exist, or no longer exists.
-	got, err := s.Names(auth.Name{Org: "a", User: "a"}, 2)
+	got, err := s.Names(session.Name{Org: "a", User: "a"}, 2)
 	if err != nil || !slices.Equal(got, wanted[1:3]) {
 		t.Errorf("after a/a: %v, %v", got, err)
 	}
 	remove(t, s, "a", "a")
-	got, err = s.Names(auth.Name{Org: "a", User: "a"}, 2)
+	got, err = s.Names(session.Name{Org: "a", User: "a"}, 2)
 	if err != nil || !slices.Equal(got, wanted[1:3]) {
 		t.Errorf("after the deleted a/a: %v, %v", got, err)
 	}
@@ -263,8 +264,8 @@ func TestNamesWithDamagedKey(t *testing.T) {
 		}
 		return users.Delete(key)
 	})
-	names, err := s.Names(auth.Name{}, 10)
-	if err != nil || !slices.Contains(names, auth.Name{Org: "default", User: "alice"}) {
+	names, err := s.Names(session.Name{}, 10)
+	if err != nil || !slices.Contains(names, session.Name{Org: "default", User: "alice"}) {
 		t.Errorf("got %v, %v, want alice all the same", names, err)
 	}
 }
@@ -273,11 +274,11 @@ func TestNamesWithDamagedKey(t *testing.T) {
 // its steps. A user whose record is damaged is left out and named.
 func TestScan(t *testing.T) {
 	s := mustOpen(t, newPath(t))
-	briefs := func(n int) (all []auth.Brief) {
+	briefs := func(n int) (all []session.Brief) {
 		t.Helper()
-		var last auth.Name
+		var last session.Name
 		for {
-			next, more, err := s.Scan(last, n, func(b auth.Brief) { all = append(all, b) })
+			next, more, err := s.Scan(last, n, func(b session.Brief) { all = append(all, b) })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -290,16 +291,16 @@ func TestScan(t *testing.T) {
 	if got := briefs(10); len(got) != 0 {
 		t.Errorf("an empty store has %v", got)
 	}
-	var wanted []auth.Brief
-	for i, session := range []auth.Session{
+	var wanted []session.Brief
+	for i, sess := range []session.Session{
 		{},
 		{Expires: 7, SessionLifetime: 8, PostExpiryAction: "retain", PostExpiryGracePeriod: -1, LastUpdated: "9", ApplyPolicies: []string{"gold", "basic"}},
-		{Alias: "x", BasicAuth: auth.BasicAuth{Password: "$2b$10$x", HashType: "bcrypt"}},
+		{Alias: "x", BasicAuth: session.BasicAuth{Password: "$2b$10$x", HashType: "bcrypt"}},
 		{MetaData: map[string]jsontext.Value{"expires": jsontext.Value("5")}, Expires: -1},
 	} {
-		r := auth.Record{Org: "default", User: fmt.Sprintf("user-%d", i), Session: session}
+		r := session.Record{Org: "default", User: fmt.Sprintf("user-%d", i), Session: sess}
 		put(t, s, r)
-		wanted = append(wanted, auth.Brief{Name: r.Name(), PasswordHash: session.BasicAuth.Password, Lifetime: session.Lifetime()})
+		wanted = append(wanted, session.Brief{Name: r.Name(), PasswordHash: sess.BasicAuth.Password, Lifetime: sess.Lifetime()})
 	}
 	for n := 1; n <= len(wanted)+1; n++ {
 		if got := briefs(n); !reflect.DeepEqual(got, wanted) {
@@ -329,7 +330,7 @@ func TestLoadReturnsCopies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	names, _ := s.Names(auth.Name{}, 10)
+	names, _ := s.Names(session.Name{}, 10)
 	for i := range 200 {
 		put(t, s, record("default", fmt.Sprintf("user-%d", i%7), strings.Repeat("y", 900)))
 	}
@@ -343,9 +344,9 @@ func TestLoadReturnsCopies(t *testing.T) {
 func TestPolicies(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)
-	gold := auth.Policy{ID: "gold", OrgID: "default", Rate: 5, Per: 1, Tags: []string{"t"}}
-	set := func(p *auth.Policy) error {
-		return s.UpdatePolicy("gold", func(*auth.Policy, auth.PolicyUsers) (*auth.Policy, error) { return p, nil })
+	gold := session.Policy{ID: "gold", OrgID: "default", Rate: 5, Per: 1, Tags: []string{"t"}}
+	set := func(p *session.Policy) error {
+		return s.UpdatePolicy("gold", func(*session.Policy, session.PolicyUsers) (*session.Policy, error) { return p, nil })
 	}
 	p, err := s.Policy("gold")
 	if p != nil || err != nil {
@@ -353,7 +354,7 @@ func TestPolicies(t *testing.T) {
 	}
 	want(t, "create", set(&gold), nil)
 	mine := errors.New("mine")
-	if err := s.UpdatePolicy("gold", func(old *auth.Policy, _ auth.PolicyUsers) (*auth.Policy, error) {
+	if err := s.UpdatePolicy("gold", func(old *session.Policy, _ session.PolicyUsers) (*session.Policy, error) {
 		if old == nil || old.Rate != 5 {
 			t.Errorf("old is %+v", old)
 		}
@@ -406,8 +407,8 @@ func TestPolicyUsersOfMany(t *testing.T) {
 // policyUsers counts the users of a policy, and changes nothing.
 func policyUsers(s *Store, id string) (n int, err error) {
 	errCounted := errors.New("counted")
-	err = s.UpdatePolicy(id, func(_ *auth.Policy, users auth.PolicyUsers) (*auth.Policy, error) {
-		if err := users(func(auth.Session) { n++ }); err != nil {
+	err = s.UpdatePolicy(id, func(_ *session.Policy, users session.PolicyUsers) (*session.Policy, error) {
+		if err := users(func(session.Session) { n++ }); err != nil {
 			return nil, err
 		}
 		return nil, errCounted

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/limiter"
 	"sidekey/store"
 )
@@ -62,8 +63,8 @@ func TestNewsBeforeAnswer(t *testing.T) {
 				}
 				mu.Unlock()
 				if w == 0 {
-					want(t, "policy", s.UpdatePolicy("gold", func(*auth.Policy, auth.PolicyUsers) (*auth.Policy, error) {
-						return &auth.Policy{ID: "gold", Rate: float64(n)}, nil
+					want(t, "policy", s.UpdatePolicy("gold", func(*session.Policy, session.PolicyUsers) (*session.Policy, error) {
+						return &session.Policy{ID: "gold", Rate: float64(n)}, nil
 					}), nil)
 					mu.Lock()
 					if published["policy gold"] != n {
@@ -112,7 +113,7 @@ func TestGroupCommit(t *testing.T) {
 	if writes := after.TxStats.GetWrite() - before.TxStats.GetWrite(); writes > 100 {
 		t.Errorf("%d writers made %d writes of pages", writers, writes)
 	}
-	names, err := s.Names(auth.Name{}, 1000)
+	names, err := s.Names(session.Name{}, 1000)
 	if err != nil || len(names) != writers+1 {
 		t.Errorf("%d names, %v", len(names), err)
 	}
@@ -129,7 +130,7 @@ func TestRefusedInOneCommit(t *testing.T) {
 	for i := range 60 {
 		wg.Go(func() {
 			user := fmt.Sprintf("user-%d", i)
-			_, err := s.Update("default", user, func(*auth.Record) (*auth.Record, error) {
+			_, err := s.Update("default", user, func(*session.Record) (*session.Record, error) {
 				if i%3 == 0 {
 					return nil, mine
 				}
@@ -168,7 +169,7 @@ func TestCloseWritesWhatIsQueued(t *testing.T) {
 	for i := range writers {
 		wg.Go(func() {
 			r := record("default", fmt.Sprintf("user-%d", i), "x")
-			_, results[i] = s.Update(r.Org, r.User, func(*auth.Record) (*auth.Record, error) { return &r, nil })
+			_, results[i] = s.Update(r.Org, r.User, func(*session.Record) (*session.Record, error) { return &r, nil })
 		})
 	}
 	until(t, "all writers wait", func() bool {
@@ -182,7 +183,7 @@ func TestCloseWritesWhatIsQueued(t *testing.T) {
 		defer s.queue.mu.Unlock()
 		return s.queue.closed
 	})
-	_, err := s.Update("default", "late", func(*auth.Record) (*auth.Record, error) { return nil, nil })
+	_, err := s.Update("default", "late", func(*session.Record) (*session.Record, error) { return nil, nil })
 	want(t, "late write", err, auth.ErrStoreDown)
 	want(t, "late reservation", reserve(s, limiter.QuotaKey{Org: "default", User: "first"}, limiter.Reservation{}), auth.ErrStoreDown)
 	want(t, "late give back", s.GiveBack(map[limiter.QuotaKey]limiter.Ask{{}: {}}), auth.ErrStoreDown)
@@ -194,13 +195,13 @@ func TestCloseWritesWhatIsQueued(t *testing.T) {
 	}
 	_, _, err = s.Load("default", "first")
 	want(t, "load from a closed store", err, auth.ErrStoreDown)
-	_, err = s.Names(auth.Name{}, 1)
+	_, err = s.Names(session.Name{}, 1)
 	want(t, "names of a closed store", err, auth.ErrStoreDown)
 	want(t, "readiness of a closed store", s.Ready(), auth.ErrStoreDown)
 	mustClose(t, s)
 
 	s = mustOpen(t, path)
-	if names, err := s.Names(auth.Name{}, 1000); err != nil || len(names) != writers+1 {
+	if names, err := s.Names(session.Name{}, 1000); err != nil || len(names) != writers+1 {
 		t.Errorf("after a reopen: %d names, %v", len(names), err)
 	}
 }
@@ -209,7 +210,7 @@ func TestCloseWritesWhatIsQueued(t *testing.T) {
 func TestPanicInEdit(t *testing.T) {
 	s := mustOpen(t, newPath(t))
 	put(t, s, record("default", "alice", "x"))
-	_, err := s.Update("default", "alice", func(*auth.Record) (*auth.Record, error) { panic("in the edit") })
+	_, err := s.Update("default", "alice", func(*session.Record) (*session.Record, error) { panic("in the edit") })
 	if err == nil {
 		t.Error("a panic is no success")
 	}
@@ -259,12 +260,12 @@ func TestPolicyBeforeUsers(t *testing.T) {
 	release := holdWriter(t, s)
 	var done sync.WaitGroup
 	done.Go(func() {
-		want(t, "delete", s.UpdatePolicy("gold", func(*auth.Policy, auth.PolicyUsers) (*auth.Policy, error) { return nil, nil }), nil)
+		want(t, "delete", s.UpdatePolicy("gold", func(*session.Policy, session.PolicyUsers) (*session.Policy, error) { return nil, nil }), nil)
 	})
 	until(t, "the deletion waits", func() bool { return waiting() == 1 })
 	var saw bool
 	done.Go(func() {
-		s.Update("default", "alice", func(*auth.Record) (*auth.Record, error) {
+		s.Update("default", "alice", func(*session.Record) (*session.Record, error) {
 			saw = inForce.Load()
 			r := record("default", "alice", "has the policy")
 			return &r, nil

@@ -15,6 +15,7 @@ import (
 	"sync"
 
 	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/limiter"
 	"sidekey/store"
 )
@@ -32,7 +33,7 @@ type data struct {
 	writing sync.Mutex // held from the start of a write until it is published
 
 	mu         sync.Mutex // protects everything below
-	users      map[auth.Name]user
+	users      map[session.Name]user
 	quotas     map[limiter.QuotaKey]limiter.Reservation
 	policies   map[string]policy
 	generation uint64 // the last that was given
@@ -66,7 +67,7 @@ var errCommit = errors.New("the commit failed: the test asked for it")
 // New returns an empty store.
 func New() *Store {
 	return (&data{
-		users:    make(map[auth.Name]user),
+		users:    make(map[session.Name]user),
 		quotas:   make(map[limiter.QuotaKey]limiter.Reservation),
 		policies: make(map[string]policy),
 	}).open()
@@ -108,7 +109,7 @@ func (s *Store) BeforeEdit(f func()) {
 }
 
 // Damage makes a user's record unreadable until it is written again; false: readable.
-func (s *Store) Damage(n auth.Name, damaged bool) {
+func (s *Store) Damage(n session.Name, damaged bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	u := s.users[n]
@@ -163,7 +164,7 @@ func (s *Store) Dump() string {
 	return text.String()
 }
 
-func compare(a, b auth.Name) int {
+func compare(a, b session.Name) int {
 	return cmp.Or(strings.Compare(a.Org, b.Org), strings.Compare(a.User, b.User))
 }
 

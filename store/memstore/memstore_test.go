@@ -5,7 +5,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/store"
 	"sidekey/store/storetest"
 )
@@ -25,7 +25,7 @@ func TestStore(t *testing.T) {
 			h.Store = s
 		}
 		h.FailCommit = func(*testing.T) { s.FailCommit(false) }
-		h.Damage = func(_ *testing.T, n auth.Name) { s.Damage(n, true) }
+		h.Damage = func(_ *testing.T, n session.Name) { s.Damage(n, true) }
 		h.DamagePolicy = func(_ *testing.T, id string) { s.DamagePolicy(id) }
 		h.Another = func(*testing.T) store.Store { return s.Another() }
 		return h

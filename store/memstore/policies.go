@@ -9,11 +9,12 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/store"
 )
 
 // Policies implements [store.Policies].
-func (s *Store) Policies() (list []auth.Policy, damaged, err error) {
+func (s *Store) Policies() (list []session.Policy, damaged, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.downLocked(); err != nil {
@@ -32,7 +33,7 @@ func (s *Store) Policies() (list []auth.Policy, damaged, err error) {
 }
 
 // Policy implements [store.Policies].
-func (s *Store) Policy(id string) (*auth.Policy, error) {
+func (s *Store) Policy(id string) (*session.Policy, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.downLocked(); err != nil {
@@ -41,7 +42,7 @@ func (s *Store) Policy(id string) (*auth.Policy, error) {
 	return s.policyLocked(id)
 }
 
-func (s *Store) policyLocked(id string) (*auth.Policy, error) {
+func (s *Store) policyLocked(id string) (*session.Policy, error) {
 	stored, ok := s.policies[id]
 	switch {
 	case !ok:
@@ -49,19 +50,19 @@ func (s *Store) policyLocked(id string) (*auth.Policy, error) {
 	case stored.damaged:
 		return nil, auth.ErrDamaged
 	}
-	var p auth.Policy
+	var p session.Policy
 	err := json.Unmarshal(stored.text, &p)
 	return &p, err
 }
 
 // UpdatePolicy implements [store.Policies].
-func (s *Store) UpdatePolicy(id string, edit func(old *auth.Policy, users auth.PolicyUsers) (*auth.Policy, error)) error {
+func (s *Store) UpdatePolicy(id string, edit func(old *session.Policy, users session.PolicyUsers) (*session.Policy, error)) error {
 	return s.commit(1, func() error {
 		old, err := s.policyLocked(id)
 		if err != nil && !errors.Is(err, auth.ErrDamaged) {
 			return err
 		}
-		after, err := edit(old, func(visit func(auth.Session)) error {
+		after, err := edit(old, func(visit func(session.Session)) error {
 			for _, n := range slices.SortedFunc(maps.Keys(s.users), compare) {
 				if r, err := s.recordLocked(n); err == nil && slices.Contains(r.Session.ApplyPolicies, id) {
 					visit(r.Session)
@@ -76,7 +77,7 @@ func (s *Store) UpdatePolicy(id string, edit func(old *auth.Policy, users auth.P
 			delete(s.policies, id)
 			return nil
 		}
-		text, err := auth.MarshalSession(after, json.OmitZeroStructFields(true))
+		text, err := session.MarshalSession(after, json.OmitZeroStructFields(true))
 		if err != nil {
 			return err
 		}

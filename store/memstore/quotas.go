@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/limiter"
 	"sidekey/store"
 )
@@ -62,7 +63,7 @@ func (s *Store) GiveBack(unused map[limiter.QuotaKey]limiter.Ask) error {
 }
 
 func (s *Store) grantLocked(key limiter.QuotaKey, ask limiter.Ask) (limiter.Grant, error) {
-	u, ok := s.users[auth.Name{Org: key.Org, User: key.User}]
+	u, ok := s.users[session.Name{Org: key.Org, User: key.User}]
 	switch {
 	case !ok || u.generation != ask.Seen.Generation:
 		return limiter.Grant{}, limiter.ErrStale

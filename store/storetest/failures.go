@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/limiter"
 	"sidekey/store"
 )
@@ -50,11 +51,11 @@ func testFailedCommit(t *testing.T, h *Harness) {
 	}
 	lost := record("alice", "lost")
 	f("update", func() error {
-		_, err := s.Update("default", "alice", func(*auth.Record) (*auth.Record, error) { return &lost, nil })
+		_, err := s.Update("default", "alice", func(*session.Record) (*session.Record, error) { return &lost, nil })
 		return err
 	}, "alice")
 	f("update many", func() error {
-		return s.UpdateMany([]auth.Name{{Org: "default", User: "alice"}, {Org: "default", User: "bob"}}, func(i int, _ *auth.Record) (*auth.Record, error) {
+		return s.UpdateMany([]session.Name{{Org: "default", User: "alice"}, {Org: "default", User: "bob"}}, func(i int, _ *session.Record) (*session.Record, error) {
 			if i == 0 {
 				return nil, nil
 			}
@@ -63,7 +64,9 @@ func testFailedCommit(t *testing.T, h *Harness) {
 		})
 	}, "alice", "bob")
 	f("update a policy", func() error {
-		return s.UpdatePolicy("gold", func(*auth.Policy, auth.PolicyUsers) (*auth.Policy, error) { return &auth.Policy{ID: "gold"}, nil })
+		return s.UpdatePolicy("gold", func(*session.Policy, session.PolicyUsers) (*session.Policy, error) {
+			return &session.Policy{ID: "gold"}, nil
+		})
 	}, "policy gold")
 	put(t, s, record("alice", "after"))
 	if got := alias(s, "alice"); got != "after" {
@@ -103,7 +106,7 @@ func testDamagedUser(t *testing.T, h *Harness) {
 	alice := put(t, s, record("alice", "x"))
 	put(t, s, record("bob", "sound"))
 	put(t, s, record("carol", "sound"))
-	h.Damage(t, auth.Name{Org: "default", User: "alice"})
+	h.Damage(t, session.Name{Org: "default", User: "alice"})
 	_, _, err := s.Load("default", "alice")
 	want(t, "load", err, auth.ErrDamaged)
 	_, _, err = s.Read("default", "alice")
@@ -114,18 +117,18 @@ func testDamagedUser(t *testing.T, h *Harness) {
 	if got := alias(s, "bob"); got != "sound" {
 		t.Errorf("bob is %q", got)
 	}
-	if names, err := s.Names(auth.Name{}, 10); err != nil || len(names) != 3 {
+	if names, err := s.Names(session.Name{}, 10); err != nil || len(names) != 3 {
 		t.Errorf("listed: %v, %v", names, err)
 	}
 	var scanned []string
-	last, more, err := s.Scan(auth.Name{}, 2, func(b auth.Brief) { scanned = append(scanned, b.User) })
+	last, more, err := s.Scan(session.Name{}, 2, func(b session.Brief) { scanned = append(scanned, b.User) })
 	if !slices.Equal(scanned, []string{"bob"}) || last.User != "bob" || !more || err != nil {
 		t.Errorf("scanned %q up to %v, more: %t, %v", scanned, last, more, err)
 	}
 	_, err = reserve(t, s, quotaKey("alice", ""), ask(alice, 1, 0))
 	want(t, "reserve", err, auth.ErrDamaged)
 
-	_, err = s.Update("default", "alice", func(old *auth.Record) (*auth.Record, error) {
+	_, err = s.Update("default", "alice", func(old *session.Record) (*session.Record, error) {
 		if old == nil || !old.Damaged || old.User != "alice" || old.Generation != 0 {
 			t.Errorf("old is %+v", old)
 		}
@@ -137,7 +140,7 @@ func testDamagedUser(t *testing.T, h *Harness) {
 	if err != nil || r.Session.Alias != "mended" || r.Generation <= alice.Generation || len(s.Damaged()) != 0 {
 		t.Errorf("written again: %+v, %v, damaged: %q", r, err, s.Damaged())
 	}
-	h.Damage(t, auth.Name{Org: "default", User: "alice"})
+	h.Damage(t, session.Name{Org: "default", User: "alice"})
 	remove(t, s, "alice")
 	if _, _, err := s.Load("default", "alice"); err != auth.ErrNoUser || len(s.Damaged()) != 0 {
 		t.Errorf("deleted: %v, damaged: %q", err, s.Damaged())
@@ -150,8 +153,8 @@ func testDamagedPolicy(t *testing.T, h *Harness) {
 		return
 	}
 	s := h.Store
-	setPolicy(t, s, "gold", &auth.Policy{ID: "gold", Rate: 5})
-	setPolicy(t, s, "basic", &auth.Policy{ID: "basic"})
+	setPolicy(t, s, "gold", &session.Policy{ID: "gold", Rate: 5})
+	setPolicy(t, s, "basic", &session.Policy{ID: "basic"})
 	h.DamagePolicy(t, "gold")
 	list, damaged, err := s.Policies()
 	if len(list) != 1 || list[0].ID != "basic" || err != nil {
@@ -160,11 +163,11 @@ func testDamagedPolicy(t *testing.T, h *Harness) {
 	want(t, "damaged", damaged, auth.ErrDamaged)
 	_, err = s.Policy("gold")
 	want(t, "load", err, auth.ErrDamaged)
-	err = s.UpdatePolicy("gold", func(old *auth.Policy, _ auth.PolicyUsers) (*auth.Policy, error) {
+	err = s.UpdatePolicy("gold", func(old *session.Policy, _ session.PolicyUsers) (*session.Policy, error) {
 		if old != nil {
 			t.Errorf("old is %+v", old)
 		}
-		return &auth.Policy{ID: "gold", Rate: 6}, nil
+		return &session.Policy{ID: "gold", Rate: 6}, nil
 	})
 	want(t, "write again", err, nil)
 	if p, err := s.Policy("gold"); err != nil || p.Rate != 6 {

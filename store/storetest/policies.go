@@ -4,7 +4,7 @@ import (
 	"slices"
 	"testing"
 
-	"sidekey/auth"
+	"sidekey/auth/session"
 )
 
 var policyPromises = []promise{
@@ -17,10 +17,10 @@ func testPolicy(t *testing.T, h *Harness) {
 	if p, err := s.Policy("gold"); p != nil || err != nil {
 		t.Errorf("before: %+v, %v", p, err)
 	}
-	gold := auth.Policy{ID: "gold", OrgID: "default", Rate: 5, Per: 1, Tags: []string{"t"}}
+	gold := session.Policy{ID: "gold", OrgID: "default", Rate: 5, Per: 1, Tags: []string{"t"}}
 	setPolicy(t, s, "gold", &gold)
-	setPolicy(t, s, "basic", &auth.Policy{ID: "basic"})
-	err := s.UpdatePolicy("gold", func(old *auth.Policy, _ auth.PolicyUsers) (*auth.Policy, error) {
+	setPolicy(t, s, "basic", &session.Policy{ID: "basic"})
+	err := s.UpdatePolicy("gold", func(old *session.Policy, _ session.PolicyUsers) (*session.Policy, error) {
 		if old == nil || old.Rate != 5 {
 			t.Errorf("old is %+v", old)
 		}
@@ -54,8 +54,8 @@ func testPolicyUsers(t *testing.T, h *Harness) {
 		put(t, s, r)
 	}
 	visited := 0
-	err := s.UpdatePolicy("gold", func(old *auth.Policy, users auth.PolicyUsers) (*auth.Policy, error) {
-		if err := users(func(session auth.Session) {
+	err := s.UpdatePolicy("gold", func(old *session.Policy, users session.PolicyUsers) (*session.Policy, error) {
+		if err := users(func(session session.Session) {
 			visited++
 			if !slices.Contains(session.ApplyPolicies, "gold") {
 				t.Errorf("visited one with %q", session.ApplyPolicies)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/limiter"
 )
 
@@ -44,7 +45,7 @@ func quotaKey(user, scope string) limiter.QuotaKey {
 const start = int64(1_800_000_000 * time.Second)
 
 // ask is the first ask about a quota of 100 in an hour, later than its start.
-func ask(r auth.Record, n int64, later time.Duration) limiter.Ask {
+func ask(r session.Record, n int64, later time.Duration) limiter.Ask {
 	return limiter.Ask{
 		Want: n, Seen: limiter.Reservation{Generation: r.Generation},
 		Max: 100, Renewal: int64(time.Hour), Wall: start + int64(later),
@@ -206,9 +207,9 @@ func testEndedQuotas(t *testing.T, s QuotaStore) {
 }
 
 func testNeighbours(t *testing.T, s QuotaStore) {
-	names := []auth.Name{{Org: "o", User: "a"}, {Org: "o", User: "aa"}, {Org: "o", User: "a "}, {Org: "oa", User: "a"}, {Org: "o", User: "ab"}}
+	names := []session.Name{{Org: "o", User: "a"}, {Org: "o", User: "aa"}, {Org: "o", User: "a "}, {Org: "oa", User: "a"}, {Org: "o", User: "ab"}}
 	for i, n := range names {
-		r := put(t, s, auth.Record{Org: n.Org, User: n.User, Session: auth.Session{OrgID: n.Org}})
+		r := put(t, s, session.Record{Org: n.Org, User: n.User, Session: session.Session{OrgID: n.Org}})
 		for _, scope := range []string{"", "a"} {
 			_, err := reserve(t, s, limiter.QuotaKey{Org: n.Org, User: n.User, Scope: scope}, ask(r, int64(i+1), 0))
 			want(t, "reserve", err, nil)
@@ -226,7 +227,7 @@ func testNeighbours(t *testing.T, s QuotaStore) {
 			}
 		}
 		if gone < len(names) {
-			_, err := s.Update(names[gone].Org, names[gone].User, func(*auth.Record) (*auth.Record, error) { return nil, nil })
+			_, err := s.Update(names[gone].Org, names[gone].User, func(*session.Record) (*session.Record, error) { return nil, nil })
 			want(t, "delete", err, nil)
 		}
 	}

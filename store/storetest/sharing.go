@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/limiter"
 	"sidekey/store"
 )
@@ -47,7 +48,7 @@ func testElsewhere(t *testing.T, h *Harness) {
 	f("elsewhere")
 	remove(t, other, "alice")
 	f(auth.ErrNoUser.Error())
-	setPolicy(t, other, "gold", &auth.Policy{ID: "gold", Name: "elsewhere"})
+	setPolicy(t, other, "gold", &session.Policy{ID: "gold", Name: "elsewhere"})
 	f("policy elsewhere")
 	setPolicy(t, other, "gold", nil)
 	f("no policy")

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/limiter"
 	"sidekey/store"
 )
@@ -24,7 +25,7 @@ type Harness struct {
 	// FailCommit has the next commit fail with an unknown outcome. It is lost.
 	FailCommit func(t *testing.T)
 	// Damage makes what is stored of a user unreadable.
-	Damage func(t *testing.T, n auth.Name)
+	Damage func(t *testing.T, n session.Name)
 	// DamagePolicy makes what is stored of a policy unreadable.
 	DamagePolicy func(t *testing.T, id string)
 	// Another opens the same data as another process does, until the test ends.
@@ -50,8 +51,8 @@ const patience = 20 * time.Second
 
 // record returns a user with text in several places, so that a record put together from
 // two would show.
-func record(user, text string) auth.Record {
-	return auth.Record{Org: "default", User: user, Session: auth.Session{OrgID: "default", Alias: text, Tags: []string{text, "end"}}}
+func record(user, text string) session.Record {
+	return session.Record{Org: "default", User: user, Session: session.Session{OrgID: "default", Alias: text, Tags: []string{text, "end"}}}
 }
 
 // want fails the test unless err is an error like target (nil: none).
@@ -64,13 +65,13 @@ func want(t *testing.T, what string, err, target error) {
 
 // updater is the method of a store by which tests write users.
 type updater interface {
-	Update(org, user string, edit func(old *auth.Record) (*auth.Record, error)) (auth.Record, error)
+	Update(org, user string, edit func(old *session.Record) (*session.Record, error)) (session.Record, error)
 }
 
 // put stores a record as it is.
-func put(t *testing.T, s updater, r auth.Record) auth.Record {
+func put(t *testing.T, s updater, r session.Record) session.Record {
 	t.Helper()
-	stored, err := s.Update(r.Org, r.User, func(*auth.Record) (*auth.Record, error) { return &r, nil })
+	stored, err := s.Update(r.Org, r.User, func(*session.Record) (*session.Record, error) { return &r, nil })
 	if err != nil {
 		t.Fatalf("write %s: %v", r.User, err)
 	}
@@ -79,7 +80,7 @@ func put(t *testing.T, s updater, r auth.Record) auth.Record {
 
 func remove(t *testing.T, s updater, user string) {
 	t.Helper()
-	if _, err := s.Update("default", user, func(*auth.Record) (*auth.Record, error) { return nil, nil }); err != nil {
+	if _, err := s.Update("default", user, func(*session.Record) (*session.Record, error) { return nil, nil }); err != nil {
 		t.Fatalf("delete %s: %v", user, err)
 	}
 }
@@ -93,9 +94,9 @@ func alias(s auth.Source, user string) string {
 	return r.Session.Alias
 }
 
-func setPolicy(t *testing.T, s store.Policies, id string, p *auth.Policy) {
+func setPolicy(t *testing.T, s store.Policies, id string, p *session.Policy) {
 	t.Helper()
-	if err := s.UpdatePolicy(id, func(*auth.Policy, auth.PolicyUsers) (*auth.Policy, error) { return p, nil }); err != nil {
+	if err := s.UpdatePolicy(id, func(*session.Policy, session.PolicyUsers) (*session.Policy, error) { return p, nil }); err != nil {
 		t.Fatalf("write policy %s: %v", id, err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/store"
 )
 
@@ -34,7 +35,7 @@ func testRecord(t *testing.T, h *Harness) {
 	_, _, err = s.Read("default", "alice")
 	want(t, "read before the write", err, auth.ErrNoUser)
 	stored := put(t, s, record("alice", "first"))
-	for name, load := range map[string]func(string, string) (auth.Record, []auth.KeptQuota, error){"load": s.Load, "read": s.Read} {
+	for name, load := range map[string]func(string, string) (session.Record, []auth.KeptQuota, error){"load": s.Load, "read": s.Read} {
 		r, quotas, err := load("default", "alice")
 		if err != nil || !reflect.DeepEqual(r, stored) || len(quotas) != 0 {
 			t.Errorf("%s: %+v, %v, %v; want %+v", name, r, quotas, err, stored)
@@ -60,7 +61,7 @@ func testCopies(t *testing.T, h *Harness) {
 	put(t, s, record("alice", text))
 	r, _, err := s.Load("default", "alice")
 	want(t, "load", err, nil)
-	names, err := s.Names(auth.Name{}, 10)
+	names, err := s.Names(session.Name{}, 10)
 	want(t, "names", err, nil)
 	for i := range 100 {
 		put(t, s, record(fmt.Sprint("user-", i%7), strings.Repeat("y", 900)))
@@ -83,17 +84,17 @@ func testRefusedEdit(t *testing.T, h *Harness) {
 	s := h.Store
 	put(t, s, record("alice", "first"))
 	published := listen(s)
-	_, err := s.Update("default", "alice", func(old *auth.Record) (*auth.Record, error) {
+	_, err := s.Update("default", "alice", func(old *session.Record) (*session.Record, error) {
 		old.Session.Alias = "refused"
 		return old, errMine
 	})
 	if err != errMine {
 		t.Errorf("got %v, want the error of the edit as it is", err)
 	}
-	if _, err := s.Update("default", "bob", func(old *auth.Record) (*auth.Record, error) { return nil, errMine }); err != errMine {
+	if _, err := s.Update("default", "bob", func(old *session.Record) (*session.Record, error) { return nil, errMine }); err != errMine {
 		t.Errorf("of a new user: %v", err)
 	}
-	err = s.UpdatePolicy("gold", func(*auth.Policy, auth.PolicyUsers) (*auth.Policy, error) { return nil, errMine })
+	err = s.UpdatePolicy("gold", func(*session.Policy, session.PolicyUsers) (*session.Policy, error) { return nil, errMine })
 	if err != errMine {
 		t.Errorf("of a policy: %v", err)
 	}
@@ -113,7 +114,7 @@ func testEditState(t *testing.T, h *Harness) {
 	for range writers {
 		group.Go(func() {
 			for range rounds {
-				_, err := s.Update("default", "alice", func(old *auth.Record) (*auth.Record, error) {
+				_, err := s.Update("default", "alice", func(old *session.Record) (*session.Record, error) {
 					n := 0
 					if old != nil {
 						n, _ = strconv.Atoi(old.Session.Alias)
@@ -138,8 +139,8 @@ func testUpdateMany(t *testing.T, h *Harness) {
 	alice := put(t, s, record("alice", "before"))
 	put(t, s, record("carol", "before"))
 	published := listen(s)
-	names := []auth.Name{{Org: "default", User: "bob"}, {Org: "default", User: "alice"}, {Org: "default", User: "carol"}}
-	edit := func(i int, old *auth.Record) (*auth.Record, error) {
+	names := []session.Name{{Org: "default", User: "bob"}, {Org: "default", User: "alice"}, {Org: "default", User: "carol"}}
+	edit := func(i int, old *session.Record) (*session.Record, error) {
 		if (old == nil) != (i == 0) || old != nil && (old.User != names[i].User || old.Session.Alias != "before") {
 			t.Errorf("%s: old is %+v", names[i].User, old)
 		}
@@ -153,7 +154,7 @@ func testUpdateMany(t *testing.T, h *Harness) {
 		}
 		return nil, nil
 	}
-	err := s.UpdateMany(names, func(i int, old *auth.Record) (*auth.Record, error) {
+	err := s.UpdateMany(names, func(i int, old *session.Record) (*session.Record, error) {
 		if i == 2 {
 			return nil, errMine
 		}
@@ -209,7 +210,7 @@ func testGenerations(t *testing.T, h *Harness) {
 	}
 }
 
-var listed = []auth.Name{
+var listed = []session.Name{
 	{Org: "a", User: "a"}, {Org: "a", User: "a!"}, {Org: "a", User: "aa"}, {Org: "a", User: "b"},
 	{Org: "a!", User: "a"}, {Org: "aa", User: ""}, {Org: "aa", User: "a"}, {Org: "b", User: "a"}, {Org: "b", User: "é"},
 }
@@ -218,29 +219,29 @@ func putListed(t *testing.T, s store.Store) {
 	t.Helper()
 	for i := range listed { // in another order
 		n := listed[(i*4+3)%len(listed)]
-		put(t, s, auth.Record{Org: n.Org, User: n.User, Session: auth.Session{OrgID: n.Org}})
+		put(t, s, session.Record{Org: n.Org, User: n.User, Session: session.Session{OrgID: n.Org}})
 	}
 }
 
 func testNames(t *testing.T, h *Harness) {
 	s := h.Store
-	f := func(after auth.Name, n int, want []auth.Name) {
+	f := func(after session.Name, n int, want []session.Name) {
 		t.Helper()
 		if got, err := s.Names(after, n); err != nil || !slices.Equal(got, want) {
 			t.Errorf("%d after %v: %v, %v, want %v", n, after, got, err, want)
 		}
 	}
-	f(auth.Name{}, 10, nil)
+	f(session.Name{}, 10, nil)
 	putListed(t, s)
-	f(auth.Name{}, 100, listed)
-	f(auth.Name{}, len(listed), listed)
-	f(auth.Name{}, 3, listed[:3])
+	f(session.Name{}, 100, listed)
+	f(session.Name{}, len(listed), listed)
+	f(session.Name{}, 3, listed[:3])
 	f(listed[2], 3, listed[3:6])
 	f(listed[len(listed)-1], 3, nil)
-	f(auth.Name{Org: "a", User: "ab"}, 2, listed[3:5]) // a user that does not exist
+	f(session.Name{Org: "a", User: "ab"}, 2, listed[3:5]) // a user that does not exist
 	for n := 1; n <= len(listed); n++ {
-		var all []auth.Name
-		var last auth.Name
+		var all []session.Name
+		var last session.Name
 		for {
 			page, err := s.Names(last, n)
 			if err != nil {
@@ -259,12 +260,12 @@ func testNames(t *testing.T, h *Harness) {
 
 func testScan(t *testing.T, h *Harness) {
 	s := h.Store
-	scan := func(n int) (all []auth.Brief) {
+	scan := func(n int) (all []session.Brief) {
 		t.Helper()
-		var last auth.Name
+		var last session.Name
 		for {
 			count := 0
-			next, more, err := s.Scan(last, n, func(b auth.Brief) {
+			next, more, err := s.Scan(last, n, func(b session.Brief) {
 				all = append(all, b)
 				count++
 			})
@@ -280,16 +281,16 @@ func testScan(t *testing.T, h *Harness) {
 	if got := scan(10); len(got) != 0 {
 		t.Errorf("an empty store has %v", got)
 	}
-	session := auth.Session{OrgID: "default", Expires: 7, SessionLifetime: 8, PostExpiryAction: "retain", PostExpiryGracePeriod: -1, LastUpdated: "9", ApplyPolicies: []string{"gold"}, BasicAuth: auth.BasicAuth{Password: "hash"}}
-	put(t, s, auth.Record{Org: "default", User: "alice", Session: session})
-	wanted := []auth.Brief{{Name: auth.Name{Org: "default", User: "alice"}, PasswordHash: "hash", Lifetime: session.Lifetime()}}
+	sess := session.Session{OrgID: "default", Expires: 7, SessionLifetime: 8, PostExpiryAction: "retain", PostExpiryGracePeriod: -1, LastUpdated: "9", ApplyPolicies: []string{"gold"}, BasicAuth: session.BasicAuth{Password: "hash"}}
+	put(t, s, session.Record{Org: "default", User: "alice", Session: sess})
+	wanted := []session.Brief{{Name: session.Name{Org: "default", User: "alice"}, PasswordHash: "hash", Lifetime: sess.Lifetime()}}
 	if got := scan(1); !reflect.DeepEqual(got, wanted) {
 		t.Errorf("got %+v, want %+v", got, wanted)
 	}
 	remove(t, s, "alice")
 	putListed(t, s)
 	for n := 1; n <= len(listed)+1; n++ {
-		var names []auth.Name
+		var names []session.Name
 		for _, b := range scan(n) {
 			names = append(names, b.Name)
 		}
@@ -307,7 +308,7 @@ func testReopen(t *testing.T, h *Harness) {
 	put(t, h.Store, record("alice", "first"))
 	remove(t, h.Store, "alice")
 	alice := put(t, h.Store, record("alice", "second"))
-	setPolicy(t, h.Store, "gold", &auth.Policy{ID: "gold", Rate: 5})
+	setPolicy(t, h.Store, "gold", &session.Policy{ID: "gold", Rate: 5})
 	key := quotaKey("alice", "")
 	g, err := reserve(t, h.Store, key, ask(alice, 3, 0))
 	want(t, "reserve", err, nil)
@@ -329,18 +330,18 @@ func testClosed(t *testing.T, h *Harness) {
 	want(t, "load", err, auth.ErrStoreDown)
 	_, _, err = s.Read("default", "alice")
 	want(t, "read", err, auth.ErrStoreDown)
-	_, err = s.Names(auth.Name{}, 1)
+	_, err = s.Names(session.Name{}, 1)
 	want(t, "names", err, auth.ErrStoreDown)
-	_, _, err = s.Scan(auth.Name{}, 1, func(auth.Brief) {})
+	_, _, err = s.Scan(session.Name{}, 1, func(session.Brief) {})
 	want(t, "scan", err, auth.ErrStoreDown)
-	_, err = s.Update("default", "alice", func(old *auth.Record) (*auth.Record, error) { return old, nil })
+	_, err = s.Update("default", "alice", func(old *session.Record) (*session.Record, error) { return old, nil })
 	want(t, "update", err, auth.ErrStoreDown)
-	want(t, "update many", s.UpdateMany([]auth.Name{{Org: "default", User: "bob"}}, func(int, *auth.Record) (*auth.Record, error) { return nil, nil }), auth.ErrStoreDown)
+	want(t, "update many", s.UpdateMany([]session.Name{{Org: "default", User: "bob"}}, func(int, *session.Record) (*session.Record, error) { return nil, nil }), auth.ErrStoreDown)
 	_, _, err = s.Policies()
 	want(t, "policies", err, auth.ErrStoreDown)
 	_, err = s.Policy("gold")
 	want(t, "policy", err, auth.ErrStoreDown)
-	want(t, "update policy", s.UpdatePolicy("gold", func(*auth.Policy, auth.PolicyUsers) (*auth.Policy, error) { return nil, nil }), auth.ErrStoreDown)
+	want(t, "update policy", s.UpdatePolicy("gold", func(*session.Policy, session.PolicyUsers) (*session.Policy, error) { return nil, nil }), auth.ErrStoreDown)
 	_, err = reserve(t, s, quotaKey("alice", ""), ask(alice, 1, 0))
 	want(t, "reserve", err, auth.ErrStoreDown)
 	want(t, "ready", s.Ready(), auth.ErrStoreDown)

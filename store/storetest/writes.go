@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"sidekey/auth"
+	"sidekey/auth/session"
 	"sidekey/store"
 )
 
@@ -51,10 +52,10 @@ func testPublished(t *testing.T, h *Harness) {
 	f(func() { put(t, s, record("alice", "first")) }, "alice first")
 	f(func() { put(t, s, record("alice", "second")) }, "alice second")
 	f(func() { remove(t, s, "alice") }, "alice "+auth.ErrNoUser.Error())
-	f(func() { setPolicy(t, s, "gold", &auth.Policy{ID: "gold"}) }, "gold true <nil>")
+	f(func() { setPolicy(t, s, "gold", &session.Policy{ID: "gold"}) }, "gold true <nil>")
 	f(func() { setPolicy(t, s, "gold", nil) }, "gold false <nil>")
 	f(func() {
-		err := s.UpdateMany([]auth.Name{{Org: "default", User: "bob"}, {Org: "default", User: "carol"}}, func(i int, _ *auth.Record) (*auth.Record, error) {
+		err := s.UpdateMany([]session.Name{{Org: "default", User: "bob"}, {Org: "default", User: "carol"}}, func(i int, _ *session.Record) (*session.Record, error) {
 			r := record([]string{"bob", "carol"}[i], "many")
 			return &r, nil
 		})
@@ -79,7 +80,7 @@ func testReadPublished(t *testing.T, h *Harness) {
 		})
 		readers.Go(func() {
 			<-asking
-			names, err := s.Names(auth.Name{}, 100)
+			names, err := s.Names(session.Name{}, 100)
 			if last := published.Load(); err != nil || int64(len(names)) > last+1 {
 				t.Errorf("listed %d users, the last write published is %d, %v", len(names), last, err)
 			}

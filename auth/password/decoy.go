@@ -1,0 +1,105 @@
+package password
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"sort"
+	"strings"
+)
+
+// Census counts the stored password hashes by what comparing with them costs, and keeps
+// one of each.
+//
+// A password for a user who does not exist has to take the time of one who does. Where
+// users have hashes of several kinds and costs, one decoy is not enough: whoever takes
+// another time than the decoy would be known to exist. So a name that does not exist is
+// given a kind, always the same one, as often as the users have it.
+type Census struct {
+	shares map[string]*share
+}
+
+type share struct {
+	hash string // one of the kind
+	n    int
+}
+
+// NewCensus returns a census of nobody.
+func NewCensus() *Census { return &Census{shares: make(map[string]*share)} }
+
+// Add counts the hash of one user.
+func (c *Census) Add(hash string) {
+	class := costClass(hash)
+	if class == "" {
+		return // it is compared with nothing
+	}
+	s := c.shares[class]
+	if s == nil {
+		s = &share{hash: strings.Clone(hash)}
+		c.shares[class] = s
+	}
+	s.n++
+}
+
+// costClass returns what hashes that take the same time to compare have in common, or ""
+// for what is no hash.
+func costClass(hash string) string {
+	kind, err := HashKind(hash)
+	if err != nil {
+		return ""
+	}
+	switch kind {
+	case "bcrypt":
+		return kind + hash[4:6] // $2b$10$…
+	case "apr1", "sha1":
+		return kind
+	}
+	end := strings.LastIndexByte(hash, '$') // in front of the digest
+	if end = strings.LastIndexByte(hash[:end], '$'); end < 0 {
+		return kind
+	}
+	return kind + hash[:end] // with rounds or parameters, without the salt
+}
+
+// decoys are what the passwords of users who do not exist are compared with.
+type decoys struct {
+	key    []byte
+	shares []share // of the hashes; n: how many come up to this one
+	total  int
+}
+
+// SetCensus sets what the passwords of users who do not exist are compared with from now
+// on. key says which name gets what; it has to stay the same over restarts, because a
+// name whose time changes is one that does not exist.
+func (p *Passwords) SetCensus(c *Census, key []byte) {
+	d := &decoys{key: key}
+	classes := make([]string, 0, len(c.shares))
+	for class := range c.shares {
+		classes = append(classes, class)
+	}
+	sort.Strings(classes)
+	for _, class := range classes {
+		s := c.shares[class]
+		d.total += s.n
+		d.shares = append(d.shares, share{s.hash, d.total})
+	}
+	if d.total == 0 {
+		d = nil
+	}
+	p.decoys.Store(d)
+}
+
+// decoyFor returns what to compare with for a name that does not exist.
+func (p *Passwords) decoyFor(org string, user []byte) string {
+	d := p.decoys.Load()
+	if d == nil {
+		return p.decoy
+	}
+	mac := hmac.New(sha256.New, d.key)
+	mac.Write([]byte(org))
+	mac.Write([]byte{0}) // no org and no name holds one
+	mac.Write(user)
+	n := int(binary.BigEndian.Uint64(mac.Sum(nil)) % uint64(d.total))
+	i := sort.Search(len(d.shares), func(i int) bool { return n < d.shares[i].n })
+	return d.shares[i].hash
+}

@@ -1,0 +1,204 @@
+package password
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"time"
+)
+
+// Attempt is what a request presents to be let in, and what that is compared with.
+type Attempt struct {
+	At             int64 // Now.Mono
+	From           origin
+	Rank           rank
+	Org            string
+	User, Password []byte
+	Stored         string    // hash of the user's password; "" for a user who does not exist or has none
+	Came           time.Time // when its request was there
+
+	Known func() bool // nil, or reports that the password has become known to be right, so that no hash is needed
+	Right func()      // nil, or called when the password was right, before any that share the comparison are told
+}
+
+// flight is an attempt that several requests with the same user and password wait for.
+type flight struct {
+	done    chan struct{}
+	matches bool
+	err     error
+
+	queued, turn time.Time // when it asked for its turn to be hashed, and when it came
+}
+
+// hashing is a flight that is compared with a hash, for all origins.
+type hashing struct {
+	flight
+	place *place
+}
+
+// flightName is a keyed digest of all that an answer depends on but the origin, so no other
+// user, password or state of the user shares it (Traefik CVE-2026-71326 and
+// CVE-2026-88010).
+type flightName [32]byte
+
+// visit is a flight of one origin.
+type visit struct {
+	name flightName
+	from origin
+}
+
+// Check reports whether a claim's password is right, or returns [ErrBusy] or a
+// [*waitError]. If nothing is stored it is never right, and that takes as long: a wrong
+// password is answered when [pace] says so.
+//
+// Claims of one origin that come while the same password of the same user is being compared
+// are one attempt, and count once. Attempts of several origins share the comparison alone:
+// each counts as its own, may be refused on its own, and is answered at its own time. So a
+// user on many machines needs one hash and one place in the queue, and no client learns
+// from a wrong password that others try it too.
+func (p *Passwords) Check(failures *Failures, c Attempt) (bool, error) {
+	f := p.attempt(failures, c)
+	if f.err == nil && !f.matches {
+		began := c.Came.Add(f.waited(c))
+		after := time.Since(began)
+		p.pace.pause(began.Add(after + p.pace.left(after)))
+	}
+	return f.matches, f.err
+}
+
+// waited returns how long a claim has waited for its flight's turn.
+func (f *flight) waited(c Attempt) time.Duration {
+	since := f.queued
+	if c.Came.After(since) { // a follower
+		since = c.Came
+	}
+	return max(0, f.turn.Sub(since))
+}
+
+// attempt returns a flight of the claim's origin that has come to its end.
+func (p *Passwords) attempt(failures *Failures, c Attempt) *flight {
+	key := visit{p.flightName(c), c.From}
+	p.mu.Lock()
+	if f := p.visits[key]; f != nil {
+		p.mu.Unlock()
+		<-f.done
+		return f
+	}
+	f := &flight{done: make(chan struct{})}
+	p.visits[key] = f
+	p.mu.Unlock()
+
+	defer func() {
+		p.mu.Lock()
+		delete(p.visits, key)
+		p.mu.Unlock()
+		close(f.done)
+	}()
+	a, wait := failures.Begin(c)
+	if wait > 0 {
+		f.err = &WaitError{wait}
+		return f
+	}
+	outcome := Counted.Undecided
+	defer func() { outcome(a) }()
+	shared := p.compare(c, key.name)
+	f.matches, f.err, f.queued, f.turn = shared.matches, shared.err, shared.queued, shared.turn
+	switch {
+	case f.err != nil:
+		p.refused.Add(1)
+	case f.matches:
+		outcome = Counted.Succeeded
+	default:
+		outcome = Counted.Failed
+	}
+	return f
+}
+
+// compare returns a comparison that has come to its end. A claim that shares one which found
+// no room tries by itself while its own patience lasts: it may have the better origin.
+func (p *Passwords) compare(c Attempt, name flightName) *hashing {
+	giveUp := time.Now().Add(p.patience)
+	for {
+		p.mu.Lock()
+		shared := p.hashings[name]
+		if shared == nil {
+			break
+		}
+		p.mu.Unlock()
+		p.turns.favour(shared.place, c.Rank, c.From)
+		<-shared.done
+		if shared.err == nil || !time.Now().Before(giveUp) {
+			return shared
+		}
+	}
+	own := &hashing{flight: flight{done: make(chan struct{})}, place: newPlace(c.Rank, c.From)}
+	p.hashings[name] = own
+	p.mu.Unlock()
+	defer func() {
+		p.mu.Lock()
+		delete(p.hashings, name)
+		p.mu.Unlock()
+		close(own.done)
+	}()
+	own.matches, own.err = p.hashInTurn(own, c, time.Until(giveUp))
+	if own.matches && c.Right != nil {
+		c.Right()
+	}
+	return own
+}
+
+// hashInTurn compares a claim's password with its hash, as soon as it is its turn.
+func (p *Passwords) hashInTurn(f *hashing, c Attempt, patience time.Duration) (matches bool, err error) {
+	f.queued = time.Now()
+	known := func() bool { return c.Known != nil && c.Known() }
+	if known() {
+		return true, nil
+	}
+	if !p.turns.enter(context.Background(), f.place, patience) {
+		return false, ErrBusy
+	}
+	defer func() { p.turns.leave(f.place, !matches) }()
+	f.turn = time.Now()
+	if known() {
+		return true, nil
+	}
+	stored, exists := c.Stored, usable(c.Stored)
+	if !exists {
+		stored = p.decoyFor(c.Org, c.User)
+	}
+	if !usable(stored) {
+		stored = p.decoy
+	}
+	matches = p.hashOf(stored).Matches(stored, c.Password) && exists
+	p.pace.learn(stored, time.Since(f.turn))
+	if matches {
+		p.right.Add(1)
+	} else {
+		p.wrong.Add(1)
+	}
+	return matches, nil
+}
+
+// MatchesForOperator compares a password with a hash, ahead of all logins and not counted
+// as one.
+func (p *Passwords) MatchesForOperator(stored string, password []byte) (bool, error) {
+	turn := newPlace(operator, unknownOrigin)
+	if !p.turns.enter(context.Background(), turn, p.patience) {
+		return false, ErrBusy
+	}
+	defer p.turns.leave(turn, false)
+	return usable(stored) && p.hashOf(stored).Matches(stored, password), nil
+}
+
+func (p *Passwords) flightName(c Attempt) (name flightName) {
+	h := sha256.New()
+	h.Write(p.flightKey[:])
+	for _, part := range [][]byte{[]byte(c.Org), c.User, c.Password, []byte(c.Stored)} {
+		var length [8]byte
+		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
+		h.Write(length[:])
+		h.Write(part)
+	}
+	h.Sum(name[:0])
+	return name
+}

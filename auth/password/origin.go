@@ -1,0 +1,112 @@
+package password
+
+import (
+	"math"
+	"net/netip"
+
+	"sidekey/internal/ipaddr"
+)
+
+// origin is where a request comes from, as far as that is counted: the client's IPv4
+// address, or the /64 of its IPv6 address, which is what one customer gets. An IPv6
+// origin is the first half of the address. An IPv4 address is the second half of the
+// IPv4-mapped form, ::ffff:a.b.c.d, so it cannot be mistaken for an IPv6 origin: nothing in
+// 0:ffff::/32 is assigned, and an address there counts as unknown. 0 is no origin.
+type origin uint64
+
+const (
+	unknownOrigin  origin = 1 // the proxy reported no address, or text that is none
+	loopbackOrigin origin = 2 // ::/64
+	ipv4Origin     origin = 0xffff << 32
+)
+
+// OriginOf returns the origin of a client's address as the proxy reports it, with or
+// without a port and a zone. It allocates nothing for the forms that proxies send.
+func OriginOf(client []byte) origin {
+	if addr, ok := ipaddr.ParseIPv4(client); ok {
+		return ipv4Origin | origin(addr)
+	}
+	if addr, ok := ipaddr.ParseIPv6(client); ok {
+		return originOfAddr(netip.AddrFrom16(addr))
+	}
+	return parseOrigin(client)
+}
+
+// parseOrigin is originOf for every form.
+func parseOrigin(client []byte) origin {
+	if len(client) == 0 || len(client) > 64 || !ipaddr.IsHex(client[0]) && client[0] != ':' && client[0] != '[' {
+		return unknownOrigin // as nginx says "unix:"
+	}
+	text := string(client)
+	addr, err := netip.ParseAddr(text)
+	if err != nil {
+		with, err := netip.ParseAddrPort(text)
+		if err != nil {
+			return unknownOrigin
+		}
+		addr = with.Addr()
+	}
+	return originOfAddr(addr)
+}
+
+func originOfAddr(addr netip.Addr) origin {
+	if addr = addr.Unmap(); addr.Is4() {
+		b := addr.As4()
+		return ipv4Origin | origin(b[0])<<24 | origin(b[1])<<16 | origin(b[2])<<8 | origin(b[3])
+	}
+	var high uint64
+	b := addr.As16()
+	for _, octet := range b[:8] {
+		high = high<<8 | uint64(octet)
+	}
+	return originOfHigh(high)
+}
+
+func originOfHigh(high uint64) origin {
+	switch {
+	case high == 0:
+		return loopbackOrigin
+	case high <= uint64(loopbackOrigin), high>>32 == 0xffff:
+		return unknownOrigin
+	}
+	return origin(high)
+}
+
+func (o origin) isIPv4() bool { return o>>32 == 0xffff }
+
+// Network returns what a user's client may move in from one request to the next: the /24 of
+// an IPv4 address, the /64 of an IPv6 address.
+func (o origin) Network() network {
+	if o.isIPv4() {
+		return network(o &^ 0xff)
+	}
+	return network(o)
+}
+
+// network is the value of an [origin] that stands for its whole network.
+type network uint64
+
+// prefix is a part of the internet that shares what it is given: see [turns].
+type prefix struct {
+	bits  origin
+	level uint8
+}
+
+// Masks of the prefixes that an origin is in, the widest first: what a provider, a
+// customer, a site and a network get. An IPv4 origin is a whole address.
+var (
+	ipv6Masks = [...]origin{math.MaxUint64 &^ 0xffff_ffff, math.MaxUint64 &^ 0xffff, math.MaxUint64 &^ 0xff, math.MaxUint64}
+	ipv4Masks = [...]origin{math.MaxUint64 &^ 0xffff, math.MaxUint64 &^ 0xff, math.MaxUint64, math.MaxUint64}
+)
+
+const prefixLevels = len(ipv6Masks)
+
+// prefix returns the prefix of an origin at a level: /32, /48, /56 and /64 of IPv6; /16, /24
+// and the address itself of IPv4.
+func (o origin) prefix(level int) prefix {
+	masks := &ipv6Masks
+	if o.isIPv4() {
+		masks = &ipv4Masks
+	}
+	return prefix{o & masks[level], uint8(level)}
+}

@@ -1,0 +1,158 @@
+package route
+
+import (
+	"slices"
+	"sync"
+)
+
+// URLRule allows the requests to the paths of a pattern with one of the methods.
+type URLRule struct {
+	Pattern string
+	Methods []string // in any case; none allows none
+}
+
+// EndpointRule names the requests to the paths of a pattern with one method.
+type EndpointRule struct {
+	Pattern string
+	Method  string // in any case
+}
+
+// PathRules are the URLs that a right allows and the endpoints that it limits, compiled. They do
+// not change once made.
+type PathRules struct {
+	urls      []compiledURL // empty: all
+	endpoints []compiledEndpoint
+	tooCostly bool // see [TooCostlyRules]
+}
+
+type compiledURL struct {
+	pattern pattern
+	methods methods
+}
+
+type compiledEndpoint struct {
+	pattern pattern
+	method  string
+}
+
+// NewPathRules compiles rules; it returns nil for none. A pattern that does not compile was
+// refused when it was written. If there is one all the same, it matches nothing.
+func NewPathRules(urls []URLRule, endpoints []EndpointRule) *PathRules {
+	if len(urls)+len(endpoints) == 0 {
+		return nil
+	}
+	r := &PathRules{}
+	for _, u := range urls {
+		r.urls = append(r.urls, compiledURL{compileOrNever(u.Pattern), slices.Clone(u.Methods)})
+	}
+	for _, e := range endpoints {
+		r.endpoints = append(r.endpoints, compiledEndpoint{compileOrNever(e.Pattern), e.Method})
+	}
+	return r
+}
+
+func compileOrNever(text string) pattern {
+	p, err := compilePattern(text)
+	if err != nil {
+		return pattern{literal: "\x00"}
+	}
+	return p
+}
+
+// TooCostlyRules are the rules of a right with too many patterns to be compared with a path:
+// they find nothing, and [PathRules.Match] says [TooCostly].
+var TooCostlyRules = &PathRules{tooCostly: true}
+
+// URLs returns how many URLs the rules allow.
+func (r *PathRules) URLs() int { return len(r.urls) }
+
+var matchings = sync.Pool{New: func() any { return new(matching) }}
+
+// Match returns [Found] if the rules allow a request to an API, and the number of the first
+// endpoint that it is for, or -1 for none. The outcome is [Unknown] if no URL allows it,
+// [Ambiguous] if readers of the path could come to different results, and [TooCostly] if
+// the comparison takes too many steps.
+func (r *PathRules) Match(api *API, method, uri []byte) (endpoint int, outcome Outcome) {
+	m := matchings.Get().(*matching)
+	defer matchings.Put(m)
+	m.left = MaxCheckSteps
+	return r.match(m, api, method, uri)
+}
+
+// Steps returns how many steps a comparison takes. The last one may go beyond the bound.
+func (r *PathRules) Steps(api *API, method, uri []byte) int {
+	m := &matching{left: MaxCheckSteps}
+	r.match(m, api, method, uri)
+	return MaxCheckSteps - m.left
+}
+
+func (r *PathRules) match(m *matching, api *API, method, uri []byte) (endpoint int, outcome Outcome) {
+	path, clear := NormalPath(m.path[:0], uri)
+	raw := WithoutQuery(uri)
+	var list []reading
+	if !clear || !sameReading(raw, path) {
+		var listed bool
+		if list, listed = readings(raw, path, clear); !listed {
+			return -1, Ambiguous
+		}
+		path = list[0].path
+	}
+	if !under(path, api.ListenPath) {
+		return -1, Ambiguous
+	}
+	if r.tooCostly {
+		return -1, TooCostly
+	}
+	allowed := r.allows(m, path, method, api)
+	switch {
+	case m.exhausted():
+		return -1, TooCostly
+	case !allowed:
+		return -1, Unknown
+	}
+	endpoint = r.endpoint(m, path, method, api)
+	same := r.sameForAll(m, api, method, list, endpoint)
+	switch {
+	case m.exhausted():
+		return -1, TooCostly
+	case !same:
+		return -1, Ambiguous
+	}
+	return endpoint, Found
+}
+
+// sameForAll reports whether all readings of a path are at an allowed URL and at the endpoint
+// want.
+func (r *PathRules) sameForAll(m *matching, api *API, method []byte, list []reading, want int) bool {
+	for _, other := range list {
+		if !under(other.path, api.ListenPath) || !r.allows(m, other.path, method, api) || r.endpoint(m, other.path, method, api) != want {
+			return false
+		}
+	}
+	return true
+}
+
+// allows reports whether the URLs include a request. Without any, all do.
+func (r *PathRules) allows(m *matching, path, method []byte, api *API) bool {
+	if len(r.urls) == 0 {
+		return true
+	}
+	for i := range r.urls {
+		u := &r.urls[i]
+		if m.spend(len(u.methods)) && u.methods.include(method) && u.pattern.match(m, path, api.ListenPath) {
+			return true
+		}
+	}
+	return false
+}
+
+// endpoint returns the number of the first endpoint that a request is for, or -1.
+func (r *PathRules) endpoint(m *matching, path, method []byte, api *API) int {
+	for i := range r.endpoints {
+		e := &r.endpoints[i]
+		if m.spend(1) && len(e.method) == len(method) && (methods{e.method}).include(method) && e.pattern.match(m, path, api.ListenPath) {
+			return i
+		}
+	}
+	return -1
+}

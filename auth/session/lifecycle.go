@@ -1,0 +1,68 @@
+package session
+
+import (
+	"math"
+	"strconv"
+
+	"sidekey/limiter"
+)
+
+// Lifetime is what a session says of when its record is removed.
+type Lifetime struct {
+	Expires               int64    `json:"expires"`
+	SessionLifetime       int64    `json:"session_lifetime"`
+	PostExpiryAction      string   `json:"post_expiry_action"`
+	PostExpiryGracePeriod int64    `json:"post_expiry_grace_period"`
+	LastUpdated           string   `json:"last_updated"`
+	ApplyPolicies         []string `json:"apply_policies"`
+}
+
+// Lifetime returns that part of the session.
+func (s *Session) Lifetime() Lifetime {
+	return Lifetime{
+		Expires:               s.Expires,
+		SessionLifetime:       s.SessionLifetime,
+		PostExpiryAction:      s.PostExpiryAction,
+		PostExpiryGracePeriod: s.PostExpiryGracePeriod,
+		LastUpdated:           s.LastUpdated,
+		ApplyPolicies:         s.ApplyPolicies,
+	}
+}
+
+// Brief is a user to those who go over all of them: the part of the record that they need,
+// which is read several times as fast as the whole.
+type Brief struct {
+	Name
+	PasswordHash string
+	Lifetime     Lifetime
+}
+
+// RemoveAt returns the Unix second at which the record of a session itself is to be
+// removed, or false for never: session_lifetime seconds after its last write; at
+// expires with post_expiry_action "delete"; post_expiry_grace_period seconds later with
+// "retain" (-1: never). The first that comes counts. Where the session says nothing of
+// what happens after its expiry, the first of its policies that does is asked.
+func (l *Lifetime) RemoveAt(policies []*Policy) (at int64, ever bool) {
+	at = math.MaxInt64
+	if l.SessionLifetime > 0 {
+		// A record without the time of its last write is kept: nothing is removed on a guess.
+		if written, err := strconv.ParseInt(l.LastUpdated, 10, 64); err == nil {
+			at = limiter.AddSaturating(written, l.SessionLifetime)
+		}
+	}
+	action, grace := l.PostExpiryAction, l.PostExpiryGracePeriod
+	for _, p := range policies {
+		if action == "" && p != nil {
+			action, grace = p.PostExpiryAction, p.PostExpiryGracePeriod
+		}
+	}
+	if l.Expires > 0 {
+		switch {
+		case action == "delete":
+			at = min(at, l.Expires)
+		case action == "retain" && grace >= 0:
+			at = min(at, limiter.AddSaturating(l.Expires, grace))
+		}
+	}
+	return at, at != math.MaxInt64
+}
