@@ -207,7 +207,7 @@ func (c *Compiler) grant(a *Account, e *session.Effective, kept []KeptQuota, pre
 				delete(before, l.scope) // no two endpoints have one window
 				g.endpoints = append(g.endpoints, endpoint{l.scope, w})
 			}
-			g.rules = route.NewPathRules(urls, rules)
+			g.rules = route.NewRules(urls, rules)
 		}
 		a.grants = append(a.grants, g)
 	}

@@ -1,3 +1,4 @@
+// Package auth decides whether a request may pass.
 package auth
 
 import (

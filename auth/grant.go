@@ -14,7 +14,7 @@ type grant struct {
 	limits   *bucket
 	shadow   bool             // the limits of endpoints refuse nobody
 	versions []string         // empty: all
-	rules    *route.PathRules // nil: the path decides no more than which API it is
+	rules    *route.Rules // nil: the path decides no more than which API it is
 
 	endpoints []endpoint // of rules, in the same order
 }
@@ -44,7 +44,7 @@ type endpointLimit struct {
 	rate, per float64
 }
 
-// rulesOf returns the rules of a right in the form that [NewPathRules] takes. Of endpoints with
+// rulesOf returns the rules of a right in the form that [NewRules] takes. Of endpoints with
 // the same method and path the first decides, so the others are left out.
 func rulesOf(id string, r session.Right) (urls []route.URLRule, endpoints []endpointLimit) {
 	for _, u := range r.AllowedURLs {

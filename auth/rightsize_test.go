@@ -65,7 +65,7 @@ func longest() map[string]string {
 }
 
 // eachHeaviest calls f with each of the heaviest rights and each of the longest paths.
-func eachHeaviest(f func(name string, right session.Right, rules *route.PathRules, api *route.API, r *Request)) {
+func eachHeaviest(f func(name string, right session.Right, rules *route.Rules, api *route.API, r *Request)) {
 	orders := api("orders", "/orders")
 	for name, right := range heaviest() {
 		urls, limits := rulesOf("orders", right)
@@ -73,7 +73,7 @@ func eachHeaviest(f func(name string, right session.Right, rules *route.PathRule
 		for _, l := range limits {
 			endpoints = append(endpoints, l.EndpointRule)
 		}
-		rules := route.NewPathRules(urls, endpoints)
+		rules := route.NewRules(urls, endpoints)
 		for kind, path := range longest() {
 			r := &Request{Method: []byte("GET"), URI: []byte(path)}
 			if name == "methods" {
@@ -88,7 +88,7 @@ func eachHeaviest(f func(name string, right session.Right, rules *route.PathRule
 // long its path is.
 func TestT105StepsOfACheck(t *testing.T) {
 	exhausted := 0
-	eachHeaviest(func(name string, right session.Right, rules *route.PathRules, api *route.API, r *Request) {
+	eachHeaviest(func(name string, right session.Right, rules *route.Rules, api *route.API, r *Request) {
 		if size := right.Size(); size > session.MaxRightSteps || size < session.MaxRightSteps/2 {
 			t.Errorf("%s: %d steps: not as heavy as can be", name, size)
 		}
@@ -112,7 +112,7 @@ func TestT105StepsOfACheck(t *testing.T) {
 
 // T-105: each is under 1 ms of processor time.
 func BenchmarkHeaviestCheck(b *testing.B) {
-	eachHeaviest(func(name string, _ session.Right, rules *route.PathRules, api *route.API, r *Request) {
+	eachHeaviest(func(name string, _ session.Right, rules *route.Rules, api *route.API, r *Request) {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
 				rules.Match(api, r.Method, r.URI)

@@ -17,7 +17,7 @@ func (p pattern) matches(path []byte, listenPath string) bool {
 }
 
 // allowsURL is allows without a bound.
-func (r *PathRules) allowsURL(path, method []byte, api *API) bool {
+func (r *Rules) allowsURL(path, method []byte, api *API) bool {
 	return r.allows(unbounded(), path, method, api)
 }
 

@@ -134,11 +134,11 @@ func everyReading(uri string) (all []seen) {
 // readersWorld is a set of APIs and a right to some URLs of one of them.
 type readersWorld struct {
 	apis  *APIs
-	right *PathRules // of a right to the API "public"
+	right *Rules // of a right to the API "public"
 }
 
 func newReadersWorld(t testing.TB, list ...API) readersWorld {
-	return readersWorld{mustAPIs(t, list...), NewPathRules([]URLRule{{Pattern: "/public/open(/.*)?", Methods: []string{"GET"}}}, nil)}
+	return readersWorld{mustAPIs(t, list...), NewRules([]URLRule{{Pattern: "/public/open(/.*)?", Methods: []string{"GET"}}}, nil)}
 }
 
 // readersWorlds are by path; by host alone, so that no path matters but one that names a

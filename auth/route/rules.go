@@ -17,9 +17,9 @@ type EndpointRule struct {
 	Method  string // in any case
 }
 
-// PathRules are the URLs that a right allows and the endpoints that it limits, compiled. They do
+// Rules are the URLs that a right allows and the endpoints that it limits, compiled. They do
 // not change once made.
-type PathRules struct {
+type Rules struct {
 	urls      []compiledURL // empty: all
 	endpoints []compiledEndpoint
 	tooCostly bool // see [TooCostlyRules]
@@ -35,13 +35,13 @@ type compiledEndpoint struct {
 	method  string
 }
 
-// NewPathRules compiles rules; it returns nil for none. A pattern that does not compile was
+// NewRules compiles rules; it returns nil for none. A pattern that does not compile was
 // refused when it was written. If there is one all the same, it matches nothing.
-func NewPathRules(urls []URLRule, endpoints []EndpointRule) *PathRules {
+func NewRules(urls []URLRule, endpoints []EndpointRule) *Rules {
 	if len(urls)+len(endpoints) == 0 {
 		return nil
 	}
-	r := &PathRules{}
+	r := &Rules{}
 	for _, u := range urls {
 		r.urls = append(r.urls, compiledURL{compileOrNever(u.Pattern), slices.Clone(u.Methods)})
 	}
@@ -60,11 +60,11 @@ func compileOrNever(text string) pattern {
 }
 
 // TooCostlyRules are the rules of a right with too many patterns to be compared with a path:
-// they find nothing, and [PathRules.Match] says [TooCostly].
-var TooCostlyRules = &PathRules{tooCostly: true}
+// they find nothing, and [Rules.Match] says [TooCostly].
+var TooCostlyRules = &Rules{tooCostly: true}
 
 // URLs returns how many URLs the rules allow.
-func (r *PathRules) URLs() int { return len(r.urls) }
+func (r *Rules) URLs() int { return len(r.urls) }
 
 var matchings = sync.Pool{New: func() any { return new(matching) }}
 
@@ -72,7 +72,7 @@ var matchings = sync.Pool{New: func() any { return new(matching) }}
 // endpoint that it is for, or -1 for none. The outcome is [Unknown] if no URL allows it,
 // [Ambiguous] if readers of the path could come to different results, and [TooCostly] if
 // the comparison takes too many steps.
-func (r *PathRules) Match(api *API, method, uri []byte) (endpoint int, outcome Outcome) {
+func (r *Rules) Match(api *API, method, uri []byte) (endpoint int, outcome Outcome) {
 	m := matchings.Get().(*matching)
 	defer matchings.Put(m)
 	m.left = MaxCheckSteps
@@ -80,13 +80,13 @@ func (r *PathRules) Match(api *API, method, uri []byte) (endpoint int, outcome O
 }
 
 // Steps returns how many steps a comparison takes. The last one may go beyond the bound.
-func (r *PathRules) Steps(api *API, method, uri []byte) int {
+func (r *Rules) Steps(api *API, method, uri []byte) int {
 	m := &matching{left: MaxCheckSteps}
 	r.match(m, api, method, uri)
 	return MaxCheckSteps - m.left
 }
 
-func (r *PathRules) match(m *matching, api *API, method, uri []byte) (endpoint int, outcome Outcome) {
+func (r *Rules) match(m *matching, api *API, method, uri []byte) (endpoint int, outcome Outcome) {
 	path, clear := NormalPath(m.path[:0], uri)
 	raw := WithoutQuery(uri)
 	var list []reading
@@ -123,7 +123,7 @@ func (r *PathRules) match(m *matching, api *API, method, uri []byte) (endpoint i
 
 // sameForAll reports whether all readings of a path are at an allowed URL and at the endpoint
 // want.
-func (r *PathRules) sameForAll(m *matching, api *API, method []byte, list []reading, want int) bool {
+func (r *Rules) sameForAll(m *matching, api *API, method []byte, list []reading, want int) bool {
 	for _, other := range list {
 		if !under(other.path, api.ListenPath) || !r.allows(m, other.path, method, api) || r.endpoint(m, other.path, method, api) != want {
 			return false
@@ -133,7 +133,7 @@ func (r *PathRules) sameForAll(m *matching, api *API, method []byte, list []read
 }
 
 // allows reports whether the URLs include a request. Without any, all do.
-func (r *PathRules) allows(m *matching, path, method []byte, api *API) bool {
+func (r *Rules) allows(m *matching, path, method []byte, api *API) bool {
 	if len(r.urls) == 0 {
 		return true
 	}
@@ -147,7 +147,7 @@ func (r *PathRules) allows(m *matching, path, method []byte, api *API) bool {
 }
 
 // endpoint returns the number of the first endpoint that a request is for, or -1.
-func (r *PathRules) endpoint(m *matching, path, method []byte, api *API) int {
+func (r *Rules) endpoint(m *matching, path, method []byte, api *API) int {
 	for i := range r.endpoints {
 		e := &r.endpoints[i]
 		if m.spend(1) && len(e.method) == len(method) && (methods{e.method}).include(method) && e.pattern.match(m, path, api.ListenPath) {

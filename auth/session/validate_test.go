@@ -174,7 +174,7 @@ func TestValidatePatterns(t *testing.T) {
 			if pattern == `\\Q)|(` {
 				// Quoted to its end, and nothing behind the end may be quoted with it.
 				if err == nil {
-					quoted := route.NewPathRules([]route.URLRule{{Pattern: `\Q)|(`, Methods: []string{"GET"}}}, nil)
+					quoted := route.NewRules([]route.URLRule{{Pattern: `\Q)|(`, Methods: []string{"GET"}}}, nil)
 					orders := api("orders", "/")
 					_, other := quoted.Match(&orders, []byte("GET"), []byte("/x"))
 					_, itself := quoted.Match(&orders, []byte("GET"), []byte("/)|("))
