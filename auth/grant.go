@@ -12,8 +12,8 @@ import (
 type grant struct {
 	api      string // its id
 	limits   *bucket
-	shadow   bool             // the limits of endpoints refuse nobody
-	versions []string         // empty: all
+	shadow   bool         // the limits of endpoints refuse nobody
+	versions []string     // empty: all
 	rules    *route.Rules // nil: the path decides no more than which API it is
 
 	endpoints []endpoint // of rules, in the same order
