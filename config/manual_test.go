@@ -13,8 +13,8 @@ import (
 
 var updateManual = flag.Bool("update", false, "write docs/configuration.md")
 
-// docs/configuration.md is what sidecar.toml says, as tables, and has every key.
-// go test ./config -run TestManual -update writes it.
+// TestManual shows that docs/configuration.md contains the comments of sidecar.toml, as tables, and
+// every key. With -update it writes the document.
 func TestManual(t *testing.T) {
 	text, keys := manual(mustRead(t, "../sidecar.toml"))
 	if *updateManual {
@@ -46,16 +46,16 @@ var (
 	keyLine     = regexp.MustCompile(`^#?([a-z_]+) = (.+)$`)
 )
 
-// manual turns the commented configuration into a document, and returns the full names of
-// the keys in it. What stands above a section introduces it; what stands above a key, or
-// several, explains them.
+// manual turns the commented configuration into a document, and returns the full names of the keys
+// in it. A comment above a section introduces the section; a comment above one or more keys
+// explains them.
 func manual(text string) (document string, keys []string) {
 	var out strings.Builder
 	out.WriteString("# Configuration\n\n" +
-		"Made from [sidecar.toml](../sidecar.toml), which says the same beside each key, by `go test ./config -run TestManual -update`.\n\n")
+		"Generated from the comments in [sidecar.toml](../sidecar.toml) by `go test ./config -run TestManual -update`.\n\n")
 	var section string
-	var said []string        // comments that nothing was found for yet
-	var names, values string // of the row under way
+	var said []string        // comments before the section or key that they explain
+	var names, values string // of the current row
 	var meaning string
 	endRow := func() {
 		if names != "" && meaning == "" {
@@ -66,7 +66,7 @@ func manual(text string) (document string, keys []string) {
 		}
 		names, values = "", ""
 	}
-	header := "| key | default | |\n| --- | --- | --- |\n"
+	header := "| key | default | meaning |\n| --- | --- | --- |\n"
 	inTable := false
 	for line := range strings.Lines(text) {
 		line = strings.TrimSuffix(line, "\n")

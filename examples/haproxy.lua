@@ -1,39 +1,39 @@
--- The action "sidekey" of haproxy.cfg: it asks sidekey whether a request may pass.
+-- Defines the action "sidekey" of haproxy.cfg, which asks sidekey whether a request may pass.
 --
 --     http-request lua.sidekey abns@sidekey /auth/forward
 --
--- abns@sidekey is where the section "sidekey" of haproxy.cfg listens. HAProxy has no such
--- action of its own; this one needs nothing but HAProxy 2.6 with Lua.
+-- abns@sidekey is the address on which the section "sidekey" of haproxy.cfg listens. HAProxy
+-- has no such action of its own; this one needs only HAProxy 2.6 with Lua.
 --
--- A refusal goes to the client here. Where sidekey lets the request pass, the variable
--- txn.sidekey becomes "passed", the identity headers are put into the request, and what
--- is left of rate and quota into variables. Where it does not answer, the variable is
--- not set: haproxy.cfg has to refuse then, and also when this file fails.
+-- If sidekey refuses, the action sends the refusal to the client. If the request may pass, the
+-- action sets the variable txn.sidekey to "passed", adds the identity headers to the request,
+-- and stores the rest of rate and quota in variables. If sidekey does not answer, txn.sidekey
+-- is not set. haproxy.cfg must then refuse, and also if this file fails.
 
--- Milliseconds that no answer is waited for. The section "sidekey" has to give up before:
--- HAProxy's client would ask again then, and a second question is a second decision.
+-- The timeout in milliseconds. The section "sidekey" must give up before it, because HAProxy's
+-- client would then repeat the question, and a second question is a second decision.
 local timeout = 60000
 
--- Headers for the application. sidekey always sends all of them, empty where there is
--- no value, so that none of the client's gets through.
+-- Headers for the application. sidekey always sends all of them, empty if there is no value,
+-- so that none of the client's own passes.
 local identity = {
 	"x-auth-user", "x-auth-org", "x-auth-alias", "x-auth-tags", "x-auth-policies",
-	"x-developer-id", -- one for each header in check.meta_headers
+	"x-developer-id", -- add one for each header in check.meta_headers
 }
 
--- Headers for the client; with the application's answer from variables.
+-- Headers for the client; with the application's response, haproxy.cfg takes them from variables.
 local left = { "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset", "ratelimit", "ratelimit-policy" }
 
 -- Headers for the client with a refusal.
 local refusal = { "content-type", "cache-control", "www-authenticate", "retry-after", table.unpack(left) }
 
--- What belongs to the client's connection or to its body, which sidekey does not get.
+-- Headers about the client's connection or the body, which are not sent to sidekey.
 local kept_back = {
 	["host"] = true, ["connection"] = true, ["content-length"] = true, ["transfer-encoding"] = true,
 	["expect"] = true, ["te"] = true, ["trailer"] = true, ["upgrade"] = true, ["http2-settings"] = true,
 }
 
--- first returns the first value of a header. HAProxy counts them from 0.
+-- first returns the first value of a header. HAProxy counts values from 0.
 local function first(values) return values and values[0] end
 
 core.register_action("sidekey", { "http-req" }, function(txn, address, path)

@@ -13,7 +13,7 @@ import (
 	"sidekey/internal/testutil"
 )
 
-// hazards returns the numbers that docs/security.md and the tests use.
+// hazards returns the numbers below T-100. docs/hazards.md has a row for each of them.
 func hazards() (numbers []string) {
 	for _, span := range [][2]int{{1, 13}, {20, 24}, {30, 34}, {40, 44}, {50, 52}, {60, 63}, {70, 75}, {80, 84}, {90, 99}} {
 		for n := span[0]; n <= span[1]; n++ {
@@ -31,13 +31,13 @@ var (
 	hazardInText = regexp.MustCompile(`T-?([0-9]{2,3})`)
 )
 
-// Every hazard has a row in docs/security.md. The row names existing tests, which name the hazard,
-// or the reason why there is none. Every number in a test's name or comment is in that row.
-// From T-100 on a hazard has a row as soon as it has a test.
+// TestHazardTable compares docs/hazards.md with the tests. Each hazard has a row that names existing
+// tests, which name the hazard, or gives the reason why there is none. A test with the number of a
+// hazard in its name is in the row of that hazard. From T-100 on, a hazard has a row as soon as it
+// has a test. Tests that docs/security.md names exist.
 func TestHazardTable(t *testing.T) {
-	// From the name of a test to the hazards in its name, comment or body.
-	tests := make(map[string]map[string]bool)
-	named := make(map[string][]string) // from a hazard to the tests with it in their name
+	tests := make(map[string]map[string]bool) // by test: the hazards in its name, comment or body
+	named := make(map[string][]string)        // by hazard: the tests with its number in their name
 	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
 		story := strings.HasSuffix(path, ".txtar")
 		if err != nil || !story && !strings.HasSuffix(path, "_test.go") {
@@ -71,7 +71,7 @@ func TestHazardTable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := testutil.ReadFile(t, "docs/security.md")
+	text := testutil.ReadFile(t, "docs/hazards.md")
 	rows := make(map[string]string)
 	for _, found := range hazardRow.FindAllStringSubmatch(text, -1) {
 		if rows[found[1]] != "" {
@@ -99,7 +99,7 @@ func TestHazardTable(t *testing.T) {
 			if hazards, ok := tests[m[1]]; !ok {
 				t.Errorf("%s: there is no %s", number, m[1])
 			} else if !hazards[number] {
-				t.Errorf("%s: %s does not say that it is about it", number, m[1])
+				t.Errorf("%s: %s does not contain this number", number, m[1])
 			}
 		}
 		for _, name := range named[number] {
@@ -108,15 +108,17 @@ func TestHazardTable(t *testing.T) {
 			}
 		}
 	}
-	for _, m := range namedTest.FindAllStringSubmatch(text, -1) {
-		if tests[m[1]] == nil {
-			t.Errorf("there is no %s", m[1])
+	for _, name := range []string{"docs/hazards.md", "docs/security.md"} {
+		for _, m := range namedTest.FindAllStringSubmatch(testutil.ReadFile(t, name), -1) {
+			if tests[m[1]] == nil {
+				t.Errorf("%s: there is no %s", name, m[1])
+			}
 		}
 	}
 }
 
-// T-84: no table of what clients name uses a hash that a client can compute: Go's maps and
-// hash/maphash draw a seed for each process.
+// TestT84NoUnseededHash shows that no package hashes what clients choose with a function that they
+// can compute. Go's maps and hash/maphash draw a seed for each process.
 func TestT84NoUnseededHash(t *testing.T) {
 	for name, p := range listPackages(t) {
 		if !strings.HasPrefix(name, "sidekey") || strings.HasPrefix(name, "sidekey/store/bolt") { // which checks bbolt's own checksum
