@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"sidekey/auth"
+	"sidekey/internal/testutil"
 	"sidekey/store/bolt/boltfile"
 )
 
@@ -321,7 +322,7 @@ func damageWhileRunning(args []string) int {
 // What root restores belongs to the owner of the folder.
 func TestRestoreOwner(t *testing.T) {
 	if os.Geteuid() != 0 {
-		cannotRun(t, "only root can give files away")
+		testutil.CannotRun(t, "only root can give files away")
 	}
 	path, backup := newPath(t), newPath(t)
 	s, err := Open(backup, quiet)
