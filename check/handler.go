@@ -119,13 +119,6 @@ type notices struct {
 
 const noticeEvery = 10 * time.Second
 
-// missing logs that a proxy does not send what it must.
-func (n *notices) missing(log *slog.Logger, dialect, setting string) {
-	if n.due(dialect, setting) {
-		log.Warn("refused: the proxy does not say what it has to, exactly once", "reason", auth.ProxyConfig.String(), "dialect", dialect, "missing", setting)
-	}
-}
-
 // excess logs that a path could not be compared with the patterns of a right.
 func (n *notices) excess(log *slog.Logger, v *auth.Verdict) {
 	if a := v.Account; n.due(a.User(), v.API.ID) {

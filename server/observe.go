@@ -13,15 +13,9 @@ func (s *Server) startObservers(c config.Config) (err error) {
 	if s.decisions, err = decisionlog.Open(decisionLogOf(c), s.log); err != nil {
 		return err
 	}
-	s.stops.add("decision log", func(deadline context.Context) error {
-		ctx, cancel := extend(deadline)
-		defer cancel()
-		return s.decisions.Stop(ctx)
-	})
+	s.stops.add("decision log", s.decisions.Stop)
 	s.events = events.NewQueue(eventsOf(c), c.Events.Queue, s.log)
-	s.stops.add("events", func(deadline context.Context) error {
-		ctx, cancel := extend(deadline)
-		defer cancel()
+	s.stops.add("events", func(ctx context.Context) error {
 		s.events.Stop(ctx)
 		return nil
 	})

@@ -91,7 +91,7 @@ func open(path string, cfg config.Config, log *slog.Logger) (s *Server, err erro
 	// It is closed before the observers stop: a webhook that does not answer uses all the time
 	// that is left, and unused quota must be given back before.
 	observing := s.startObservers(cfg)
-	s.stops.add("database", s.closeStore)
+	s.stops.addPatient("database", s.closeStore)
 	if observing != nil {
 		return s, observing
 	}
@@ -107,7 +107,7 @@ func open(path string, cfg config.Config, log *slog.Logger) (s *Server, err erro
 		return s, err
 	}
 	s.upgrades = newUpgrades(s)
-	s.stops.add("replacing outdated hashes", func(deadline context.Context) error { return waitFor(deadline, s.upgrades.stop) })
+	s.stops.add("replacing outdated hashes", func(context.Context) error { s.upgrades.stop(); return nil })
 	settings, err := s.makeSettings(cfg, nil, config.Config{})
 	if err != nil {
 		return s, err
@@ -177,12 +177,14 @@ func Start(path string, cfg config.Config, log *slog.Logger) (_ *Server, err err
 		return nil, err
 	}
 	s.inherited = inherited
-	if err := s.startListeners(cfg); err != nil {
-		return nil, err
-	}
+	// The background jobs stop after the listeners: one that waits for a disk that hangs must not
+	// take the time that the requests in flight have.
 	reaper := session.Reaper{Users: s.store, Policies: s.policies, Every: cfg.Lifecycle.Every, PerSecond: cfg.Lifecycle.RemovalsPerSecond, Log: log}
 	s.runInBackground("removing expired records", reaper.Run)
 	s.runInBackground("counting password hashes", s.runCensus)
+	if err := s.startListeners(cfg); err != nil {
+		return nil, err
+	}
 	if path != "" {
 		s.watchFile()
 	}
@@ -194,9 +196,10 @@ func (s *Server) runInBackground(name string, f func(context.Context)) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var group sync.WaitGroup
 	group.Go(func() { f(ctx) })
-	s.stops.add(name, func(deadline context.Context) error {
+	s.stops.add(name, func(context.Context) error {
 		cancel()
-		return waitFor(deadline, group.Wait)
+		group.Wait()
+		return nil
 	})
 }
 
@@ -322,24 +325,18 @@ func (s *Server) Wait(stop context.Context, hangup <-chan os.Signal) error {
 
 // Stop stops everything in reverse order: the listeners accept no more connections and answer
 // what is in flight, unused quota is given back, the database is closed. It takes at most
-// shutdown_timeout, and lastCommit more if the disk is slow.
+// shutdown_timeout, and maxLate more if the disk is slow or hangs; its error names the parts that
+// did not end.
 func (s *Server) Stop() error {
 	s.mu.Lock()
 	timeout := s.config.ShutdownTimeout
 	s.mu.Unlock()
-	deadline, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	return s.stops.run(deadline)
+	return s.stops.run(time.Now().Add(timeout))
 }
 
-// lastCommit is how long closing the database may take even if the listeners used all of
-// shutdown_timeout.
-const lastCommit = 2 * time.Second
-
-// closeStore gives unused quota back and closes the database. If the disk hangs until the
-// deadline, closeStore gives up: the next start finds the database as after a crash.
-func (s *Server) closeStore(deadline context.Context) error {
-	end, _ := deadline.Deadline()
+// closeStore gives unused quota back and closes the database. If the disk hangs until ctx ends,
+// closeStore gives up: the next start finds the database as after a crash.
+func (s *Server) closeStore(ctx context.Context) error {
 	closed := make(chan error, 1)
 	go func() {
 		var gaveBack error
@@ -351,7 +348,7 @@ func (s *Server) closeStore(deadline context.Context) error {
 	select {
 	case err := <-closed:
 		return err
-	case <-time.After(max(time.Until(end), lastCommit)):
+	case <-ctx.Done():
 		return errors.New("the disk does not respond: did not close it within shutdown_timeout, and did not give unused quota back")
 	}
 }

@@ -22,7 +22,7 @@ func (s *Server) startSpent(cfg config.Config, first bool) (err error) {
 	if s.spent, err = loadSpent(path, cfg.Check.HMACRemembered, first, s.log); err != nil {
 		return fmt.Errorf("memory of used signatures: %w", err)
 	}
-	s.stops.add("memory of used signatures", func(context.Context) error { return saveSpent(path, s.spent) })
+	s.stops.addPatient("memory of used signatures", func(context.Context) error { return saveSpent(path, s.spent) })
 	return nil
 }
 

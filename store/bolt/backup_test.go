@@ -17,6 +17,7 @@ import (
 
 	"sidekey/auth"
 	"sidekey/auth/session"
+	"sidekey/internal/testutil"
 	"sidekey/store/bolt/boltfile"
 )
 
@@ -322,7 +323,7 @@ func damageWhileRunning(args []string) int {
 // What root restores belongs to the owner of the folder.
 func TestRestoreOwner(t *testing.T) {
 	if os.Geteuid() != 0 {
-		cannotRun(t, "only root can give files away")
+		testutil.CannotRun(t, "only root can give files away")
 	}
 	path, backup := newPath(t), newPath(t)
 	s, err := Open(backup, quiet)

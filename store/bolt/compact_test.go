@@ -17,6 +17,7 @@ import (
 
 	"sidekey/auth"
 	"sidekey/auth/session"
+	"sidekey/internal/testutil"
 	"sidekey/limiter"
 	"sidekey/store/bolt/boltfile"
 )
@@ -268,14 +269,14 @@ func TestCrashWhileCompacting(t *testing.T) {
 func TestCompactSyncsFolder(t *testing.T) {
 	strace, err := exec.LookPath("strace")
 	if err != nil {
-		cannotRun(t, "strace is not installed")
+		testutil.CannotRun(t, "strace is not installed")
 	}
 	path := newPath(t)
 	trace := filepath.Join(t.TempDir(), "trace")
 	child := exec.Command(strace, "-f", "-y", "-o", trace, "-e", "trace=rename,renameat,renameat2,fsync,fdatasync,pwrite64", os.Args[0], path)
 	child.Env = childEnvironment("compact once")
 	if out, err := child.CombinedOutput(); err != nil {
-		cannotRun(t, fmt.Sprintf("strace: %v: %s", err, out))
+		testutil.CannotRun(t, fmt.Sprintf("strace: %v: %s", err, out))
 	}
 	text, err := os.ReadFile(trace)
 	if err != nil {

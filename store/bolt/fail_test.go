@@ -15,6 +15,7 @@ import (
 
 	"sidekey/auth"
 	"sidekey/auth/session"
+	"sidekey/internal/testutil"
 	"sidekey/limiter"
 	"sidekey/store"
 )
@@ -25,7 +26,7 @@ func breakFile(t *testing.T, path string) {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
-		cannotRun(t, "there is no /proc/self/fd")
+		testutil.CannotRun(t, "there is no /proc/self/fd")
 	}
 	path, err = filepath.EvalSymlinks(path)
 	if err != nil {
@@ -367,11 +368,11 @@ func spoilFreelist(t *testing.T, path string) {
 // when there is room.
 func TestFullDisk(t *testing.T) {
 	if os.Geteuid() != 0 {
-		cannotRun(t, "only root can mount a small disk")
+		testutil.CannotRun(t, "only root can mount a small disk")
 	}
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=18m,mode=0700"); err != nil {
-		cannotRun(t, fmt.Sprintf("mount: %v", err))
+		testutil.CannotRun(t, fmt.Sprintf("mount: %v", err))
 	}
 	defer func() {
 		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {

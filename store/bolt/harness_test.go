@@ -326,13 +326,3 @@ func until(t testing.TB, what string, there func() bool) {
 		}
 	}
 }
-
-// cannotRun skips a test for which this machine lacks something. With CI=true that is a
-// failure.
-func cannotRun(t testing.TB, why string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatal(why)
-	}
-	t.Skip(why)
-}
