@@ -7,7 +7,7 @@
 --
 -- If sidekey refuses, the action sends the refusal to the client. If the request may pass, the
 -- action sets the variable txn.sidekey to "passed", adds the identity headers to the request,
--- and stores the rest of rate and quota in variables. If sidekey does not answer, txn.sidekey
+-- and stores the remaining rate and quota in variables. If sidekey does not answer, txn.sidekey
 -- is not set. haproxy.cfg must then refuse, and also if this file fails.
 
 -- The timeout in milliseconds. The section "sidekey" must give up before it, because HAProxy's
