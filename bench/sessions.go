@@ -11,16 +11,16 @@ import (
 	"sidekey/auth"
 )
 
-// shape is a user whose session differs from the others' in one thing.
+// shape is a user whose session differs from benchSession in one respect.
 type shape struct {
 	user, name string
 	change     func(s *auth.Session)
 }
 
-// shapes are users with ever more of what a session can have.
+// shapes are users with more and more policies, URL patterns and tags.
 var shapes = slices.Concat(
 	shapesOf("policies", "policies", func(s *auth.Session, n int) { s.ApplyPolicies = policyIDs(n) }),
-	shapesOf("urls", "URL patterns (the last fits)", func(s *auth.Session, n int) { s.AccessRights["orders"] = urlPatterns(n) }),
+	shapesOf("urls", "URL patterns (only the last matches)", func(s *auth.Session, n int) { s.AccessRights["orders"] = urlPatterns(n) }),
 	shapesOf("tags", "tags", func(s *auth.Session, n int) {
 		s.Tags = nil
 		for i := range n {
@@ -43,7 +43,7 @@ func policyIDs(n int) (ids []string) {
 	return ids
 }
 
-// policyTables are those policies, for the configuration.
+// policyTables returns the configuration of the policies.
 func policyTables() string {
 	var b strings.Builder
 	for _, id := range policyIDs(100) {
@@ -52,7 +52,7 @@ func policyTables() string {
 	return b.String()
 }
 
-// urlPatterns is a right whose last pattern is the only one that fits what is asked for.
+// urlPatterns returns a right with n URL patterns, of which only the last matches the requests.
 func urlPatterns(n int) auth.Right {
 	right := auth.Right{APIID: "orders"}
 	for i := range n - 1 {
