@@ -1,4 +1,4 @@
-# sidekey alone: no shell, no libc, no root.
+# Only sidekey: no shell, no libc, no root.
 #
 #     docker build -t sidekey .
 #
@@ -22,8 +22,9 @@ COPY --from=build --chown=65532:65532 /data /data
 USER 65532:65532
 WORKDIR /
 VOLUME /data
-# The listeners are on loopback: give the proxy the same network name space, as in
-# examples/docker-compose.yaml, or mount a configuration that listens elsewhere.
-# Podman drops the line unless it builds with --format docker.
+# The default listeners are on loopback. Let the proxy share the container's network namespace, as
+# in examples/docker-compose.yaml, or mount a configuration with other addresses.
+#
+# Podman ignores HEALTHCHECK unless it builds with --format docker.
 HEALTHCHECK --interval=10s --timeout=6s --start-period=60s CMD ["/sidekey", "healthcheck"]
 ENTRYPOINT ["/sidekey"]

@@ -23,17 +23,17 @@ run: build ## Build, and serve with sidecar.toml until interrupted
 	./sidekey serve -config sidecar.toml
 
 .PHONY: release
-release: ## Build dist/ for all platforms, twice and compared, with checksums and an SBOM
+release: ## Build dist/ for all platforms, twice to compare them, with checksums and an SBOM
 	go run ./release -again -version "$(VERSION)" -to dist
 
 .PHONY: test
-test: ## Install what the tests need, and run all of them
+test: ## Install the tools that the tests need, and run all tests
 	.ci/tools
 	go test -race ./...
-	go test -run Alloc ./... # not built with -race, which allocates itself
+	go test -run Alloc ./... # without -race, which allocates memory itself
 
 .PHONY: check
-check: ## Formatting, vet, staticcheck, checksums of modules, known vulnerabilities
+check: ## Check formatting, vet, staticcheck, module checksums and known vulnerabilities
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt wants to change: $$unformatted"; exit 1; }
 	go vet ./...
 	go tool staticcheck ./...
@@ -50,19 +50,19 @@ fuzz: ## Run each fuzz target for FUZZTIME (1m)
 	done
 
 .PHONY: crash
-crash: crash-broken ## All of the crash tests: about an hour (docs/reliability.md)
+crash: crash-broken ## Run all crash tests: about an hour (docs/reliability.md)
 	go test -count=1 -timeout 3h -v ./e2e/crash $(CRASH)
 	go test -count=1 -timeout 3h -v -run TestQuotaAnySchedule ./limiter -args -rapid.checks=$(SCHEDULES)
 	go test -count=1 -timeout 20m -run 'TestRot$$' ./store/bolt -args -mutants $(MUTANTS)
 	go test -count=1 -timeout 20m -run 'TestBackup$$' ./store/bolt -args -backups $(BACKUPS)
 
-# A fault of a broken build, and the test that has to notice it.
+# Each fault of a broken build, and the test that must fail because of it.
 FAULTS = nosync:TestPowerCut nofirstsync:TestPowerCut nodirsync:TestPowerCut nofilesync:TestPowerCut \
 	norenamesync:TestPowerCut ackfirst:TestKillAtEveryCall ackfirst:TestLinearizable \
 	quotalate:TestQuotaOverKills nochecksum:TestFlippedBit
 
 .PHONY: crash-broken
-crash-broken: ## Show that the crash tests fail where a promise is broken
+crash-broken: ## Show that the crash tests fail on builds that break a promise
 	@go vet -tags broken ./store/... ./internal/... ./limiter ./e2e/crash
 	@for fault in $(FAULTS); do \
 		name=$${fault%%:*} test=$${fault##*:}; \
@@ -70,7 +70,7 @@ crash-broken: ## Show that the crash tests fail where a promise is broken
 		if echo "$$out" | grep -q "^--- FAIL: $$test " && echo "$$out" | grep -Eq 'LOST|OVER|SERVED WRONG|no order of'; then \
 			echo "$$name: $$test fails, as it should"; \
 		else \
-			echo "$$name: $$test does not notice:"; echo "$$out"; exit 1; \
+			echo "$$name: $$test must fail and does not:"; echo "$$out"; exit 1; \
 		fi; \
 	done
 
@@ -82,18 +82,18 @@ bench: ## Compare with a bare handler, NGINX's own basic auth and bbolt; import 
 	@if test -z '$(ROWS)'; then go test -run '^$$' -bench Import -benchtime 1x -timeout 30m ./e2e/load; fi
 
 .PHONY: timing
-timing: ## What the time of a refusal tells: SAMPLES (5000) of each class, bcrypt COST (10). TIMING: its flags
+timing: ## Measure what response times reveal about users: SAMPLES (5000) per class, bcrypt COST (10). TIMING: its flags
 	go run ./bench/timing -samples $(SAMPLES) -cost $(COST) $(TIMING)
 
 .PHONY: flood
-flood: ## What others notice of 5,000 wrong passwords a second, from few and from ever-new networks. FLOOD: its flags
+flood: ## Measure how 5,000 wrong passwords a second, from few and from many networks, affect users. FLOOD: its flags
 	go run ./bench/flood -procs 2 $(FLOOD)
 
 .PHONY: soak
-soak: ## Ten million CHECKS of many users on few connections: none is taken for another
+soak: ## Run ten million CHECKS of many users on few connections: no user must be taken for another
 	go test -run TestT07PipelinedUsers -timeout 1h ./check/http -soak $(CHECKS)
 
 .PHONY: bench-compare
-bench-compare: ## Compare the Go benchmarks of the check with those of the commit REF, COUNT (6) times
-	@test -n "$(REF)" || { echo "which commit? make bench-compare REF=main"; exit 2; }
+bench-compare: ## Compare the Go benchmarks of checks with those of the commit REF, COUNT (6) times
+	@test -n "$(REF)" || { echo "missing REF: make bench-compare REF=main"; exit 2; }
 	COUNT=$(COUNT) bench/compare $(REF)

@@ -28,13 +28,13 @@ var serverConfig = checkhttp.ServerConfig{
 	MaxHeaderBytes: 64 << 10,
 }
 
-// answer is what sidekey says to an admitted request under a path.
+// answer is sidekey's answer to an admitted request in one dialect.
 type answer struct {
-	Path    string // of a dialect, or what it begins with
+	Path    string // prefix of the request paths that get this answer
 	Headers [][2]string
 }
 
-// answersOf asks sidekey, as oneUser, what it answers in each dialect.
+// answersOf sends a request of oneUser to sidekey in each dialect and returns the answers.
 func answersOf(s *server) (list []answer, err error) {
 	client := &fasthttp.Client{DisableHeaderNamesNormalizing: true}
 	defer client.CloseIdleConnections()
@@ -50,13 +50,13 @@ func answersOf(s *server) (list []answer, err error) {
 			return nil, err
 		}
 		if said.StatusCode() != fasthttp.StatusOK || len(said.Body()) > 0 {
-			return nil, fmt.Errorf("%s: 200 without a body is wanted:\n%s", d.path, &said)
+			return nil, fmt.Errorf("%s: must answer 200 without a body, not\n%s", d.path, &said)
 		}
 		a := answer{Path: "/auth/" + d.name}
 		for name, value := range said.Header.All() {
 			switch string(name) {
-			case fasthttp.HeaderContentLength: // the server writes it itself
-			case fasthttp.HeaderContentType: // the client makes one up
+			case fasthttp.HeaderContentLength: // the server adds it itself
+			case fasthttp.HeaderContentType: // fasthttp's client reports one that was not sent
 			default:
 				a.Headers = append(a.Headers, [2]string{string(name), string(value)})
 			}
@@ -66,8 +66,8 @@ func answersOf(s *server) (list []answer, err error) {
 	return list, nil
 }
 
-// bareHandler decides nothing and gives the same answer each time, the first whose path
-// the request's begins with.
+// bareHandler makes no decision. It gives the first answer whose path is a prefix of the request's
+// path.
 func bareHandler(list []answer) fasthttp.RequestHandler {
 	type header struct{ name, value []byte }
 	paths, headers := make([][]byte, len(list)), make([][]header, len(list))
@@ -91,8 +91,8 @@ func bareHandler(list []answer) fasthttp.RequestHandler {
 	}
 }
 
-// serveBare runs the handler that decides nothing, on the server that sidekey's check
-// listener uses, with the same limits. text is the JSON of its answers.
+// serveBare runs the bare handler on the same server as sidekey's check listener, with the same
+// limits. text is the JSON of its answers.
 func serveBare(addr, text string) error {
 	var list []answer
 	if err := json.Unmarshal([]byte(text), &list); err != nil {
@@ -109,7 +109,7 @@ func serveBare(addr, text string) error {
 	return server.Serve(l)
 }
 
-// bare starts that handler, with sidekey's answers, as a process of its own.
+// bare starts a process that runs the bare handler with the answers of ours.
 func (l *lab) bare(ctx context.Context, ours *server) (*server, error) {
 	list, err := answersOf(ours)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// The bare handler answers as sidekey has, header by header, in each dialect.
+// The bare handler gives the same answers as sidekey in each dialect, header by header.
 func TestBareHandler(t *testing.T) {
 	f := func(handler fasthttp.RequestHandler, do func(s *server)) {
 		t.Helper()
@@ -31,7 +31,7 @@ func TestBareHandler(t *testing.T) {
 			ctx.Response.Header.Set("X-Envoy-Auth-Headers-To-Remove", "authorization")
 		}
 		if user, _, _ := strings.Cut(login(oneUser, userPassword), ":"); len(ctx.Request.Header.Peek(user)) == 0 {
-			ctx.Error("who are you?", fasthttp.StatusUnauthorized)
+			ctx.Error("missing credentials", fasthttp.StatusUnauthorized)
 		}
 	}
 	var first, second []answer
@@ -60,7 +60,7 @@ func TestBareHandler(t *testing.T) {
 	}
 	f(func(ctx *fasthttp.RequestCtx) { ctx.SetStatusCode(fasthttp.StatusForbidden) }, func(s *server) {
 		if list, err := answersOf(s); err == nil {
-			t.Errorf("a refusal: %v", list)
+			t.Errorf("a refusal is accepted as an answer: %v", list)
 		}
 	})
 }

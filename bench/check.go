@@ -6,7 +6,7 @@ import (
 	"context"
 )
 
-// few is how many users are stored where their number is not what is measured.
+// few is the number of users stored for rows that do not measure the effect of this number.
 const few = 1000
 
 const (
@@ -14,7 +14,7 @@ const (
 	forwardedFor = "X-Forwarded-For: 127.0.0.1"
 )
 
-// dialects are the questions of the families of proxies about the same request.
+// dialects are the questions about the same request in each dialect.
 var dialects = []struct {
 	name, path string
 	headers    []string
@@ -24,7 +24,7 @@ var dialects = []struct {
 	{"forward", "/auth/forward", []string{forwardedFor, "X-Forwarded-Method: GET", "X-Forwarded-Host: localhost", "X-Forwarded-Uri: /orders/1?x=2"}},
 }
 
-// checkRows compare the warm check, in each dialect, with the bare handler.
+// checkRows compare a warm check in each dialect with the bare handler.
 func checkRows() (list []measurement) {
 	for _, d := range dialects {
 		list = append(list, measurement{
@@ -41,7 +41,7 @@ func checkRows() (list []measurement) {
 	return list
 }
 
-// compareOne compares two servers that are asked by one user on all connections.
+// compareOne compares two servers under requests of one user on all connections.
 func (l *lab) compareOne(ctx context.Context, r *row, ours, rival *server, user, path string, headers []string) error {
 	headers = append([]string{login(user, userPassword)}, headers...)
 	return l.compare(r,
@@ -49,8 +49,7 @@ func (l *lab) compareOne(ctx context.Context, r *row, ours, rival *server, user,
 		l.askedByWrk(ctx, rival.url(path), headers, rival.process))
 }
 
-// decisionLogRow compares a sidekey that logs every decision to a file with one that logs
-// none.
+// decisionLogRow compares sidekey with every decision logged to a file and sidekey with none logged.
 func decisionLogRow() measurement {
 	return measurement{
 		row:   row{Name: "decisionlog", Text: `log.decisions = "all" against "none"`, Unit: "requests/s"},

@@ -4,8 +4,8 @@ package main
 
 import "slices"
 
-// median returns the middle of the values, that of the two in the middle where there is
-// no one, or 0 where there are none.
+// median returns the median of the values, or 0 if there are none. For an even number of values, it
+// is the mean of the two in the middle.
 func median(values []float64) float64 {
 	if len(values) == 0 {
 		return 0
@@ -18,8 +18,8 @@ func median(values []float64) float64 {
 	return (sorted[middle-1] + sorted[middle]) / 2
 }
 
-// percentile returns the value that the share p of the values do not exceed, 0 < p ≤ 1, or
-// 0 where there are none.
+// percentile returns the smallest value that at least the share p of the values do not exceed,
+// 0 < p ≤ 1, or 0 if there are no values.
 func percentile(values []float64, p float64) float64 {
 	if len(values) == 0 {
 		return 0
@@ -29,7 +29,7 @@ func percentile(values []float64, p float64) float64 {
 	return sorted[min(max(rank, 1), len(sorted))-1]
 }
 
-// ratios returns a[i]/b[i], of each pair that was measured in turn.
+// ratios returns a[i]/b[i] for each pair.
 func ratios(a, b []float64) (list []float64) {
 	for i := range min(len(a), len(b)) {
 		list = append(list, a[i]/b[i])

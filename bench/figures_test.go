@@ -40,7 +40,7 @@ func TestPercentile(t *testing.T) {
 	f(0, 0.5, nil)
 }
 
-// TestRatio: the median of the pairs' ratios, not the ratio of medians.
+// A row's ratio is the median of the ratios of its pairs, not the ratio of the medians.
 func TestRatio(t *testing.T) {
 	var r row
 	for _, pair := range [][2]float64{{10, 20}, {90, 100}, {30, 40}} {
@@ -57,6 +57,6 @@ func TestParseStat(t *testing.T) {
 		t.Errorf("%v, %v", got, err)
 	}
 	if _, err := parseStat("12 (a) S 1"); err == nil {
-		t.Error("a line that is too short is understood")
+		t.Error("a line that is too short is accepted")
 	}
 }

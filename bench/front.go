@@ -12,15 +12,15 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// proxy is a kind of proxy in front of an application.
+// proxy describes how to run a proxy in front of an application.
 type proxy struct {
 	program string
-	config  string                                  // its shipped configuration, which asks sidekey
-	places  func(listen, auth, app string) []string // what stands in it, and what goes there, in turns
+	config  string                                  // its example configuration, which asks sidekey
+	places  func(listen, auth, app string) []string // texts in the configuration and their replacements, alternating
 	args    func(folder, config string) (args []string)
 }
 
-// proxyRows compare ways to guard an application by a proxy.
+// proxyRows compare ways to protect an application with a proxy.
 func proxyRows() (list []measurement) {
 	for _, p := range []struct {
 		name  string
@@ -51,11 +51,11 @@ func proxyRows() (list []measurement) {
 	return append(list, basicAuthRows()...)
 }
 
-// clientPath is what a client asks a proxy for.
+// clientPath is the path of a client's requests to a proxy.
 const clientPath = "/orders/1?x=2"
 
-// withFront starts a proxy with a configuration, in front of an application that answers 200,
-// for as long as f runs.
+// withFront runs f while a proxy with a configuration runs in front of an application that always
+// answers 200.
 func (l *lab) withFront(ctx context.Context, p proxy, config, auth string, f func(front *server) error) error {
 	app, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -74,7 +74,7 @@ func (l *lab) withFront(ctx context.Context, p proxy, config, auth string, f fun
 		return err
 	}
 	defer os.RemoveAll(folder)
-	if err := os.Chmod(folder, 0o755); err != nil { // for workers of another user
+	if err := os.Chmod(folder, 0o755); err != nil { // the workers run as another user
 		return err
 	}
 	file := filepath.Join(folder, filepath.Base(p.config))

@@ -13,41 +13,41 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// generator asks over many connections from one thread, as wrk does, but each time for
-// the next user of a list, and on demand at a rate.
+// generator is a load generator. Like wrk, it uses many connections from one thread. Unlike wrk, it
+// sends each request as the next user of a list, and can send at a fixed rate.
 type generator struct {
 	addr        string   // IPv4 and port
-	requests    [][]byte // of each user
-	order       []uint32 // of the users who are asked for; begins again at its end
+	requests    [][]byte // one for each user
+	order       []uint32 // indexes in requests, in the order of sending; repeated from the start
 	connections int
 
-	// With a rate (requests a second) each request is due at a time of its own, and the time
-	// that it takes is counted from then on, also where all connections wait for an answer:
-	// who is slow is not asked less. Without, each connection asks when it has its answer.
+	// rate is in requests per second. Each request then has a time at which it is due, and its
+	// latency is counted from that time, even if all connections are busy: a slow server does not
+	// get fewer requests. If rate is 0, each connection sends a request as soon as it has an answer.
 	rate float64
 
-	count  int           // of requests, after which it ends
-	length time.Duration // or after so long, where count is 0
+	count  int           // number of requests to send
+	length time.Duration // if count is 0: how long to send requests
 }
 
-// answers are what a generator got. Any answer but 200 without a body is an error.
+// answers are the results of a generator. Any answer other than a 200 without a body is an error.
 type answers struct {
 	took      time.Duration
-	latencies []float64 // µs, one for each request
+	latencies []float64 // in µs, one for each request
 }
 
 func (a answers) perSecond() float64 { return float64(len(a.latencies)) / a.took.Seconds() }
 
-// connection is one to the server, with at most one question at a time.
+// connection is a connection to the server with at most one request at a time.
 type connection struct {
 	fd   int
-	due  time.Duration // of the question, since the start
-	got  int
-	text [4096]byte // of the answer
+	due  time.Duration // when the request was due, since the start
+	got  int           // bytes in text
+	text [4096]byte    // the answer
 }
 
-// silence is how long nobody may answer.
-const silence = 10 * time.Second
+// maxSilence is the longest time without any answer before a run fails.
+const maxSilence = 10 * time.Second
 
 func (g generator) run(ctx context.Context) (a answers, err error) {
 	runtime.LockOSThread()
@@ -135,13 +135,13 @@ func (g generator) run(ctx context.Context) (a answers, err error) {
 			}
 			heard = now
 		}
-		if len(idle) < len(connections) && now-heard > silence {
-			return a, fmt.Errorf("%s has not answered for %v", g.addr, silence)
+		if len(idle) < len(connections) && now-heard > maxSilence {
+			return a, fmt.Errorf("%s has not answered for %v", g.addr, maxSilence)
 		}
 	}
 }
 
-// ended reports whether no further request is to be sent.
+// ended reports whether all requests have been sent.
 func (g generator) ended(sent int, now time.Duration) bool {
 	if g.count > 0 {
 		return sent == g.count
@@ -174,7 +174,7 @@ func (c *connection) ask(request []byte, due time.Duration) error {
 	c.due, c.got = due, 0
 	n, err := unix.Write(c.fd, request)
 	if err == nil && n < len(request) {
-		err = fmt.Errorf("only %d of %d bytes were taken", n, len(request))
+		err = fmt.Errorf("only %d of %d bytes were sent", n, len(request))
 	}
 	if err != nil {
 		return fmt.Errorf("ask: %w", err)
@@ -182,7 +182,7 @@ func (c *connection) ask(request []byte, due time.Duration) error {
 	return nil
 }
 
-// receive reads what has come, and reports whether the answer is whole.
+// receive reads the bytes that have arrived and reports whether the answer is complete.
 func (c *connection) receive() (whole bool, err error) {
 	n, err := unix.Read(c.fd, c.text[c.got:])
 	switch {
@@ -200,7 +200,7 @@ func (c *connection) receive() (whole bool, err error) {
 	case end < 0 && c.got < len(c.text):
 		return false, nil
 	case !bytes.HasPrefix(text, []byte("HTTP/1.1 200 ")) || end != c.got-4:
-		return false, fmt.Errorf("not a 200 without body: %q", text)
+		return false, fmt.Errorf("must answer 200 without body, not %q", text)
 	}
 	return true, nil
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// serve answers by the handler until the test ends.
+// serve runs a server with the handler until the test ends.
 func serve(t *testing.T, handler fasthttp.RequestHandler) (addr string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -26,7 +26,7 @@ func serve(t *testing.T, handler fasthttp.RequestHandler) (addr string) {
 	return l.Addr().String()
 }
 
-// TestGenerator: so many requests as were wanted, of each user as often as the order says.
+// A generator sends count requests, and each user's as often as the order has it.
 func TestGenerator(t *testing.T) {
 	var mu sync.Mutex
 	asked := make(map[string]int)
@@ -49,18 +49,18 @@ func TestGenerator(t *testing.T) {
 	}
 }
 
-// TestGeneratorPaced: a server that stands still for a while is not asked less, and what
-// waits meanwhile is counted from the time that it was due.
+// If a server stalls, a generator with a rate does not send less, and counts the latency of delayed
+// requests from the time when they were due.
 func TestGeneratorPaced(t *testing.T) {
-	const still = 200 * time.Millisecond
+	const stall = 200 * time.Millisecond
 	var once sync.Once
-	addr := serve(t, func(*fasthttp.RequestCtx) { once.Do(func() { time.Sleep(still) }) })
+	addr := serve(t, func(*fasthttp.RequestCtx) { once.Do(func() { time.Sleep(stall) }) })
 	a, err := generator{addr: addr, requests: requests(1), order: []uint32{0}, connections: 1, rate: 1000, count: 300}.run(t.Context())
 	if err != nil || len(a.latencies) != 300 {
 		t.Fatalf("%d answers, %v", len(a.latencies), err)
 	}
-	if half := percentile(a.latencies[:200], 0.5); half < float64(still.Microseconds())/4 {
-		t.Errorf("of those due while it stood still, half were said to take less than %v µs", half)
+	if half := percentile(a.latencies[:200], 0.5); half < float64(stall.Microseconds())/4 {
+		t.Errorf("half of the requests due during the stall took less than %v µs", half)
 	}
 }
 

@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// lab is where rows are measured.
+// lab holds what all measurements share.
 type lab struct {
 	options
-	dir      string // of all files, removed at the end
-	binary   string // sidekey's, "" until it is built
+	dir      string // for all files; removed at the end
+	binary   string // path of the sidekey binary, "" until it is built
 	progress io.Writer
 }
 
@@ -23,15 +23,15 @@ func (l *lab) say(format string, args ...any) {
 	fmt.Fprintf(l.progress, "bench: "+format+"\n", args...)
 }
 
-// measureAll measures one row after the other. Each starts what it needs, and ends it. A row
-// that cannot be measured is left out, and is part of the error.
+// measureAll measures one row after the other. Each measurement starts and ends its own processes.
+// A row that cannot be measured is left out and reported in the error.
 func measureAll(ctx context.Context, o options, plan []measurement, progress io.Writer) (rows []row, err error) {
 	dir, err := os.MkdirTemp("", "sidekey-bench-")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	if err := os.Chmod(dir, 0o755); err != nil { // NGINX's workers are of another user
+	if err := os.Chmod(dir, 0o755); err != nil { // NGINX's workers run as another user
 		return nil, err
 	}
 	l := &lab{options: o, dir: dir, progress: progress}
@@ -53,7 +53,7 @@ func measureAll(ctx context.Context, o options, plan []measurement, progress io.
 		case ctx.Err() != nil:
 			return rows, errors.Join(append(failures, errors.New("interrupted"))...)
 		case err != nil:
-			l.say("%s is left out: %v", r.Name, err)
+			l.say("leaving out %s: %v", r.Name, err)
 			failures = append(failures, fmt.Errorf("%s: %w", r.Name, err))
 		default:
 			rows = append(rows, r)
@@ -62,20 +62,20 @@ func measureAll(ctx context.Context, o options, plan []measurement, progress io.
 	return rows, errors.Join(failures...)
 }
 
-// side is one of the two that are compared: who answers, and what is asked of them.
+// side is one side of a comparison.
 type side struct {
-	processes []*process
+	processes []*process // whose processor time counts
 	ask       func() (load, error)
 }
 
-// load is what a load generator got out of a side.
+// load is the result of a load generator.
 type load struct {
 	figure   float64 // in the row's unit
 	requests int
 }
 
-// inTurns has both sides measured so often, one right after the other and each as often
-// first as second, after a first turn that is not counted.
+// inTurns measures both sides alternately, l.runs times each. Each side goes first in every second
+// turn. A turn for warming up is not counted.
 func (l *lab) inTurns(r *row, ours, rival func() (sample, error)) error {
 	for turn := range l.runs + 1 {
 		var samples [2]sample
@@ -93,7 +93,7 @@ func (l *lab) inTurns(r *row, ours, rival func() (sample, error)) error {
 	return nil
 }
 
-// compare asks both sides in turns.
+// compare measures both sides in turns.
 func (l *lab) compare(r *row, ours, rival side) error {
 	return l.inTurns(r, ours.measure, rival.measure)
 }
@@ -112,12 +112,12 @@ func (s side) measure() (sample, error) {
 		return sample{}, err
 	}
 	if done.requests == 0 {
-		return sample{}, errors.New("no request was answered in time: longer runs are wanted (-time)")
+		return sample{}, errors.New("no request was answered in time: choose longer runs (-time)")
 	}
 	return sample{done.figure, float64(after-before) / float64(time.Microsecond) / float64(done.requests)}, nil
 }
 
-// cpu is the processor time that all of its processes have used until now.
+// cpu returns the processor time that all processes of the side have used so far.
 func (s side) cpu() (sum time.Duration, err error) {
 	for _, p := range s.processes {
 		used, err := p.cpu()
@@ -129,7 +129,7 @@ func (s side) cpu() (sum time.Duration, err error) {
 	return sum, nil
 }
 
-// withBare starts sidekey over n users, and the bare handler, for as long as f runs.
+// withBare runs f while sidekey with n users and the bare handler run.
 func (l *lab) withBare(ctx context.Context, n int, f func(ours, bare *server) error) error {
 	return l.withSidekey(ctx, n, func(ours *server) error {
 		bare, err := l.bare(ctx, ours)
@@ -141,8 +141,7 @@ func (l *lab) withBare(ctx context.Context, n int, f func(ours, bare *server) er
 	})
 }
 
-// withSidekey starts sidekey over n users for as long as f runs, which begins when sidekey
-// has nothing left to do.
+// withSidekey runs f while sidekey with n users runs. f starts when sidekey is idle.
 func (l *lab) withSidekey(ctx context.Context, n int, f func(*server) error) error {
 	dir, err := l.database(ctx, n)
 	if err != nil {
@@ -153,7 +152,7 @@ func (l *lab) withSidekey(ctx context.Context, n int, f func(*server) error) err
 		return err
 	}
 	defer s.stop()
-	if err := s.settle(ctx); err != nil {
+	if err := s.awaitIdle(ctx); err != nil {
 		return err
 	}
 	return f(s)

@@ -1,9 +1,9 @@
 //go:build linux
 
-// Bench measures sidekey side by side with what it is compared with: a fasthttp handler
-// that answers 200 with the same headers and decides nothing, NGINX that hashes passwords
-// itself, a bare bbolt. All run as processes of their own, on loopback, asked in turns;
-// only the ratios mean anything on another machine.
+// Bench compares sidekey with rivals: a fasthttp handler that answers 200 with the same headers and
+// makes no decision (the bare handler), NGINX that hashes passwords itself, and bbolt alone. Each
+// runs as a process of its own and gets its load over loopback, in turns. Only the ratios are
+// comparable with other machines.
 //
 //	go run ./bench [-rows REGEXP] [-runs N] [-time D] [-json FILE]
 //	go run ./bench -list
@@ -32,7 +32,7 @@ type options struct {
 	runs        int
 	time        time.Duration
 	connections int
-	stored      []int // numbers of users, from the fewest to the most
+	stored      []int // numbers of users, ascending
 	active      int
 }
 
@@ -41,18 +41,18 @@ func main() {
 		fatal(1, serveBare(os.Args[2], os.Args[3]))
 	}
 	o := options{stored: []int{1000, 100_000, 1_000_000}}
-	flag.IntVar(&o.runs, "runs", 15, "pairs of runs of each row, `N` from 1; where what is wanted is close, three times over")
+	flag.IntVar(&o.runs, "runs", 15, "measure `N` pairs of runs for each row, at least 1; three times as many if the target is close to the result")
 	flag.DurationVar(&o.time, "time", time.Second, "length of a run, in whole seconds")
-	flag.IntVar(&o.connections, "connections", 32, "connections of the load generators")
-	flag.IntVar(&o.active, "active", 10_000, "of the users stored, those who ask")
-	flag.Func("stored", "users stored in the rows users/*, as a `list` (default 1000,100000,1000000)", func(text string) (err error) {
+	flag.IntVar(&o.connections, "connections", 32, "connections of each load generator")
+	flag.IntVar(&o.active, "active", 10_000, "number of stored users who send requests")
+	flag.Func("stored", "numbers of stored users for the rows users/*, as a `list` (default 1000,100000,1000000)", func(text string) (err error) {
 		o.stored, err = parseNumbers(text)
 		return err
 	})
 	rows := flag.String("rows", "", "measure only the rows whose names match the `regexp`")
 	list := flag.Bool("list", false, "list the rows")
 	jsonFile := flag.String("json", "", "also write the figures to `file`")
-	plotFile := flag.String("plot", "", "measure nothing: draw the rows users/* of the JSON in `file`, as SVG on stdout")
+	plotFile := flag.String("plot", "", "do not measure; write a chart of the rows users/* in the JSON `file` to stdout, as SVG")
 	flag.Parse()
 	if flag.NArg() > 0 || o.runs < 1 || o.time < time.Second || o.time%time.Second != 0 || o.connections < 1 || o.active < 1 {
 		flag.Usage()
@@ -85,7 +85,7 @@ func fatal(code int, err error) {
 
 func run(o options, plan []measurement, jsonFile string) error {
 	if len(plan) == 0 {
-		return errors.New("no row has such a name: -list shows all")
+		return errors.New("no row has a name that matches -rows; -list shows all names")
 	}
 	if err := missing(plan); err != nil {
 		return err
@@ -110,18 +110,18 @@ func run(o options, plan []measurement, jsonFile string) error {
 	return failed
 }
 
-// parseNumbers reads "1000,100000", and puts it in order.
+// parseNumbers parses a list such as "1000,100000" and sorts it.
 func parseNumbers(text string) (list []int, err error) {
 	for field := range strings.SplitSeq(text, ",") {
 		n, err := strconv.Atoi(field)
 		if err != nil || n < 1 {
-			return nil, fmt.Errorf("%q is not a number from 1", field)
+			return nil, fmt.Errorf("%q: must be a number, at least 1", field)
 		}
 		list = append(list, n)
 	}
 	slices.Sort(list)
 	if list = slices.Compact(list); len(list) < 2 {
-		return nil, errors.New("at least two numbers are wanted: the most are compared with the fewest")
+		return nil, errors.New("must be at least two numbers: the highest is compared with the lowest")
 	}
 	return list, nil
 }

@@ -13,12 +13,12 @@ import (
 	"sidekey/auth/session"
 )
 
-// startRows measure the time from the start to the first right answer, a login, for the
-// fewest and the most users stored.
+// startRows measure the time from the start to the first correct answer, which is a login, with the
+// lowest and the highest number of stored users.
 func startRows(stored []int) (list []measurement) {
 	for _, n := range slices.Compact([]int{stored[0], stored[len(stored)-1]}) {
 		list = append(list, measurement{
-			row: row{Name: fmt.Sprintf("start/%d", n), Text: fmt.Sprintf("start to the first right answer, %d users stored", n), Unit: "ms", AtMost: 2000},
+			row: row{Name: fmt.Sprintf("start/%d", n), Text: fmt.Sprintf("start to the first correct answer, %d users stored", n), Unit: "ms", AtMost: 2000},
 			measure: func(ctx context.Context, l *lab, r *row) error {
 				dir, err := l.database(ctx, n)
 				if err != nil {
@@ -43,24 +43,24 @@ func startRows(stored []int) (list []measurement) {
 	return list
 }
 
-// activeUsers is how many log in for the memory that one takes to be seen, so many a second:
-// more than their passwords' hashes would let in, were these bcrypt's.
+// The memory of one user shows only if many log in. loginsASecond is more than bcrypt would allow;
+// these users have a faster hash.
 const (
 	activeUsers   = 60_000
 	loginsASecond = 4000
 )
 
-// memoryRows measure what sidekey holds besides pages of files: in all, with the most users
-// stored, after a load of those who are active; and for one more active user, beyond what
-// that user's record takes in the file.
+// memoryRows measure sidekey's resident memory without pages of files: in total, with the highest
+// number of stored users and after requests of the active ones; and for each additional active user,
+// without the size of the user's record.
 func memoryRows(stored []int) []measurement {
-	most := stored[len(stored)-1]
+	maxStored := stored[len(stored)-1]
 	return []measurement{{
-		row: row{Name: fmt.Sprintf("memory/%d", most), Text: fmt.Sprintf("resident beyond the page cache, %d users stored", most), Unit: "MiB", AtMost: 128},
+		row: row{Name: fmt.Sprintf("memory/%d", maxStored), Text: fmt.Sprintf("resident without the page cache, %d users stored", maxStored), Unit: "MiB", AtMost: 128},
 		measure: func(ctx context.Context, l *lab, r *row) error {
-			active := min(l.active, most)
+			active := min(l.active, maxStored)
 			r.Text += fmt.Sprintf(", %d active", active)
-			return l.fresh(ctx, most, func(s *server) error {
+			return l.fresh(ctx, maxStored, func(s *server) error {
 				if err := activate(ctx, s, active); err != nil {
 					return err
 				}
@@ -73,7 +73,7 @@ func memoryRows(stored []int) []measurement {
 			})
 		},
 	}, {
-		row: row{Name: "memory/user", Text: "resident for one more active user, beyond the record", Unit: "bytes", AtMost: 1024},
+		row: row{Name: "memory/user", Text: "resident per additional active user, without the record", Unit: "bytes", AtMost: 1024},
 		measure: func(ctx context.Context, l *lab, r *row) error {
 			record, err := recordSize(session.Record{Org: "default", User: userName(0), Session: benchSession})
 			if err != nil {
@@ -97,13 +97,12 @@ func memoryRows(stored []int) []measurement {
 	}}
 }
 
-// fewFresh is how often at most memory is measured: it hardly varies.
-const fewFresh = 5
+// maxFresh bounds the number of memory measurements, because their results hardly vary.
+const maxFresh = 5
 
-// fresh runs f with a sidekey that has just been started, as often as there are runs, but not
-// more than fewFresh.
+// fresh runs f with a newly started sidekey, l.runs times but at maxStored maxFresh times.
 func (l *lab) fresh(ctx context.Context, n int, f func(*server) error) error {
-	for range min(l.runs, fewFresh) {
+	for range min(l.runs, maxFresh) {
 		if err := l.withSidekey(ctx, n, f); err != nil {
 			return err
 		}
@@ -111,7 +110,7 @@ func (l *lab) fresh(ctx context.Context, n int, f func(*server) error) error {
 	return nil
 }
 
-// recordSize returns what a user's record takes in the file: version, checksum,
+// recordSize returns the size of a user's record in the file, in bytes: version, checksum,
 // generation and JSON.
 func recordSize(r session.Record) (int, error) {
 	text, err := json.Marshal(r, json.OmitZeroStructFields(true))

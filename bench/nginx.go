@@ -25,8 +25,8 @@ var nginx = proxy{
 	},
 }
 
-// basicAuthConfig is NGINX's own way to guard an application, with what else the shipped
-// configuration does for it. %s is the file of users.
+// basicAuthConfig makes NGINX itself check passwords in front of an application, and otherwise do
+// the same as the example configuration. %s is the file of users.
 const basicAuthConfig = `worker_processes auto;
 pid       nginx.pid;
 error_log error.log warn;
@@ -62,20 +62,20 @@ http {
 }
 `
 
-// htpasswd is how a password may be stored for NGINX: with the bcrypt cost that sidekey has
-// by default, and with the 1000 rounds of MD5 that apr1 always has.
+// htpasswd holds the password as NGINX can store it: as bcrypt with sidekey's default cost, and as
+// apr1, which always has 1000 rounds of MD5.
 var htpasswd = []struct{ kind, hash string }{
 	{"bcrypt", "$2a$10$HPdhrL8lOuo/7AfLmsnMLez/vnc7VeyMBm1AXvmDk8sU.FEk7m/F."},
 	{"apr1", "$apr1$Bench123$3t6tkTc/wEnWwIxJuPdyK/"},
 }
 
-// hashingConnections are as many as NGINX hashes the passwords of within a second, where a
-// hash takes 100 ms: it answers none of the requests that came together before all are
-// hashed, and goes on hashing when nobody waits any more.
+// hashingConnections bounds the number of connections to NGINX. It is small enough that NGINX hashes
+// one password for each connection within a second if a hash takes 100 ms. NGINX answers none of the
+// requests that arrive together before all are hashed, and keeps hashing after a client has gone.
 const hashingConnections = 4
 
-// basicAuthRows compare NGINX that asks sidekey with NGINX that hashes the password of each
-// request itself.
+// basicAuthRows compare NGINX asking sidekey with NGINX hashing the password of each request
+// itself.
 func basicAuthRows() (list []measurement) {
 	for _, stored := range htpasswd {
 		list = append(list, measurement{

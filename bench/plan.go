@@ -12,11 +12,11 @@ import (
 	"strings"
 )
 
-// measurement is how a row is measured. measure adds figures to the row.
+// measurement describes how to measure a row. measure adds figures to the row.
 type measurement struct {
 	row     row
 	needs   []string // programs
-	closely bool     // three times over, with other processes: the bound is closer to 1 than one run to the next
+	closely bool     // measured three times with new processes, because runs vary by more than the target allows
 	measure func(ctx context.Context, l *lab, r *row) error
 }
 
@@ -40,7 +40,7 @@ func newPlan(o options, names *regexp.Regexp) (plan []measurement) {
 	return plan
 }
 
-// missing says which of the programs that a plan needs are not here.
+// missing returns an error that names the programs that a plan needs and that are not installed.
 func missing(plan []measurement) error {
 	var needs []string
 	for _, m := range plan {
@@ -59,8 +59,8 @@ func missing(plan []measurement) error {
 	return nil
 }
 
-// findProgram returns the path of a program, or "". NGINX is where root alone looks, and
-// Envoy where .ci/tools puts it.
+// findProgram returns the path of a program, or "". It also looks in /usr/sbin, which holds NGINX,
+// and where .ci/tools puts Envoy.
 func findProgram(name string) string {
 	for _, at := range []string{name, "/usr/sbin/" + name, ".tools/envoy/lib/python3*/site-packages/envoy/_bin/" + name} {
 		if found, _ := filepath.Glob(at); len(found) > 0 {

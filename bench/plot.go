@@ -15,8 +15,8 @@ import (
 	"text/template"
 )
 
-// plotJSON draws the rows users/* of what -json wrote to a file. The same file makes the
-// same picture.
+// plotJSON draws the rows users/* of a file that -json wrote. The same file always gives the same
+// chart.
 func plotJSON(w io.Writer, file string) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -32,13 +32,13 @@ func plotJSON(w io.Writer, file string) error {
 	return nil
 }
 
-// panel is one of the two charts, beside each other. All positions are in pixels.
+// panel is one of two charts side by side. All positions are in pixels.
 type panel struct {
 	Left   int
 	Title  string
 	Bottom int
 	Grid   []mark // labels of the vertical axis
-	Users  []mark // and of the horizontal one
+	Users  []mark // labels of the horizontal axis
 	Series []series
 }
 
@@ -47,9 +47,9 @@ type mark struct {
 	Text string
 }
 
-// series is a line through the medians, with what was measured around each.
+// series is a line through the medians, with the range of the figures around each.
 type series struct {
-	Class string // of the style
+	Class string // CSS class
 	Label mark
 	Line  string // points of an SVG polyline
 	Dots  []dot
@@ -58,16 +58,16 @@ type series struct {
 type dot struct{ X, Y, Low, High int }
 
 const (
-	panelWidth  = 290 // of the area within the axes
+	panelWidth  = 290 // of the area between the axes
 	panelHeight = 220
 	panelTop    = 50
 )
 
-// plot draws what many users cost for each number of them stored: requests per second as a
+// plot draws the cost of many users against the number of users stored: requests per second as a
 // share of the bare handler's, and processor time.
 func plot(w io.Writer, rows []row) error {
 	byLaw := make(map[string][]point)
-	bare := make(map[int][]float64) // both laws cost it the same
+	bare := make(map[int][]float64) // the law makes no difference to it
 	for _, r := range rows {
 		var n int
 		var law string
@@ -81,7 +81,7 @@ func plot(w io.Writer, rows []row) error {
 		byLaw["bare"] = append(byLaw["bare"], point{n, nil, bare[n]})
 	}
 	if len(byLaw) == 0 {
-		return errors.New("there is no row users/*")
+		return errors.New("missing rows users/*")
 	}
 	share := panel{Left: 60, Title: "Requests per second, share of the bare handler's"}
 	share.draw(byLaw, []string{"uniform", "zipf"}, 1, "%.1f", func(p point) []float64 { return p.ratios })
@@ -90,17 +90,17 @@ func plot(w io.Writer, rows []row) error {
 	return plotTemplate.Execute(w, []panel{share, cpu})
 }
 
-// point is what was measured with so many users stored.
+// point holds the figures for a number of users stored.
 type point struct {
 	users       int
 	ratios, cpu []float64
 }
 
-// draw puts a series for each law into the panel. The vertical axis goes from 0 to what
-// is the most of all values and least, the horizontal one is logarithmic.
-func (p *panel) draw(byLaw map[string][]point, laws []string, least float64, format string, values func(point) []float64) {
+// draw adds a series for each law to the panel. The vertical axis goes from 0 to the highest value,
+// or to minTop if that is higher. The horizontal axis is logarithmic.
+func (p *panel) draw(byLaw map[string][]point, laws []string, minTop float64, format string, values func(point) []float64) {
 	p.Bottom = panelTop + panelHeight
-	top, first, last := least, math.MaxInt, 0
+	top, first, last := minTop, math.MaxInt, 0
 	for _, law := range laws {
 		for _, at := range byLaw[law] {
 			top = max(top, slices.Max(append(values(at), 0)))
@@ -144,7 +144,7 @@ func (p *panel) draw(byLaw map[string][]point, laws []string, least float64, for
 	p.spreadLabels()
 }
 
-// spreadLabels moves the labels apart whose lines end at the same height.
+// spreadLabels moves labels apart if their lines end at the same height.
 func (p *panel) spreadLabels() {
 	order := make([]*series, len(p.Series))
 	for i := range p.Series {
@@ -156,7 +156,7 @@ func (p *panel) spreadLabels() {
 	}
 }
 
-// niceStep returns the least of 1, 2 and 5 times a power of ten that is not below value.
+// niceStep returns the smallest of 1, 2 and 5 times a power of ten that is at least value.
 func niceStep(value float64) float64 {
 	power := math.Pow(10, math.Floor(math.Log10(value)))
 	for _, factor := range []float64{1, 2, 5} {
@@ -167,7 +167,7 @@ func niceStep(value float64) float64 {
 	return 10 * power
 }
 
-// thousands writes 1000000 as 1,000,000.
+// thousands formats 1000000 as 1,000,000.
 func thousands(n int) string {
 	text := fmt.Sprint(n)
 	for i := len(text) - 3; i > 0; i -= 3 {
@@ -176,7 +176,7 @@ func thousands(n int) string {
 	return text
 }
 
-// The picture brings its own ground, so that it can be read on a page of any colour.
+// The chart has its own background, so that it is readable on a page of any colour.
 var plotTemplate = template.Must(template.New("plot").Parse(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 850 330" font-family="system-ui, sans-serif" font-size="12" role="img" aria-label="What many users cost, by the number of users stored">
 <style>
   .ground { fill: #ffffff } text { fill: #24292f } .grid { stroke: #d0d7de }

@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// TestPlotOfDocs keeps the picture in the documentation the one of its figures.
+// The chart in the documentation shows the figures there.
 func TestPlotOfDocs(t *testing.T) {
 	docs := filepath.Join("..", "docs")
 	want, err := os.ReadFile(filepath.Join(docs, "performance.svg"))
@@ -25,7 +25,7 @@ func TestPlotOfDocs(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got.String() != string(want) {
-		t.Error("docs/performance.svg is not what -plot draws of docs/performance.json")
+		t.Error("docs/performance.svg differs from the output of -plot for docs/performance.json")
 	}
 	for d := xml.NewDecoder(&got); ; {
 		if _, err := d.Token(); errors.Is(err, io.EOF) {
@@ -60,6 +60,6 @@ func TestPlot(t *testing.T) {
 		}
 	}
 	if err := plot(io.Discard, []row{{Name: "hot"}}); err == nil {
-		t.Error("a plot of nothing is drawn")
+		t.Error("a chart without rows is drawn")
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// process is one that is measured. It ends with this program, however that ends.
+// process is a process that is measured. It ends when this program ends, even if that is killed.
 type process struct {
 	cmd *exec.Cmd
 }
@@ -27,7 +27,7 @@ func start(ctx context.Context, dir, path string, args ...string) (*process, err
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // NGINX then ends its workers
 	cmd.WaitDelay = 10 * time.Second
 	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Setpgid:   true, // an interrupt from the keyboard comes from here alone
+		Setpgid:   true, // so that an interrupt from the keyboard reaches only this program
 		Pdeathsig: syscall.SIGTERM,
 	}
 	return &process{cmd}, cmd.Start()
@@ -40,8 +40,8 @@ func (p *process) stop() {
 	p.cmd.Wait()
 }
 
-// memoryKiB is a line of the process's status: RssAnon, what it holds besides pages of
-// files, or VmRSS, both.
+// memoryKiB returns a value of the process's status, such as RssAnon (resident memory without pages
+// of files) or VmRSS (with them).
 func (p *process) memoryKiB(line string) (float64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
@@ -55,8 +55,8 @@ func (p *process) memoryKiB(line string) (float64, error) {
 	return 0, fmt.Errorf("/proc/%d/status has no line %s", p.cmd.Process.Pid, line)
 }
 
-// cpu is the processor time that the process and its children (NGINX's workers) have used
-// until now, user and system.
+// cpu returns the processor time, user and system, that the process and its children (NGINX's
+// workers) have used so far.
 func (p *process) cpu() (time.Duration, error) { return cpuOf(p.cmd.Process.Pid) }
 
 func cpuOf(pid int) (time.Duration, error) {
@@ -89,12 +89,12 @@ func cpuOf(pid int) (time.Duration, error) {
 // tick is the unit of utime and stime in /proc/PID/stat.
 const tick = 10 * time.Millisecond
 
-// parseStat returns utime and stime of proc_pid_stat(5), together. The name of the program
-// may hold spaces and parentheses; what follows its last parenthesis starts with field 3.
+// parseStat returns the sum of utime and stime in proc_pid_stat(5). The name of the program may
+// contain spaces and parentheses; field 3 follows its last parenthesis.
 func parseStat(text string) (time.Duration, error) {
 	fields := strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
 	if len(fields) < 13 {
-		return 0, fmt.Errorf("/proc/PID/stat is not understood: %q", text)
+		return 0, fmt.Errorf("cannot parse /proc/PID/stat: %q", text)
 	}
 	user, err := strconv.ParseInt(fields[14-3], 10, 64)
 	if err != nil {
@@ -104,14 +104,14 @@ func parseStat(text string) (time.Duration, error) {
 	return time.Duration(user+system) * tick, err
 }
 
-// longestBusy is how long a process may have something to do that nobody asked for.
-const longestBusy = 3 * time.Minute
+// maxBusy bounds the time that a process may be busy without requests.
+const maxBusy = 3 * time.Minute
 
-// settle waits until the process has nothing left to do: after its start sidekey counts
-// all password hashes in the background.
-func (p *process) settle(ctx context.Context) error {
+// awaitIdle waits until the process uses no processor time. After its start, sidekey counts all
+// password hashes in the background.
+func (p *process) awaitIdle(ctx context.Context) error {
 	const pause = 300 * time.Millisecond
-	for deadline := time.Now().Add(longestBusy); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(maxBusy); time.Now().Before(deadline); {
 		before, err := p.cpu()
 		if err != nil {
 			return err
@@ -129,7 +129,7 @@ func (p *process) settle(ctx context.Context) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%s has been busy for %v without being asked", filepath.Base(p.cmd.Path), longestBusy)
+	return fmt.Errorf("%s has been busy for %v without requests", filepath.Base(p.cmd.Path), maxBusy)
 }
 
 func freeAddr() (string, error) {

@@ -8,16 +8,16 @@ import (
 	"strings"
 )
 
-// report is what -json writes.
+// report is the content of the file that -json writes.
 type report struct {
 	Machine     machine `json:"machine"`
-	Runs        int     `json:"runs"`    // of each row
-	Seconds     float64 `json:"seconds"` // of a run
+	Runs        int     `json:"runs"`    // for each row
+	Seconds     float64 `json:"seconds"` // for each run
 	Connections int     `json:"connections"`
 	Rows        []row   `json:"rows"`
 }
 
-// machine is what the figures were measured on.
+// machine describes the machine that the figures were measured on.
 type machine struct {
 	CPU    string `json:"cpu"`
 	CPUs   int    `json:"cpus"`

@@ -9,29 +9,29 @@ import (
 	"unicode/utf8"
 )
 
-// row is one comparison: the same load on sidekey and on its rival, in turns. A[i] and
-// B[i] of two lists were measured one right after the other.
+// row is a comparison: the same load on sidekey and on its rival, in turns. Sidekey[i] and Rival[i]
+// were measured one right after the other.
 type row struct {
-	Name    string  `json:"name"` // what -rows selects it by
+	Name    string  `json:"name"` // matched by -rows
 	Text    string  `json:"text"`
 	Unit    string  `json:"unit"`               // of the figures
-	AtLeast float64 `json:"at_least,omitempty"` // what the ratio should be; of a row without rival, the figure
+	AtLeast float64 `json:"at_least,omitempty"` // target for the ratio or, in a row without rival, for the figure
 	AtMost  float64 `json:"at_most,omitempty"`
 
 	Sidekey []float64 `json:"sidekey"`
-	Rival   []float64 `json:"rival,omitempty"` // none for a figure that stands alone
+	Rival   []float64 `json:"rival,omitempty"` // empty for a row without rival
 	Ratio   float64   `json:"ratio,omitempty"` // median of the ratios of the pairs
 
-	// Processor time of the servers, user and system, in µs for each request.
+	// Processor time of the servers (user and system), in µs per request.
 	CPU      []float64 `json:"cpu,omitempty"`
 	RivalCPU []float64 `json:"rival_cpu,omitempty"`
 	CPURatio float64   `json:"cpu_ratio,omitempty"`
 }
 
-// sample is what one run of a load tells about one side.
+// sample is the result of one run for one side.
 type sample struct {
 	figure float64 // in the row's unit
-	cpu    float64 // µs for each request; 0 = not known
+	cpu    float64 // µs per request; 0 = unknown
 }
 
 func (r *row) add(ours sample) {
@@ -51,28 +51,28 @@ func (r *row) addPair(ours, rival sample) {
 	r.CPURatio = median(ratios(r.CPU, r.RivalCPU))
 }
 
-// wanted says what the contract asks for, and whether it was measured so.
-func (r *row) wanted() string {
+// target returns the target of a row, and "missed" if the result does not reach it.
+func (r *row) target() string {
 	got := r.Ratio
 	if len(r.Rival) == 0 {
 		got = median(r.Sidekey)
 	}
-	bound, held := "", true
+	target, reached := "", true
 	switch {
 	case r.AtLeast > 0:
-		bound, held = fmt.Sprintf("≥ %g", r.AtLeast), got >= r.AtLeast
+		target, reached = fmt.Sprintf("≥ %g", r.AtLeast), got >= r.AtLeast
 	case r.AtMost > 0:
-		bound, held = fmt.Sprintf("≤ %g", r.AtMost), got <= r.AtMost
+		target, reached = fmt.Sprintf("≤ %g", r.AtMost), got <= r.AtMost
 	}
-	if !held {
-		bound += ", missed"
+	if !reached {
+		target += ", missed"
 	}
-	return bound
+	return target
 }
 
-// writeTable writes the rows as a table of Markdown that is one on a terminal as well.
+// writeTable writes the rows as a Markdown table that is aligned for terminals.
 func writeTable(w io.Writer, rows []row) error {
-	table := [][]string{{"row", "what", "unit", "sidekey", "rival", "ratio", "wanted", "CPU µs", "rival", "ratio"}}
+	table := [][]string{{"row", "what", "unit", "sidekey", "rival", "ratio", "target", "CPU µs", "rival", "ratio"}}
 	number := func(format string, values ...float64) string {
 		if len(values) == 0 || values[0] == 0 {
 			return ""
@@ -81,7 +81,7 @@ func writeTable(w io.Writer, rows []row) error {
 	}
 	for _, r := range rows {
 		table = append(table, []string{r.Name, r.Text, r.Unit,
-			number("%.0f", r.Sidekey...), number("%.0f", r.Rival...), number("%.3f", r.Ratio), r.wanted(),
+			number("%.0f", r.Sidekey...), number("%.0f", r.Rival...), number("%.3f", r.Ratio), r.target(),
 			number("%.2f", r.CPU...), number("%.2f", r.RivalCPU...), number("%.3f", r.CPURatio)})
 	}
 	widths := make([]int, len(table[0]))

@@ -17,7 +17,7 @@ func TestTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `
-| row         | what        | unit       | sidekey | rival | ratio | wanted         | CPU µs | rival | ratio |
+| row         | what        | unit       | sidekey | rival | ratio | target         | CPU µs | rival | ratio |
 | ----------- | ----------- | ---------- | ------- | ----- | ----- | -------------- | ------ | ----- | ----- |
 | check/envoy | a against b | requests/s | 90      | 100   | 0.905 | ≥ 0.95, missed | 11.00  | 10.00 | 1.100 |
 | start       | c           | ms         | 1500    |       |       | ≤ 2000         |        |       |       |
@@ -27,19 +27,19 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// TestPlan: a row has one name, and each name one row.
+// Each row is complete and has a name of its own.
 func TestPlan(t *testing.T) {
 	o := options{stored: []int{1000, 1_000_000}}
 	all := newPlan(o, regexp.MustCompile(""))
 	seen := make(map[string]bool)
 	for _, m := range all {
 		if seen[m.row.Name] || m.row.Text == "" || m.row.Unit == "" || m.measure == nil {
-			t.Errorf("row %q stands twice, or lacks something", m.row.Name)
+			t.Errorf("row %q is duplicate or incomplete", m.row.Name)
 		}
 		seen[m.row.Name] = true
 	}
 	if got := newPlan(o, regexp.MustCompile("^users/1000/zipf$")); len(got) != 1 || got[0].row.Name != "users/1000/zipf" {
-		t.Errorf("%d rows were chosen", len(got))
+		t.Errorf("%d rows match", len(got))
 	}
 }
 
@@ -56,7 +56,7 @@ func TestParseNumbers(t *testing.T) {
 	}
 	for _, bad := range []string{"", "0", "-1", "1,", "x", "1", "5,5"} {
 		if list, err := parseNumbers(bad); err == nil {
-			t.Errorf("%q is %v", bad, list)
+			t.Errorf("%q is accepted: %v", bad, list)
 		}
 	}
 }

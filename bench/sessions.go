@@ -11,16 +11,16 @@ import (
 	"sidekey/auth/session"
 )
 
-// shape is a user whose session differs from the others' in one thing.
+// shape is a user whose session differs from benchSession in one respect.
 type shape struct {
 	user, name string
 	change     func(s *session.Session)
 }
 
-// shapes are users with ever more of what a session can have.
+// shapes are users with more and more policies, URL patterns and tags.
 var shapes = slices.Concat(
 	shapesOf("policies", "policies", func(s *session.Session, n int) { s.ApplyPolicies = policyIDs(n) }),
-	shapesOf("urls", "URL patterns (the last fits)", func(s *session.Session, n int) { s.AccessRights["orders"] = urlPatterns(n) }),
+	shapesOf("urls", "URL patterns (only the last matches)", func(s *session.Session, n int) { s.AccessRights["orders"] = urlPatterns(n) }),
 	shapesOf("tags", "tags", func(s *session.Session, n int) {
 		s.Tags = nil
 		for i := range n {
@@ -43,7 +43,7 @@ func policyIDs(n int) (ids []string) {
 	return ids
 }
 
-// policyTables are those policies, for the configuration.
+// policyTables returns the configuration of the policies.
 func policyTables() string {
 	var b strings.Builder
 	for _, id := range policyIDs(100) {
@@ -52,7 +52,7 @@ func policyTables() string {
 	return b.String()
 }
 
-// urlPatterns is a right whose last pattern is the only one that fits what is asked for.
+// urlPatterns returns a right with n URL patterns, of which only the last matches the requests.
 func urlPatterns(n int) session.Right {
 	right := session.Right{APIID: "orders"}
 	for i := range n - 1 {

@@ -15,8 +15,8 @@ import (
 	"sidekey/auth/session"
 )
 
-// bcryptCost is that of the stored hashes and the configured one: another would have each
-// hash replaced after its login.
+// bcryptCost is the cost of the stored hashes and the configured cost. If they differed, sidekey
+// would replace each hash after its login.
 const bcryptCost = 8
 
 // server is a process that answers on addr.
@@ -27,7 +27,7 @@ type server struct {
 
 func (s *server) url(path string) string { return "http://" + s.addr + path }
 
-// build compiles the program, once, as it is released.
+// build compiles the program like a release, once.
 func (l *lab) build(ctx context.Context) error {
 	if l.binary != "" {
 		return nil
@@ -43,7 +43,7 @@ func (l *lab) build(ctx context.Context) error {
 	return nil
 }
 
-// sidekey starts the program over the database in dir. decisions is log.decisions.
+// sidekey starts the program with the database in dir. decisions is the value of log.decisions.
 func (l *lab) sidekey(ctx context.Context, dir, decisions string) (*server, error) {
 	if err := l.build(ctx); err != nil {
 		return nil, err
@@ -88,7 +88,7 @@ listen_path = "/orders"
 	return ready(ctx, &server{p, checkAddr})
 }
 
-// database returns the folder of a database of n users, which is made once.
+// database returns the folder of a database of n users. It is made once and shared by all rows.
 func (l *lab) database(ctx context.Context, n int) (dir string, err error) {
 	dir = filepath.Join(l.dir, fmt.Sprintf("users%d", n))
 	if _, err := os.Stat(dir); err == nil {
@@ -98,11 +98,11 @@ func (l *lab) database(ctx context.Context, n int) (dir string, err error) {
 	if err := fill(ctx, dir, n, benchSession); err != nil {
 		return "", err
 	}
-	syscall.Sync() // or the disk would be busy with it while something is measured
+	syscall.Sync() // so that the disk is idle during the measurement
 	return dir, nil
 }
 
-// newDatabase returns the folder of a database of n users for one row.
+// newDatabase makes a database of n users for one row and returns its folder.
 func (l *lab) newDatabase(ctx context.Context, n int, session session.Session) (dir string, err error) {
 	if dir, err = os.MkdirTemp(l.dir, "database"); err != nil {
 		return "", err
@@ -110,7 +110,7 @@ func (l *lab) newDatabase(ctx context.Context, n int, session session.Session) (
 	return dir, fill(ctx, dir, n, session)
 }
 
-// ready waits for the server's first right answer, or ends it.
+// ready waits for the server's first correct answer. If there is none in time, it stops the server.
 func ready(ctx context.Context, s *server) (*server, error) {
 	if err := awaitRight(ctx, s.url(envoyPath)); err != nil {
 		s.stop()
@@ -119,7 +119,7 @@ func ready(ctx context.Context, s *server) (*server, error) {
 	return s, nil
 }
 
-// awaitRight asks as oneUser until the answer is 200.
+// awaitRight sends requests as oneUser until the answer is 200.
 func awaitRight(ctx context.Context, url string) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -151,14 +151,14 @@ func ask(ctx context.Context, url, user string) (int, error) {
 	return answer.StatusCode, nil
 }
 
-// activate logs the first n users in, as fast as that goes.
+// activate logs in the first n users, as fast as possible.
 func activate(ctx context.Context, s *server, n int) error { return activateAt(ctx, s, n, 0) }
 
-// activateAt logs in so many a second; 0: as fast as that goes.
+// activateAt logs in the first n users, rate of them per second, or as fast as possible if rate is 0.
 func activateAt(ctx context.Context, s *server, n int, rate float64) error {
 	g := generator{addr: s.addr, requests: requests(n), order: inTurn(n), connections: 8, count: n, rate: rate}
 	if _, err := g.run(ctx); err != nil {
-		return fmt.Errorf("log %d users in: %w", n, err)
+		return fmt.Errorf("log in %d users: %w", n, err)
 	}
 	return nil
 }

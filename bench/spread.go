@@ -7,8 +7,8 @@ import (
 	"fmt"
 )
 
-// usersRows compare many users with the bare handler, for each number of them stored: of
-// those some are active and ask, uniformly or by Zipf's law.
+// usersRows compare requests of many users with the bare handler, for each number of users stored.
+// Some of the users are active and send requests, distributed uniformly or by Zipf's law.
 func usersRows(stored []int) (list []measurement) {
 	for _, n := range stored {
 		for _, law := range []string{"uniform", "zipf"} {
@@ -30,15 +30,15 @@ func usersRows(stored []int) (list []measurement) {
 	return list
 }
 
-// storedRow compares the most users stored with the fewest, while as many of them ask.
+// storedRow compares the highest number of stored users with the lowest, with equally many active.
 func storedRow(stored []int) measurement {
-	fewest, most := stored[0], stored[len(stored)-1]
+	minStored, maxStored := stored[0], stored[len(stored)-1]
 	return measurement{
-		row: row{Name: "stored", Text: fmt.Sprintf("%d users stored against %d", most, fewest), Unit: "requests/s", AtLeast: 0.9},
+		row: row{Name: "stored", Text: fmt.Sprintf("%d users stored against %d", maxStored, minStored), Unit: "requests/s", AtLeast: 0.9},
 		measure: func(ctx context.Context, l *lab, r *row) error {
-			active := min(fewest, l.active)
-			return l.withSidekey(ctx, most, func(large *server) error {
-				return l.withSidekey(ctx, fewest, func(small *server) error {
+			active := min(minStored, l.active)
+			return l.withSidekey(ctx, maxStored, func(large *server) error {
+				return l.withSidekey(ctx, minStored, func(small *server) error {
 					for _, s := range []*server{large, small} {
 						if err := activate(ctx, s, active); err != nil {
 							return err
@@ -51,7 +51,7 @@ func storedRow(stored []int) measurement {
 	}
 }
 
-// hotRow compares one user on all connections with as many as are active.
+// hotRow compares one user on all connections with all active users.
 func hotRow() measurement {
 	return measurement{
 		row: row{Name: "hot", Text: "one user on all connections against many users", Unit: "requests/s", AtLeast: 0.9},
@@ -69,8 +69,8 @@ func hotRow() measurement {
 	}
 }
 
-// quotaRow compares many users who have a quota with as many who have none: quotas are
-// reserved on disk.
+// quotaRow compares users who have a quota, which is reserved on disk, with equally many users who
+// have none.
 func quotaRow() measurement {
 	return measurement{
 		row: row{Name: "quota", Text: "many users with a quota against as many without", Unit: "requests/s"},
@@ -98,13 +98,13 @@ func quotaRow() measurement {
 	}
 }
 
-// compareMany compares two servers that the same users ask in the same order.
+// compareMany compares two servers under requests of the same users in the same order.
 func (l *lab) compareMany(ctx context.Context, r *row, ours, rival *server, users int, order []uint32) error {
 	list := requests(users)
 	return l.compare(r, l.askedByUsers(ctx, ours, list, order), l.askedByUsers(ctx, rival, list, order))
 }
 
-// askedByUsers has the generator ask on all connections, as fast as it is answered.
+// askedByUsers returns a side that gets requests on all connections, as fast as it answers them.
 func (l *lab) askedByUsers(ctx context.Context, s *server, list [][]byte, order []uint32) side {
 	return side{[]*process{s.process}, func() (load, error) {
 		done, err := generator{addr: s.addr, requests: list, order: order, connections: l.connections, length: l.time}.run(ctx)

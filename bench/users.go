@@ -18,10 +18,10 @@ import (
 	"sidekey/store/bolt"
 )
 
-// One user asks in the rows of a single one: she has a password as they are, stored as
-// bcrypt. Those that stand for many have one of {SHA}, so that each is remembered after a
-// few microseconds. It is longer than bcrypt takes, or the first login would replace the
-// hash by bcrypt's, and takes as many blocks of SHA-256 to recognise as the short one.
+// Rows with one user use oneUser, whose password is stored as bcrypt. Rows with many users store
+// manyPassword as {SHA}, so that the first login of each takes only microseconds. manyPassword is
+// longer than bcrypt allows, because otherwise the first login would replace the hash by bcrypt's.
+// It takes as many blocks of SHA-256 to recognise as the short password.
 const (
 	oneUser      = "user00000000"
 	userPassword = "correct horse battery staple"
@@ -29,15 +29,15 @@ const (
 	manyHash     = "{SHA}7DnB9ewFYbmzI3bioXEwM0uMLrU="
 )
 
-// userName is that of one of many, 0 to n-1.
+// userName returns the name of user i, counted from 0.
 func userName(i int) string { return fmt.Sprintf("user%08d", i+1) }
 
-// login is the header of a user's request.
+// login returns the Authorization header of a user's request.
 func login(user, password string) string {
 	return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
 }
 
-// benchSession is a usual one, with limits that nobody reaches.
+// benchSession is a typical session, with limits that no benchmark reaches.
 var benchSession = session.Session{
 	OrgID: "default", Alias: "Benchmark User", Tags: []string{"edge", "edge-eu"},
 	Rate: 100_000_000, Per: 60,
@@ -49,7 +49,7 @@ var benchSession = session.Session{
 	BasicAuth: session.BasicAuth{Password: manyHash, HashType: "sha1"},
 }
 
-// fill makes a database of n users with a session, and of oneUser and one of each shape.
+// fill makes a database with n users who have a session, with oneUser, and with a user of each shape.
 func fill(ctx context.Context, dir string, n int, sess session.Session) (err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -96,7 +96,7 @@ func fill(ctx context.Context, dir string, n int, sess session.Session) (err err
 	return nil
 }
 
-// requests are those of the first n users, as Envoy would send them.
+// requests returns a request for each of the first n users, as Envoy would send them.
 func requests(n int) (list [][]byte) {
 	for i := range n {
 		list = append(list, fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n%s\r\n\r\n",
@@ -105,7 +105,7 @@ func requests(n int) (list [][]byte) {
 	return list
 }
 
-// inTurn is the order of n users one after the other.
+// inTurn returns the order of n users one after the other.
 func inTurn(n int) (order []uint32) {
 	for i := range n {
 		order = append(order, uint32(i))
@@ -113,12 +113,12 @@ func inTurn(n int) (order []uint32) {
 	return order
 }
 
-// drawn is how many users are drawn before a generator begins again.
+// drawn is the number of users to draw before a generator starts from the beginning.
 const drawn = 1 << 20
 
-// draw returns count of n users, drawn by a law: "uniform", each as often as any other, or
-// "zipf", the second half as often as the first, the third a third. It is the same at
-// each call.
+// draw returns count indexes of n users, drawn by a law. With "uniform", all users are equally
+// frequent. With "zipf", user i is 1/(i+1) as frequent as user 0. The result is the same for each
+// call.
 func draw(law string, n, count int) (order []uint32) {
 	random := rand.New(rand.NewPCG(1, 2))
 	next := func() uint64 { return random.Uint64N(uint64(n)) }

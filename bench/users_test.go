@@ -31,12 +31,12 @@ func TestDraw(t *testing.T) {
 			}
 		}
 		if !slices.Equal(order, draw(law, users, count)) {
-			t.Errorf("%s: another order the second time", law)
+			t.Errorf("%s: the second call returns another order", law)
 		}
 	}
 }
 
-// TestManyPassword: it is the stored one, and none that bcrypt could replace.
+// manyPassword matches the stored hash and is too long for bcrypt to replace it.
 func TestManyPassword(t *testing.T) {
 	passwords, err := password.NewPasswords(password.Bcrypt(4), 1, 0)
 	if err != nil {

@@ -19,9 +19,8 @@ import (
 	"sidekey/store/bolt"
 )
 
-// writesRows compare acknowledged writes of users' records with what bbolt can do for a
-// program that does nothing else: takes all that waits into one transaction, puts values
-// of the same size under keys of the same size, and acknowledges them.
+// writesRows compare acknowledged writes of users' records with bare bbolt: a program that puts all
+// waiting writes into one transaction, with keys and values of the same size, and acknowledges them.
 func writesRows() (list []measurement) {
 	for _, writers := range []int{1, 64, 256} {
 		m := measurement{row: row{Name: fmt.Sprintf("writes/%d", writers), Text: fmt.Sprintf("acknowledged user writes, %d at a time, against bare bbolt", writers), Unit: "writes/s"}}
@@ -38,11 +37,11 @@ func writesRows() (list []measurement) {
 	return list
 }
 
-// garbagePercent is what sidekey has the garbage collector keep to while so little memory is
-// in use. Both sides of these rows have it, because both run in this process.
+// garbagePercent is the GOGC value that sidekey sets while it uses little memory. It applies to both
+// sides of these rows, because both run in this process.
 const garbagePercent = 200
 
-// inNewFolder has a database made and written to in a folder that is removed.
+// inNewFolder runs write in a new folder and removes the folder afterwards.
 func (l *lab) inNewFolder(ctx context.Context, writers int, write func(dir string, w writeLoad) (float64, error)) (sample, error) {
 	dir, err := os.MkdirTemp(l.dir, "writes")
 	if err != nil {
@@ -54,7 +53,7 @@ func (l *lab) inNewFolder(ctx context.Context, writers int, write func(dir strin
 	return sample{figure: perSecond}, err
 }
 
-// writtenSession is what both write, as sidekey would encode it.
+// writtenSession is the session that the writers write. Bare bbolt writes values of the same size.
 var writtenSession = session.Session{
 	OrgID: "default", Alias: "Benchmark User", Tags: []string{"edge", "edge-eu"},
 	Rate: 100, Per: 60, QuotaMax: 1_000_000, QuotaRenewalRate: 86_400,
@@ -62,15 +61,15 @@ var writtenSession = session.Session{
 	BasicAuth:    session.BasicAuth{Password: "$2a$10$2b2cU8CPhOTaGrs1HRQuAueS7JTT5ZHsHSzYiFPm1leZck7Mc8T4W", HashType: "bcrypt"},
 }
 
-// writeLoad is so many writers who write for so long.
+// writeLoad is a number of concurrent writers and the time that they write for.
 type writeLoad struct {
 	ctx     context.Context
 	writers int
 	length  time.Duration
 }
 
-// run has each writer write its users' records again and again, and returns how many
-// writes were acknowledged a second.
+// run lets each writer write the records of its own users repeatedly, and returns the number of
+// acknowledged writes per second.
 func (l writeLoad) run(write func(user string) error) (perSecond float64, err error) {
 	var count atomic.Int64
 	var failed atomic.Pointer[error]
@@ -111,7 +110,7 @@ func writeRecords(dir string, l writeLoad) (perSecond float64, err error) {
 	})
 }
 
-// bareWrite is one write that waits for its commit.
+// bareWrite is a write that waits for its commit.
 type bareWrite struct {
 	key, value []byte
 	done       chan error

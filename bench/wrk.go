@@ -16,13 +16,13 @@ var (
 	wrkRate  = regexp.MustCompile(`Requests/sec: *([0-9.]+)`)
 )
 
-// askedByWrk has wrk ask the same question on all connections.
+// askedByWrk returns a side that gets the same request from wrk on all connections.
 func (l *lab) askedByWrk(ctx context.Context, url string, headers []string, processes ...*process) side {
 	return side{processes, func() (load, error) { return l.wrk(ctx, url, headers) }}
 }
 
-// wrk returns how many requests a second were answered. Any answer but 2xx is an error: a
-// refusal costs something else.
+// wrk returns how many requests per second were answered. Any answer other than 2xx is an error,
+// because a refusal has a different cost.
 func (l *lab) wrk(ctx context.Context, url string, headers []string) (load, error) {
 	args := []string{"-t1", "-c" + strconv.Itoa(l.connections), "-d" + strconv.Itoa(max(1, int(l.time.Seconds()))) + "s", "--timeout", "30s"}
 	for _, h := range headers {
@@ -33,11 +33,11 @@ func (l *lab) wrk(ctx context.Context, url string, headers []string) (load, erro
 		return load{}, fmt.Errorf("wrk: %w: %s", err, out)
 	}
 	if bytes.Contains(out, []byte("Non-2xx")) || bytes.Contains(out, []byte("Socket errors")) {
-		return load{}, fmt.Errorf("wrk %s: not all answers were right:\n%s", url, out)
+		return load{}, fmt.Errorf("wrk %s: some answers were errors:\n%s", url, out)
 	}
 	total, rate := wrkTotal.FindSubmatch(out), wrkRate.FindSubmatch(out)
 	if total == nil || rate == nil {
-		return load{}, fmt.Errorf("wrk: no figures in its output:\n%s", out)
+		return load{}, fmt.Errorf("wrk: cannot parse its output:\n%s", out)
 	}
 	var done load
 	if done.requests, err = strconv.Atoi(string(total[1])); err != nil {

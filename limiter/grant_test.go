@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// What a ledger answers to an ask, alone and beside others.
+// The answers of a ledger to an ask, with one process and with several.
 func TestGrant(t *testing.T) {
 	const top = math.MaxInt64
 	at := func(start, reserved int64) Reservation {
@@ -137,7 +137,7 @@ func (s *several) restart(t testing.TB, i int, clean bool) {
 
 // The promise of a quota that several processes share: together they never admit more than
 // the maximum in a period, and lose no more than the blocks of those that crashed and of
-// asks whose answer was lost. What is left after that can be had by any of them.
+// asks whose answer was lost. Any of them can use the rest.
 func TestQuotaOfSeveralProcesses(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		s := &several{

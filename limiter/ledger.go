@@ -11,8 +11,8 @@ var ErrStale = errors.New("quota was reset, edited or deleted")
 type Ledger interface {
 	// Reserve asks for ask.Want requests of a quota. It makes the grant durable and then calls
 	// done once, from any goroutine, with the grant, with [ErrStale], or with an error after
-	// which it is unknown whether the ledger made the grant. What a ledger grants is what
-	// [Reservation.Grant] computes from its record of the quota.
+	// which it is unknown whether the ledger made the grant. A ledger computes the grant from its
+	// record of the quota with [Reservation.Grant].
 	//
 	// Reserve never blocks, and never calls done before it returns. A ledger may wait for
 	// other asks to share a write with, until Hurry is called. It answers the asks for one
@@ -43,8 +43,8 @@ type Ask struct {
 	// Want is how many requests are asked for. A negative number gives back as many of those
 	// that were granted earlier and not used.
 	Want int64
-	// Seen is the reservation that the ledger reported last. What it says was granted and
-	// given back certainly was, so a ledger that has lost a write takes it over.
+	// Seen is the reservation that the ledger reported last. The requests in it were certainly
+	// granted and given back, so a ledger that has lost a write adopts these numbers.
 	Seen Reservation
 
 	Max     int64 // requests per period
@@ -62,14 +62,13 @@ type Grant struct {
 // be stored in place of r. For a quota of 100 of which 95 are reserved, an ask for 10 is
 // granted 5, and the next one 0 until the period ends.
 //
-// Here alone it is decided whether a period is over and whether the maximum is reached. A
-// period ends when its renewal has passed on the clock of an ask for more. Its start never
+// Only this function decides whether a period is over and whether the maximum is reached. A period ends when its renewal has passed on the clock of an ask for more. Its start never
 // moves back, so a clock that steps back stays in the period. The caller must have checked
 // that ask.Seen.Generation is that of the user's record, else the answer is [ErrStale].
 //
-// alone says that no other process asks this ledger. What r holds beyond ask.Seen was then
-// granted to an ask whose outcome its process never learned, and is granted again. With
-// several processes it may be in use by another one, and stays reserved.
+// alone says that no other process asks this ledger. Requests in r beyond ask.Seen were then
+// granted to an ask whose outcome its process never learned, and are granted again. With several
+// processes, another one may be using them, so they stay reserved.
 func (r Reservation) Grant(ask Ask, alone bool) Grant {
 	if r.Generation != ask.Seen.Generation {
 		r = Reservation{} // of quotas that have ended

@@ -13,8 +13,8 @@ import (
 // those were used. Always used <= reserved in the ledger <= max. A block is spent only
 // after the ledger has reported that its grant is durable. So a crash loses what was
 // reserved and not yet used (at most max/100, see aheadLocked), and no request is granted
-// twice. What other processes with the same ledger have reserved counts as used; if they
-// give some of it back, this process notices with its next grant.
+// twice. Requests that other processes with the same ledger have reserved count as used. If
+// they give some of them back, this process learns it with its next grant.
 //
 // For example, with max = 1000: the first request waits for a grant of 10, the following
 // ones spend it, and the fifth asks for the next block while five are left. A crash at that
@@ -93,7 +93,7 @@ func (q *Quota) SetLimit(limit, renewal int64) (edition uint64) {
 }
 
 // Close ends the quota: it admits no further request, and those that wait are told so
-// ([QuotaIsStale]). What is reserved and not used is lost; see [Quota.GiveBack].
+// ([QuotaIsStale]). Requests that are reserved and not used are lost; see [Quota.GiveBack].
 func (q *Quota) Close() {
 	if q == nil {
 		return

@@ -128,13 +128,13 @@ func TestT60QuotaAtTheEndOfNumbers(t *testing.T) {
 			t.Errorf("limit %d after %+v: %v with %+v", limit, kept, r.Outcome, r.Quota)
 		}
 	}
-	const most = math.MaxInt64
-	f(most, Reservation{}, Admitted, most-1)
-	f(most, Reservation{Start: 1, Reserved: most - 1}, Admitted, 0)
-	f(most, Reservation{Start: 1, Reserved: most}, OverQuota, 0)
-	f(most, Reservation{Start: most, Reserved: 1}, Admitted, most-2)
+	const top = math.MaxInt64
+	f(top, Reservation{}, Admitted, top-1)
+	f(top, Reservation{Start: 1, Reserved: top - 1}, Admitted, 0)
+	f(top, Reservation{Start: 1, Reserved: top}, OverQuota, 0)
+	f(top, Reservation{Start: top, Reserved: 1}, Admitted, top-2)
 	// More than the limit was used before it was lowered.
-	f(1, Reservation{Start: 1, Reserved: most}, OverQuota, 0)
+	f(1, Reservation{Start: 1, Reserved: top}, OverQuota, 0)
 	f(5, Reservation{Start: 1, Reserved: 6}, OverQuota, 0)
 	f(1, Reservation{}, Admitted, 0)
 	f(1<<31, Reservation{}, Admitted, 1<<31-1)
@@ -199,7 +199,7 @@ func TestT61QuotaBeforeTheEpoch(t *testing.T) {
 	}
 }
 
-// What was used counts against a new maximum, and the period goes on.
+// Requests used so far count against a new maximum, and the period goes on.
 func TestQuotaSetLimit(t *testing.T) {
 	q := NewQuota(ann, 3, 60, Reservation{}, &ledger{eager: true})
 	runQuota(t, q, []charge{{10, Admitted, 2, 70, 0}, {11, Admitted, 1, 70, 0}})
@@ -423,7 +423,7 @@ func TestQuotaOneCommitForAll(t *testing.T) {
 	})
 }
 
-// The block that is reserved ahead is nothing of a small quota, at most 1 % of a large one, a
+// The block that is reserved ahead is nothing of a small quota, at top 1 % of a large one, a
 // quarter of what is left at the end, and as much as 30 s of traffic need.
 func TestQuotaAhead(t *testing.T) {
 	f := func(limit, used, since int64, elapsed time.Duration, want int64) {

@@ -16,7 +16,7 @@ type event struct {
 	n    int64
 }
 
-// events are the parts of a schedule. What is named more often happens more often.
+// events are the parts of a schedule. An event that is listed more often happens more often.
 var events = []string{
 	"request", "request", "request", "request", "requests", "requests",
 	"commit", "commit", "commit", "commit", "commit all",
@@ -239,14 +239,14 @@ func (w *world) end() {
 }
 
 // crash ends the process. Of the asks on their way to the disk, the first applied ones have
-// arrived. What is lost is burnt, and bounded.
+// arrived. The lost requests cannot be used any more, and their number is bounded.
 func (w *world) crash(applied int64) {
 	for i := range applied {
 		if p := w.queue[i]; p.ask.Seen.Generation == w.generation {
 			w.grant(p)
 		}
 	}
-	// What waiting requests would have got has not been admitted.
+	// Grants for waiting requests are lost as well, because these were not admitted.
 	bound := max(1, w.largest/100) + w.inFlight
 	w.end()
 	if lost := w.restart(); lost > bound {

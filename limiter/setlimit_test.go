@@ -6,8 +6,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A limit that is changed while it is in use. What was admitted before counts under the
-// new limit, as far as the old one remembered it.
+// A limit is changed while it is in use. Earlier requests count under the new limit, as far as
+// the old one remembered them.
 
 func TestSetLimit(t *testing.T) {
 	w := NewWindow(3, 10)

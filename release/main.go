@@ -1,11 +1,11 @@
-// Release builds what is given away: static binaries for each platform, the list of what
-// they are made of, and checksums.
+// Release builds the files of a release: a static binary for each platform, a software bill of
+// materials (SBOM) and checksums.
 //
 //	go run ./release -version v1.2.3 -to dist
 //
-// Whoever builds the same source with the same Go gets the same bytes: nothing of the
-// folder, the machine or the moment goes in. With -again it is built a second time, in
-// another folder and with an empty cache, and compared.
+// Builds are reproducible: the same source and the same Go version give the same bytes, whatever
+// the folder, the machine and the time. With -again, release builds a second time in another
+// folder with an empty cache and compares the results.
 package main
 
 import (
@@ -30,9 +30,9 @@ const (
 )
 
 func main() {
-	version := flag.String("version", "", "what the program calls itself: the tag")
-	to := flag.String("to", "dist", "folder that is made anew")
-	again := flag.Bool("again", false, "build twice and compare")
+	version := flag.String("version", "", "version of the release: the Git `tag`")
+	to := flag.String("to", "dist", "output `folder`; its content is deleted first")
+	again := flag.Bool("again", false, "build a second time and compare")
 	flag.Parse()
 	if err := run(*version, *to, *again); err != nil {
 		fmt.Fprintln(os.Stderr, "release:", err)
@@ -56,7 +56,7 @@ func run(version, to string, again bool) error {
 	return compare(version, to)
 }
 
-// build makes the release of the source in a folder.
+// build writes the release of the folder source to the folder to.
 func build(source, version, to string) error {
 	to, err := filepath.Abs(to)
 	if err != nil {
@@ -69,7 +69,7 @@ func build(source, version, to string) error {
 	for _, p := range platforms {
 		name := fmt.Sprintf("sidekey-%s-%s", p.os, p.arch)
 		names = append(names, name)
-		// -buildvcs=false: a tarball of the source, without its history, gives the same.
+		// With -buildvcs=false, a source tarball without Git history gives the same binary.
 		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false",
 			"-ldflags", "-s -w -buildid= -X sidekey/internal/version.release="+version, "-o", filepath.Join(to, name), ".")
 		cmd.Dir, cmd.Stderr = source, os.Stderr
@@ -78,7 +78,7 @@ func build(source, version, to string) error {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	// One list for all: the platforms share their modules.
+	// One SBOM is enough: all platforms use the same modules.
 	info, err := buildinfo.ReadFile(filepath.Join(to, names[0]))
 	if err != nil {
 		return err
@@ -93,7 +93,7 @@ func build(source, version, to string) error {
 	return writeSums(to, append(names, sbom))
 }
 
-// writeSums writes what "sha256sum -c" reads.
+// writeSums writes the checksums of files in dir, in the format that "sha256sum -c" reads.
 func writeSums(dir string, names []string) error {
 	var lines strings.Builder
 	for _, name := range names {
@@ -106,8 +106,8 @@ func writeSums(dir string, names []string) error {
 	return os.WriteFile(filepath.Join(dir, sums), []byte(lines.String()), 0o644)
 }
 
-// compare builds a copy of the source in another folder, with nothing that the first
-// build left behind.
+// compare builds a copy of the source in another folder with an empty cache. It returns an error
+// if the checksums differ from those in the folder first.
 func compare(version, first string) error {
 	dir, err := os.MkdirTemp("", "sidekey-release-")
 	if err != nil {
@@ -136,7 +136,7 @@ func compare(version, first string) error {
 	return nil
 }
 
-// copySource copies the files that Git knows, as they are in the working tree.
+// copySource copies all files that Git tracks, with their content in the working tree.
 func copySource(to string) error {
 	list, err := exec.Command("git", "ls-files", "-z").Output()
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// The members of CycloneDX 1.5 that are used here (ECMA-424).
+// These types have the members of CycloneDX 1.5 (ECMA-424) that the SBOM uses.
 
 type bom struct {
 	Format       string       `json:"bomFormat"`
@@ -43,8 +43,8 @@ type dependency struct {
 	DependsOn []string `json:"dependsOn"`
 }
 
-// billOfMaterials lists the modules that the linker has put into a binary, in their order
-// and without a time or a serial number, so that it is reproducible, too.
+// billOfMaterials lists the modules that the linker put into a binary. To be reproducible, the list
+// keeps the linker's order and has no time and no serial number.
 func billOfMaterials(info *debug.BuildInfo, version string) ([]byte, error) {
 	program := component{Type: "application", Name: info.Main.Path, Version: version}
 	program.PURL = "pkg:golang/" + info.Main.Path + "@" + version
@@ -60,7 +60,7 @@ func billOfMaterials(info *debug.BuildInfo, version string) ([]byte, error) {
 		}
 		c := component{Type: "library", Name: module.Path, Version: module.Version, PURL: "pkg:golang/" + module.Path + "@" + module.Version}
 		c.Ref = c.PURL
-		if sum, ok := strings.CutPrefix(module.Sum, "h1:"); ok { // SHA-256 of the list of the module's files, as in go.sum
+		if sum, ok := strings.CutPrefix(module.Sum, "h1:"); ok { // the SHA-256 of go.sum, over the list of the module's files
 			raw, err := base64.StdEncoding.DecodeString(sum)
 			if err != nil {
 				return nil, fmt.Errorf("%s: checksum %q: %w", module.Path, module.Sum, err)

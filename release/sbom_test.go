@@ -76,12 +76,12 @@ func TestBillOfMaterials(t *testing.T) {
 	}
 }
 
-// A release without a version, or with one that the linker would read as two words, is
-// refused before anything is removed.
+// An empty version, or one that the linker would split into two arguments, is refused before the
+// output folder is deleted.
 func TestVersion(t *testing.T) {
 	for _, version := range []string{"", "v1 -s", `v1"`} {
 		if err := run(version, t.TempDir(), false); err == nil {
-			t.Errorf("%q is taken for a version", version)
+			t.Errorf("%q is accepted as a version", version)
 		}
 	}
 }

@@ -1,6 +1,6 @@
-// Everything shown is asked for here, with the secret in a header: never in a URL, where
-// logs and histories would keep it. It lives in this tab until it is closed or told to
-// forget it.
+// All requests of the page. They carry the admin secret in a header, never in a URL, which
+// logs and browser histories keep. The secret stays in this tab until the tab is closed or
+// the user signs out.
 
 const key = "sidekey.secret";
 
@@ -10,7 +10,7 @@ export const secret = {
   forget: () => sessionStorage.removeItem(key),
 };
 
-// Refused is an answer that is no success; its message is the server's own.
+// Refused is an answer with an error status. Its message is the server's.
 export class Refused extends Error {
   constructor(status, message) {
     super(message);
@@ -24,8 +24,8 @@ export function whenUnauthorised(f) {
   onUnauthorised = f;
 }
 
-// ask sends a request and returns its answer: text, and the warnings that came with it.
-// body is JSON text, or a value to be written as such.
+// ask sends a request and returns the text and the warnings of the answer. body is JSON
+// text, or a value that ask converts to JSON.
 export async function ask(method, path, { body, headers = {}, signal } = {}) {
   if (body !== undefined && typeof body !== "string") body = JSON.stringify(body);
   const shown = secret.get();
@@ -42,13 +42,13 @@ export async function ask(method, path, { body, headers = {}, signal } = {}) {
     });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Refused(0, "sidekey does not answer: is it running?");
+    throw new Refused(0, "sidekey does not answer. Is it running?");
   }
   const text = await response.text();
   if (!response.ok) {
     const refused = new Refused(response.status, messageOf(text) ?? `${response.status} ${response.statusText}`);
     const unauthorised = response.status === 401 || (response.status === 403 && path.startsWith("/tyk/"));
-    // Another secret may have been entered since: that one is not wrong.
+    // The user may have entered another secret in the meantime; this answer is not about it.
     if (unauthorised && shown === secret.get()) onUnauthorised(refused);
     throw refused;
   }
@@ -60,7 +60,7 @@ export async function get(path, options) {
   return JSON.parse((await ask("GET", path, options)).text);
 }
 
-// messageOf takes the message out of an error of either dialect.
+// messageOf returns the message of an error in either dialect.
 function messageOf(text) {
   try {
     const answer = JSON.parse(text);
@@ -70,8 +70,9 @@ function messageOf(text) {
   }
 }
 
-// token names one user of one org whatever is in the names; Tyk's keys are made so, without
-// escapes. (As a part of a path, a user called ".." would be taken out by the browser.)
+// token returns a key that names one user of one org, whatever characters their names contain:
+// a browser would drop a user called ".." from a path. Tyk builds its keys this way, without
+// escapes.
 export function token(org, user) {
   const bytes = new TextEncoder().encode(`{"org":"${org}","id":"${user}","h":"murmur64"}`);
   return encodeURIComponent(btoa(String.fromCharCode(...bytes)));

@@ -1,4 +1,4 @@
-// The frame of the page: which view is shown, the secret, and messages.
+// The frame of the page: it shows a view for each address and asks for the admin secret.
 
 import { ask, secret, whenUnauthorised } from "./api.js";
 import { apisView } from "./apis.js";
@@ -10,7 +10,7 @@ import { newPolicyView, policiesView, policyView } from "./policies.js";
 import { newUserView, userView } from "./user.js";
 import { usersView } from "./users.js";
 
-// A view fills main, and ends what it began when its signal is aborted.
+// A view fills main, and stops its requests and timers when its signal is aborted.
 const views = [
   [/^users$/, usersView],
   [/^users\/new$/, newUserView],
@@ -60,27 +60,33 @@ function mark(name) {
   }
 }
 
-// askForSecret opens a dialog over whatever is shown, so that nothing typed is lost.
+// wording returns the text for a refused secret: the server's, except that the dialog says more
+// plainly that the secret is wrong.
+function wording(error) {
+  return error.status === 401 ? "Wrong secret" : error.message;
+}
+
+// askForSecret opens a dialog above the current view, so that the user's entries are kept.
 function askForSecret(refused) {
   if (document.getElementById("secret-dialog")) return;
   const input = el("input", { id: "secret", type: "password", autocomplete: "off", spellcheck: "false", required: true, "aria-describedby": "secret-hint secret-problem" });
-  const problem = el("p", { id: "secret-problem", class: "problem", role: "alert" }, refused?.message ?? "");
+  const problem = el("p", { id: "secret-problem", class: "problem", role: "alert" }, refused ? wording(refused) : "");
   const form = el(
     "form",
     { submit: enter },
-    el("h1", {}, "Admin secret"),
-    el("label", { for: "secret" }, "Secret"),
+    el("h1", {}, "Sign in"),
+    el("label", { for: "secret" }, "Admin secret"),
     input,
     problem,
-    el("p", { id: "secret-hint", class: "hint" }, "It stands in the file ", el("code", {}, "admin.secret"), " in the data folder, or in the one that ", el("code", {}, "admin.secret_file"), " names. It is kept in this tab alone."),
-    el("div", { class: "actions" }, el("button", { class: "primary" }, "Open")),
+    el("p", { id: "secret-hint", class: "hint" }, "You find it in the file ", el("code", {}, "admin.secret"), " in the data folder, or in the file that ", el("code", {}, "admin.secret_file"), " names. Only this tab keeps it."),
+    el("div", { class: "actions" }, el("button", { class: "primary" }, "Sign in")),
   );
-  const dialog = el("dialog", { id: "secret-dialog", "aria-label": "Admin secret", cancel: (event) => event.preventDefault() }, form);
+  const dialog = el("dialog", { id: "secret-dialog", "aria-label": "Sign in", cancel: (event) => event.preventDefault() }, form);
 
   async function enter(event) {
     event.preventDefault();
     if (/[^\x20-\x7e]/.test(input.value)) {
-      problem.textContent = "The secret is made of printable ASCII characters.";
+      problem.textContent = "Admin secret: must be printable ASCII characters";
       return;
     }
     secret.set(input.value.trim());
@@ -88,7 +94,7 @@ function askForSecret(refused) {
       await ask("GET", "/api/decisions");
     } catch (error) {
       secret.forget();
-      problem.textContent = error.message;
+      problem.textContent = wording(error);
       input.setAttribute("aria-invalid", "true");
       input.select();
       return;
@@ -105,7 +111,7 @@ function askForSecret(refused) {
 let started = false;
 
 function start() {
-  document.getElementById("forget").hidden = false;
+  document.getElementById("sign-out").hidden = false;
   watchDecisions();
   if (started) return;
   started = true;
@@ -117,7 +123,7 @@ function start() {
   show();
 }
 
-document.getElementById("forget").addEventListener("click", () => {
+document.getElementById("sign-out").addEventListener("click", () => {
   secret.forget();
   location.replace("/");
   location.reload();

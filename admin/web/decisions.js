@@ -1,5 +1,5 @@
-// A picture of the decisions of the last five minutes, by kind of reason. The server
-// counts since its start; what happened in between two answers is the difference.
+// A chart of the decisions of the last five minutes, by kind of reason. The server counts
+// from its start, so the page shows the differences between its answers.
 
 import { get, secret } from "./api.js";
 import { count, el, svg, table } from "./dom.js";
@@ -12,7 +12,7 @@ const kinds = [
   ["load", "load and faults", ["busy", "too_many_failures", "unavailable"]],
 ];
 
-const every = 2000; // ms between questions
+const every = 2000; // ms between requests
 const shownTime = 300_000; // ms
 
 let samples = []; // {from, to, by: {reason: count}}
@@ -21,7 +21,7 @@ let last = null;
 const listeners = new Set();
 let watching = false;
 
-// watchDecisions asks until the secret is forgotten, whatever view is shown.
+// watchDecisions asks for the counts in every view, until the user signs out.
 export function watchDecisions() {
   if (watching) return;
   watching = true;
@@ -37,7 +37,7 @@ async function follow() {
     try {
       take(await get("/api/decisions"));
     } catch {
-      // The next question may be answered; the view that is shown says what is wrong.
+      // The next request may succeed. The current view reports the error.
     }
   }
   setTimeout(follow, every);
@@ -48,7 +48,7 @@ function take(answer) {
     const by = {};
     for (const [reason, total] of Object.entries(answer.decisions)) {
       const before = last.decisions[reason] ?? 0;
-      by[reason] = total >= before ? total - before : total; // less: it was started anew
+      by[reason] = total >= before ? total - before : total; // a lower count: the server was restarted
     }
     samples.push({ from: last.at, to: answer.at, by });
   }
@@ -62,7 +62,7 @@ function sum(by, reasons) {
   return reasons.reduce((total, reason) => total + (by[reason] ?? 0), 0);
 }
 
-// A reason that this page does not know is counted as a fault.
+// reasonsOf adds the reasons that this page does not know to "load and faults".
 function reasonsOf(kind, reasons) {
   if (kind !== "load") return reasons;
   const known = new Set(kinds.flatMap(([, , names]) => names));
@@ -73,7 +73,7 @@ function perSecond(sample, reasons) {
   return sum(sample.by, reasons) / ((sample.to - sample.from) / 1000);
 }
 
-// chart draws the samples as stacked bars, each as wide as the time it stands for.
+// chart draws the samples as stacked bars. The width of a bar is the time that it covers.
 function chart(width, height, label) {
   const now = last?.at ?? Date.now();
   const x = (at) => ((at - (now - shownTime)) / shownTime) * width;
@@ -97,7 +97,7 @@ function sumOver(ms, reasons) {
   return samples.filter((sample) => sample.to > since).reduce((total, sample) => total + sum(sample.by, reasons), 0);
 }
 
-// pulse keeps a tiny picture in a link.
+// pulse keeps a small chart in a link up to date.
 export function pulse(link) {
   listeners.add(() => {
     const all = Object.keys(totals);
@@ -116,7 +116,7 @@ export async function decisionsView({ main, signal }) {
   main.append(el("h1", {}, "Decisions"), state, area, numbers);
 
   function draw() {
-    const { picture, top } = chart(600, 160, "Decisions of the last five minutes, by kind of reason; the table below has the numbers");
+    const { picture, top } = chart(600, 160, "Decisions of the last five minutes by kind of reason. The table below has the numbers.");
     area.replaceChildren(
       el("div", { class: "scale" }, `${count(Math.round(top * 10) / 10)} per second`),
       picture,
@@ -132,7 +132,7 @@ export async function decisionsView({ main, signal }) {
           count(totals[reason] ?? 0),
         ]),
     );
-    numbers.replaceChildren(table("Decisions by reason", ["Reason", "Last minute", "Last 5 minutes", "Since the start"], rows));
+    numbers.replaceChildren(table("Decisions by reason", ["Reason", "Last minute", "Last 5 minutes", "Since the server started"], rows));
   }
 
   listeners.add(draw);

@@ -1,11 +1,10 @@
-// Elements are made here and nowhere else. Text goes in as text: nothing is ever parsed
-// as HTML.
+// All elements of the page are made here. Text goes in as text: nothing is parsed as HTML.
 
 import { escaped } from "./json.js";
 
-// el makes an element. Of props, class, for, href, type and the like are attributes,
-// functions are listeners by the name of their event. Children are nodes or text; null
-// and false are left out.
+// el makes an element. A prop that is a function becomes a listener for the event of that
+// name; value and checked become properties, all others attributes. Children are nodes or
+// text. null, undefined and false are left out.
 export function el(tag, props = {}, ...children) {
   const node = document.createElement(tag);
   setProps(node, props);
@@ -31,15 +30,15 @@ function setProps(node, props) {
   }
 }
 
-// stored shows text that somebody stored: isolated, so that its direction cannot reach
-// the text around it, and with misleading characters written out.
+// stored shows text that comes from the database. It is isolated, so that its direction does
+// not affect the text around it, and its misleading characters are escaped.
 export function stored(text, className) {
   return el("bdi", { class: className }, escaped(String(text)));
 }
 
 let ids = 0;
 
-// newID returns an id for what another element refers to.
+// newID returns an unused id for an element that another element refers to.
 export function newID(prefix) {
   return `${prefix}-${++ids}`;
 }
@@ -48,8 +47,8 @@ export function button(label, onClick, className = "") {
   return el("button", { type: "button", class: className, click: onClick }, label);
 }
 
-// table makes a table whose cells know their column, which narrow screens show. A
-// row's first cell names the row.
+// table makes a table. Each cell carries the name of its column, which narrow screens show.
+// The first cell of a row names the row.
 export function table(caption, columns, rows) {
   const head = el("tr", {}, columns.map((column) => el("th", { scope: "col" }, column)));
   const body = rows.map((cells) =>
@@ -58,8 +57,8 @@ export function table(caption, columns, rows) {
   return el("table", {}, el("caption", { class: "hidden" }, caption), el("thead", {}, head), el("tbody", {}, body));
 }
 
-// confirmed asks before what cannot be taken back; yes is what the button says that does
-// it.
+// confirmed asks before an action that cannot be undone, and returns whether the user agrees.
+// yes is the label of the button that agrees.
 export function confirmed(yes, ...question) {
   return new Promise((resolve) => {
     const close = (answer) => {
@@ -87,29 +86,31 @@ export function count(n) {
   return number.format(n);
 }
 
-// per is "per" and a number of seconds as people say it.
+// per returns a period in words, such as "per minute" for 60 seconds.
 export function per(seconds) {
   return "per " + span(seconds).replace(/^1 /, "");
 }
 
+// span returns a number of seconds in the largest unit that fits exactly, such as "2 hours".
 export function span(seconds) {
   for (const [unit, size] of [["day", 86400], ["hour", 3600], ["minute", 60]]) {
     if (seconds >= size && seconds % size === 0) return `${count(seconds / size)} ${unit}${seconds === size ? "" : "s"}`;
   }
-  return `${count(seconds)} s`;
+  return `${count(seconds)} second${seconds === 1 ? "" : "s"}`;
 }
 
-// inAWhile is how far away a moment is, roughly.
+// inAWhile returns a number of seconds rounded to one unit, such as "23 hours".
 export function inAWhile(seconds) {
-  for (const [unit, size] of [["d", 86400], ["h", 3600], ["min", 60]]) {
+  for (const [unit, size] of [["days", 86400], ["hours", 3600], ["minutes", 60]]) {
     if (seconds >= 2 * size) return `${Math.floor(seconds / size)} ${unit}`;
   }
-  return `${Math.max(0, Math.ceil(seconds))} s`;
+  return span(Math.max(0, Math.ceil(seconds)));
 }
 
-const dateTime = new Intl.DateTimeFormat("en-CA", { dateStyle: "short", timeStyle: "short", hour12: false });
+const dateTime = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
 
-// date is a moment in Unix seconds in the time zone of the browser.
+// date returns a time in Unix seconds as text in the time zone of the browser, such as
+// "3 Nov 2026, 14:05".
 export function date(unix) {
-  return dateTime.format(new Date(unix * 1000)).replace(",", "");
+  return dateTime.format(new Date(unix * 1000));
 }

@@ -1,12 +1,13 @@
-// The editor of a session or a policy: a form, or all of it as JSON.
+// The editor for a session or a policy, as a form or as JSON.
 
 import { button, el, newID } from "./dom.js";
 import { clearProblems, showProblems, writeAll } from "./fields.js";
 import { edited, pretty, RawObject } from "./json.js";
 
-// editor makes one. text is the object as it is stored; fields(raw) makes the fields;
-// save(raw, keep) writes it and throws what the server refuses; without a submit it is
-// only shown. keep offers not to start quota and rate afresh.
+// editor makes an editor for the JSON object text. fields(raw) makes the fields of the form.
+// save(raw, keep) writes the object and throws the server's refusal. submit is the label of
+// the save button; without it, the object is only shown. If keep is set, the editor offers to
+// save without resetting the used quota and rate.
 export function editor({ text, fields, submit, keep, save, signal }) {
   const message = el("p", { class: "message bad", role: "alert", hidden: true });
   const body = el("fieldset", { class: "fields-of-form", disabled: !submit });
@@ -17,16 +18,16 @@ export function editor({ text, fields, submit, keep, save, signal }) {
   const form = el(
     "form",
     { class: "editor", novalidate: true, submit: submitted },
-    el("div", { class: "tabs", role: "group", "aria-label": "How to edit" }, asForm, asJSON),
+    el("div", { class: "tabs", role: "group", "aria-label": "Edit as" }, asForm, asJSON),
     body,
     message,
     el("div", { class: "savebar", hidden: !submit }, send, keep ? el("label", { class: "tick", for: keepBox.id }, keepBox, " Keep used quota and rate") : null),
   );
 
   let raw = new RawObject(text); // as it would be saved
-  let drawn = text; // what the fields show
+  let drawn = text; // the object that the fields show
   let current = [];
-  let area = null; // of the JSON, while that is shown
+  let area = null; // the text area, while the JSON is shown
   let shownText = "";
 
   function draw(json) {
@@ -34,8 +35,8 @@ export function editor({ text, fields, submit, keep, save, signal }) {
     asJSON.setAttribute("aria-pressed", String(json));
     if (json) {
       shownText = pretty(raw.toString());
-      area = el("textarea", { id: newID("json"), spellcheck: "false", rows: Math.min(40, shownText.split("\n").length + 2), value: shownText, dir: "ltr", "aria-label": "The object as JSON" });
-      body.replaceChildren(area, el("p", { class: "hint" }, "All that is stored, also what does not act. What is not changed stays byte for byte."));
+      area = el("textarea", { id: newID("json"), spellcheck: "false", rows: Math.min(40, shownText.split("\n").length + 2), value: shownText, dir: "ltr", "aria-label": "JSON" });
+      body.replaceChildren(area, el("p", { class: "hint" }, "Everything that is stored, including members that have no effect. Members that you do not change stay the same, byte for byte."));
     } else {
       area = null;
       drawn = raw.toString();
@@ -44,7 +45,7 @@ export function editor({ text, fields, submit, keep, save, signal }) {
     }
   }
 
-  // take puts what is entered into raw.
+  // take copies the user's entries into raw.
   function take() {
     if (area === null) {
       const target = new RawObject(drawn);

@@ -1,4 +1,4 @@
-// Why a request passes or not: every check in its order, with nothing used up.
+// Explains why a request passes or is refused: it shows each check in order. No limit is used.
 
 import { ask, get } from "./api.js";
 import { el, stored, table } from "./dom.js";
@@ -21,13 +21,13 @@ export async function explainView({ main, params: [org, user], signal }) {
   };
   const labels = {
     user: "User name", password: "Password", org: "Org", api: "API", method: "Method",
-    host: "Host", path: "Path", dialect: "Proxy", headers: "Headers, one a line",
+    host: "Host", path: "Path", dialect: "Proxy", headers: "Headers, one per line",
   };
   const result = el("section", { "aria-live": "polite", "aria-label": "Result" });
   const send = el("button", { class: "primary" }, "Explain");
   main.append(
     el("h1", {}, "Explain"),
-    el("p", { class: "hint" }, "Would this request pass? It is decided as a real one is, and uses nothing up."),
+    el("p", { class: "hint" }, "Would this request pass? sidekey decides about it as about a real request, but does not count it against any limit."),
     el(
       "form",
       { class: "explain", submit: explain, novalidate: true },
@@ -61,7 +61,7 @@ export async function explainView({ main, params: [org, user], signal }) {
         el("strong", {}, verdict),
         answer.passed ? "" : [" with ", String(answer.status), ": ", stored(answer.message), " (", el("code", {}, stored(answer.reason)), ")"],
       ),
-      table("Checks in their order", ["Check", "", "What decided", "Hint"], (answer.steps ?? []).map((step) => [
+      table("Checks in order", ["Check", "Result", "Details", "Hint"], (answer.steps ?? []).map((step) => [
         el("code", {}, stored(step.check)),
         step.passed ? el("span", { class: "badge good" }, "✓ passed") : el("span", { class: "badge bad" }, "✗ refused"),
         step.value ? stored(step.value) : "",

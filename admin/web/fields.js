@@ -1,6 +1,6 @@
-// Fields of forms. A field shows a member of a RawObject, and write(target) puts it into
-// another one, only when somebody has changed it; it returns whether. Each knows its path,
-// as the server's messages name it, so that a message stands beside what it is about.
+// Fields of forms. A field shows a member of a RawObject. Its function write(target) copies the
+// member into another RawObject if the user has changed it, and returns whether it did. A field
+// has the path that the server's messages use, so that a message appears beside its field.
 
 import { button, el, newID, stored } from "./dom.js";
 import { escaped, isMisleading } from "./json.js";
@@ -19,7 +19,7 @@ export function labelled(label, control, { path, hint, after, className = "" } =
   );
 }
 
-// simple makes a field of a member. read returns the JSON text for what is entered.
+// simple makes a field for a member. read returns the JSON text of the user's entry.
 function simple(node, name, read) {
   const initial = read();
   return {
@@ -33,7 +33,7 @@ function simple(node, name, read) {
   };
 }
 
-// within makes a field of members of the member name, which is an object.
+// within makes one field from fields for the members of the object called name.
 export function within(name, fields, node = fields[0].node) {
   return {
     node,
@@ -46,7 +46,7 @@ export function within(name, fields, node = fields[0].node) {
   };
 }
 
-// writeAll writes fields, and returns whether one was changed.
+// writeAll writes fields and returns whether any was changed.
 export function writeAll(fields, target) {
   return fields.map((field) => field.write(target)).some(Boolean);
 }
@@ -60,7 +60,8 @@ export function textField(raw, name, label, options = {}) {
   return simple(labelled(label, control, { path: name, ...options }), name, () => JSON.stringify(control.value));
 }
 
-// What is no number goes out as text: the server says what is wrong with it.
+// numberText returns the JSON text of an entry. If it is not a number, it is sent as a string,
+// and the server says what is wrong with it.
 function numberText(text) {
   text = text.trim();
   if (text === "") return "0";
@@ -90,13 +91,13 @@ function listOf(text) {
   return text.split(",").map((part) => part.trim()).filter((part) => part !== "");
 }
 
-// listField is a list of words without commas, in one line.
+// listField edits a list of words, separated by commas.
 export function listField(raw, name, label, options = {}) {
   const control = textInput((raw.get(name) ?? []).join(", "), options.props);
   return simple(labelled(label, control, { path: name, ...options }), name, () => JSON.stringify(listOf(control.value).map(options.of ?? String)));
 }
 
-// secondsField is a time of some seconds: one of choices, or any other.
+// secondsField edits a duration in seconds: one of choices, or any other.
 export function secondsField(raw, name, label, choices, options = {}) {
   const value = raw.text(name) ?? "0";
   const known = choices.some(([seconds]) => String(seconds) === value);
@@ -105,7 +106,7 @@ export function secondsField(raw, name, label, choices, options = {}) {
     "select",
     { change: () => { other.hidden = select.value !== "other"; if (!other.hidden) other.focus(); } },
     choices.map(([seconds, text]) => el("option", { value: seconds }, text)),
-    el("option", { value: "other" }, "other, in seconds"),
+    el("option", { value: "other" }, "other (seconds)"),
   );
   select.value = known ? value : "other";
   other.hidden = known;
@@ -120,7 +121,7 @@ function localTime(unix) {
   return `${d.getFullYear()}-${pad(d.getMonth() + 1)}-${pad(d.getDate())}T${pad(d.getHours())}:${pad(d.getMinutes())}:${pad(d.getSeconds())}`;
 }
 
-// timeField is a moment in Unix seconds; empty is never.
+// timeField edits a time in Unix seconds. If it is empty, that means never.
 export function timeField(raw, name, label, options = {}) {
   const unix = raw.get(name) ?? 0;
   const control = el("input", { type: "datetime-local", step: 1, value: unix > 0 ? localTime(unix) : "" });
@@ -133,7 +134,7 @@ export function timeField(raw, name, label, options = {}) {
   return simple(labelled(label, control, { path: name, after: quick, ...options }), name, read);
 }
 
-// chosenField is an ordered list, chosen from what there is. options are [value, text].
+// chosenField edits an ordered list. Its values come from choices, which are [value, text].
 export function chosenField(raw, name, label, choices, options = {}) {
   let chosen = raw.get(name) ?? [];
   const chips = el("ul", { class: "chips" });
@@ -167,8 +168,8 @@ export function chosenField(raw, name, label, choices, options = {}) {
   return simple(node, name, () => JSON.stringify(chosen));
 }
 
-// objectField is an object of any values by name, a row each. What is no plain text is
-// shown, and read, as JSON.
+// objectField edits an object with any members, one row for each. Values other than plain
+// strings are shown and edited as JSON.
 export function objectField(raw, name, label, options = {}) {
   const before = raw.object(name);
   const rows = el("div", { class: "rows" });
@@ -178,12 +179,13 @@ export function objectField(raw, name, label, options = {}) {
     const plain = text === undefined || (text[0] === '"' && !isMisleading(JSON.parse(text)));
     const nameInput = textInput(member, { "aria-label": `${label}: name`, placeholder: "name" });
     const value = textInput(text === undefined ? "" : plain ? JSON.parse(text) : escaped(text), { "aria-label": `${label}: value`, placeholder: "value" });
-    const kind = el("select", { "aria-label": `${label}: kind of value` }, el("option", { value: "text" }, "text"), el("option", { value: "json" }, "JSON"));
+    const kind = el("select", { "aria-label": `${label}: type of value` }, el("option", { value: "text" }, "text"), el("option", { value: "json" }, "JSON"));
     kind.value = plain ? "text" : "json";
     const shown = value.value;
     const row = el("div", { class: "row", "data-path": `${name}.${member}` }, nameInput, value, kind, el("button", { type: "button", "aria-label": `Remove ${escaped(member) || "row"}`, click: remove }, "×"), el("p", { class: "problem" }));
     const read = () => {
       row.dataset.path = `${name}.${nameInput.value}`;
+      row.dataset.label = `${label} ${escaped(nameInput.value)}`;
       if (nameInput.value === "" && value.value === "") return null;
       if (value.value === shown && text !== undefined && (kind.value === "text") === plain) return [nameInput.value, text];
       if (kind.value === "text") return [nameInput.value, JSON.stringify(value.value)];
@@ -214,7 +216,7 @@ export function objectField(raw, name, label, options = {}) {
   return simple(node, name, read);
 }
 
-// FieldProblem is something wrong that the server need not be asked about.
+// FieldProblem is an error in a field that the page finds itself.
 export class FieldProblem extends Error {
   constructor(path, message) {
     super(message);
@@ -230,14 +232,15 @@ export function group(title, fields, hint) {
   };
 }
 
-// clearProblems takes all messages off a form.
+// clearProblems removes all messages from a form.
 export function clearProblems(form) {
   for (const p of form.querySelectorAll(".problem")) p.textContent = "";
   for (const c of form.querySelectorAll("[aria-invalid]")) c.removeAttribute("aria-invalid");
 }
 
-// showProblems puts the parts of a message of the server beside the fields that they
-// name, and returns what no field is for. The first field gets the focus.
+// showProblems splits a message of the server and puts each part beside the field that it
+// names, by the label of the field. It returns the parts that no field matches. The first field
+// with a problem gets the focus.
 export function showProblems(form, message) {
   const places = new Map();
   for (const node of form.querySelectorAll("[data-path]")) places.set(node.dataset.path, node);
@@ -245,13 +248,14 @@ export function showProblems(form, message) {
   let first = null;
   const rest = [];
   for (const part of parts(message.replace(/^Request malformed: /, ""))) {
-    const node = placeOf(part, places);
+    const path = pathIn(part, places);
+    const node = places.get(path);
     const room = node?.querySelector(":scope > .problem") ?? node?.querySelector(":scope > div > .problem");
     if (!room) {
       rest.push(part);
       continue;
     }
-    room.textContent += (room.textContent && "\n") + part;
+    room.textContent += (room.textContent && "\n") + labelledPart(part, path, node);
     for (let at = node.closest("details"); at; at = at.parentElement.closest("details")) at.open = true;
     const control = node.querySelector("input, select, textarea, button");
     control?.setAttribute("aria-invalid", "true");
@@ -261,7 +265,7 @@ export function showProblems(form, message) {
   return rest.join("; ");
 }
 
-// parts splits a message at "; " where a path follows and no quoted value is open.
+// parts splits a message at each "; " that is followed by a path and not in a quoted value.
 function parts(message) {
   const all = [];
   let quoted = false;
@@ -279,11 +283,23 @@ function parts(message) {
   return all;
 }
 
-// placeOf finds the field that a message names, or the nearest that it is a part of.
-function placeOf(part, places) {
+// labelledPart replaces the path in a message by the label on the screen. A path to something
+// inside of a field stays, because no label names it; an entry of a list is counted from 1.
+function labelledPart(part, path, node) {
+  const rest = part.slice(path.length);
+  const entry = rest.match(/^\[(\d+)\](?= = |: )/);
+  if (!entry && !/^(?: = |: )/.test(rest)) return part;
+  const control = node.querySelector("input, select, textarea");
+  const label = node.dataset.label ?? node.querySelector("label, legend, .label")?.textContent ?? control?.getAttribute("aria-label");
+  if (!label) return part;
+  return label.trim() + (entry ? `, entry ${Number(entry[1]) + 1}${rest.slice(entry[0].length)}` : rest);
+}
+
+// pathIn returns the longest path of a field that a message begins with, or "".
+function pathIn(part, places) {
   let longest = "";
   for (const path of places.keys()) {
     if (path.length > longest.length && part.startsWith(path) && /^(?: = |: |[.[])/.test(part.slice(path.length))) longest = path;
   }
-  return places.get(longest);
+  return longest;
 }

@@ -1,6 +1,6 @@
-// Sessions and policies are written back as they came, but for what was changed here.
-// JSON.parse would lose large numbers, spellings and spacing of members that are only
-// kept; so an object is split into its members, and the text of each stays as it is.
+// JSON objects whose unchanged members keep their text. JSON.parse would lose large numbers,
+// the spelling of numbers and strings, and white space. An object is therefore split into its
+// members, and a session or policy is written back with only the user's changes.
 
 const string = /"(?:[^"\\]|\\.)*"/y;
 const scalar = /[^\s,\]}]+/y;
@@ -15,7 +15,7 @@ function match(pattern, text, at) {
   return pattern.test(text) ? pattern.lastIndex : at;
 }
 
-// endOfValue returns where the value that begins at a position ends.
+// endOfValue returns the position after the value that begins at a position.
 function endOfValue(text, at) {
   if (text[at] === '"') return match(string, text, at);
   if (text[at] !== "{" && text[at] !== "[") return match(scalar, text, at);
@@ -33,8 +33,8 @@ function endOfValue(text, at) {
   return at;
 }
 
-// split returns the texts of the values in an object or array; of an object with their
-// names, which stand as they are written. The text must be valid.
+// split returns the texts of the values in an object or array, and for an object also their
+// names as they are written, with quotes. The text must be valid JSON.
 function split(text) {
   const inObject = text[0] === "{";
   const parts = [];
@@ -54,11 +54,11 @@ function split(text) {
   return parts;
 }
 
-// RawObject is a JSON object whose members keep their texts until they are set.
+// RawObject is a JSON object whose members keep their text until they are set.
 export class RawObject {
   #members = new Map();
 
-  // text is the object's; what is none is an error of JSON.parse, or a TypeError.
+  // The constructor throws an error of JSON.parse, or a TypeError, if text is not an object.
   constructor(text = "{}") {
     text = text.trim();
     const value = JSON.parse(text);
@@ -67,7 +67,7 @@ export class RawObject {
     }
     for (const part of split(text)) {
       const name = JSON.parse(part.name);
-      if (this.#members.has(name)) throw new TypeError(`the member ${part.name} is there twice`);
+      if (this.#members.has(name)) throw new TypeError(`duplicate member ${part.name}`);
       this.#members.set(name, part.text);
     }
   }
@@ -76,7 +76,7 @@ export class RawObject {
     return [...this.#members.keys()];
   }
 
-  // text returns a member as it is written, or undefined.
+  // text returns the JSON text of a member, or undefined.
   text(name) {
     return this.#members.get(name);
   }
@@ -86,7 +86,7 @@ export class RawObject {
     return text === undefined ? undefined : JSON.parse(text);
   }
 
-  // object returns a member that is an object; an empty one where it is missing or null.
+  // object returns a member that is an object, or an empty object if it is missing or null.
   object(name) {
     const text = this.#members.get(name);
     return new RawObject(text === undefined || text === "null" ? "{}" : text);
@@ -121,21 +121,21 @@ export function pretty(text, indent = "") {
   return `${open}\n${lines.join(",\n")}\n${indent}${close}`;
 }
 
-// misleading are control characters and those that change how the text around them is
-// read, as the server has them.
+// misleading matches control characters and characters that change how the text around them
+// is displayed. The server uses the same set.
 const misleading = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff]/g;
 
 export function isMisleading(text) {
   return text.search(misleading) >= 0;
 }
 
-// escaped writes misleading characters as JSON does.
+// escaped replaces misleading characters by their JSON escapes.
 export function escaped(text) {
   return text.replace(misleading, (c) => "\\u" + c.charCodeAt(0).toString(16).padStart(4, "0"));
 }
 
-// edited returns the object that a person made of pretty(before): members that look as
-// they did are those of before.
+// edited returns the object that a person typed over pretty(before). Members that still look
+// the same keep their text in before.
 export function edited(before, text) {
   const old = new RawObject(before);
   const now = new RawObject(text);

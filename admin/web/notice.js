@@ -1,4 +1,4 @@
-// One place for what happened, which screen readers say as well.
+// The place for notices. Screen readers read them aloud.
 
 const area = document.getElementById("notice");
 let pending = [];
@@ -10,19 +10,19 @@ function message(kind, text) {
   return p;
 }
 
-// notice says something; it stays until the next view. kind is good, warn or bad.
+// notice shows a message until the next view opens. kind is good, warn or bad.
 export function notice(kind, ...text) {
   area.replaceChildren(message(kind, text));
 }
 
-// go shows another view, or the same one anew, with a notice above it.
+// go opens a view, or reloads the current one, with a notice above it.
 export function go(hash, kind, ...text) {
   pending = [message(kind, text)];
   if (location.hash === hash) window.dispatchEvent(new Event("hashchange"));
   else location.hash = hash;
 }
 
-// turnNotice is for the frame: a new view begins.
+// turnNotice shows the notice that go left for the new view. The frame calls it.
 export function turnNotice() {
   area.replaceChildren(...pending);
   pending = [];

@@ -1,7 +1,7 @@
-// How openapi.json is read: references, and schemas in words.
+// Reads openapi.json: resolves references and describes schemas in words.
 
-// resolve returns what a reference leads to. A schema with one allOf is that one with
-// what stands beside it put over it; several are taken together.
+// resolve follows a reference and merges the parts of an allOf. Members beside the allOf
+// override those in its parts.
 export function resolve(doc, value) {
   if (value.$ref) {
     value = value.$ref.split("/").slice(1).reduce((under, name) => under[name], doc);
@@ -12,7 +12,7 @@ export function resolve(doc, value) {
   return { ...Object.assign({}, ...parts), ...own, required: parts.flatMap((part) => part.required ?? []) };
 }
 
-// typeOf is what kind of value a schema wants, in a few words.
+// typeOf describes the type of a schema's values in a few words.
 export function typeOf(doc, schema) {
   schema = resolve(doc, schema);
   const kind = kindOf(doc, schema);
@@ -29,7 +29,8 @@ function kindOf(doc, schema) {
   return { string: "text", integer: "whole number", number: "number", boolean: "true or false" }[schema.type] ?? "anything";
 }
 
-// limitsOf is what a schema allows besides its type; "" where that is all.
+// limitsOf describes the constraints of a schema besides its type, or returns "" if there are
+// none.
 export function limitsOf(schema) {
   const said = [];
   if (schema.readOnly) said.push("set by sidekey");
@@ -39,13 +40,13 @@ export function limitsOf(schema) {
   return said.filter(Boolean).join("; ");
 }
 
-function span(least, most, unit) {
-  if (least !== undefined && most !== undefined) return `${least} to ${most}${unit}`;
-  if (most !== undefined) return `at most ${most}${unit}`;
-  return least !== undefined ? `at least ${least}${unit}` : "";
+function span(min, max, unit) {
+  if (min !== undefined && max !== undefined) return `${min} to ${max}${unit}`;
+  if (max !== undefined) return `at most ${max}${unit}`;
+  return min !== undefined ? `at least ${min}${unit}` : "";
 }
 
-// examplePath is the path of a request with the examples of its parameters in it.
+// examplePath returns the path of an operation, filled with the examples of its parameters.
 export function examplePath(doc, o) {
   let path = o.path;
   for (const parameter of o.parameters ?? []) {

@@ -1,4 +1,4 @@
-// Policies: bundles of limits and rights that many users share.
+// The views of policies, which are limits and rights that many users share.
 
 import { ask, get } from "./api.js";
 import { button, confirmed, count, el, per, stored, table } from "./dom.js";
@@ -14,7 +14,7 @@ function link(id) {
   return `#/policies/of/${encodeURIComponent(id)}`;
 }
 
-// A policy of the configuration file has no date.
+// ofFile returns whether a policy comes from the configuration file. Those have no date.
 function ofFile(policy) {
   return policy.date_created.startsWith("0001-");
 }
@@ -27,17 +27,17 @@ export async function policiesView({ main, signal }) {
   const { Data: policies } = await get("/api/portal/policies?p=-1", { signal });
   main.append(el("div", { class: "head" }, el("h1", {}, "Policies"), el("a", { class: "button primary", href: "#/policies/new" }, "New policy")));
   if (policies.length === 0) {
-    main.append(el("p", { class: "empty" }, "There is no policy yet. A policy's limits and rights hold for every user who has it."));
+    main.append(el("p", { class: "empty" }, "No policies yet. A policy gives its limits and rights to every user who has it."));
     return;
   }
   main.append(
-    table("Policies", ["Policy", "State", "Rate", "Quota", "APIs", "Taken from it", "Tags"], policies.map((policy) => [
+    table("Policies", ["Policy", "State", "Rate", "Quota", "APIs", "Applies", "Tags"], policies.map((policy) => [
       el("a", { href: link(policy.id) }, stored(policy.name || policy.id), policy.name ? el("small", {}, " ", stored(policy.id)) : null),
       el("span", {}, stateOf(policy), ofFile(policy) ? [" ", el("span", { class: "badge" }, "file")] : null),
       rateText(policy),
       policy.quota_max > 0 ? `${count(policy.quota_max)}${policy.quota_renewal_rate > 0 ? ` ${per(policy.quota_renewal_rate)}` : ""}` : "",
       el("span", {}, Object.keys(policy.access_rights ?? {}).map((id) => [stored(id, "label"), " "])),
-      parts.filter((part) => policy.partitions[part]).join(", ") || "all of it",
+      parts.filter((part) => policy.partitions[part]).join(", ") || "everything",
       el("span", {}, (policy.tags ?? []).map((tag) => [stored(tag, "label"), " "])),
     ])),
   );
@@ -67,7 +67,7 @@ export async function policyView({ main, params: [id], signal }) {
   main.append(el("div", { class: "head" }, el("h1", {}, stored(policy.name || id)), stateOf(policy), ofFile(policy) ? null : button("Delete", remove, "danger")));
   main.append(el("p", { class: "facts" }, "id ", el("code", {}, stored(id)), " · org ", el("code", {}, stored(policy.org_id))));
   if (ofFile(policy)) {
-    main.append(el("p", { class: "message" }, "This policy stands in the configuration file, and is changed there."));
+    main.append(el("p", { class: "message" }, "This policy is defined in the configuration file. Change it there."));
   }
   main.append(
     editor({
@@ -77,7 +77,7 @@ export async function policyView({ main, params: [id], signal }) {
       signal,
       async save(raw) {
         const answer = await ask("PUT", path, { body: raw.toString() });
-        go(location.hash, answer.warnings ? "warn" : "good", el("strong", {}, "Saved: "), "it acts on the next request of every user who has it. ", answer.warnings ?? "");
+        go(location.hash, answer.warnings ? "warn" : "good", el("strong", {}, "Saved: "), "it applies from the next request of every user who has it. ", answer.warnings ?? "");
       },
     }),
   );
@@ -91,7 +91,7 @@ export async function policyView({ main, params: [id], signal }) {
         notice("bad", error.message);
         return;
       }
-      if (!(await confirmed("Delete, and refuse them", error.message.replace(/: change them first.*/, ""), ". Delete it all the same?"))) return;
+      if (!(await confirmed("Delete and refuse these users", error.message.replace(/: change them first.*/, ""), ". Delete it anyway?"))) return;
       try {
         await ask("DELETE", `${path}?force=1`);
       } catch (error) {
@@ -105,25 +105,25 @@ export async function policyView({ main, params: [id], signal }) {
 
 function policyFields(raw, apis, isNew) {
   const names = [textField(raw, "name", "Name")];
-  if (isNew) names.unshift(textField(raw, "id", "ID", { hint: "Empty: one is made up." }), textField(raw, "org_id", "Org", { hint: "Empty: the default one." }));
+  if (isNew) names.unshift(textField(raw, "id", "ID", { hint: "Empty: generated." }), textField(raw, "org_id", "Org", { hint: "Empty: the default org." }));
   const partitions = raw.object("partitions");
   const boxes = [
     ["rate_limit", "its rate"],
     ["quota", "its quota"],
     ["acl", "its rights"],
-    ["per_api", "the limits of each right, instead of its own"],
+    ["per_api", "the limits of each right, instead of the policy's own"],
   ].map(([name, label]) => checkField(partitions, name, label, { path: `partitions.${name}` }));
   return [
     group("Name", names),
     group("State", [
-      checkField(raw, "is_inactive", "Inactive: users who have it are refused"),
+      checkField(raw, "is_inactive", "Inactive: users who have this policy are refused"),
       secondsField(raw, "key_expires_in", "New users expire", [[0, "never"], [86400, "after a day"], [604800, "after a week"], [2592000, "after 30 days"], [31536000, "after a year"]]),
     ]),
     group("Rate", [numberField(raw, "rate", "Requests", { hint: "0: no limit." }), numberField(raw, "per", "per this many seconds")]),
     group("Quota", [numberField(raw, "quota_max", "Requests", { hint: "-1: no limit." }), secondsField(raw, "quota_renewal_rate", "Renews", periods)]),
-    within("partitions", boxes, group("What is taken from it", boxes, "None ticked: all of it.").node),
-    group("Labels", [listField(raw, "tags", "Tags", { hint: "With commas between them. They take the place of the user's." })]),
-    rightsField(raw, apis, "No rights: this policy grants nothing by itself."),
-    objectField(raw, "meta_data", "Metadata", { hint: "Added to the user's; where both have a name, this one counts." }),
+    within("partitions", boxes, group("Applies to its users", boxes, "None ticked: everything.").node),
+    group("Labels", [listField(raw, "tags", "Tags", { hint: "Separated by commas. They replace the user's tags." })]),
+    rightsField(raw, apis, "No rights: this policy alone grants no access."),
+    objectField(raw, "meta_data", "Metadata", { hint: "Added to the user's. If both define a name, the policy's value is used." }),
   ];
 }

@@ -1,4 +1,4 @@
-// The API reference: openapi.json as people read it. It needs no secret and sends none.
+// The API reference, a readable form of openapi.json. It needs no secret and sends none.
 
 import { button, el, newID, table } from "./dom.js";
 import { examplePath, limitsOf, resolve, typeOf } from "./openapi.js";
@@ -35,7 +35,7 @@ async function show(main) {
       el("h1", {}, "API reference"),
       doc.info.description.split("\n\n").map((text) => el("p", {}, text)),
       el("h2", {}, "The secret"),
-      el("p", {}, "Every request shows the admin secret in one of these ways, but for those that say that they need none on this machine."),
+      el("p", {}, "Every request must carry the admin secret in one of these ways. Some requests need no secret if they come from this machine; their descriptions say so."),
       el("dl", {}, Object.values(doc.components.securitySchemes).map((scheme) => [
         el("dt", {}, el("code", {}, scheme.type === "http" ? "Authorization: Bearer SECRET" : `${scheme.name}: SECRET`)),
         el("dd", {}, scheme.description),
@@ -65,7 +65,7 @@ function section(doc, tag, operations) {
   );
 }
 
-// operation is a request that shows all about it once it is opened.
+// operation shows an operation in one line, and its details once the line is opened.
 function operation(doc, o) {
   return opening(
     {
@@ -87,7 +87,7 @@ function operation(doc, o) {
   );
 }
 
-// opening is a details element that is filled when it is first opened.
+// opening makes a details element that is filled when it is first opened.
 function opening(props, summary, fill) {
   const details = el("details", props, el("summary", {}, summary));
   details.addEventListener("toggle", () => {
@@ -109,7 +109,7 @@ function parameters(doc, o) {
   ];
 }
 
-// prose is a text of openapi.json, where `...` is code.
+// prose converts a text of openapi.json: `...` becomes code.
 function prose(text) {
   return text.split("`").map((part, i) => (i % 2 === 1 ? el("code", {}, part) : part));
 }
@@ -144,14 +144,15 @@ function example(value) {
   return [el("h4", {}, "Example"), el("pre", {}, typeof value === "string" ? value : JSON.stringify(value, null, 2))];
 }
 
-// tree is a schema: what it is, and its members, which open into theirs.
+// tree shows a schema: its description and its members, which can be opened.
 function tree(doc, schema) {
   schema = resolve(doc, schema);
   if (schema.oneOf) return schema.oneOf.map((one, i) => [i > 0 && el("p", {}, "or"), tree(doc, one)]);
   return [schema.description && el("p", {}, prose(schema.description)), members(doc, schema) ?? el("p", {}, typeOf(doc, schema), limits(schema))];
 }
 
-// members lists what is in an object, a map or a list; null where nothing is in it.
+// members lists the members of an object, a map or a list's entries. It returns a falsy value
+// if there are none.
 function members(doc, schema) {
   schema = resolve(doc, schema);
   if (schema.items) return members(doc, schema.items);
@@ -165,7 +166,7 @@ function member(doc, name, schema, required) {
   const line = [
     el("code", {}, name),
     " ",
-    el("span", { class: "type" }, typeOf(doc, schema), required && ", always there"),
+    el("span", { class: "type" }, typeOf(doc, schema), required && ", required"),
     limits(whole),
     whole.description && el("span", {}, " ", prose(whole.description)),
   ];
@@ -178,10 +179,10 @@ function quoted(text) {
   return `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
-// curl is the request as it is typed into a shell.
+// curl returns a shell command that sends the request.
 function curl(doc, o) {
   const parts = ["curl"];
-  if (!o.security) parts.push("-H @<(sidekey secret -header)"); // no argument, which every user of the machine sees
+  if (!o.security) parts.push("-H @<(sidekey secret -header)"); // not an argument, which every user of the machine can see
   if (o.method !== "get" && !(o.method === "post" && o.requestBody)) parts.push(`-X ${o.method.toUpperCase()}`);
   parts.push(quoted(location.origin + examplePath(doc, o)));
   const [media] = Object.values(o.requestBody?.content ?? {});

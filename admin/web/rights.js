@@ -1,4 +1,5 @@
-// Access rights: which APIs, which of their versions and URLs, and limits of their own.
+// The editor for access rights: the APIs that a user may use, with their versions, URLs and
+// limits.
 
 import { button, el, newID, stored } from "./dom.js";
 import { numberField, secondsField, writeAll } from "./fields.js";
@@ -12,7 +13,7 @@ export const periods = [
   [0, "never"],
 ];
 
-// rightsField edits a member access_rights. none says what no rights at all mean.
+// rightsField edits the member access_rights. none is the text shown if there are no rights.
 export function rightsField(raw, apis, none) {
   const rights = raw.object("access_rights");
   const cards = el("div", { class: "cards" });
@@ -104,7 +105,7 @@ function rightCard(id, right, api, onRemove) {
       el("button", { type: "button", class: "small", "aria-label": `Remove ${escaped(id)}`, click: () => onRemove(card) }, "×"),
     ),
     fields.map((field) => field.node),
-    endpoints > 0 ? el("p", { class: "hint" }, `${endpoints} endpoints with limits of their own: see the JSON.`) : null,
+    endpoints > 0 ? el("p", { class: "hint" }, `Endpoints with their own limits: ${endpoints}. Edit them as JSON.`) : null,
     el("p", { class: "problem" }),
   );
   return card;
@@ -123,7 +124,7 @@ function versions(right, path, api) {
     node: el(
       "div",
       { class: "field", "data-path": `${path}.versions`, role: "group", "aria-label": "Versions" },
-      known.length > 0 ? [el("span", { class: "label" }, "Versions"), boxes.map(({ node }) => node), el("p", { class: "hint" }, "None ticked: all.")] : null,
+      known.length > 0 ? [el("span", { class: "label" }, "Versions"), boxes.map(({ node }) => node), el("p", { class: "hint" }, "None ticked: all versions.")] : null,
       el("p", { class: "problem" }),
     ),
     write(target) {
@@ -158,7 +159,7 @@ function allowedURLs(right, path) {
     return row;
   }
 
-  // number gives every row the path that the server will call it by.
+  // number gives each row the path that the server's messages use for it.
   function number() {
     open.forEach((row, i) => {
       row.node.children[0].dataset.path = `${path}.allowed_urls[${i}].url`;
@@ -177,7 +178,7 @@ function allowedURLs(right, path) {
       el("span", { class: "label" }, "Allowed URLs"),
       rows,
       add,
-      el("p", { class: "hint" }, "None: every URL. Once there is one, all others are refused. {x} is one segment, /* the rest, anything else a regular expression."),
+      el("p", { class: "hint" }, "None: every URL. If you add one, all others are refused. {x} matches one segment, /* matches the rest; everything else is a regular expression."),
       el("p", { class: "problem" }),
     ),
     write(target) {
@@ -188,7 +189,7 @@ function allowedURLs(right, path) {
   };
 }
 
-// ownLimit edits a right's limit, which replaces all limits of the session for its API.
+// ownLimit edits the limit of a right, which replaces all limits of the session for that API.
 function ownLimit(right, path) {
   const limit = right.object("limit");
   const fields = [
@@ -202,8 +203,8 @@ function ownLimit(right, path) {
     node: el(
       "details",
       { open: has, "data-path": `${path}.limit` },
-      el("summary", {}, "Limits for this API alone"),
-      el("p", { class: "hint" }, "They replace all limits of the user for this API: a limit with only a rate has no quota."),
+      el("summary", {}, "Limits for this API only"),
+      el("p", { class: "hint" }, "They replace all limits of the user for this API. If you set only a rate, there is no quota."),
       el("div", { class: "fields" }, fields.map((field) => field.node)),
       el("p", { class: "problem" }),
     ),

@@ -1,4 +1,4 @@
-// One user: what is left of the limits, and everything that can be set.
+// The view of a user: live limits and an editor.
 
 import { ask, get, Refused, token } from "./api.js";
 import { button, confirmed, count, date, el, inAWhile, per, span, stored } from "./dom.js";
@@ -32,8 +32,8 @@ export async function newUserView({ main, signal }) {
   );
 }
 
-// create writes a user that must not exist: by the name in the body, which may be one that
-// cannot stand in a path.
+// create writes a user that must not exist yet. The name is in the body, because some names
+// cannot be part of a path.
 async function create(raw) {
   try {
     return await ask("POST", "/api/keys?basic_auth=true", { body: raw.toString(), headers: { "If-None-Match": "*" } });
@@ -43,14 +43,14 @@ async function create(raw) {
   }
 }
 
-// saved is the notice of a write. A secret that was generated is shown this once.
+// saved returns the notice about a write. A generated secret is shown only here.
 function saved(what, answer) {
   const secret = JSON.parse(answer.text).data.hmac_string;
   return [
     answer.warnings ? "warn" : "good",
     el("strong", {}, what),
     answer.warnings ? " " + answer.warnings : "",
-    secret ? el("span", {}, " Key for signing, shown this once: ", el("code", { class: "secret" }, secret)) : "",
+    secret ? el("span", {}, " Signing key, shown only once: ", el("code", { class: "secret" }, secret)) : "",
   ];
 }
 
@@ -63,7 +63,7 @@ export async function userView({ main, params: [org, user], signal }) {
   ]);
   const text = new RawObject(own.text).text("data");
   const shown = JSON.parse(effective.text);
-  const live = el("section", { class: "live", "aria-label": "What is left" });
+  const live = el("section", { class: "live", "aria-label": "Live limits" });
   let following = follow();
 
   main.append(
@@ -84,7 +84,7 @@ export async function userView({ main, params: [org, user], signal }) {
         const now = new RawObject((await ask("GET", `/api/keys/${key}?raw=1`)).text).text("data");
         if (now !== base) {
           base = now;
-          throw new Refused(409, "Somebody has changed this user meanwhile. Reload to see it, or save again to overwrite it.");
+          throw new Refused(409, "This user has changed since you opened it. Reload to see the changes, or save again to overwrite them.");
         }
         const answer = await ask("PUT", `/api/keys/${key}${keep ? "?suppress_reset=1" : ""}`, { body: raw.toString() });
         go(location.hash, ...saved("Saved.", answer));
@@ -92,7 +92,7 @@ export async function userView({ main, params: [org, user], signal }) {
     }),
   );
 
-  // follow shows what is left until what it returns is aborted.
+  // follow shows the live limits until the controller that it returns is aborted.
   function follow() {
     const until = new AbortController();
     live.replaceChildren(...liveCard(key, AbortSignal.any([signal, until.signal])));
@@ -100,8 +100,8 @@ export async function userView({ main, params: [org, user], signal }) {
   }
 
   async function remove() {
-    if (!(await confirmed("Delete", "Delete the user ", stored(user), "? The quota is forgotten as well."))) return;
-    following.abort(); // what is left of somebody who is gone cannot be asked for
+    if (!(await confirmed("Delete", "Delete the user ", stored(user), "? The used quota is deleted as well."))) return;
+    following.abort(); // a deleted user has no limits to ask for
     try {
       await ask("DELETE", `/api/keys/${key}`);
     } catch (error) {
@@ -124,24 +124,24 @@ function written(session) {
   return at > 0 ? ` · written ${date(at)}` : "";
 }
 
-// inForce tells what the policies make of the user.
+// inForce shows the user's limits and rights with the policies applied.
 function inForce(s) {
   const apis = Object.values(s.access_rights ?? {});
   const facts = [
     ["Rate", rateText(s) || "no limit"],
-    ["Quota", s.quota_max > 0 ? `${count(s.quota_max)} ${s.quota_renewal_rate > 0 ? per(s.quota_renewal_rate) : "in all"}` : "no limit"],
+    ["Quota", s.quota_max > 0 ? `${count(s.quota_max)} ${s.quota_renewal_rate > 0 ? per(s.quota_renewal_rate) : "in total"}` : "no limit"],
     ["APIs", apis.length > 0 ? apis.map((right, i) => [i > 0 ? ", " : "", stored(right.api_name || right.api_id)]).flat() : "all"],
     ["Tags", (s.tags ?? []).map((tag) => [stored(tag, "label"), " "]).flat()],
   ];
   return el(
     "details",
     { class: "inforce" },
-    el("summary", {}, "In force, with the policies applied"),
+    el("summary", {}, "Effective limits and rights, with policies applied"),
     el("dl", {}, facts.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]).flat()),
   );
 }
 
-// liveCard shows what is left of all limits, and follows it.
+// liveCard shows what is left of all limits and keeps it up to date.
 function liveCard(key, signal) {
   const limits = el("div", { class: "limits" });
   const reset = button("Reset quota and rate", async () => {
@@ -149,7 +149,7 @@ function liveCard(key, signal) {
     try {
       await ask("POST", `/tyk/keys/reset/${key}`);
       await refresh();
-      notice("good", "Quota and rate were given back.");
+      notice("good", "Quota and rate were reset.");
     } catch (error) {
       notice("bad", error.message);
     }
@@ -167,7 +167,7 @@ function liveCard(key, signal) {
     try {
       if (!document.hidden) await refresh();
     } catch (error) {
-      if (error.name === "AbortError" || error.status === 404) return; // somebody else has deleted the user
+      if (error.name === "AbortError" || error.status === 404) return; // the user was deleted elsewhere
       limits.replaceChildren(el("p", { class: "message bad" }, error.message));
     }
     if (!signal.aborted) setTimeout(follow, 2000);
@@ -184,7 +184,7 @@ function metersOf({ scope, rate, quota }) {
   }
   if (quota.limit > 0) {
     const left = quota.renews - Date.now() / 1000;
-    const renews = quota.renews > 0 ? `renews in ${inAWhile(left)}` : quota.period > 0 ? `period of ${span(quota.period)}, not begun` : "never renews";
+    const renews = quota.renews > 0 ? `renews in ${inAWhile(left)}` : quota.period > 0 ? `period of ${span(quota.period)}, not started` : "never renews";
     meters.push(meter(`Quota${of}`, quota.remaining, quota.limit, renews));
   }
   return meters;
@@ -221,13 +221,13 @@ function sessionFields(raw, { apis, policies }, isNew) {
   const org = raw.get("org_id");
   const ofOrg = (list) => (org === undefined ? list : list.filter((one) => one.org_id === org));
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  const login = [password(isNew), textField(raw, "alias", "Alias", { hint: "Sent to the service behind the proxy, beside the user name." })];
-  if (isNew) login.unshift(userName(), textField(raw, "org_id", "Org", { hint: "Empty: the default one." }));
+  const login = [password(isNew), textField(raw, "alias", "Alias", { hint: "Sent to the service behind the proxy together with the user name." })];
+  if (isNew) login.unshift(userName(), textField(raw, "org_id", "Org", { hint: "Empty: the default org." }));
   return [
     group("Login", login),
     group("State", [
       checkField(raw, "is_inactive", "Inactive: every request is refused"),
-      timeField(raw, "expires", "Expires", { hint: `Empty: never. Times are of ${zone}.` }),
+      timeField(raw, "expires", "Expires", { hint: `Empty: never. Time zone: ${zone}.` }),
     ]),
     group("Rate", [
       numberField(raw, "rate", "Requests", { hint: "0: no limit." }),
@@ -239,22 +239,23 @@ function sessionFields(raw, { apis, policies }, isNew) {
     ]),
     group("Policies", [
       policiesField(raw, ofOrg(policies)),
-      listField(raw, "tags", "Tags", { hint: "With commas between them. Tags of a policy take their place." }),
+      listField(raw, "tags", "Tags", { hint: "Separated by commas. Tags of a policy replace them." }),
     ]),
     group("Signed requests", [
-      checkField(raw, "hmac_enabled", "Requests must be signed (HMAC)", { hint: "The key for signing is generated and shown once, when this is saved." }),
+      checkField(raw, "hmac_enabled", "Requests must be signed (HMAC)", { hint: "When you save, the signing key is generated and shown once." }),
     ]),
-    rightsField(raw, ofOrg(apis), "No rights: this user may use ALL APIs of the org. Add one, and all others are refused."),
-    objectField(raw, "meta_data", "Metadata", { hint: "Names that check.meta_headers lists go to the service behind the proxy." }),
+    rightsField(raw, ofOrg(apis), "No rights: this user may use ALL APIs of the org. If you add one, all others are refused."),
+    objectField(raw, "meta_data", "Metadata", { hint: "Values of the names in check.meta_headers are sent to the service behind the proxy." }),
     more(raw),
   ];
 }
 
-// The older member apply_policy_id would bring the last policy that is taken away back.
+// policiesField edits apply_policies. It also deletes the older member apply_policy_id, which
+// would restore the last policy after the user has removed it.
 function policiesField(raw, policies) {
   const field = chosenField(raw, "apply_policies", "Policies", policies.map((p) => [p.id, p.name ? `${p.name} (${p.id})` : p.id]), {
     prompt: "add a policy …",
-    hint: "Limits and rights of a policy take the place of those here.",
+    hint: "Limits and rights of a policy replace the user's own.",
   });
   return {
     node: field.node,
@@ -266,18 +267,18 @@ function policiesField(raw, policies) {
   };
 }
 
-// more holds what few users need.
+// more holds settings that few users need.
 function more(raw) {
   const monitor = raw.object("monitor");
-  const percents = listField(monitor, "trigger_limits", "Report at these percents of the quota", { path: "monitor.trigger_limits", of: (text) => (/^\d+(\.\d+)?$/.test(text) ? Number(text) : text) });
+  const percents = listField(monitor, "trigger_limits", "Report at these percentages of the quota", { path: "monitor.trigger_limits", of: (text) => (/^\d+(\.\d+)?$/.test(text) ? Number(text) : text) });
   const fields = [
-    numberField(raw, "throttle_interval", "Over the rate: try again every … seconds", { hint: "0: refuse at once." }),
+    numberField(raw, "throttle_interval", "If over the rate, try again every … seconds", { hint: "0: refuse at once." }),
     numberField(raw, "throttle_retry_limit", "at most … times"),
     within("monitor", [percents]),
     checkField(raw, "enable_detailed_recording", "Log this user's decisions in full"),
     numberField(raw, "session_lifetime", "Remove … seconds after the last write", { hint: "0: never." }),
-    textField(raw, "post_expiry_action", "After it has expired", { hint: "delete or retain; empty: retain." }),
-    numberField(raw, "post_expiry_grace_period", "Retain for … seconds", { hint: "-1: for ever." }),
+    textField(raw, "post_expiry_action", "After the user has expired", { hint: "delete or retain. Empty: retain." }),
+    numberField(raw, "post_expiry_grace_period", "Retain for … seconds", { hint: "-1: forever." }),
   ];
   return {
     node: el("details", { class: "group wide" }, el("summary", {}, "More"), el("div", { class: "fields" }, fields.map((field) => field.node))),
@@ -285,7 +286,7 @@ function more(raw) {
   };
 }
 
-// credential is a member of basic_auth_data, which goes out only when it is entered.
+// credential makes a field for a member of basic_auth_data, which is sent only if it is entered.
 function credential(name, control, node) {
   const field = {
     node,
@@ -300,7 +301,7 @@ function credential(name, control, node) {
 
 function userName() {
   const control = el("input", { type: "text", autocomplete: "off", spellcheck: "false", dir: "auto", required: true, autofocus: true });
-  const node = labelled("User name", control, { path: "username", hint: "Without a colon. It cannot be changed later." });
+  const node = labelled("User name", control, { path: "username", hint: "Must not contain a colon. It cannot be changed later." });
   node.dataset.also = "basic_auth_data.user";
   return credential("user", control, node);
 }
@@ -318,12 +319,12 @@ function password(isNew) {
     reveal(true);
     control.select();
   }, "small");
-  const hint = isNew ? "Stored as a hash: it cannot be read later." : "Empty: stays as it is.";
+  const hint = isNew ? "Stored as a hash, so it cannot be read later." : "Empty: unchanged.";
   const node = labelled("Password", control, { path: "basic_auth_data.password", after: el("span", { class: "quick" }, show, generate), hint });
   return credential("password", control, node);
 }
 
-// generated is a password of 119 random bits, without letters that are mistaken for others.
+// generated returns a password of 119 random bits, without characters that look alike.
 function generated() {
   const letters = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789-_.~+=@";
   let text = "";

@@ -1,23 +1,23 @@
-// The list of users: found as somebody types, a page at a time.
+// The list of users, which is searched as the user types and shown page by page.
 
 import { ask } from "./api.js";
 import { button, count, date, el, per, stored, table } from "./dom.js";
 
 const pageSize = 25;
 
-// Where the list was when it was left.
+// The search text and the pages when the list was left.
 const state = { text: "", places: [""] };
 
 export async function usersView({ main, signal }) {
   const search = el("input", {
     id: "search", type: "search", value: state.text, autocomplete: "off", spellcheck: "false", dir: "auto",
-    placeholder: "name, alias or tag", "aria-describedby": "search-status", input: typed,
+    placeholder: "Name, alias or tag", "aria-describedby": "search-status", input: typed,
   });
   const status = el("p", { id: "search-status", class: "hint", role: "status", "aria-live": "polite" });
   const results = el("div", { id: "users" });
   const previous = button("← Previous", () => turn(-1));
   const next = button("Next →", () => turn(1));
-  const further = button("Search on", () => (searching ? stop() : load({ goOn: true })));
+  const further = button("Keep searching", () => (searching ? stop() : load({ goOn: true })));
   main.append(
     el("div", { class: "head" }, el("h1", {}, "Users"), el("a", { class: "button primary", href: "#/users/new" }, "New user")),
     el("div", { class: "field search" }, el("label", { for: "search" }, "Search"), search, status),
@@ -47,7 +47,7 @@ export async function usersView({ main, signal }) {
   let users = [];
   let following = null; // where the next page begins
   let looked = 0;
-  let searching = false; // until there is a page, or nobody is left to look at
+  let searching = false; // until the page is full or all users have been searched
 
   function stop() {
     running.abort();
@@ -55,8 +55,8 @@ export async function usersView({ main, signal }) {
     draw();
   }
 
-  // load fills a page. Names that begin with the text come at once; for what is further
-  // inside, some answers are waited for, and all only when told to.
+  // load fills a page. The server returns names that begin with the text first. For matches
+  // elsewhere, load asks up to three times, or until the page is full if goOn is set.
   async function load({ goOn = false }) {
     running.abort();
     running = new AbortController();
@@ -69,7 +69,7 @@ export async function usersView({ main, signal }) {
     searching = goOn;
     further.hidden = !goOn;
     further.textContent = "Stop";
-    status.textContent = "searching …";
+    status.textContent = "Searching …";
     try {
       for (let answers = 0; goOn || answers < 3; answers++) {
         const query = new URLSearchParams({ q: state.text, limit: String(pageSize - users.length), after: following ?? "" });
@@ -78,7 +78,7 @@ export async function usersView({ main, signal }) {
         looked += answer.looked_at;
         following = answer.next;
         if (users.length >= pageSize || following === null) break;
-        status.textContent = `searching … ${count(looked)} looked at`;
+        status.textContent = `Searching … ${count(looked)} searched`;
       }
     } catch (error) {
       if (error.name === "AbortError") return;
@@ -91,18 +91,18 @@ export async function usersView({ main, signal }) {
   }
 
   function draw() {
-    further.textContent = "Search on";
+    further.textContent = "Keep searching";
     const full = users.length >= pageSize;
     previous.hidden = state.places.length < 2;
     next.hidden = following === null || !full;
     further.hidden = following === null || full;
     const page = state.places.length > 1 ? `Page ${state.places.length}: ` : "";
     const many = `${users.length} user${users.length === 1 ? "" : "s"}`;
-    status.textContent = further.hidden ? `${page}${many}${next.hidden ? "" : ", and more"}` : `${page}${many} among the ${count(looked)} looked at so far`;
+    status.textContent = further.hidden ? `${page}${many}${next.hidden ? "" : ", and more"}` : `${page}${many} among the ${count(looked)} searched so far`;
     if (users.length > 0) {
       results.replaceChildren(table("Users", ["User", "Alias", "State", "Rate", "Quota left", "Expires", "Policies", "Tags"], users.map(row)));
     } else if (further.hidden) {
-      results.replaceChildren(el("p", { class: "empty" }, state.text === "" ? "There is no user yet." : "Nobody is found."));
+      results.replaceChildren(el("p", { class: "empty" }, state.text === "" ? "No users yet." : "No users found."));
     } else {
       results.replaceChildren();
     }
@@ -111,7 +111,7 @@ export async function usersView({ main, signal }) {
   await load({});
 }
 
-// userLink is the address of a user's view.
+// userLink returns the address of a user's view.
 export function userLink(org, user) {
   return `#/users/${encodeURIComponent(org)}/${encodeURIComponent(user)}`;
 }

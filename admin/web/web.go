@@ -1,6 +1,6 @@
-// Package web holds the files of the web page: plain HTML, CSS and JavaScript as
-// browsers read them, in the binary. They hold no data: api.js asks for it. openapi.json,
-// the description of the admin API, is written by hand; reference.js shows it.
+// Package web holds the files of the web page: plain HTML, CSS and JavaScript, embedded in the
+// binary without a build step. They contain no data; api.js requests it. openapi.json describes
+// the admin API. It is written by hand, and reference.js shows it.
 package web
 
 import (
@@ -12,14 +12,14 @@ import (
 //go:embed *.html *.css *.js *.svg openapi.json
 var embedded embed.FS
 
-// File is one file as it is served.
+// File is a file of the page and its media type.
 type File struct {
 	Type string // Content-Type
 	Body []byte // must not be changed
 }
 
-// Files are all of them by the path that a browser asks for. index.html is at "/",
-// openapi.json at "/openapi.json".
+// Files holds all files by the path that a browser requests. index.html is at "/",
+// openapi.json at "/openapi.json", and all others below "/page/".
 var Files = load()
 
 var types = map[string]string{

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Nothing that is stored can become code: text is never parsed as HTML, nothing is
-// evaluated, and the page neither has nor needs what the Content-Security-Policy forbids.
+// Stored text cannot become code: the page never parses text as HTML, evaluates nothing, and
+// uses nothing that its Content-Security-Policy forbids.
 func TestNothingIsParsed(t *testing.T) {
 	never := func(kind, what string) {
 		t.Helper()
@@ -35,8 +35,8 @@ func TestNothingIsParsed(t *testing.T) {
 	never(".css", `(?i)@import|url\(`)
 }
 
-// Everything that a file names is there, by its exact name, and nothing comes from
-// elsewhere.
+// Every file that another file names exists, every file is used, and nothing is loaded from
+// another server.
 func TestFilesAreComplete(t *testing.T) {
 	named := map[string]bool{"/": true}
 	reference := regexp.MustCompile(`(?:src|href)="(/[^"]*)"|from "\./([^"]*)"`)

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// client is one connection of a proxy.
+// client is a connection that sends questions like NGINX.
 type client struct {
 	net.Conn
 	in  *bufio.Reader
@@ -29,7 +29,7 @@ func dial(addr string) (*client, error) {
 	return &client{Conn: c, in: bufio.NewReaderSize(c, 1024)}, nil
 }
 
-// ask presents a password, and returns the status.
+// ask sends a request with a password and returns the status for the client.
 func (c *client) ask(address, user, password string) (status int, err error) {
 	c.out = append(c.out[:0], "GET /auth/nginx HTTP/1.1\r\nHost: example.com\r\nX-Original-Method: GET\r\nX-Original-URI: /\r\nX-Forwarded-For: "...)
 	c.out = append(c.out, address...)
@@ -55,7 +55,7 @@ func (c *client) ask(address, user, password string) (status int, err error) {
 		if len(line) <= 2 {
 			break
 		}
-		// In dialect nginx a refusal is a 403 that says what it is.
+		// In dialect nginx, a refusal is a 403 with the actual status in a header.
 		if n, ok := number(line, "X-Error-Status: "); ok {
 			status = n
 		}
@@ -75,7 +75,7 @@ func number(line []byte, name string) (n int, ok bool) {
 	return n, err == nil
 }
 
-// regulars are users whose passwords are remembered, each on a connection of their own.
+// regulars are users whose passwords are remembered. Each has a connection of its own.
 type regulars struct {
 	clients []*client
 }
@@ -92,10 +92,10 @@ func (r *regulars) close() {
 }
 
 func regular(i int) (address, user string) {
-	return fmt.Sprintf("10.0.0.%d", i), "regular" + strconv.Itoa(i) // an address that guesses, too
+	return fmt.Sprintf("10.0.0.%d", i), "regular" + strconv.Itoa(i) // an address that also sends guesses
 }
 
-// login returns users who have logged in.
+// login logs in the regular users.
 func login(addr string) (r *regulars, err error) {
 	r = &regulars{}
 	for i := range regularUsers {
@@ -112,7 +112,7 @@ func login(addr string) (r *regulars, err error) {
 	return r, nil
 }
 
-// asked is what came of the requests of some time.
+// asked holds the results of requests.
 type asked struct {
 	took    []time.Duration // sorted
 	refused int
@@ -121,8 +121,8 @@ type asked struct {
 func (a asked) median() time.Duration { return a.took[len(a.took)/2] }
 func (a asked) p99() time.Duration    { return a.took[len(a.took)*99/100] }
 
-// ask has all ask at their rate. A request that has to wait for the one before it has waited
-// since it was due.
+// ask lets all users send requests at their rate for a time d. If a request is delayed by the
+// previous one, its time counts from when it was due.
 func (r *regulars) ask(ctx context.Context, d time.Duration) (all asked) {
 	var mu sync.Mutex
 	var group sync.WaitGroup

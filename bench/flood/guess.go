@@ -16,26 +16,26 @@ import (
 	"time"
 )
 
-// guessCommand is the first argument of the process that guesses.
+// guessCommand is the first argument of the guessing process.
 const guessCommand = "guess"
 
 const (
 	guessers  = 1000 // connections
-	addresses = 200  // of clients
-	providers = 4    // whose /32 each guess takes a /64 of, if none comes from the same twice
+	addresses = 200  // client addresses
+	providers = 4    // /32 networks; with task.spread, each guess comes from another /64 of them
 )
 
-// task is what the process is told to do, and written on one line.
+// task is a task for the guessing process. It is written on one line.
 type task struct {
-	rate   int  // guesses a second; 0: as fast as it can
-	names  int  // so many, for names that nobody has; 0: until it is told to end, and half of them for users
+	rate   int  // guesses per second; 0: as fast as possible
+	names  int  // number of guesses, all for unknown names; 0: until told to end, half of them for existing users
 	spread bool // each guess comes from another /64
 }
 
 func (o task) String() string { return fmt.Sprint(o.rate, o.names, o.spread) }
 
-// guessing is that process. It is told what to do by lines, and answers each with how many
-// guesses were answered.
+// guessing is the guessing process. It reads one task per line and answers each with the number of
+// guesses that were answered.
 type guessing struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
@@ -65,8 +65,8 @@ func (g *guessing) stop() {
 	g.cmd.Wait()
 }
 
-// begin has it guess. The function that it returns waits for the end, which is now unless a
-// number of names was given, and returns how many guesses were answered.
+// begin starts a task. The function that it returns ends the task, or waits for its end if it has a
+// number of names, and returns how many guesses were answered.
 func (g *guessing) begin(o task) (stop func() int) {
 	fmt.Fprintln(g.in, o)
 	return func() (n int) {
@@ -78,10 +78,10 @@ func (g *guessing) begin(o task) (stop func() int) {
 	}
 }
 
-// guessAsTold is that process's main function.
+// guessAsTold is the main function of the guessing process.
 func guessAsTold(args []string) error {
 	if len(args) != 2 {
-		return errors.New("it is started by itself")
+		return errors.New("guess: must be started by flood itself")
 	}
 	nice, _ := strconv.Atoi(args[1])
 	if err := syscall.Setpriority(syscall.PRIO_PROCESS, 0, nice); err != nil {
@@ -109,7 +109,7 @@ func (o *task) scan() bool {
 	return err == nil
 }
 
-// guess sends wrong passwords, no two alike.
+// guess sends wrong passwords, each of them only once.
 func guess(ctx context.Context, addr string, o task) (answered int64) {
 	var n, sent atomic.Int64
 	var group sync.WaitGroup
@@ -136,7 +136,7 @@ func guess(ctx context.Context, addr string, o task) (answered int64) {
 				if o.rate > 0 {
 					time.Sleep(time.Until(start.Add(time.Duration(turn)*every + time.Duration(i)*every/guessers)))
 				}
-				user := fmt.Sprintf("nobody-%d-%d", salt, k)
+				user := fmt.Sprintf("unknown-%d-%d", salt, k)
 				if o.names == 0 && k%2 == 0 {
 					user = "user" + strconv.Itoa(rand.IntN(users))
 				}

@@ -1,23 +1,22 @@
-// Flood guesses passwords at the real program, as fast as is asked for, and says what the
-// others notice of it.
+// Flood sends wrong passwords to the real program at a given rate and measures how this affects
+// other users.
 //
 //	go run ./bench/flood [-rounds N] [-time D] [-rate N] [-names N] [-spread D] [-procs N] [-nice N]
 //
-// Users who are remembered ask at a steady rate, whatever becomes of the requests before.
-// In turns nobody else asks ("quiet"), or connections of many client addresses send wrong
-// passwords, no two alike, for names that exist and for names that do not ("flood"). While
-// they do, users who have not logged in yet come, each from an address of their own.
+// Users whose passwords are remembered send requests at a steady rate, however long the answers
+// take. In turns, there are no other requests ("quiet"), or connections of many client addresses
+// send wrong passwords, each only once, for existing and unknown names ("flood"). During the flood,
+// users who have not logged in yet arrive, each from an address of its own.
 //
-// Then as many names that nobody has are sent as -names says. What that adds to the
-// program's memory and to its files is looked at.
+// Flood then sends -names unknown names, and measures how much memory and file content they add.
 //
-// At the end guesses come for as long as -spread says, each from another /64, while users
-// who are remembered ask, users whose password lapses between their requests, and users who
-// log in for the first time.
+// At the end it sends guesses for the time -spread, each from another /64. At the same time, there
+// are requests of remembered users, of users whose remembered password expires between their
+// requests, and of users who log in for the first time.
 //
-// Everything runs on one machine. The flood is a process of its own, with a nice value,
-// so that its own work is not taken for sidekey's. The exit status is 1 where a promise of
-// docs/security.md does not hold.
+// Everything runs on one machine. The guesses come from another process with a nice value, so that
+// its work does not slow down sidekey. The exit status is 1 if a promise of docs/security.md is
+// broken.
 package main
 
 import (
@@ -34,12 +33,12 @@ import (
 
 type options struct {
 	rounds int
-	time   time.Duration // of the quiet and of the flood of one round
-	rate   int           // guesses a second
+	time   time.Duration // length of the quiet and of the flood in each round
+	rate   int           // guesses per second
 	names  int
-	spread time.Duration // of the flood from ever-new networks
-	procs  int           // of sidekey; 0 = all
-	nice   int           // of the flood
+	spread time.Duration // length of the flood in which each guess has a new network
+	procs  int           // GOMAXPROCS of sidekey; 0 = not set
+	nice   int           // nice value of the guessing process
 	judge  bool
 }
 
@@ -53,13 +52,13 @@ func main() {
 	}
 	var o options
 	flag.IntVar(&o.rounds, "rounds", 9, "rounds of quiet and flood")
-	flag.DurationVar(&o.time, "time", 5*time.Second, "length of each")
-	flag.IntVar(&o.rate, "rate", 5000, "wrong passwords a second")
-	flag.IntVar(&o.names, "names", 1_000_000, "names that nobody has")
-	flag.DurationVar(&o.spread, "spread", time.Minute, "length of the flood from ever-new networks; 0: none")
+	flag.DurationVar(&o.time, "time", 5*time.Second, "length of each quiet and each flood")
+	flag.IntVar(&o.rate, "rate", 5000, "wrong passwords per second")
+	flag.IntVar(&o.names, "names", 1_000_000, "number of unknown names to send")
+	flag.DurationVar(&o.spread, "spread", time.Minute, "length of the flood in which each guess has a new network; 0: none")
 	flag.IntVar(&o.procs, "procs", 0, "GOMAXPROCS of sidekey; 0: not set")
-	flag.IntVar(&o.nice, "nice", 10, "nice value of the flood")
-	flag.BoolVar(&o.judge, "judge", true, "fail where a promise is BROKEN; runs that are shorter and slower than the defaults tell too little for that")
+	flag.IntVar(&o.nice, "nice", 10, "nice value of the guessing process")
+	flag.BoolVar(&o.judge, "judge", true, "fail if a promise is BROKEN; switch it off for runs that are shorter or slower than the defaults, which are not reliable enough")
 	flag.Parse()
 
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -78,19 +77,19 @@ func main() {
 	}
 }
 
-// What is promised.
+// The promises of docs/security.md. One of maxRatio and maxP99 is enough.
 const (
-	maxRatio    = 2                    // p99 of the flood to that of the quiet, or
-	maxP99      = 5 * time.Millisecond // p99 of the flood
-	maxNewcomer = 2 * time.Second      // until a user who has not logged in yet is in
-	maxLapsed   = time.Second          // until a user whose password has lapsed is in
-	maxGrowth   = 16 << 10             // KiB that the names add
+	maxRatio    = 2                    // p99 during the flood divided by p99 during the quiet
+	maxP99      = 5 * time.Millisecond // p99 during the flood
+	maxNewcomer = 2 * time.Second      // until a user who has not logged in yet is admitted
+	maxLapsed   = time.Second          // until a user whose remembered password has expired is admitted
+	maxGrowth   = 16 << 10             // memory that the unknown names add, in KiB
 )
 
-// verdicts are the promises that did not hold.
+// verdicts collects the broken promises.
 type verdicts struct{ broken error }
 
-// say prints what was found, and notes it if it breaks a promise.
+// say prints a result, and records it if a promise does not hold.
 func (v *verdicts) say(holds bool, format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	if !holds {
@@ -100,13 +99,13 @@ func (v *verdicts) say(holds bool, format string, args ...any) {
 	fmt.Println(text)
 }
 
-// remembered judges what users who are remembered notice of a flood.
+// remembered judges how a flood affects remembered users.
 func (v *verdicts) remembered(of string, quiet, flood time.Duration, ratio float64, refused int) {
 	v.say(ratio <= maxRatio || flood <= maxP99, "remembered users, %s: p99 quiet %v, flood %v, ratio %.2f", of, round(quiet), round(flood), ratio)
 	v.say(refused == 0, "remembered users refused: %d", refused)
 }
 
-// begin logs in the users who are remembered, and starts the process that guesses.
+// begin logs in the regular users and starts the guessing process.
 func (o options) begin(ctx context.Context, p *program) (*regulars, *guessing, error) {
 	remembered, err := login(p.addr)
 	if err != nil {
@@ -144,7 +143,7 @@ func (o options) run(ctx context.Context, v *verdicts) error {
 	for range o.rounds {
 		calm := remembered.ask(ctx, o.time)
 		stop := guesses.begin(task{rate: o.rate})
-		time.Sleep(time.Second) // until all connections are there
+		time.Sleep(time.Second) // until all connections are open
 		storm := make(chan asked)
 		go func() { storm <- remembered.ask(ctx, o.time) }()
 		for range 3 {
@@ -167,21 +166,21 @@ func (o options) run(ctx context.Context, v *verdicts) error {
 	after := p.metrics()
 	hashed := after.hashed - before.hashed
 	perSecond := float64(guessed) / (float64(o.rounds) * (o.time + time.Second).Seconds())
-	fmt.Printf("%d guesses, %.0f a second: %d hashed, %d refused without (%d busy, %d too many failures)\n",
+	fmt.Printf("%d guesses, %.0f per second: %d hashed, %d refused without hashing (%d busy, %d too many failures)\n",
 		guessed, perSecond, hashed-len(newcomers), after.refused()-before.refused(), after.busy-before.busy, after.tooMany-before.tooMany)
 
 	slices.Sort(newcomers)
 	ratio := median(ratios)
 	v.remembered(fmt.Sprintf("medians of %d rounds", o.rounds), median(quiet), median(flood), ratio, refused)
 	v.say(newcomers[len(newcomers)-1] <= maxNewcomer, "users who had not logged in yet: median %v, longest %v of %d", round(median(newcomers)), round(newcomers[len(newcomers)-1]), len(newcomers))
-	// A guess that is under way when they are counted may be counted on either side.
-	v.say(hashed+after.refused()-before.refused() >= guessed, "guesses that were neither hashed nor refused: %d", max(0, guessed-hashed-after.refused()+before.refused()))
+	// A guess that is being answered during the counting may count on either side.
+	v.say(hashed+after.refused()-before.refused() >= guessed, "guesses neither hashed nor refused: %d", max(0, guessed-hashed-after.refused()+before.refused()))
 
-	guesses.begin(task{rate: o.rate, names: min(20*o.rate, o.names)})() // so that what one guess leaves behind is there
+	guesses.begin(task{rate: o.rate, names: min(20*o.rate, o.names)})() // so that the fixed cost of the first guesses is not measured
 	resident, files := p.residentKiB(), p.files()
 	sent := guesses.begin(task{names: o.names})()
 	grown := p.residentKiB() - resident
-	v.say(grown <= maxGrowth, "%d names that nobody has added %d KiB of memory", sent, grown)
+	v.say(grown <= maxGrowth, "%d unknown names added %d KiB of memory", sent, grown)
 	v.say(p.files() == files, "files: %s", files)
 	return nil
 }

@@ -26,10 +26,10 @@ import (
 const (
 	password = "correct horse battery staple"
 	cost     = 10
-	users    = 5000 // regular%d ask all the time, lapsed%d now and then, newcomer%d once, user%d are guessed at
+	users    = 5000 // of each kind: regular%d always send requests, lapsed%d sometimes, newcomer%d once; user%d are guessed
 )
 
-// program is sidekey, running.
+// program is a running sidekey.
 type program struct {
 	cmd   *exec.Cmd
 	dir   string
@@ -37,8 +37,7 @@ type program struct {
 	admin *http.Client
 }
 
-// serve builds sidekey, and runs it with a database of users, whose passwords are remembered
-// for ttl.
+// serve builds sidekey and runs it with a database of users. It remembers passwords for ttl.
 func serve(ctx context.Context, o options, ttl string) (p *program, err error) {
 	dir, err := os.MkdirTemp("", "sidekey-flood-")
 	if err != nil {
@@ -97,7 +96,7 @@ func (p *program) stop() {
 	os.RemoveAll(p.dir)
 }
 
-// fill makes a database of users who share a hash.
+// fill makes a database of users who all have the same password hash.
 func fill(dir string) (err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -123,12 +122,12 @@ func fill(dir string) (err error) {
 	})
 }
 
-// counts are what became of all logins so far.
+// counts are the numbers of logins so far, by result.
 type counts struct {
 	hashed, busy, tooMany int
 }
 
-// refused is how many were refused without a hash.
+// refused returns the number of logins that were refused without hashing.
 func (c counts) refused() int { return c.busy + c.tooMany }
 
 func (p *program) metrics() (c counts) {
@@ -153,7 +152,7 @@ func (p *program) metrics() (c counts) {
 	return c
 }
 
-// residentKiB is VmRSS of the process: all its memory that is not paged out.
+// residentKiB returns VmRSS of the process, its resident memory.
 func (p *program) residentKiB() int {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
@@ -164,7 +163,7 @@ func (p *program) residentKiB() int {
 	return n
 }
 
-// files says what is in the data folder.
+// files lists the files in the data folder with their sizes and the beginnings of their checksums.
 func (p *program) files() string {
 	var list []string
 	entries, err := os.ReadDir(filepath.Join(p.dir, "data"))
@@ -181,13 +180,12 @@ func (p *program) files() string {
 	return strings.Join(list, ", ")
 }
 
-// newcomer logs in as a user who has not yet, as often as it takes, and returns how long
-// that was.
+// newcomer logs in as a user who has not logged in yet and returns how long that took.
 func (p *program) newcomer(i int) (took time.Duration, err error) {
 	return p.letIn(fmt.Sprintf("198.51.100.%d", i%256), "newcomer"+strconv.Itoa(i))
 }
 
-// letIn asks as a user until the answer is 200, and returns how long that took.
+// letIn sends requests of a user until the answer is 200 and returns how long that took.
 func (p *program) letIn(address, user string) (took time.Duration, err error) {
 	c, err := dial(p.addr)
 	if err != nil {

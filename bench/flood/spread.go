@@ -11,15 +11,16 @@ import (
 )
 
 const (
-	spreadTTL     = 10 * time.Second // how long a password is remembered without a use
+	spreadTTL     = 10 * time.Second // how long an unused password is remembered
 	lapsedUsers   = 20
 	lapsedEvery   = spreadTTL + time.Second // each
 	newcomerEvery = 2 * time.Second
 )
 
-// runSpread has guesses come from ever-new networks of a few providers, so that no address
-// is seen twice. Users who ask all the time are remembered. Others come so seldom that
-// their password has lapsed each time, or for the first time, from networks of their own.
+// runSpread sends guesses from changing networks of a few providers, so that no address repeats.
+// In the meantime, regular users always send requests and stay remembered; others send them so
+// rarely that their remembered password has expired each time; and others log in for the first
+// time, from networks of their own.
 func (o options) runSpread(ctx context.Context, v *verdicts) error {
 	p, err := serve(ctx, o, spreadTTL.String())
 	if err != nil {
@@ -67,15 +68,16 @@ func (o options) runSpread(ctx context.Context, v *verdicts) error {
 		return err
 	}
 	after := p.metrics()
-	fmt.Printf("%d guesses from as many /64, %.0f a second: %d hashes, %d refused without\n",
+	fmt.Printf("%d guesses from as many /64 networks, %.0f per second: %d hashed, %d refused without hashing\n",
 		guessed, float64(guessed)/time.Since(began).Seconds(), after.hashed-before.hashed, after.refused()-before.refused())
 	v.remembered(fmt.Sprintf("%d requests in %v", len(flood.took), o.spread), quiet.p99(), flood.p99(), float64(flood.p99())/float64(quiet.p99()), quiet.refused+flood.refused)
-	back.judge(v, maxLapsed, "users whose password had lapsed")
-	came.judge(v, maxNewcomer, "users who had not logged in yet, from a prefix of their own")
+	back.judge(v, maxLapsed, "users whose remembered password had expired")
+	came.judge(v, maxNewcomer, "users who had not logged in yet, from networks of their own")
 	return nil
 }
 
-// lapsed returns such a user. Each second one has the provider of those who guess.
+// lapsed returns a user whose remembered password expires between requests. Every second one shares
+// a provider with the guesses.
 func lapsed(i int) (address, user string) {
 	address = fmt.Sprintf("203.%d.113.1", i)
 	if i%2 == 0 {
@@ -84,14 +86,14 @@ func lapsed(i int) (address, user string) {
 	return address, "lapsed" + strconv.Itoa(i)
 }
 
-// visits are how long it took until users were let in.
+// visits collects how long it took until users were admitted.
 type visits struct {
 	mu   sync.Mutex // protects all below
 	took []time.Duration
 	err  error
 }
 
-// every has a user let in at a steady pace, for a time.
+// every calls letIn at a steady pace: first after first, then every every, until lasts has passed.
 func (s *visits) every(ctx context.Context, first, every, lasts time.Duration, letIn func(i int) (time.Duration, error)) {
 	start := time.Now()
 	for i := 0; ; i++ {

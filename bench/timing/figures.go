@@ -9,10 +9,10 @@ import (
 	"slices"
 )
 
-// median returns the middle of the values, or 0 where there are none.
+// median returns the median of the values, or 0 if there are none.
 func median(values []float64) float64 { return quantile(values, 0.5) }
 
-// quantile returns the value that a part of the values lies below.
+// quantile returns the value that a share part of the values lies below, or 0 if there are none.
 func quantile(values []float64, part float64) float64 {
 	if len(values) == 0 {
 		return 0
@@ -20,14 +20,14 @@ func quantile(values []float64, part float64) float64 {
 	return slices.Sorted(slices.Values(values))[int(part*float64(len(values)))]
 }
 
-// bins are how many times a classifier tells apart.
+// bins is the number of time intervals that a classifier distinguishes.
 const bins = 20
 
-// learned returns the area under the curve of a classifier that has learned from one half
-// of the values which times are those of a and which of b, and is asked about the other
-// half; the mean of both ways round. It finds what no order does: times that are now
-// shorter, now longer than the others. Of too few values to learn from it returns less than a
-// half.
+// learned returns the area under the curve of a classifier that learns from one half of the values
+// which times are typical for a and for b, and classifies the other half. The result is the mean of
+// both choices of the halves. Unlike auc, it also finds times that are sometimes shorter and
+// sometimes longer than the others. If there are too few values to learn from, the result is below
+// 0.5.
 func learned(a, b []float64) float64 {
 	var halves [2][2][]float64
 	for i, values := range [2][]float64{a, b} {
@@ -60,15 +60,15 @@ func learnedFrom(train, rest [2][]float64) float64 {
 	var scores [2][]float64
 	for i := range rest {
 		for _, v := range rest[i] {
-			few := 1 / float64(len(sorted)) // what a bin without any counts as
+			few := 1 / float64(len(sorted)) // the share of an empty bin
 			scores[i] = append(scores[i], (counts[0][bin(v)]+few)/(counts[1][bin(v)]+few))
 		}
 	}
 	return auc(scores[0], scores[1])
 }
 
-// auc returns the chance that one of a takes longer than one of b, ties counted half: the
-// area under the curve of a classifier that knows the time alone (Mann and Whitney's U).
+// auc returns the probability that a value of a is greater than a value of b; ties count half. This
+// is the area under the curve of a classifier that only knows the time (Mann-Whitney U).
 func auc(a, b []float64) float64 {
 	type value struct {
 		time float64
@@ -90,7 +90,7 @@ func auc(a, b []float64) float64 {
 				of++
 			}
 		}
-		ranks += float64(of) * float64(i+end+1) / 2 // the mean rank of those that tie
+		ranks += float64(of) * float64(i+end+1) / 2 // the mean rank of equal values
 		i = end
 	}
 	n, m := float64(len(a)), float64(len(b))
@@ -100,30 +100,30 @@ func auc(a, b []float64) float64 {
 	return (ranks - n*(n+1)/2) / (n * m)
 }
 
-// What must hold between any two classes: medians within 1 %, and no classifier that is
+// Two classes cannot be told apart if their medians differ by at most maxRatio and no classifier is
 // better than guessing.
 const (
-	mostRatio = 0.01
-	mostAUC   = 0.02 // from 0.5
+	maxRatio = 0.01
+	maxAUC   = 0.02 // difference from 0.5
 )
 
-// pair is what tells two classes apart, or not.
+// pair compares the times of two classes.
 type pair struct {
-	ratio, order, learned float64 // of medians; areas under curves
+	ratio, order, learned float64 // ratio of the medians; areas under the curves of auc and learned
 }
 
 func compare(a, b []float64) pair {
 	return pair{median(a) / max(median(b), 1e-9), auc(a, b), learned(a, b)}
 }
 
-// same reports whether the two cannot be told apart.
+// same reports whether the two classes cannot be told apart.
 func (p pair) same() bool {
-	return math.Abs(p.ratio-1) <= mostRatio && math.Abs(p.order-0.5) <= mostAUC && math.Abs(p.learned-0.5) <= mostAUC
+	return math.Abs(p.ratio-1) <= maxRatio && math.Abs(p.order-0.5) <= maxAUC && math.Abs(p.learned-0.5) <= maxAUC
 }
 
 func (p pair) String() string { return fmt.Sprintf("%8.4f %8.3f %8.3f", p.ratio, p.order, p.learned) }
 
-// print prints the figures, and returns whether the classes cannot be told apart.
+// print prints the figures and returns whether no two classes can be told apart.
 func print(w io.Writer, o options, taken map[class]*times) (same bool) {
 	fmt.Fprintf(w, "stored as %s, configured bcrypt cost %d, %d to %d leaders\n\n", o.kinds, o.cost, 0, o.leaders)
 	fmt.Fprintf(w, "%-40s %8s %10s %10s %10s\n", "milliseconds", "samples", "tenth", "median", "nine tenths")
@@ -155,11 +155,11 @@ func print(w io.Writer, o options, taken map[class]*times) (same bool) {
 		}
 	}
 	n := float64(max(1, len(taken[unknown].all)))
-	fmt.Fprintf(w, "\nof a pair without a difference, an AUC is within %.3f of 0.5 in 95 of 100 runs like this one\n", 1.96/math.Sqrt(6*n))
+	fmt.Fprintf(w, "\nif two classes do not differ, their AUC is within %.3f of 0.5 in 95 of 100 runs like this one\n", 1.96/math.Sqrt(6*n))
 	if same {
-		fmt.Fprintf(w, "verdict: no two classes can be told apart (medians within %.0f %%, AUC within %.2f of 0.5)\n", mostRatio*100, mostAUC)
+		fmt.Fprintf(w, "verdict: no two classes can be told apart (medians within %.0f %%, AUC within %.2f of 0.5)\n", maxRatio*100, maxAUC)
 	} else {
-		fmt.Fprintf(w, "verdict: classes can be told apart (medians not within %.0f %%, or an AUC not within %.2f of 0.5), or too few samples\n", mostRatio*100, mostAUC)
+		fmt.Fprintf(w, "verdict: classes can be told apart (medians not within %.0f %%, or an AUC not within %.2f of 0.5), or too few samples\n", maxRatio*100, maxAUC)
 	}
 	return same
 }

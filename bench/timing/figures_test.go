@@ -28,7 +28,7 @@ func TestLearned(t *testing.T) {
 		v := float64(i*7919%4000) / 4000
 		same = append(same, v)
 		other = append(other, float64(i*6997%4000)/4000)
-		wide = append(wide, 0.5+(v-0.5)*3) // as often longer as shorter
+		wide = append(wide, 0.5+(v-0.5)*3) // longer as often as shorter
 	}
 	if got := learned(same, other); got < 0.47 || got > 0.53 {
 		t.Errorf("the same: %v", got)
@@ -39,7 +39,7 @@ func TestLearned(t *testing.T) {
 	if got := learned(wide, same); got < 0.8 {
 		t.Errorf("wider: %v", got)
 	}
-	for n := range 2 { // of one value a half has none
+	for n := range 2 { // with one value, one of the halves is empty
 		if got := learned(wide[:n], same[:n]); got >= 0.5 {
 			t.Errorf("%d values: %v", n, got)
 		}

@@ -1,23 +1,23 @@
-// Timing looks for what the time of a refusal tells about a user: it asks the real program
-// with wrong passwords, of users that exist and of users that do not, and says how well the
-// two can be told apart.
+// Timing measures what the time of a refusal reveals about a user. It sends wrong passwords of
+// existing and of unknown users to the real program, and reports how well they can be told apart.
 //
 //	go run ./bench/timing [-samples N] [-cost N] [-kinds LIST] [-leaders N] [-askers N]
 //
-// Samples of all classes are taken in turns, in random order. While some are taken, others
-// ("leaders") present the same name and password a moment earlier, as in Traefik's
-// CVE-2026-88010. Guessing is not slowed down meanwhile (bruteforce.enabled = false): that
-// would be measured instead. A refusal takes three quarters of a second where bcrypt's cost
-// is 12, most of it spent waiting: with several askers the same number of samples takes less
-// time, and so many hashes may be computed at once that none waits for another.
+// Samples of all classes are taken in turns, in random order. For some samples, other requests
+// ("leaders") present the same name and password a moment earlier, as in Traefik's CVE-2026-88010.
+// Protection against guessing is off (bruteforce.enabled = false), because its delays would be
+// measured instead. With bcrypt cost 12, a refusal takes three quarters of a second, most of which
+// is waiting. Several askers therefore take the same number of samples in less time. sidekey may
+// then compute as many hashes at once, so that none waits for another.
 //
-// Printed are each class's times, and of each two classes the ratio of their medians and the
-// areas under the curves of two classifiers that know one time alone, where 0.5 is guessing:
-// one that takes longer times for those of the first class, and one that has learned from
-// half of the samples which times are whose. Who has logged in has the configured kind of
-// hash, so remembered users have no other; unknown names are compared with all kinds.
+// Timing prints the times of each class. For each two classes it prints the ratio of the medians
+// and the areas under the curves of two classifiers, which know only the time of one request; an
+// area of 0.5 means guessing. One classifier assigns longer times to the first class. The other has
+// learned from half of the samples which times are typical for which class. After a login, a user
+// has the configured kind of hash, so remembered users have no other kind. Unknown names are
+// compared with all kinds.
 //
-// The exit status is 1 where two classes can be told apart.
+// The exit status is 1 if two classes can be told apart.
 package main
 
 import (
@@ -51,9 +51,9 @@ import (
 
 type options struct {
 	samples int    // of each class
-	cost    int    // of bcrypt, configured
-	kinds   string // of the stored hashes
-	leaders int    // at most, at once
+	cost    int    // configured bcrypt cost
+	kinds   string // kinds of the stored hashes
+	leaders int    // maximum for one sample
 	askers  int
 	judge   bool
 }
@@ -62,10 +62,10 @@ func main() {
 	var o options
 	flag.IntVar(&o.samples, "samples", 5000, "samples of each class")
 	flag.IntVar(&o.cost, "cost", 10, "configured bcrypt cost")
-	flag.StringVar(&o.kinds, "kinds", "10,12,argon2id", "what users' passwords are stored as: bcrypt costs, argon2id")
-	flag.IntVar(&o.leaders, "leaders", 4, "most requests with the same name and password at once")
-	flag.IntVar(&o.askers, "askers", 1, "samples taken at once, from 1")
-	flag.BoolVar(&o.judge, "judge", true, "fail where classes can be told apart; few samples tell too little for that")
+	flag.StringVar(&o.kinds, "kinds", "10,12,argon2id", "kinds of the stored hashes: bcrypt costs, argon2id")
+	flag.IntVar(&o.leaders, "leaders", 4, "maximum number of earlier requests with the same name and password")
+	flag.IntVar(&o.askers, "askers", 1, "number of samples to take at once, at least 1")
+	flag.BoolVar(&o.judge, "judge", true, "fail if classes can be told apart; switch it off for few samples, which are not reliable enough")
 	flag.Parse()
 
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -107,7 +107,7 @@ func run(ctx context.Context, o options) error {
 
 const rightPassword = "correct horse battery staple"
 
-// class is what the samples of are compared.
+// class is a kind of user. The samples of the classes are compared.
 type class string
 
 const (
@@ -125,7 +125,7 @@ type user struct {
 	remembered bool
 }
 
-// usersOfAKind is how many users of each class have their password stored in each way.
+// usersOfAKind is the number of users of each class with each kind of hash.
 const usersOfAKind = 20
 
 // fill makes a database with users of every class and kind.
@@ -163,7 +163,7 @@ func makeHash(kind string) (string, error) {
 	}
 	var cost int
 	if _, err := fmt.Sscan(kind, &cost); err != nil {
-		return "", errors.New("a bcrypt cost or argon2id is wanted")
+		return "", errors.New("must be a bcrypt cost or argon2id")
 	}
 	hash, err := bcrypt.GenerateFromPassword([]byte(rightPassword), cost)
 	return string(hash), err
@@ -178,7 +178,7 @@ func serve(ctx context.Context, dir string, o options) (addr string, stop func()
 		return "", nil, err
 	}
 	addr = filepath.Join(dir, "check.sock")
-	concurrent := 0 // as is usual
+	concurrent := 0 // the default
 	if o.askers > 1 {
 		concurrent = o.askers
 	}
@@ -208,16 +208,17 @@ func serve(ctx context.Context, dir string, o options) (addr string, stop func()
 	return "", nil, errors.New("sidekey does not listen")
 }
 
-// answer is what came back, whole.
+// answer is an answer of sidekey.
 type answer struct {
 	code int
-	text string
+	text string // the whole answer, with its headers
 	took time.Duration
 }
 
 func (a answer) String() string { return a.text }
 
-// ask presents a password on a connection of its own, after a while, and times the answer.
+// ask opens a connection, waits for a time after, sends a request with a password, and measures the
+// time until the answer.
 func ask(addr, name, password string, after time.Duration) (a answer, err error) {
 	c, err := net.Dial("unix", addr)
 	if err != nil {
@@ -243,7 +244,7 @@ func ask(addr, name, password string, after time.Duration) (a answer, err error)
 	return a, err
 }
 
-// times are samples of one class, by the number of leaders and by the kind of hash.
+// times are the samples of a class, also by number of leaders and by kind of hash.
 type times struct {
 	all       []float64 // milliseconds
 	byLeaders map[int][]float64
@@ -256,12 +257,12 @@ type sampling struct {
 	byClass map[class][]user
 
 	mu    sync.Mutex // protects all below
-	first string     // answer
+	first string     // the first answer
 	taken map[class]*times
 }
 
-// sample takes all samples. One that is answered otherwise than the first is an error: the
-// bytes of a refusal must not tell what its time does not.
+// sample takes all samples. It fails if an answer differs from the first: the bytes of a refusal
+// must not reveal more than its time.
 func sample(ctx context.Context, o options, addr string, users []user) (map[class]*times, error) {
 	s := &sampling{addr: addr, byClass: make(map[class][]user), taken: make(map[class]*times)}
 	for _, c := range classes {
@@ -284,10 +285,10 @@ func sample(ctx context.Context, o options, addr string, users []user) (map[clas
 	return s.taken, askers.Wait()
 }
 
-// round takes one sample of each class, in random order. The number of leaders and when they
-// come are the same for all classes, so that chance does not favour one.
-func (s *sampling) round(ctx context.Context, n, mostLeaders int) error {
-	leaders, after := n%(mostLeaders+1), time.Duration(0)
+// round takes one sample of each class, in random order. The number of leaders and their lead are
+// the same for all classes, so that they cannot cause a difference.
+func (s *sampling) round(ctx context.Context, n, maxLeaders int) error {
+	leaders, after := n%(maxLeaders+1), time.Duration(0)
 	if leaders > 0 {
 		after = time.Millisecond + time.Duration(rand.Int64N(int64(60*time.Millisecond)))
 	}
@@ -296,7 +297,7 @@ func (s *sampling) round(ctx context.Context, n, mostLeaders int) error {
 			return ctx.Err()
 		}
 		c := classes[next]
-		u := user{name: fmt.Sprintf("nobody-%d-%d", n, rand.Uint32()), kind: "none"}
+		u := user{name: fmt.Sprintf("unknown-%d-%d", n, rand.Uint32()), kind: "none"}
 		if list := s.byClass[c]; len(list) > 0 {
 			u = list[rand.IntN(len(list))]
 		}
@@ -324,7 +325,7 @@ func (s *sampling) add(c class, u user, leaders int, a answer) error {
 		s.first = a.text
 	}
 	if a.text != s.first {
-		return fmt.Errorf("%s: answered\n%s\nand the first was answered\n%s", c, a.text, s.first)
+		return fmt.Errorf("%s: this answer\n%s\ndiffers from the first\n%s", c, a.text, s.first)
 	}
 	ms, taken := float64(a.took)/float64(time.Millisecond), s.taken[c]
 	taken.all = append(taken.all, ms)

@@ -14,7 +14,7 @@ import (
 // T-99: with hardly any memory, a flood of unknown names ends in refusals that cost nothing and
 // leave nothing behind, and users who have logged in keep working.
 func TestT99LittleMemory(t *testing.T) {
-	const names, workers, mostMiB = 20_000, 16, 16
+	const names, workers, maxMiB = 20_000, 16, 16
 	t.Setenv("GOMEMLIMIT", "24MiB")
 	s := sidekeytest.Start(t, sidekeytest.Listeners+"passwords.max_wait = \"0s\"\n")
 	s.PutUser("ann", `{"basic_auth_data":{"password":"pw"}}`)
@@ -47,7 +47,7 @@ func TestT99LittleMemory(t *testing.T) {
 		wg.Go(func() {
 			for i := w; i < names; i += workers {
 				client := fmt.Sprintf("10.%d.%d.%d", i>>16&255, i>>8&255, i&255)
-				if status, user := ask(client, fmt.Sprintf("nobody-%d-%s", i, strings.Repeat("x", i%200)), "wrong"); status != 401 && status != 403 || user != "" {
+				if status, user := ask(client, fmt.Sprintf("unknown-%d-%s", i, strings.Repeat("x", i%200)), "wrong"); status != 401 && status != 403 || user != "" {
 					t.Errorf("an unknown user: %d, %q", status, user)
 				}
 				if i%100 == 0 {
@@ -61,7 +61,7 @@ func TestT99LittleMemory(t *testing.T) {
 	wg.Wait()
 	grown := (s.Process.ResidentKiB() - before) / 1024
 	t.Logf("%d names added %d MiB", names, grown)
-	if grown > mostMiB {
-		t.Errorf("%d names added %d MiB, want at most %d", names, grown, mostMiB)
+	if grown > maxMiB {
+		t.Errorf("%d names added %d MiB, want at most %d", names, grown, maxMiB)
 	}
 }

@@ -14,13 +14,13 @@ import (
 	"sidekey/internal/testutil"
 )
 
-// T-98: with at most 64 files the program goes on: existing connections are answered, further ones
-// are refused or wait, and no client gets a wrong answer or a 5xx.
+// T-98: with at most 64 open files the program keeps working: existing connections are answered,
+// further ones are refused or wait, and no client gets a wrong answer or a 5xx.
 func TestT98FewFiles(t *testing.T) {
 	s := sidekeytest.Start(t, sidekeytest.Listeners, "64")
 	s.PutUser("ann", `{"basic_auth_data":{"password":"pw"}}`)
 	request := "GET /auth/nginx HTTP/1.1\r\nHost: example.com\r\nX-Original-Method: GET\r\nX-Original-URI: /\r\nX-Forwarded-For: 192.0.2.1\r\n"
-	ann, unknown := request+sidekeytest.Basic("ann", "pw")+"\r\n\r\n", request+sidekeytest.Basic("nobody", "pw")+"\r\n\r\n"
+	ann, unknown := request+sidekeytest.Basic("ann", "pw")+"\r\n\r\n", request+sidekeytest.Basic("unknown", "pw")+"\r\n\r\n"
 	type client struct {
 		net.Conn
 		in *bufio.Reader

@@ -19,10 +19,10 @@ import (
 
 // T-44: while many connections from many addresses guess passwords without pause, remembered users
 // are served as usual, another user gets in, all guesses beyond the capacity for hashing are
-// refused without a hash, and none leaves anything behind, in memory or on disk. bench/flood
+// refused without hashing, and none leaves anything behind, in memory or on disk. bench/flood
 // measures how long that takes, on a quiet machine.
 func TestT44Flood(t *testing.T) {
-	const guessers, addresses, lasts, mostMiB = 100, 200, 2 * time.Second, 16
+	const guessers, addresses, lasts, maxMiB = 100, 200, 2 * time.Second, 16
 	s := sidekeytest.Start(t, sidekeytest.Listeners)
 	for _, name := range []string{"ann", "victim0", "victim1", "victim2", "newcomer0", "newcomer1", "newcomer2"} {
 		s.PutUser(name, `{"basic_auth_data":{"password":"pw"}}`)
@@ -66,13 +66,13 @@ func TestT44Flood(t *testing.T) {
 	idle.Wait()
 	resident, stored, hashes, refused := s.Process.ResidentKiB(), database(), metric(s, `sidekey_password_hashes_total{.*`), refusedUnseen(s)
 
-	var logins atomic.Int64 // of users who are not remembered
+	var logins atomic.Int64 // by users who are not remembered
 	end := time.Now().Add(lasts)
 	var group sync.WaitGroup
 	for g := range guessers {
 		group.Go(func() {
 			for i := 0; time.Now().Before(end); i++ {
-				user := fmt.Sprintf("nobody-%d-%d", g, i)
+				user := fmt.Sprintf("unknown-%d-%d", g, i)
 				if i%2 == 0 {
 					user = fmt.Sprint("victim", i%3)
 				}
@@ -83,7 +83,7 @@ func TestT44Flood(t *testing.T) {
 			}
 		})
 	}
-	group.Go(func() { // from an address that guesses
+	group.Go(func() { // from an address that also sends guesses
 		for time.Now().Before(end) {
 			if status, intended := ask("10.0.0.7", "ann", "pw"); status != 200 {
 				t.Errorf("a remembered user: %d, %s", status, intended)
@@ -98,7 +98,7 @@ func TestT44Flood(t *testing.T) {
 				status, intended := ask(fmt.Sprint("192.0.2.", i), fmt.Sprint("newcomer", i), "pw")
 				logins.Add(1)
 				if status == 200 {
-					t.Logf("newcomer %d was let in after %v", i, time.Since(began))
+					t.Logf("newcomer %d was admitted after %v", i, time.Since(began))
 					return
 				}
 				if intended != "429" || time.Since(began) > testutil.Patience {
@@ -111,14 +111,14 @@ func TestT44Flood(t *testing.T) {
 	group.Wait()
 	sent := int(logins.Load())
 	hashed, unseen := metric(s, `sidekey_password_hashes_total{.*`)-hashes, refusedUnseen(s)-refused
-	t.Logf("%d logins, %d hashed, %d refused without", sent, hashed, unseen)
+	t.Logf("%d logins, %d hashed, %d refused without hashing", sent, hashed, unseen)
 	if hashed+unseen != sent || hashed*5 > sent {
-		t.Errorf("of %d logins %d were hashed, %d refused without", sent, hashed, unseen)
+		t.Errorf("of %d logins, %d were hashed and %d refused without hashing", sent, hashed, unseen)
 	}
 	grown := (s.Process.ResidentKiB() - resident) / 1024
 	t.Logf("grown by %d MiB", grown)
-	if grown > mostMiB {
-		t.Errorf("grown by %d MiB, want at most %d", grown, mostMiB)
+	if grown > maxMiB {
+		t.Errorf("grown by %d MiB, want at most %d", grown, maxMiB)
 	}
 	if database() != stored {
 		t.Error("the database has changed")

@@ -62,8 +62,8 @@ func pageExplain(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	b.awaitText("main table", `found by host "other.example"`)
 	f("org", "acme", "(rate)")
 	b.awaitText("main table", `users of "acme" do not count there`)
-	f("user", "<b>nobody</b>", "(bad_credentials)")
-	b.awaitText("main table", `user "<b>nobody</b>"`)
+	f("user", "<b>nina</b>", "(bad_credentials)")
+	b.awaitText("main table", `user "<b>nina</b>"`)
 }
 
 // The chart shows what happened between two answers, and the table shows the same in numbers.
@@ -100,7 +100,7 @@ func pageDecisions(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 		}
 	}
 	if _, is := after["quota"]; is {
-		t.Errorf("a reason that never was is shown: %v", after)
+		t.Errorf("a reason that never occurred is shown: %v", after)
 	}
 	// 7, 2 and 1, stacked in the bar of these two seconds.
 	heights := eval[string](b, `(() => {

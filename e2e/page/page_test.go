@@ -35,8 +35,8 @@ quota_renewal_rate = 86400
 access_rights = { rest = {} }
 `
 
-// Every function of the web page is used once, in a real browser and with the real program. The
-// tests read over the API what the page writes, and stored text stays text (T-74).
+// The test uses every function of the web page once, in a real browser and with the real program.
+// It reads over the API what the page writes. Stored text stays text (T-74).
 func TestPage(t *testing.T) {
 	s := sidekeytest.Start(t, pageConfig)
 	b := startBrowser(t, s, func(*http.Request) {})
@@ -66,7 +66,7 @@ func TestPage(t *testing.T) {
 		{"keyboard", pageKeyboard},
 		{"phone", pagePhone},
 		{"many", pageMany},
-		{"forget", pageForget},
+		{"sign out", pageSignOut},
 	}
 	for _, step := range steps {
 		passed := t.Run(step.name, func(t *testing.T) {
@@ -84,14 +84,14 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// The page asks for the secret, checks it, and keeps it in the tab alone.
+// The page asks for the secret, checks it, and keeps it only in the tab.
 func pageSecret(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	b.do(chromedp.Navigate(b.url), chromedp.WaitVisible(chromedp.CSS("#secret")))
 	b.look("secret")
 	b.refusals(1)
 	b.enter("#secret", "wrong")
 	b.do(chromedp.KeyEvent(kb.Enter))
-	b.awaitText("#secret-problem", "Not authorised")
+	b.awaitText("#secret-problem", "Wrong secret")
 	if kept := eval[int](b, "sessionStorage.length"); kept != 0 {
 		t.Errorf("%d things are kept after a wrong secret", kept)
 	}
@@ -176,15 +176,15 @@ func pagePhone(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	b.look("dark-users")
 }
 
-// After it is forgotten, the secret is nowhere. If it has changed, the page asks for it again and
-// keeps what was typed.
-func pageForget(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
+// If the secret has changed, the page asks for it again and keeps the user's entries. After the user
+// signs out, the tab no longer has the secret.
+func pageSignOut(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	b.open("#/users/default/user10", "user10")
 	b.enter(control("alias"), "typed")
 	b.do(inPage(`sessionStorage.setItem("sidekey.secret", "not the secret any more")`))
 	b.refusals(4)
 	b.press("Save")
-	b.awaitText("#secret-problem", "Not authorised")
+	b.awaitText("#secret-problem", "Wrong secret")
 	b.enter("#secret", s.Secret)
 	b.do(chromedp.KeyEvent(kb.Enter))
 	b.await(`!document.querySelector("dialog")`)
@@ -205,7 +205,7 @@ func pageForget(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 		t.Errorf("an answer that comes late: %s", got)
 	}
 
-	b.press("Forget secret")
+	b.press("Sign out")
 	b.await(`document.querySelector("#secret-dialog") && !document.querySelector("#users")`)
 	if kept := eval[int](b, "sessionStorage.length"); kept != 0 {
 		t.Errorf("%d things are still kept", kept)

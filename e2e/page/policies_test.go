@@ -25,7 +25,7 @@ func pagePolicies(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	b.enter(control("quota_max"), "5000")
 	b.choose(control("quota_renewal_rate"), "3600")
 	b.press("Save")
-	b.awaitText("#notice", "it acts on the next request")
+	b.awaitText("#notice", "it applies from the next request")
 	_, policy, _ := s.Admin("GET", "/api/portal/policies/gold", "")
 	for _, want := range []string{`"rate":100`, `"quota_max":5000`, `"quota_renewal_rate":3600`, `"tags":["paying"]`, `"access_rights":{"rest":`} {
 		if !strings.Contains(policy, want) {
@@ -56,7 +56,7 @@ func pagePolicies(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	b.awaitText("main table", "100 per minute")
 	b.look("policies")
 	b.click(`a[href="#/policies/of/bronze"]`)
-	b.awaitText("main .message", "stands in the configuration file")
+	b.awaitText("main .message", "is defined in the configuration file")
 	if disabled := eval[bool](b, `document.querySelector(".savebar").hidden && document.querySelector(".editor input").matches(":disabled")`); !disabled {
 		t.Error("a policy of the configuration file can be edited")
 	}
@@ -67,7 +67,7 @@ func pagePolicies(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	b.awaitText("dialog", "Delete the policy gold?")
 	b.refusals(1)
 	b.click("dialog .danger")
-	b.awaitText("dialog", `1 users have policy "gold" and would be refused without it. Delete it all the same?`)
+	b.awaitText("dialog", `1 users have policy "gold" and would be refused without it. Delete it anyway?`)
 	b.do(chromedp.KeyEvent(kb.Escape))
 	b.await(`!document.querySelector("dialog")`)
 	b.open("#/users/default/user01", "user01")

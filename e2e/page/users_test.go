@@ -47,8 +47,8 @@ func pageList(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	shows("1 user", "user07")
 	b.enter("#search", "team-3")
 	shows("12 users", "user03 user08 user13 user18 user23 user28 user33 user38 user43 user48 user53 user58")
-	b.enter("#search", "nobody")
-	b.awaitText("#users", "Nobody is found.")
+	b.enter("#search", "user99")
+	b.awaitText("#users", "No users found.")
 	b.enter("#search", "user05")
 	shows("1 user", "user05")
 	b.click("#users a")
@@ -75,8 +75,8 @@ func pageMany(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	s.PutUser("last", `{"alias":"The needle in the hay"}`)
 	b.open("#/users", "Users")
 	b.enter("#search", "needle")
-	b.awaitText("#search-status", "0 users among the 30,000 looked at so far")
-	b.press("Search on")
+	b.awaitText("#search-status", "0 users among the 30,000 searched so far")
+	b.press("Keep searching")
 	b.awaitText("#search-status", "1 user")
 	b.awaitText("#users", "The needle in the hay")
 }
@@ -190,15 +190,15 @@ func pageProblems(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	b.enter(control("username"), "al:ice")
 	b.refusals(1)
 	b.press("Create")
-	b.awaitText(`[data-path="username"] .problem`, `username = "al:ice": must not contain a colon`)
+	b.awaitText(`[data-path="username"] .problem`, `User name = "al:ice": must not contain a colon`)
 
 	b.enter(control("username"), "bob")
 	b.enter(control("rate"), "many")
 	b.refusals(1)
 	b.press("Create")
-	b.awaitText(`[data-path="rate"] .problem`, `rate = "many": must be a finite number, not a string`)
+	b.awaitText(`[data-path="rate"] .problem`, `Requests = "many": must be a finite number, not a string`)
 	if text := b.text(`[data-path="username"] .problem`); text != "" {
-		t.Errorf("a problem that is gone is still shown: %s", text)
+		t.Errorf("a corrected problem is still shown: %s", text)
 	}
 
 	b.enter(control("rate"), "1")
@@ -215,8 +215,9 @@ func pageProblems(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	}
 	b.refusals(1)
 	b.press("Create")
-	b.awaitText(`[data-path="access_rights.orders.allowed_urls[2].url"] .problem`, `access_rights.orders.allowed_urls[2].url = "/orders/[0-9": `)
+	b.awaitText(`[data-path="access_rights.orders.allowed_urls[2].url"] .problem`, `URL pattern = "/orders/[0-9": `)
 	b.awaitText(`[data-path="access_rights.orders.allowed_urls[1].methods"] .problem`, `must have at least one method, such as GET`)
+	b.awaitText(`[data-path="tags"] .problem`, `Tags, entry 2 = "xxx`)
 	b.awaitText(`[data-path="tags"] .problem`, `: must be at most 255 bytes, not 256`)
 	if text := b.text(`[data-path="rate"] .problem`); text != "" {
 		t.Errorf("a value that reads like a problem is taken for one: %s", text)
@@ -229,13 +230,13 @@ func pageProblems(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	}
 	b.look("problems")
 
-	// The page refuses in the same way what it can check itself.
+	// The page reports errors that it finds itself in the same way.
 	b.click(`[data-path="meta_data"] > button`)
 	b.enter(`[data-path="meta_data"] .row input`, "n")
 	b.enter(`[data-path="meta_data"] .row input:nth-of-type(2)`, `1, "x": 2`)
 	b.choose(`[data-path="meta_data"] .row select`, "json")
 	b.press("Create")
-	b.awaitText(`[data-path="meta_data.n"] .problem`, "meta_data.n: must be JSON")
+	b.awaitText(`[data-path="meta_data.n"] .problem`, "Metadata n: must be JSON")
 	if status, _, _ := s.Admin("GET", "/api/apis/keys/basic/bob", ""); status != 404 {
 		t.Errorf("bob was written: %d", status)
 	}
@@ -304,11 +305,11 @@ func pageEdit(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 
 	// If another write came first, the page says so before it overwrites anything.
 	b.open("#/users/default/carol", "carol")
-	s.PutUser("carol", `{"alias":"meanwhile","basic_auth_data":{"password":"new"}}`)
+	s.PutUser("carol", `{"alias":"theirs","basic_auth_data":{"password":"new"}}`)
 	b.enter(control("alias"), "mine")
 	b.press("Save")
-	b.awaitText(".editor > .message", "Somebody has changed this user meanwhile.")
-	wantStored(t, s, "carol", map[string]string{"alias": `"meanwhile"`})
+	b.awaitText(".editor > .message", "This user has changed since you opened it.")
+	wantStored(t, s, "carol", map[string]string{"alias": `"theirs"`})
 	b.press("Save")
 	b.awaitText("#notice", "Saved.")
 	wantStored(t, s, "carol", map[string]string{"alias": `"mine"`})
@@ -321,7 +322,7 @@ func pageJSON(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	b.open("#/users/default/dora", "dora")
 	b.enter(control("alias"), "Dora D.")
 	b.press("JSON")
-	b.awaitText(".editor", "All that is stored")
+	b.awaitText(".editor", "Everything that is stored")
 	b.look("json")
 	text := eval[string](b, `document.querySelector("textarea").value`)
 	if !strings.Contains(text, `"alias": "Dora D."`) || !strings.Contains(text, `"max_query_depth": 9007199254740993`) {
@@ -385,7 +386,7 @@ func pageLimits(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	s.PutUser("erin", `{"alias":"Erin at the edge","rate":5,"per":3600,"quota_max":20,"quota_renewal_rate":86400,"basic_auth_data":{"password":"pw"},
 		"access_rights":{"rest":{},"orders":{"limit":{"rate":3,"per":3600},"endpoints":[{"path":"/x","methods":[{"name":"GET","limit":{"rate":9,"per":60}}]}]}}}`)
 	b.open("#/users/default/erin", "erin")
-	b.awaitText(".limits", "period of 1 day, not begun")
+	b.awaitText(".limits", "period of 1 day, not started")
 	for range 4 {
 		if status := passes(t, s, "erin", "pw", "/"); status != 200 {
 			t.Fatalf("erin: %d", status)
@@ -396,7 +397,7 @@ func pageLimits(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	}
 	b.awaitText(".limits", "1 of 5 left")
 	b.awaitText(".limits", "16 of 20 left")
-	b.awaitText(".limits", "renews in 23 h")
+	b.awaitText(".limits", "renews in 23 hours")
 	b.awaitText(".limits", "Rate for API orders\n2 of 3 left")
 	b.awaitText(".limits", "Rate of GET /x\n9 of 9 left")
 	if now := eval[string](b, `document.querySelector("[role=meter]").getAttribute("aria-valuenow")`); now != "1" {
@@ -406,7 +407,7 @@ func pageLimits(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	b.look("user")
 	b.size(1200, 900)
 	b.press("Reset quota and rate")
-	b.awaitText("#notice", "Quota and rate were given back.")
+	b.awaitText("#notice", "Quota and rate were reset.")
 	b.awaitText(".limits", "5 of 5 left")
 	b.awaitText(".limits", "20 of 20 left")
 }
@@ -464,9 +465,9 @@ func pageCredentials(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	b.open("#/users/default/ida", "ida")
 	b.click(control("hmac_enabled"))
 	b.press("Save")
-	b.awaitText("#notice", "Key for signing, shown this once: ")
+	b.awaitText("#notice", "Signing key, shown only once: ")
 	if key := b.text("#notice .secret"); len(key) != 26 {
-		t.Errorf("the key for signing is %q", key)
+		t.Errorf("the signing key is %q", key)
 	}
 	wantStored(t, s, "ida", map[string]string{"hmac_enabled": "true", "hmac_string": `""`})
 }
@@ -486,7 +487,7 @@ func pageNames(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 			t.Errorf("%s: %d", name, status)
 		}
 		b.press("Reset quota and rate")
-		b.awaitText("#notice", "given back")
+		b.awaitText("#notice", "were reset")
 		b.enter(control("alias"), "changed")
 		b.press("Save")
 		b.awaitText("#notice", "Saved.")

@@ -11,8 +11,8 @@ import (
 	"sidekey/internal/testutil"
 )
 
-// The requests that APISIX sends with examples/apisix.yaml, and what the application gets. APISIX
-// itself does not run here: the test does with the example what APISIX does.
+// The requests that APISIX sends with examples/apisix.yaml, and the headers that the application
+// gets. APISIX itself does not run here: the test interprets the example as APISIX does.
 func TestAPISIXExample(t *testing.T) {
 	var file struct {
 		Routes []struct {
@@ -30,7 +30,7 @@ func TestAPISIXExample(t *testing.T) {
 	testutil.ReadYAML(t, "examples/apisix.yaml", &file)
 	auth := file.Routes[0].Plugins.ForwardAuth
 	if auth.AllowDegradation {
-		t.Error("everybody passes while sidekey is down")
+		t.Error("all requests pass while sidekey is down")
 	}
 	at, err := url.Parse(auth.URI)
 	if err != nil {
@@ -52,7 +52,7 @@ func TestAPISIXExample(t *testing.T) {
 
 	passed := ask("pw")
 	if passed.Status != 200 {
-		t.Fatalf("a right password: %v", passed)
+		t.Fatalf("the right password: %v", passed)
 	}
 	application := http.Header{ // X_Auth_User is dropped by the NGINX that APISIX runs on
 		"X-Auth-User": {"root"}, "X-Auth-Alias": {"root"}, "X-Developer-Id": {"root"}, "Authorization": {"Basic YW5uOnB3"},

@@ -17,10 +17,10 @@ import (
 	"sidekey/internal/testutil"
 )
 
-// T-109: a proxy that bounds its questions lower than sidekey bounds the requests that wait
-// lets one throttled user keep everybody else out.
+// T-109: if a proxy allows fewer questions at once than sidekey lets wait, one throttled user can
+// block all other users.
 
-// What the examples bound is more than limits.max_waiting, and no more than sidekey serves.
+// The bounds in the examples are above limits.max_waiting, and not above what sidekey serves.
 func TestT109ExamplesHaveRoom(t *testing.T) {
 	defaults := config.Default()
 	waiting := defaults.Limits.MaxWaiting
@@ -40,8 +40,8 @@ func TestT109ExamplesHaveRoom(t *testing.T) {
 		}
 		found = true
 		for _, name := range []string{"max_connections", "max_pending_requests", "max_requests"} {
-			if most := cluster.Breakers.Thresholds[0][name]; most <= waiting || most > defaults.Check.MaxConnections {
-				t.Errorf("examples/envoy.yaml: %s is %d, want more than %d and at most %d", name, most, waiting, defaults.Check.MaxConnections)
+			if bound := cluster.Breakers.Thresholds[0][name]; bound <= waiting || bound > defaults.Check.MaxConnections {
+				t.Errorf("examples/envoy.yaml: %s is %d, want more than %d and at most %d", name, bound, waiting, defaults.Check.MaxConnections)
 			}
 		}
 	}
@@ -49,20 +49,20 @@ func TestT109ExamplesHaveRoom(t *testing.T) {
 		t.Error("examples/envoy.yaml: the cluster sidekey has no circuit_breakers")
 	}
 
-	// In a worker of NGINX each request that waits is two connections.
+	// Each waiting request takes two connections of an NGINX worker.
 	matched := regexp.MustCompile(`(?m)^ +worker_connections (\d+);`).FindStringSubmatch(testutil.ReadFile(t, "examples/nginx.conf"))
 	if matched == nil {
 		t.Fatal("examples/nginx.conf has no worker_connections")
 	}
-	if most, _ := strconv.Atoi(matched[1]); most <= 2*waiting {
-		t.Errorf("examples/nginx.conf: worker_connections is %d, want more than %d", most, 2*waiting)
+	if bound, _ := strconv.Atoi(matched[1]); bound <= 2*waiting {
+		t.Errorf("examples/nginx.conf: worker_connections is %d, want more than %d", bound, 2*waiting)
 	}
 }
 
-// One user has as many requests waiting as it may; others pass.
+// While one user has as many waiting requests as allowed, requests of other users pass.
 func TestT109OneThrottledUser(t *testing.T) {
 	const maxWaiting = 4000
-	const most = maxWaiting / 2 // that one user may have waiting; Envoy's own bounds are 1024
+	const maxOfUser = maxWaiting / 2 // waiting requests of one user; Envoy's default bounds are 1024
 	patient := proxytest.Envoy
 	patient.Through = []string{"sh", "-c", `ulimit -n "$(ulimit -Hn)" && exec "$0" "$@"`}
 	s := sidekeytest.Start(t, sidekeytest.Listeners+fmt.Sprintf("limits.max_waiting = %d\n", maxWaiting))
@@ -74,7 +74,7 @@ func TestT109OneThrottledUser(t *testing.T) {
 		t.Fatalf("the first request: %v", got)
 	}
 	gauge := regexp.MustCompile(`(?m)^sidekey_waiting_requests (\d+)$`)
-	for i := range most {
+	for i := range maxOfUser {
 		c, err := net.Dial("tcp", addr)
 		if err != nil {
 			t.Fatal(err)
@@ -84,13 +84,13 @@ func TestT109OneThrottledUser(t *testing.T) {
 		if (i+1)%250 != 0 {
 			continue
 		}
-		s.Process.Await(fmt.Sprintf("%d requests wait", i+1), func() bool { // so that none is dropped in the queue of a listener
+		s.Process.Await(fmt.Sprintf("%d requests wait", i+1), func() bool { // so that the queue of a listener drops none
 			_, text, _ := s.Admin("GET", "/metrics", "")
 			matched := gauge.FindStringSubmatch(text)
 			return matched != nil && matched[1] == strconv.Itoa(i+1)
 		})
 	}
-	for range 10 { // those for whom there is no room are refused for their rate
+	for range 10 { // further requests are refused because of the rate
 		if got, _ := sidekeytest.Send(t, addr, sidekeytest.Get("/", sidekeytest.Basic("held", "pw"))); got.Status != http.StatusTooManyRequests || !strings.Contains(got.Body, "Rate Limit Exceeded") {
 			t.Errorf("one more of the throttled user: %v", got)
 		}

@@ -17,18 +17,18 @@ import (
 	"sidekey/e2e/internal/sidekeytest"
 )
 
-// T-23: what a client sends for one hop, or behind the body, changes nothing of what the
-// application is told. An application may be a gateway that drops what Connection names, and
-// it may take trailers for headers.
+// T-23: hop-by-hop headers and trailers of a client do not change the identity headers that the
+// application gets. An application may be a gateway that drops the headers that Connection names,
+// and it may treat trailers as headers.
 
-// gateway is an application that obeys: a server of net/http that hands requests on with
-// httputil.ReverseProxy to another, which keeps what it gets.
+// gateway is an application that obeys Connection: a net/http server that passes requests with
+// httputil.ReverseProxy to another server, which records them.
 type gateway struct {
 	Addr string
 
 	mu      sync.Mutex
-	trailer http.Header // that came to the gateway
-	header  http.Header // that it handed on; nil: nothing came
+	trailer http.Header // received by the gateway
+	header  http.Header // that it passed on; nil: no request came
 	body    string
 }
 
@@ -60,7 +60,7 @@ func startGateway(t *testing.T) *gateway {
 	return g
 }
 
-// Take returns what came since the last call.
+// Take returns the headers and trailers received since the last call.
 func (g *gateway) Take() (header, trailer http.Header, body string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -78,7 +78,7 @@ func startFront(t *testing.T, f front) (addr string, g *gateway) {
 	return f.start(t, g.Addr, s.CheckAddr), g
 }
 
-// told is what the application has to be told about ann.
+// told returns the identity headers in a request; the application must get ann's.
 func told(header http.Header) string {
 	return fmt.Sprintf("%s of %s, %s, %s, Authorization %q", header["X-Auth-User"], header["X-Auth-Org"], header["X-Auth-Alias"], header["X-Auth-Tags"], header["Authorization"])
 }

@@ -13,8 +13,7 @@ import (
 // plainHost is a Host header that all readers read alike.
 var plainHost = regexp.MustCompile(`^([A-Za-z0-9_-]+\.)*[A-Za-z0-9_-]+(:[0-9]+)?$|^\[[0-9A-Fa-f:]+\](:[0-9]+)?$`)
 
-// forAdmin says why a request that the application got may be one to admin.example.com for
-// some reader; "" = it is not.
+// forAdmin returns why some reader may take a request for one to admin.example.com, or "".
 func forAdmin(m sidekeytest.Message) string {
 	hosts := m.Values("Host")
 	authority, _, absolute := strings.Cut(m.Target, "://")
@@ -34,8 +33,8 @@ func forAdmin(m sidekeytest.Message) string {
 	return ""
 }
 
-// T-101: through each proxy as it is shipped, what some reader takes for admin.example.com
-// does not pass by a right to the API for all other hosts.
+// T-101: through each proxy with its example configuration, a request that some reader takes for one
+// to admin.example.com does not pass because of a right to the API for all other hosts.
 func TestT101ProxyHosts(t *testing.T) {
 	spellings := strings.Split(strings.TrimSuffix(testutil.ReadFile(t, "check/http/testdata/hosts.txt"), "\n"), "\n")
 	if len(spellings) < 40 {

@@ -10,8 +10,8 @@ import (
 	"sidekey/e2e/internal/sidekeytest"
 )
 
-// What a proxy matches, what sidekey decides on and what the application opens are three readings
-// of one path. These tests show that no client can use the differences.
+// The proxy, sidekey and the application each read a path in their own way. These tests show that no
+// client can use the differences.
 
 // pathTricks are request targets that lead to /orders for some reader of paths, or did so in some
 // published vulnerability. /public is granted.
@@ -33,7 +33,7 @@ var pathTricks = []string{
 	"/public/..%5corders", "/public%5c..%5corders", "/public%5C..%5Corders", "/%5corders", "/orders%5c1",
 	"/public/%c0%ae%c0%ae/orders", "/public/..%c0%aforders", "/public/..%ef%bc%8forders", "/public/%u002e%u002e/orders",
 
-	// T-102: two slashes, or what is as good as them, and an authority behind them.
+	// T-102: two slashes, or an equivalent, followed by an authority.
 	"//public/orders", "///public/orders/1", "////public//orders", "//x/orders", "//public:80/orders", "//u@public/orders", "//public?/orders", "//public%3f/orders", "//public%2forders",
 	`/\public/orders`, `\\public/orders`, `/\/public/orders`, `//\public/orders`, ";//public/orders", "/;/public/orders", "/;a/public/orders", "/%3b/public/orders", "/.//public/orders", "/./%2fpublic/orders",
 	"/%2fpublic/orders", "/%5cpublic/orders", "http://public/orders", "http:///public/orders", "http://localhost//public/orders", "http:/public/orders", "https://public/orders", "http://public@/orders",
@@ -93,8 +93,8 @@ func underOrders(target string) (reading string) {
 	return ""
 }
 
-// withoutAuthority returns the path that many readers see behind a scheme, two slashes and
-// what follows them.
+// withoutAuthority returns the path that many readers see after a scheme, two slashes and an
+// authority.
 func withoutAuthority(target string) string {
 	if scheme, rest, found := strings.Cut(target, ":"); found && !strings.Contains(scheme, "/") {
 		target = "//" + rest
@@ -122,8 +122,8 @@ func unescape(s string) string {
 	return b.String()
 }
 
-// Through each proxy as it is shipped, no target that is under /orders for some reader reaches
-// the application by a right to the rest; of T-102, those with an authority.
+// Through each proxy with its example configuration, no target that is below /orders for some reader
+// reaches the application because of a right to the other API. T-102: targets with an authority.
 func TestProxyPaths(t *testing.T) {
 	for _, layout := range []struct{ name, apis string }{
 		{"nothing else", `

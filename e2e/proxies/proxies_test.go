@@ -16,14 +16,14 @@ import (
 	"sidekey/e2e/internal/sidekeytest"
 )
 
-// The configurations in examples/, run by their proxies in front of the real program. The tests
-// change only addresses, and what they say.
+// These tests run the configurations in examples/ with their proxies in front of the real program.
+// They change only addresses, and the lines that they name.
 
 // storyDate is the date of all signed requests, so that equal requests have equal signatures.
 var storyDate = sidekeytest.Dated("Date", 0)
 
-// story is what happens to one user. The name of the user is that of the story, with dashes; the
-// password is "pw".
+// story is a sequence of requests of one user. The name of the user is that of the story, with
+// dashes; the password is "pw".
 type story struct {
 	name  string
 	user  []string // members of the session; nil = the user does not exist
@@ -170,7 +170,7 @@ var stories = []story{
 		name: "two Authorization headers", user: []string{sidekeytest.Grants("orders")}, // NGINX refuses them without a check
 		steps: []step{
 			{as: "pw", header: []string{sidekeytest.Basic("two-Authorization-headers", "pw")}, status: 400},
-			{as: "pw", header: []string{sidekeytest.Basic("somebody", "pw")}, status: 400},
+			{as: "pw", header: []string{sidekeytest.Basic("another", "pw")}, status: 400},
 			{as: "pw", header: []string{"authorization: Bearer x"}, status: 400},
 			{as: "pw", status: 200},
 		},
@@ -245,8 +245,8 @@ var stories = []story{
 	},
 }
 
-// elsewhere returns headers of a client by which proxies tell each other the path and the rest of a
-// request.
+// elsewhere returns forged client headers of the kind with which proxies tell each other the path
+// and the rest of a request.
 func elsewhere(path string) []string {
 	return []string{
 		"X-Original-URI: " + path, "X-Original-Uri: " + path, "X-Original-Method: OPTIONS", "X-Original-URL: " + path, "X-Rewrite-URL: " + path,
@@ -374,7 +374,7 @@ func (w step) passed(sent sidekeytest.Message, user string, got sidekeytest.Answ
 }
 
 // folded returns the values of all headers that an application could confuse with the one of that
-// name: gateways to scripts make the same character of all punctuation.
+// name, because CGI-like gateways map all punctuation to the same character.
 func folded(m sidekeytest.Message, name string) (values []string) {
 	for _, line := range m.Header {
 		n, value, _ := strings.Cut(line, ":")
@@ -421,7 +421,7 @@ func TestProxyQuotaStatus(t *testing.T) {
 	}
 }
 
-// If the configuration of the proxy names an API, it is that one, whatever the client asks for.
+// If the configuration of the proxy names an API, that API is used, whatever the client requests.
 func TestProxyNamesAPI(t *testing.T) {
 	for _, p := range proxytest.Proxies {
 		t.Run(p.Name, func(t *testing.T) {
@@ -444,7 +444,7 @@ func TestProxyNamesAPI(t *testing.T) {
 	}
 }
 
-// Without sidekey no request gets through: neither if it hangs nor if it has ended.
+// If sidekey hangs or has ended, no request gets through.
 func TestProxyWithoutSidekey(t *testing.T) {
 	t.Parallel()
 	for _, p := range proxytest.Proxies {

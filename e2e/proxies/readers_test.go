@@ -15,15 +15,15 @@ import (
 	"sidekey/internal/testutil"
 )
 
-// readTarget is what a real reader makes of a request target.
+// readTarget is a real reader's result for a request target.
 type readTarget struct {
 	Reader string `json:"reader"`
 	Host   string `json:"host"` // "": that of the Host header
 	Path   string `json:"path"`
 }
 
-// nodeReader and pythonReader read a list of targets as JSON from standard input and write,
-// for each, what their ways of reading one make of it. A way that fails is left out.
+// nodeReader and pythonReader read a JSON list of targets from standard input and write the results
+// of several ways to read each of them. A way that fails is left out.
 const nodeReader = `
 const targets = JSON.parse(require("fs").readFileSync(0, "utf8"));
 const legacy = require("url");
@@ -101,8 +101,8 @@ func runReader(t *testing.T, targets []string, program string, args ...string) (
 	return all
 }
 
-// readerTargets are request targets that lead elsewhere for some reader, and others made of
-// the same pieces.
+// readerTargets returns request targets that lead elsewhere for some reader, and others made of the
+// same pieces.
 func readerTargets() []string {
 	all := append([]string{
 		"//public/orders/x", "///public/orders/x", "////public//orders/x", "//public/orders", "//public", "//tenant/x", "//tenant:80/public/open", "//u@tenant/public", "//TENANT./x", "//orders",
@@ -127,8 +127,8 @@ func readerTargets() []string {
 	return all
 }
 
-// T-102: what sidekey lets through to an API, or to the URLs of a right, is there for the
-// readers that applications are made with: Node.js, Python and Go, really run.
+// T-102: if sidekey admits a request to an API, or to the URLs of a right, the target is there for
+// the readers that applications use: Node.js, Python and Go, which really run.
 func TestT102RealReaders(t *testing.T) {
 	s := sidekeytest.Start(t, sidekeytest.Listeners+`
 [[apis]]
@@ -153,7 +153,7 @@ hosts = ["tenant"]
 	}
 	s.PutUser("open", sidekeytest.Session("pw", `"access_rights": {"public": {"api_id": "public", "versions": [], "allowed_urls": [{"url": "/public/open(/.*)?", "methods": ["GET"]}]}}`))
 
-	var targets, users []string // what passes, and by which user's right
+	var targets, users []string // targets that pass, and the user whose right admits each
 	for _, uri := range readerTargets() {
 		if len(uri) > 2000 || strings.ContainsFunc(uri, func(r rune) bool { return r < 0x20 || r > 0x7e }) {
 			continue
@@ -196,12 +196,11 @@ hosts = ["tenant"]
 	t.Logf("%d of %d targets pass for some user, and lead to the same place for all of %d readings", len(targets), len(readerTargets()), readings)
 }
 
-// needlessEscapes are of letters and digits. Readers that leave them as they are, and so see
-// no API of ours at all, differ from the others in nothing else (RFC 3986, 6.2.2.2).
+// needlessEscapes matches escapes of letters and digits. Readers that do not decode them see none of
+// the APIs, and differ from other readers in nothing else (RFC 3986, 6.2.2.2).
 var needlessEscapes = regexp.MustCompile(`%(3[0-9]|[46][1-9A-Fa-f]|[57][0-9Aa])`)
 
-// leadsElsewhere says what is wrong with a reading of a target that passes by the right of
-// a user; "" = nothing.
+// leadsElsewhere returns the problem with a reading of a target that passes by a user's right, or "".
 func leadsElsewhere(user string, r readTarget) string {
 	if strings.EqualFold(strings.TrimSuffix(r.Host, "."), "tenant") {
 		return "another host's"

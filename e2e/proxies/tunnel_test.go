@@ -19,17 +19,17 @@ import (
 	"sidekey/internal/testutil"
 )
 
-// T-100: a request that was decided on stays one request. After an upgrade or a CONNECT that
-// an application accepts, the bytes of the client go to the application, and no proxy asks
-// about them. So only a WebSocket may come up.
+// T-100: one decision is about one request. After an upgrade or a CONNECT that an application
+// accepts, the client's bytes go to the application without further questions. So a proxy must not
+// let any upgrade but a WebSocket succeed.
 
-// front is a proxy with its shipped configuration, or the one of sidekey dev.
+// front is a proxy with its example configuration, or the proxy of sidekey dev.
 type front struct {
 	name  string
 	start func(t *testing.T, application, check string) (addr string)
 }
 
-// fronts returns everything that the project ships to stand in front of an application.
+// fronts returns all proxies that the project ships or has examples for.
 func fronts() []front {
 	var list []front
 	for _, p := range proxytest.Proxies {
@@ -42,9 +42,9 @@ func fronts() []front {
 	}})
 }
 
-// willing is an application that switches to any protocol it is offered, h2c before all
-// others, whether Connection and HTTP2-Settings come with the offer or not. It answers other
-// requests with 200 and keeps the connection open, CONNECT included.
+// willing is an application that switches to any protocol that it is offered, preferably h2c, even
+// without Connection and HTTP2-Settings. It answers other requests, including CONNECT, with 200 and
+// keeps the connection open.
 type willing struct {
 	Addr string
 
@@ -101,7 +101,7 @@ func (w *willing) serve(c net.Conn) {
 	}
 }
 
-// Take returns what happened since the last call.
+// Take returns the events since the last call.
 func (w *willing) Take() (switched, targets []string, tunneled string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -110,8 +110,8 @@ func (w *willing) Take() (switched, targets []string, tunneled string) {
 	return switched, targets, tunneled
 }
 
-// converse sends first and, once that is answered, second on the same connection. It returns
-// the status of the first answer, or 0, and all that came after it.
+// converse sends first and, after the answer, second on the same connection. It returns the status
+// of the first answer, or 0, and all bytes after that answer.
 func converse(t *testing.T, addr, first, second string) (status int, rest string) {
 	t.Helper()
 	c, err := net.Dial("tcp", addr)
@@ -133,13 +133,13 @@ func converse(t *testing.T, addr, first, second string) (status int, rest string
 	if second == "" || answer.StatusCode >= 400 {
 		return answer.StatusCode, ""
 	}
-	io.WriteString(c, second) // fails where the connection was closed
+	io.WriteString(c, second) // fails if the connection was closed
 	buffer := make([]byte, 1024)
 	n, _ := r.Read(buffer)
 	return answer.StatusCode, string(buffer[:n])
 }
 
-// offers are upgrades that must not come up as anything but a WebSocket.
+// offers are upgrades that must not succeed except as a WebSocket.
 var offers = []string{
 	"Upgrade: h2c",
 	"Upgrade: H2C",

@@ -109,7 +109,7 @@ func (s *script) begin(args []string) error {
 			}
 			begun <- a
 		}(s.begun)
-		probe, err := s.askCheck([]string{"-u", "nobody:nothing", "envoy", "/"})
+		probe, err := s.askCheck([]string{"-u", "unknown:nothing", "envoy", "/"})
 		return err == nil && probe.status == http.StatusTooManyRequests && len(s.begun) == 0
 	})
 }

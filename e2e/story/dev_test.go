@@ -14,8 +14,8 @@ import (
 	"sidekey/internal/testutil"
 )
 
-// What dev prints can be typed unchanged and gives the results that it shows. At the end nothing is
-// left.
+// The commands that dev prints can be typed unchanged and give the results that it shows. At the end,
+// no files are left.
 func TestDev(t *testing.T) {
 	path, err := sidekeytest.Binary() // before the working directory changes
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// 0.0.0.0 listens on the IPv4 addresses alone, [::] and no host on both kinds: for each
-// listener. A check listener on all addresses is logged and is in check-config's words.
+// With 0.0.0.0, each listener listens only on IPv4 addresses; with [::] or without a host, on IPv4
+// and IPv6. A check listener on all addresses is logged and shown by check-config.
 func TestListensEverywhere(t *testing.T) {
 	if l, err := net.Listen("tcp6", "[::1]:0"); err != nil {
 		testutil.CannotRun(t, "there is no IPv6: "+err.Error())

@@ -13,9 +13,9 @@ import (
 // readsConfig are command lines that read a configuration, besides those of asksAdmin.
 var readsConfig = []string{"", "serve", "check-config", "healthcheck", "secret", "dev", "restore copy.db", "export htpasswd -offline", "user list -offline"}
 
-// T-106: sidecar.toml of the current folder is used by no command if another user can have
-// written it: it would say where root's secret goes, which file is read as one, and what is
-// written to.
+// T-106: no command uses sidecar.toml of the current folder if another user could have written it.
+// Such a file would decide where root's secret is sent, which file is read as the secret, and which
+// files are written.
 func TestT106StrangersFolder(t *testing.T) {
 	mustBeRoot(t)
 	where := testutil.FreeAddr(t)
@@ -96,8 +96,8 @@ func TestT106StrangersFolder(t *testing.T) {
 	}
 }
 
-// T-106: a command reads the secret's file only if the program would: one that a link of
-// another user leads to, or that others can read, is not sent.
+// T-106: a command reads the file of the secret only if the program would. A secret behind another
+// user's link, or in a file that others can read, is not sent.
 func TestT106SecretFile(t *testing.T) {
 	mustBeRoot(t)
 	where := testutil.FreeAddr(t)

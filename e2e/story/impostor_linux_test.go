@@ -12,10 +12,10 @@ import (
 	"testing"
 )
 
-// stranger is a user that is neither root nor the caller.
+// stranger is a user id that is neither root's nor the caller's.
 const stranger = 65534
 
-// mustBeRoot ends a test that makes files or sockets of another user, if it cannot.
+// mustBeRoot ends a test that needs root to make files or sockets of another user.
 func mustBeRoot(t *testing.T) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -40,7 +40,7 @@ func asStranger(t *testing.T, f func()) {
 	f()
 }
 
-// T-107: another user who listens on the unix socket of the admin listener is asked nothing.
+// T-107: commands send nothing to another user who listens on the unix socket of the admin listener.
 func TestT107SocketOfAnotherUser(t *testing.T) {
 	mustBeRoot(t)
 	public := t.TempDir()
@@ -72,7 +72,7 @@ func TestT107SocketOfAnotherUser(t *testing.T) {
 	if got := i.take(); status != 1 || said != want || got != "" {
 		t.Errorf("exit code %d, said\n%swant\n%ssent\n%s", status, said, want, got)
 	}
-	// The user that sidekey runs as is known by its folder. It is asked for a proof all the same.
+	// The owner of the data folder is the user that sidekey runs as. It must prove the secret as well.
 	for _, name := range []string{"data", "data/admin.secret"} {
 		if err := os.Chown(filepath.Join(dir, name), stranger, stranger); err != nil {
 			t.Fatal(err)

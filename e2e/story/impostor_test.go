@@ -33,13 +33,13 @@ var asksAdmin = []string{
 	"export tyk", "export json", "backup copy.db", "check-db", "compact",
 }
 
-// asksNot are the commands that send no secret, and those that are not a listener's.
+// asksNot are the commands that send no secret to a listener.
 var asksNot = []string{
 	"serve", "check-config", "version", "hash-password", "secret", "dev", "manual", "restore", "export htpasswd",
-	"healthcheck", // below
+	"healthcheck", // tested below
 }
 
-// Every command is one or the other.
+// Every command is in one of the two lists.
 func TestImpostorCommands(t *testing.T) {
 	var walk func(cmd *cobra.Command)
 	walk = func(cmd *cobra.Command) {
@@ -118,7 +118,7 @@ func (i *impostor) Write(p []byte) (int, error) {
 	return i.got.Write(p)
 }
 
-// take returns what the impostor has got since.
+// take returns the bytes that the impostor received since the last call.
 func (i *impostor) take() string {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -161,8 +161,8 @@ func runIn(t *testing.T, dir string, env []string, args ...string) (status int, 
 	return cmd.ProcessState.ExitCode(), string(out)
 }
 
-// T-107: a program that listens on the admin port while sidekey is down gets the secret of no
-// command, whatever it answers.
+// T-107: no command sends the secret to a program that listens on the admin port while sidekey is
+// down, whatever that program answers.
 func TestT107Impostor(t *testing.T) {
 	where := testutil.FreeAddr(t)
 	dir, secret := impostorFolder(t, where)
@@ -207,8 +207,8 @@ func TestT107Impostor(t *testing.T) {
 	}
 }
 
-// T-107: one that passes requests on to a sidekey with the same secret is told from it by its
-// address; and the sidekey itself is asked.
+// T-107: a program that passes requests on to a sidekey with the same secret is recognised by its
+// address. Requests to the sidekey itself are sent.
 func TestT107Relay(t *testing.T) {
 	s := sidekeytest.Start(t, sidekeytest.Listeners)
 	to, err := url.Parse(s.AdminURL)

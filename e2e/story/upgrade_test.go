@@ -124,8 +124,8 @@ func restarted(t *testing.T, s *sidekeytest.Sidekey, config string) *sidekeytest
 }
 
 // awaitHash stops the program, which finishes what is in progress, and looks for the new hash in
-// its database. A replacement that had not begun begins with the next login, which restart also
-// does.
+// its database. If a replacement had not begun, it begins with the next login, which restart also
+// sends.
 func awaitHash(t *testing.T, s *sidekeytest.Sidekey, prefix string, restart func()) string {
 	t.Helper()
 	for deadline := time.Now().Add(5 * time.Second); ; {

@@ -222,7 +222,7 @@ func TestRestore(t *testing.T) {
 	if got := alice(done.Kept); got != "now" {
 		t.Errorf("kept: %q", got)
 	}
-	// A second restore within a millisecond does not overwrite what the first one has kept.
+	// A second restore within a millisecond does not overwrite the database that the first one kept.
 	if _, err := Restore(path, backup, now); err == nil {
 		t.Error("a kept database was overwritten")
 	}
@@ -320,7 +320,7 @@ func damageWhileRunning(args []string) int {
 	return failed
 }
 
-// What root restores belongs to the owner of the folder.
+// A database that root restores belongs to the owner of the folder.
 func TestRestoreOwner(t *testing.T) {
 	if os.Geteuid() != 0 {
 		testutil.CannotRun(t, "only root can give files away")

@@ -54,8 +54,8 @@ func (m *moved) take() map[movedKey]struct{} {
 }
 
 // Compact replaces the database by a new file without free pages, because bbolt's file never
-// gets smaller. Reading and writing go on. What is written during the copy is copied again, in
-// rounds, and the last few records while writers wait. If it fails the old file stays in use.
+// gets smaller. Reading and writing go on. Records that are written during the copy are copied
+// again, in rounds, and the last few while writers wait. If it fails, the old file stays in use.
 // It returns [ErrCompacting] if another compaction is under way.
 func (s *Store) Compact() (done Compaction, err error) {
 	if !s.compacting.TryLock() {

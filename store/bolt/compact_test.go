@@ -40,7 +40,7 @@ func TestCompact(t *testing.T) {
 
 	p := startPairs(t, s, 64)
 	reading, read := make(chan struct{}), make(chan struct{})
-	go func() { // who reads never notices
+	go func() { // readers are not affected
 		defer close(read)
 		for {
 			select {

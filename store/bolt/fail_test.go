@@ -20,8 +20,8 @@ import (
 	"sidekey/store"
 )
 
-// breakFile makes every write to an open database fail from now on: in the place of its
-// file descriptor comes one that can only be read.
+// breakFile makes every write to an open database fail from now on, by replacing its file
+// descriptor with one that can only be read.
 func breakFile(t *testing.T, path string) {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/fd")
@@ -194,9 +194,9 @@ func TestReopenLater(t *testing.T) {
 	for range 100 {
 		want(t, "a write while it is down", write(), auth.ErrStoreDown)
 	}
-	tries, most := strings.Count(log.String(), "cannot be opened again"), 1+int(time.Since(began)/reopenEvery)
-	if tries < 1 || tries > most {
-		t.Errorf("tried %d times while 100 writes came; want 1 to %d", tries, most)
+	tries, maxTries := strings.Count(log.String(), "cannot be opened again"), 1+int(time.Since(began)/reopenEvery)
+	if tries < 1 || tries > maxTries {
+		t.Errorf("tried %d times while 100 writes came; want 1 to %d", tries, maxTries)
 	}
 	want(t, "a reservation while it is down", reserve(s, limiter.QuotaKey{Org: "default", User: "alice"}, limiter.Reservation{}), auth.ErrStoreDown)
 
@@ -229,7 +229,7 @@ func TestReopenWithoutFile(t *testing.T) {
 	want(t, "the write that fails", err, store.ErrOutcomeUnknown)
 	want(t, "readiness", s.Ready(), auth.ErrStoreDown)
 	if _, err := os.Lstat(path); err == nil {
-		t.Error("an empty file was made in the place of the database: a restart will refuse it")
+		t.Error("an empty file was created instead of the database: a restart will refuse it")
 	}
 }
 
@@ -435,8 +435,8 @@ func TestFullDisk(t *testing.T) {
 	t.Logf("%d writes acknowledged, then refused: %t", len(acknowledged), failed)
 }
 
-// What could not be read when it was published is published again when it can: checks do not
-// go on forever with the state before a write of unknown outcome.
+// If a record cannot be read when it is published, it is published again later: checks do not use
+// the state before a write of unknown outcome forever.
 func TestNewsAreToldAgain(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)

@@ -82,7 +82,7 @@ func TestBadFormat(t *testing.T) {
 	f(boltfile.Seal(boltfile.Meta, boltfile.KeyFormat, []byte("0")), `"0" is not a version`)
 }
 
-// What is in the golden files.
+// fillGolden stores the users, policies and quotas of the golden files.
 func fillGolden(t *testing.T, s *Store) {
 	alice := record("default", "alice", "Älice")
 	alice.Session.QuotaMax, alice.Session.Rate, alice.Session.Per = 1000, 0.5, 1

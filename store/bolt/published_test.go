@@ -97,8 +97,8 @@ func TestReadDoesNotWaitForEver(t *testing.T) {
 	})
 }
 
-// What needs no publication can be read at once: another file with the same records, and one
-// that was opened again.
+// Records that need no publication can be read at once: those in another file with the same records,
+// and those in a file that was opened again.
 func TestReadFromAnotherFile(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)

@@ -67,7 +67,7 @@ func TestReservePatience(t *testing.T) {
 func TestQuotaOverStore(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)
-	const most = 1000
+	const limit = 1000
 	alice := put(t, s, record("default", "alice", "x"))
 	key := limiter.QuotaKey{Org: "default", User: "alice"}
 	wall := int64(1e18)
@@ -102,7 +102,7 @@ func TestQuotaOverStore(t *testing.T) {
 		if len(kept) > 0 {
 			r = kept[0].Reservation
 		}
-		return limiter.NewQuota(key, most, 0, r, s)
+		return limiter.NewQuota(key, limit, 0, r, s)
 	}
 	total := 0
 	for round := range 6 {
@@ -118,7 +118,7 @@ func TestQuotaOverStore(t *testing.T) {
 	}
 	total += use(open(), 300)
 	// Three rounds ended without giving back, each with at most 1 % reserved ahead.
-	if total > most || total < most-3*most/100 {
-		t.Errorf("%d of %d", total, most)
+	if total > limit || total < limit-3*limit/100 {
+		t.Errorf("%d of %d", total, limit)
 	}
 }

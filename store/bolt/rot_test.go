@@ -189,7 +189,7 @@ var mutations = []struct {
 		return b
 	}},
 	{"an earlier record of a page, whole", func(r rotten, b []byte, random *rand.Rand) []byte {
-		// A leaf of an older state in the place of the leaf that has the same first key.
+		// A leaf of an older state replaces the leaf with the same first key.
 		older := r.older[random.IntN(len(r.older))]
 		page := 2 + random.IntN(r.used/rotPage-2)
 		if first, ok := firstKey(b, page); ok {

@@ -19,8 +19,8 @@ func (s *Store) Load(org, user string) (session.Record, []auth.KeptQuota, error)
 	return s.load(s.view, org, user)
 }
 
-// Read implements [store.Users]. What it returns is on disk, unless the disk has failed to
-// sync since: see [Store.Ready].
+// Read implements [store.Users]. The record is on disk, unless the disk has failed to sync since:
+// see [Store.Ready].
 func (s *Store) Read(org, user string) (session.Record, []auth.KeptQuota, error) {
 	return s.load(s.viewPublished, org, user)
 }

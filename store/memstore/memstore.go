@@ -82,11 +82,11 @@ func (d *data) open() *Store {
 	return s
 }
 
-// Another returns a second store with the same data, which stands for another process. What
-// one of them writes, the others are notified of.
+// Another returns a second store with the same data, which stands for another process. Each store
+// is notified of the writes of the others.
 func (s *Store) Another() *Store { return s.data.open() }
 
-// Fail has every later call fail with err; nil ends that. What was asked for is not done.
+// Fail has every later call fail with err; nil ends that. Failing calls have no effect.
 func (s *Store) Fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -20,8 +20,7 @@ var writePromises = []promise{
 	{"changes of one user are published in their order", testPublishedInOrder},
 }
 
-// What the functions of Notify find in the store is the new state, and the writer has no
-// answer yet.
+// When the functions of Notify run, the store has the new state, and the writer has no answer yet.
 func testPublished(t *testing.T, h *Harness) {
 	s := h.Store
 	var answered atomic.Bool

@@ -1,5 +1,5 @@
-// Package proxytest runs the proxies with the configurations in examples/, which it changes in
-// nothing but addresses and what a test names.
+// Package proxytest runs the proxies with the configurations in examples/. It changes only the
+// addresses and the texts that a test names.
 package proxytest
 
 import (
@@ -34,7 +34,7 @@ type Proxy struct {
 	Through []string // a command that runs the program, whose path is added to it; nil = none
 
 	ends   syscall.Signal // ends it with exit code 0; 0 = SIGTERM
-	Silent bool           // it cannot add headers about what is left to the application's answer
+	Silent bool           // it cannot add the headers about remaining limits to the application's answer
 }
 
 // Find returns the path of the program, or "".

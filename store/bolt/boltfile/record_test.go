@@ -42,7 +42,7 @@ func TestOpenRefusesWhatIsElsewhere(t *testing.T) {
 	f("of another version", bucket, key, append([]byte{2}, value[1:]...))
 	f("empty", bucket, key, nil)
 	f("version and checksum without a payload", bucket, key, value[:EnvelopeSize])
-	// What moves from the key into the payload, or from the bucket into the key.
+	// Bytes that move from the key into the payload, or from the bucket into the key.
 	f("a byte of the key in front of the payload", bucket, key[:len(key)-1], Seal(bucket, key, payload))
 	f("a byte of the bucket in front of the key", bucket[:len(bucket)-1], append([]byte{bucket[len(bucket)-1]}, key...), value)
 }

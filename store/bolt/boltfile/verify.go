@@ -88,12 +88,12 @@ func VerifyFile(file io.ReaderAt, size int64) (Report, error) {
 // verification is a report in the making.
 type verification struct {
 	report  Report
-	version error // what is wrong with the file's version; nil: nothing
+	version error // problem with the file's version; nil: none
 
 	sums    Sums // as the file has them
 	sumsErr error
-	// What the records come to if the damaged ones still have their checksums, and if only
-	// the checksums are damaged.
+	// Sums of the records: if the damaged ones still have their checksums, and if only the
+	// checksums are damaged.
 	counted, recounted [len(Summed)]Sum
 	damaged            [len(Summed)][]damagedKey // the first two of each bucket
 }
