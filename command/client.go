@@ -41,6 +41,7 @@ type client struct {
 	org     string // of a command that names none
 	http    *http.Client
 	proving prover   // of each connection, before the secret goes over it
+	owners  []int    // user ids whose secret file and socket it uses; nil: any whose socket it is
 	offline *Offline // nil where it speaks to a running sidekey
 	stderr  io.Writer
 }
@@ -89,7 +90,7 @@ func connect(cmd *cobra.Command, p Program, create bool) (*client, error) {
 	must(err)
 	offline, err := flags.GetBool("offline")
 	must(err)
-	c := &client{org: cfg.Admin.OrgID, stderr: cmd.ErrOrStderr()}
+	c := &client{org: cfg.Admin.OrgID, owners: trustedOwners(cmd, cfg), stderr: cmd.ErrOrStderr()}
 	switch {
 	case offline && at != "":
 		return nil, usage("-admin and -offline exclude each other")
@@ -142,7 +143,7 @@ func (c *client) pointAt(at string) error {
 
 // configure takes the listener of the configuration.
 func (c *client) configure(cfg config.Config) (err error) {
-	if c.secret, err = readSecret(cfg); err != nil {
+	if c.secret, err = readSecret(cfg, c.owners); err != nil {
 		return err
 	}
 	return c.dialConfigured(cfg)
@@ -167,7 +168,7 @@ func (c *client) dialConfigured(cfg config.Config) error {
 		c.base = "http://localhost"
 	}
 	c.proving = newProver(c.secret, c.host)
-	c.proving.atItsAddress, c.proving.owners = true, trustedOwners(cfg)
+	c.proving.atItsAddress, c.proving.owners = true, c.owners
 	var secured *tls.Config
 	if cfg.Admin.TLS() {
 		if secured, err = pinned(cfg.Admin.TLSCert); err != nil {

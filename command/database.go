@@ -75,7 +75,7 @@ func databaseCommand(d databaseAction) *cobra.Command {
 				return usage("-admin wants the secret of that listener in %s", secretVariable)
 			}
 			o.Ask = func(method, path string, answer io.Writer) error {
-				c := &client{org: cfg.Admin.OrgID, stderr: cmd.ErrOrStderr()}
+				c := &client{org: cfg.Admin.OrgID, owners: trustedOwners(cmd, cfg), stderr: cmd.ErrOrStderr()}
 				connect := func() error { return c.configure(cfg) }
 				if o.Admin != "" {
 					connect = func() error { return c.pointAt(o.Admin) }

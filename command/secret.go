@@ -37,7 +37,7 @@ func secretCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			secret, err := readSecret(cfg)
+			secret, err := readSecret(cfg, trustedOwners(cmd, cfg))
 			if err != nil {
 				return err
 			}
@@ -52,13 +52,13 @@ func secretCommand() *cobra.Command {
 	return cmd
 }
 
-// readSecret returns the secret of the environment, or of the file that is configured. The
-// file must pass the checks that the program makes of it at its start.
-func readSecret(cfg config.Config) (string, error) {
+// readSecret returns the secret of the environment, or of the configured file. The file must
+// pass the checks that the program makes of it at its start, and belong to one of owners.
+func readSecret(cfg config.Config, owners []int) (string, error) {
 	if secret := secretFromEnvironment(); secret != "" {
 		return secret, nil
 	}
-	text, err := secretfile.Read(cfg.SecretPath(), trustedOwners(cfg)...)
+	text, err := secretfile.Read(cfg.SecretPath(), owners...)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return "", notRunning{fmt.Errorf("there is no admin secret at %s: start sidekey once, give its -config, or set %s", cfg.SecretPath(), secretVariable)}
@@ -73,8 +73,15 @@ func secretFromEnvironment() string { return strings.TrimRight(os.Getenv(secretV
 
 // trustedOwners returns the users whose secret file and socket a command uses: root and the
 // caller; for root also the owner of data_dir, the user that sidekey runs as.
-func trustedOwners(cfg config.Config) []int {
+//
+// Without a configuration file, data_dir is a folder that happens to stand in the current
+// folder. Then its owner is not trusted: another user can have put it there, with a secret
+// that this user's own listener proves to know.
+func trustedOwners(cmd *cobra.Command, cfg config.Config) []int {
 	owners := []int{0, os.Geteuid()}
+	if file, err := ConfigFile(cmd); err != nil || file == "" {
+		return owners
+	}
 	if info, err := os.Stat(cfg.DataDir); err == nil && os.Geteuid() == 0 {
 		if owner, known := ownership.Owner(info); known {
 			owners = append(owners, owner)

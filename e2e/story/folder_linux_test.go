@@ -159,3 +159,49 @@ func TestT106SecretFile(t *testing.T) {
 		t.Errorf("both forms: exit code %d, said\n%s", status, said)
 	}
 }
+
+// T-106: without a configuration, data of the current folder may be another user's, who then
+// knows the secret in it, so this user's listener can prove that. Root sends it nothing.
+func TestT106StrangersData(t *testing.T) {
+	mustBeRoot(t)
+	where := testutil.FreeAddr(t)
+	dir, _ := impostorFolder(t, where)
+	data := filepath.Join(dir, "data")
+	for _, path := range []string{dir, data, filepath.Join(data, "admin.secret")} {
+		if err := os.Chown(path, stranger, stranger); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := func(what, owned string, args ...string) {
+		t.Helper()
+		status, said := runIn(t, dir, nil, args...)
+		want := "sidekey: the admin secret cannot be read: " + owned + ": run this as the user that sidekey runs as, or set SIDEKEY_ADMIN_SECRET\n"
+		if status != 1 || said != want {
+			t.Errorf("%s: sidekey %s: exit code %d, said\n%swant\n%s", what, args, status, said, want)
+		}
+	}
+	// The owner of the data_dir that a configuration names is the user that sidekey runs as.
+	if status, said := runIn(t, dir, nil, "-config", "sidecar.toml", "secret"); status != 0 || said != "the-secret-of-this-test\n" {
+		t.Errorf("with a configuration: exit code %d, said\n%s", status, said)
+	}
+	if err := os.Remove(filepath.Join(dir, "sidecar.toml")); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"secret", "user add bob -password-stdin", "user list", "backup copy.db"} {
+		f("another user's folder", "data/admin.secret: belongs to user 65534, who could change it: this process runs as 0", strings.Fields(line)...)
+	}
+	elsewhere := filepath.Join(dir, "elsewhere")
+	if err := os.Rename(data, elsewhere); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(filepath.Join(elsewhere, "admin.secret"), 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(elsewhere, data); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Lchown(data, stranger, stranger); err != nil {
+		t.Fatal(err)
+	}
+	f("another user's link", fmt.Sprintf("link %s belongs to user 65534 (mode 0777), this process runs as user 0", data), "user", "list")
+}

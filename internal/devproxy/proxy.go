@@ -97,6 +97,9 @@ func withoutOtherUpgrades(r *http.Request) *http.Request {
 func identify(out *http.Request) {
 	answer, _ := out.Context().Value(answered{}).(http.Header)
 	out.Header.Del("Authorization")
+	for _, name := range tellsOfAnother {
+		out.Header.Del(name)
+	}
 	for name := range out.Header {
 		plain := http.CanonicalHeaderKey(likeDash.Replace(name))
 		if _, ours := answer[plain]; strings.HasPrefix(plain, identity) || ours && !notForUpstream[plain] {
@@ -108,6 +111,14 @@ func identify(out *http.Request) {
 			out.Header[name] = values
 		}
 	}
+}
+
+// tellsOfAnother are headers from which some applications take the host, the target or the method
+// of a request: they would obey another request than the one that was decided on. The ReverseProxy
+// removes Forwarded and X-Forwarded-Host.
+var tellsOfAnother = []string{
+	"X-Host", "X-Http-Host-Override", "X-Original-Host", "X-Original-Url", "X-Rewrite-Url",
+	"X-Http-Method", "X-Http-Method-Override", "X-Method-Override",
 }
 
 // likeDash are characters that gateways to applications confuse with a dash.
