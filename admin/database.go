@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"sidekey/admin/api"
 )
 
 // Database is what the admin listener needs of the database as a whole.
@@ -17,16 +19,16 @@ type Database struct {
 	// Backup returns a copy of one moment, which its reader may take any time to read.
 	Backup func() (*os.File, error)
 	// Check says what is damaged, and Compact what it won: objects for the answer.
-	Check   func() (any, error)
-	Compact func() (any, error)
+	Check   func() (api.DatabaseReport, error)
+	Compact func() (api.Compaction, error)
 }
 
 // ErrUnderWay says that what was asked for is being done already.
 var ErrUnderWay = errors.New("one is under way already")
 
 const (
-	// mostBackups are sent at once: each takes the room of the database on the disk.
-	mostBackups = 4
+	// maxBackups are sent at once: each takes the room of the database on the disk.
+	maxBackups = 4
 	// backupPatience is how long the next part of a backup may take to be read.
 	backupPatience = time.Minute
 )
@@ -40,7 +42,7 @@ type downloads struct {
 func (d *downloads) begin(c net.Conn) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.conns == nil || len(d.conns) >= mostBackups {
+	if d.conns == nil || len(d.conns) >= maxBackups {
 		return false
 	}
 	d.conns[c] = struct{}{}
@@ -98,7 +100,7 @@ func (c *call) backup() error {
 	}
 	conn := c.ctx.Conn()
 	if !c.downloads.begin(conn) {
-		return failure(fasthttp.StatusTooManyRequests, "%d backups are being sent already", mostBackups)
+		return failure(fasthttp.StatusTooManyRequests, "%d backups are being sent already", maxBackups)
 	}
 	file, err := c.Database.Backup()
 	if err != nil {

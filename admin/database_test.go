@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/go-json-experiment/json/jsontext"
+	"sidekey/admin/api"
 )
 
 const (
@@ -23,9 +23,6 @@ func fakeDatabase(t testing.TB, err error) Database {
 	if err := os.WriteFile(file, []byte("the copy"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	answer := func(text string) func() (any, error) {
-		return func() (any, error) { return jsontext.Value(text), err }
-	}
 	return Database{
 		Backup: func() (*os.File, error) {
 			if err != nil {
@@ -33,14 +30,16 @@ func fakeDatabase(t testing.TB, err error) Database {
 			}
 			return os.Open(file)
 		},
-		Check:   answer(aReport),
-		Compact: answer(aCompaction),
+		Check: func() (api.DatabaseReport, error) {
+			return api.DatabaseReport{Users: 3, Problems: []string{}, Damaged: []api.DamagedRecord{}}, err
+		},
+		Compact: func() (api.Compaction, error) { return api.Compaction{Before: 2, After: 1, Pause: 0.5}, err },
 	}
 }
 
 func TestDatabase(t *testing.T) {
 	l := start(t, func(c *Config) { c.Database = fakeDatabase(t, nil) })
-	for range 3 * mostBackups { // each that is read to its end makes room for the next
+	for range 3 * maxBackups { // each that is read to its end makes room for the next
 		a := l.ask("GET", "/api/backup", "")
 		header := strings.Join(a.header, "\n")
 		if a.status != 200 || a.body != "the copy" || !strings.Contains(header, "Cache-Control: no-store") ||
@@ -72,7 +71,7 @@ func TestDatabaseFails(t *testing.T) {
 		t.Helper()
 		l := start(t, func(c *Config) { c.Database = fakeDatabase(t, err) })
 		l.contrived = true
-		for range 2 * mostBackups {
+		for range 2 * maxBackups {
 			l.ask("GET", "/api/backup", "").want(t, "backup", status, dashboardError(text))
 		}
 		l.ask("GET", "/api/check-db", "").want(t, "check-db", status, dashboardError(text))

@@ -5,6 +5,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"sidekey/admin/api"
 	"sidekey/auth"
 )
 
@@ -20,9 +21,6 @@ func (c *call) decisions() error {
 			totals[reason] = total
 		}
 	}
-	c.send(fasthttp.StatusOK, struct {
-		At        int64             `json:"at"` // Unix milliseconds
-		Decisions map[string]uint64 `json:"decisions"`
-	}{time.Now().UnixMilli(), totals})
+	c.send(fasthttp.StatusOK, api.Decisions{At: time.Now().UnixMilli(), Decisions: totals})
 	return nil
 }

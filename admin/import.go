@@ -9,6 +9,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"sidekey/admin/api"
 	"sidekey/auth"
 	"sidekey/auth/password"
 	"sidekey/auth/session"
@@ -24,22 +25,6 @@ import (
 // the old password stays. A line without a session changes the password of a user who
 // exists and nothing else, so that a list of passwords never widens a right.
 
-// importAnswer is what became of the lines of one request.
-type importAnswer struct {
-	Valid    int          `json:"valid"` // lines that are or could be written
-	Added    int          `json:"added"`
-	Changed  int          `json:"changed"`
-	Refused  []importNote `json:"refused"`
-	Warnings []importNote `json:"warnings"`
-}
-
-// importNote is something about one line, counted from 1.
-type importNote struct {
-	Line     int    `json:"line"`
-	Username string `json:"username"`
-	Message  string `json:"message"`
-}
-
 // imported is a line, checked and ready.
 type imported struct {
 	line    int
@@ -50,7 +35,7 @@ type imported struct {
 }
 
 func (c *call) importUsers() error {
-	answer := importAnswer{Refused: []importNote{}, Warnings: []importNote{}}
+	answer := api.Imported{Refused: []api.ImportNote{}, Warnings: []api.ImportNote{}}
 	users, err := c.readImports(&answer)
 	if err != nil {
 		return err
@@ -71,7 +56,7 @@ func (c *call) importUsers() error {
 }
 
 // readImports reads and checks every line. What is wrong with one is noted in answer.
-func (c *call) readImports(answer *importAnswer) (users []imported, err error) {
+func (c *call) readImports(answer *api.Imported) (users []imported, err error) {
 	rules := c.Rules()
 	seen := make(map[session.Name]int)
 	number := 0
@@ -90,11 +75,11 @@ func (c *call) readImports(answer *importAnswer) (users []imported, err error) {
 			err = problem.List{{Want: "this user stands in line " + strconv.Itoa(first) + " already"}}
 		}
 		if err != nil {
-			answer.Refused = append(answer.Refused, importNote{number, u.name.User, err.Error()})
+			answer.Refused = append(answer.Refused, api.ImportNote{Line: number, Username: u.name.User, Message: err.Error()})
 			continue
 		}
 		for _, w := range warnings {
-			answer.Warnings = append(answer.Warnings, importNote{number, u.name.User, w})
+			answer.Warnings = append(answer.Warnings, api.ImportNote{Line: number, Username: u.name.User, Message: w})
 		}
 		seen[u.name] = number
 		u.line = number
@@ -105,7 +90,7 @@ func (c *call) readImports(answer *importAnswer) (users []imported, err error) {
 
 // readImport checks one line. The problems of a line come back as [problem.List].
 func (c *call) readImport(line []byte, rules session.Rules) (u imported, warnings []string, err error) {
-	given, unknown, err := session.DecodeImport(line)
+	given, unknown, err := api.DecodeImport(line)
 	if err != nil {
 		return u, nil, err
 	}
@@ -167,7 +152,7 @@ func (c *call) checkWithoutSession(u imported, rules session.Rules) error {
 }
 
 // writeImports writes all users in one step.
-func (c *call) writeImports(users []imported, answer *importAnswer) error {
+func (c *call) writeImports(users []imported, answer *api.Imported) error {
 	if len(users) == 0 {
 		return nil
 	}

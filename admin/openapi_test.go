@@ -90,16 +90,8 @@ func documented(t *testing.T) *listener {
 		checker := auth.NewChecker(c.Directory, c.Settings(), func() limiter.Now { return limiter.At(time.Now()) })
 		h := check.NewHandler(checker, check.Config{}, c.Log)
 		failure, whole := c.Users.(*memstore.Store).Ready, c.Database
-		failing := func(f func() (any, error)) func() (any, error) {
-			return func() (any, error) {
-				if err := failure(); err != nil {
-					return nil, err
-				}
-				return f()
-			}
-		}
 		c.Health = func() Health { return Health{Store: failure()} }
-		c.Database.Check, c.Database.Compact = failing(whole.Check), failing(whole.Compact)
+		c.Database.Check, c.Database.Compact = failing(failure, whole.Check), failing(failure, whole.Compact)
 		c.Database.Backup = func() (*os.File, error) {
 			if err := failure(); err != nil {
 				return nil, err
@@ -117,6 +109,17 @@ func documented(t *testing.T) *listener {
 		}
 	}
 	return l
+}
+
+// failing returns f, or the error of failure instead of its result.
+func failing[T any](failure func() error, f func() (T, error)) func() (T, error) {
+	return func() (T, error) {
+		if err := failure(); err != nil {
+			var none T
+			return none, err
+		}
+		return f()
+	}
 }
 
 // sentExample is the body that an operation has as its example, "" for none.

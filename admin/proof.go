@@ -5,6 +5,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"sidekey/admin/api"
 	"sidekey/internal/proof"
 )
 
@@ -27,7 +28,7 @@ func (c *call) proof() error {
 	if !proof.IsNonce(nonce) {
 		return failure(fasthttp.StatusBadRequest, "Request malformed: nonce = %.80q: must be %d hexadecimal digits", nonce, proof.NonceLength)
 	}
-	answer := proof.Answer{Address: c.ctx.LocalAddr().String()}
+	answer := api.Proof{Address: c.ctx.LocalAddr().String()}
 	host := string(c.ctx.Request.Header.Host())
 	for _, key := range (*c.proofs.Load())() {
 		answer.Proofs = append(answer.Proofs, key.Of(nonce, host, answer.Address))

@@ -6,6 +6,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"sidekey/admin/api"
 	"sidekey/auth/session"
 )
 
@@ -32,11 +33,7 @@ func (c *call) searchUsers() error {
 	if err := s.goOn(c.query("after")); err != nil {
 		return err
 	}
-	answer := struct {
-		Users  []listedUser `json:"users"`
-		Next   *string      `json:"next"`      // null: that was all
-		Looked int          `json:"looked_at"` // users, for this answer
-	}{Users: make([]listedUser, 0, limit)}
+	answer := api.FoundUsers{Users: make([]api.User, 0, limit)}
 	for {
 		names, err := c.Users.Names(s.last, perRead)
 		if err != nil {
@@ -44,7 +41,7 @@ func (c *call) searchUsers() error {
 		}
 		jumped := false
 		for _, name := range names {
-			if len(answer.Users) == limit || answer.Looked == mostNames {
+			if len(answer.Users) == limit || answer.Looked == maxNames {
 				next := s.place()
 				answer.Next = &next
 				c.send(fasthttp.StatusOK, answer)

@@ -112,7 +112,7 @@ func TestSearchUsers(t *testing.T) {
 // One answer looks at a bounded number of users, and the next goes on from there.
 func TestSearchUsersIsBounded(t *testing.T) {
 	l := start(t)
-	const many = 2*mostNames + 500
+	const many = 2*maxNames + 500
 	names := make([]session.Name, many)
 	for i := range names {
 		names[i] = session.Name{Org: "default", User: fmt.Sprintf("user%05d", i)}
@@ -123,7 +123,7 @@ func TestSearchUsersIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := l.searchFor("q=user19999")
-	if len(a.Users) != 1 || a.Next == nil || a.Looked != mostNames {
+	if len(a.Users) != 1 || a.Next == nil || a.Looked != maxNames {
 		t.Errorf("a name: %d users, %d looked at, next %v", len(a.Users), a.Looked, a.Next)
 	}
 	looked, rounds := 0, 0
@@ -132,7 +132,7 @@ func TestSearchUsersIsBounded(t *testing.T) {
 		a := l.searchFor("q=ser204&after=" + after)
 		looked += a.Looked
 		found += len(a.Users)
-		if a.Looked > mostNames {
+		if a.Looked > maxNames {
 			t.Errorf("%d looked at for one answer", a.Looked)
 		}
 		if a.Next == nil {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"sidekey/admin/api"
 	"sidekey/auth"
 	"sidekey/auth/session"
 )
@@ -13,7 +14,7 @@ import (
 // a user nor whether it may log in. It uses nothing up and waits in the same queue as
 // logins do.
 func (c *call) verify() error {
-	given, unknown, err := session.DecodeVerify(c.body())
+	given, unknown, err := api.DecodeVerify(c.body())
 	if err != nil {
 		return err
 	}
@@ -35,6 +36,6 @@ func (c *call) verify() error {
 	if err != nil {
 		return err
 	}
-	c.send(fasthttp.StatusOK, map[string]bool{"right": right})
+	c.send(fasthttp.StatusOK, api.Verified{Right: right})
 	return nil
 }

@@ -22,7 +22,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/spf13/cobra"
 
-	"sidekey/auth/session"
+	"sidekey/admin/api"
 	"sidekey/config"
 )
 
@@ -376,25 +376,11 @@ func isStatus(err error, status int) bool {
 // userPath is the path of one user.
 func userPath(name string) string { return "/api/apis/keys/basic/" + url.PathEscape(name) }
 
-// listedUser is a user of GET /api/users.
-type listedUser struct {
-	OrgID    string          `json:"org_id"`
-	Username string          `json:"username"`
-	State    string          `json:"state"`
-	Session  session.Session `json:"session"`
-}
-
 // eachUser calls f with every user that the query asks for.
-func (c *client) eachUser(query url.Values, f func(listedUser) error) error {
+func (c *client) eachUser(query url.Values, f func(api.User) error) error {
 	query.Set("limit", "1000")
 	for {
-		var part struct {
-			Users []listedUser `json:"users"`
-			Next  *struct {
-				OrgID    string `json:"org_id"`
-				Username string `json:"username"`
-			} `json:"next"`
-		}
+		var part api.Users
 		if err := c.do(request{method: "GET", path: "/api/users", query: query}, &part); err != nil {
 			return err
 		}

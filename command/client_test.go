@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"sidekey/admin/api"
 	"sidekey/config"
 	"sidekey/internal/proof"
 )
@@ -60,7 +61,7 @@ func provingSecret(secret string, next http.HandlerFunc) http.Handler {
 			return
 		}
 		address := r.Context().Value(http.LocalAddrContextKey).(net.Addr).String()
-		text, err := json.Marshal(proof.Answer{Address: address, Proofs: []string{key.Of(nonce, r.Host, address)}})
+		text, err := json.Marshal(api.Proof{Address: address, Proofs: []string{key.Of(nonce, r.Host, address)}})
 		if err != nil {
 			panic(err)
 		}

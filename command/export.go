@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
 
+	"sidekey/admin/api"
 	"sidekey/auth/session"
 )
 
@@ -86,7 +87,7 @@ func (c *client) eachRecord(org string, f func(session.Record) error) error {
 		if org != "" {
 			query.Set("org_id", org)
 		}
-		return c.eachUser(query, func(u listedUser) error {
+		return c.eachUser(query, func(u api.User) error {
 			return f(session.Record{Org: u.OrgID, User: u.Username, Session: u.Session, Damaged: u.State == "damaged"})
 		})
 	}
@@ -137,7 +138,7 @@ func writeTyk(w io.Writer, r session.Record) (leftOut string, err error) {
 }
 
 func writeOwn(w io.Writer, r session.Record) (leftOut string, err error) {
-	line := session.Import{OrgID: r.Org, Username: r.User, Hash: r.Session.BasicAuth.Password}
+	line := api.Import{OrgID: r.Org, Username: r.User, Hash: r.Session.BasicAuth.Password}
 	r.Session.BasicAuth = session.BasicAuth{}
 	if line.Session, err = sessionText(r.Session); err != nil {
 		return "", err

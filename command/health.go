@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"sidekey/admin/api"
 )
 
 // healthcheckCommand asks as a container's HEALTHCHECK does: on the machine itself, where
@@ -26,10 +28,7 @@ func healthcheckCommand() *cobra.Command {
 			}
 			defer c.close()
 			c.http.Timeout = 5 * time.Second
-			var answer struct {
-				Status string `json:"status"`
-				Store  string `json:"store"`
-			}
+			var answer api.Readiness
 			err = c.do(request{method: "GET", path: "/readyz"}, &answer)
 			if isStatus(err, http.StatusServiceUnavailable) {
 				return errors.New("not ready: the store cannot be used")

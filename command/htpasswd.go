@@ -6,8 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sidekey/admin/api"
 	"sidekey/auth/password"
-	"sidekey/auth/session"
 )
 
 func readHtpasswd(_ *cobra.Command, text []byte) (*dump, error) {
@@ -40,7 +40,7 @@ func parseHtpasswd(text string) *dump {
 			continue
 		}
 		d.users = append(d.users, incoming{
-			Import: session.Import{Username: name, Hash: hash},
+			Import: api.Import{Username: name, Hash: hash},
 			line:   number,
 		})
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
 
-	"sidekey/auth/session"
+	"sidekey/admin/api"
 )
 
 // An import reads the whole file first, has every user checked by the admin API, and
@@ -25,43 +25,36 @@ import (
 
 // incoming is one user of a file.
 type incoming struct {
-	session.Import
+	api.Import
 	line  int
 	plain bool // the session holds a password that is hashed on arrival
 	bad   bool // the admin API has refused it
 }
 
-// badLine is a line that cannot be imported.
-type badLine struct {
-	Line     int    `json:"line"`
-	Username string `json:"username"`
-	Message  string `json:"message"`
-}
-
 // dump is what was read of a file.
 type dump struct {
 	users    []incoming
-	bad      []badLine
-	warnings []badLine // about users that can be imported
+	bad      []api.ImportNote
+	warnings []api.ImportNote // about users that can be imported
 }
 
 func (d *dump) refuse(line int, user, format string, args ...any) {
-	d.bad = append(d.bad, badLine{line, user, fmt.Sprintf(format, args...)})
+	d.bad = append(d.bad, api.ImportNote{Line: line, Username: user, Message: fmt.Sprintf(format, args...)})
 }
 
 func (d *dump) warn(line int, user, format string, args ...any) {
-	d.warnings = append(d.warnings, badLine{line, user, fmt.Sprintf(format, args...)})
+	d.warnings = append(d.warnings, api.ImportNote{Line: line, Username: user, Message: fmt.Sprintf(format, args...)})
 }
 
 // outcome is what "-o json" prints of an import.
 type outcome struct {
-	Valid     int       `json:"valid"`
-	Added     int       `json:"added"`
-	Changed   int       `json:"changed"`
-	Passwords int       `json:"without_password"` // users who cannot log in until they are given one
-	Refused   []badLine `json:"refused"`
-	Warnings  []badLine `json:"warnings"`
-	Written   bool      `json:"written"`
+	Valid     int              `json:"valid"`
+	Added     int              `json:"added"`
+	Changed   int              `json:"changed"`
+	Passwords int              `json:"without_password"` // users who cannot log in until they are given one
+	Refused   []api.ImportNote `json:"refused"`
+	Warnings  []api.ImportNote `json:"warnings"`
+	Written   bool             `json:"written"`
 }
 
 func importCommand(p Program) *cobra.Command {
@@ -199,13 +192,13 @@ type importer struct {
 // file is in the outcome; an error is a failure of another kind.
 func (i *importer) run(d *dump) error {
 	d.users = slices.DeleteFunc(d.users, func(u incoming) bool {
-		if u.size() <= mostBytes {
+		if u.size() <= maxBytes {
 			return false
 		}
-		d.refuse(u.line, u.Username, "must be a session of at most %d bytes", mostBytes)
+		d.refuse(u.line, u.Username, "must be a session of at most %d bytes", maxBytes)
 		return true
 	})
-	i.outcome.Refused, i.outcome.Warnings = append([]badLine{}, d.bad...), append([]badLine{}, d.warnings...)
+	i.outcome.Refused, i.outcome.Warnings = append([]api.ImportNote{}, d.bad...), append([]api.ImportNote{}, d.warnings...)
 	if err := i.pass("checking", d.users, "1"); err != nil {
 		return err
 	}
@@ -230,13 +223,13 @@ func (i *importer) run(d *dump) error {
 	return nil
 }
 
-func byLine(a, b badLine) int { return cmp.Compare(a.Line, b.Line) }
+func byLine(a, b api.ImportNote) int { return cmp.Compare(a.Line, b.Line) }
 
 // A request holds at most so many bytes, which the admin listener takes, and so many
 // passwords that are still to be hashed, which take their time.
 const (
-	mostBytes = 900 << 10
-	mostPlain = 100
+	maxBytes = 900 << 10
+	maxPlain = 100
 )
 
 // pass sends all users, in requests of many.
@@ -292,7 +285,7 @@ func batchSize(users []incoming) int {
 		if u.plain {
 			plain++
 		}
-		if n > 0 && (size > mostBytes || plain > mostPlain) {
+		if n > 0 && (size > maxBytes || plain > maxPlain) {
 			return n
 		}
 	}
@@ -311,7 +304,7 @@ func (i *importer) sendBatch(batch []incoming, dryRun string) error {
 	if dryRun != "" {
 		query.Set("dry_run", dryRun)
 	}
-	var answer outcome
+	var answer api.Imported
 	err := i.client.do(request{method: "POST", path: "/api/import", query: query, body: body.Bytes()}, &answer)
 	if isStatus(err, http.StatusBadRequest) {
 		err = errors.New("what was right when it was checked is refused now: the configuration or the policies have changed")
@@ -328,17 +321,17 @@ func (i *importer) sendBatch(batch []incoming, dryRun string) error {
 	for _, b := range answer.Refused {
 		u := &batch[b.Line-1]
 		u.bad = true
-		o.Refused = append(o.Refused, badLine{u.line, u.Username, b.Message})
+		o.Refused = append(o.Refused, api.ImportNote{Line: u.line, Username: u.Username, Message: b.Message})
 	}
 	for _, b := range answer.Warnings {
 		u := batch[b.Line-1]
-		o.Warnings = append(o.Warnings, badLine{u.line, u.Username, b.Message})
+		o.Warnings = append(o.Warnings, api.ImportNote{Line: u.line, Username: u.Username, Message: b.Message})
 	}
 	return nil
 }
 
-// mostShown are told to the person of each kind; the rest are counted.
-const mostShown = 50
+// maxShown are told to the person of each kind; the rest are counted.
+const maxShown = 50
 
 // verdict tells what is wrong with the file, and is the command's error.
 func (i *importer) verdict() error {
@@ -354,9 +347,9 @@ func (i *importer) verdict() error {
 	return fmt.Errorf("%d bad lines, so nothing was written: correct them, or leave them out with -skip-bad", refused)
 }
 
-func (i *importer) tell(what string, notes []badLine) {
+func (i *importer) tell(what string, notes []api.ImportNote) {
 	for n, b := range notes {
-		if n == mostShown {
+		if n == maxShown {
 			fmt.Fprintf(i.client.stderr, "%s: %sand %d more lines\n", i.file, what, len(notes)-n)
 			return
 		}
@@ -393,7 +386,7 @@ func readOwn(_ *cobra.Command, text []byte) (*dump, error) {
 		if line = bytes.TrimSpace(line); len(line) == 0 {
 			continue
 		}
-		i, unknown, err := session.DecodeImport(line)
+		i, unknown, err := api.DecodeImport(line)
 		switch {
 		case err != nil:
 			d.refuse(number, "", "%v", err)

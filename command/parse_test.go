@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"sidekey/admin/api"
 	"sidekey/auth/password"
 	"sidekey/auth/session"
 )
@@ -124,16 +125,16 @@ func TestBatchSize(t *testing.T) {
 			t.Errorf("%s: %d users, want %d", what, got, want)
 		}
 	}
-	big := incoming{Import: session.Import{Session: []byte(strings.Repeat(" ", mostBytes/2))}}
+	big := incoming{Import: api.Import{Session: []byte(strings.Repeat(" ", maxBytes/2))}}
 	f("one", 1, incoming{})
 	f("all", 3, make([]incoming, 3)...)
 	f("two that are big", 1, big, big)
-	f("many", (mostBytes)/100, make([]incoming, 100_000)...)
+	f("many", (maxBytes)/100, make([]incoming, 100_000)...)
 	plain := make([]incoming, 1000)
 	for i := range plain {
 		plain[i].plain = true
 	}
-	f("passwords", mostPlain, plain...)
+	f("passwords", maxPlain, plain...)
 }
 
 // FuzzHtpasswd: whatever a file holds, a line becomes a user with a hash that can be

@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"sidekey/admin/api"
 	"sidekey/internal/proof"
 )
 
@@ -119,7 +120,7 @@ func (p prover) ask(conn net.Conn) error {
 	if response.StatusCode != http.StatusOK {
 		return unprovenError{fmt.Sprintf("the listener at %s does not prove that it knows the admin secret (it answered %d): it is not sidekey, an older version, or does not accept Host %q", where, response.StatusCode, p.host)}
 	}
-	var answer proof.Answer
+	var answer api.Proof
 	if json.Unmarshal(body, &answer) != nil || len(answer.Proofs) == 0 || response.Close || read.Buffered() > 0 {
 		return unprovenError{"the listener at " + where + " gives no proof that it knows the admin secret: it is not sidekey"}
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
 
+	"sidekey/admin/api"
 	"sidekey/auth/session"
 )
 
@@ -143,8 +144,8 @@ func userList(p Program) *cobra.Command {
 					query.Set(name, text)
 				}
 			}
-			users := make([]listedUser, 0)
-			if err := c.eachUser(query, func(u listedUser) error {
+			users := make([]api.User, 0)
+			if err := c.eachUser(query, func(u api.User) error {
 				users = append(users, u)
 				return nil
 			}); err != nil {
@@ -322,10 +323,8 @@ func userVerify(p Program) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			question := session.Verify{OrgID: c.orgOf(cmd), Username: args[0], Password: password}
-			var answer struct {
-				Right bool `json:"right"`
-			}
+			question := api.Verify{OrgID: c.orgOf(cmd), Username: args[0], Password: password}
+			var answer api.Verified
 			if err := c.do(request{method: "POST", path: "/api/verify", body: question}, &answer); err != nil {
 				return err
 			}

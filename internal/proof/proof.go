@@ -73,9 +73,3 @@ func (k Key) Of(nonce, host, address string) string {
 func (k Key) IsProof(text, nonce, host, address string) bool {
 	return hmac.Equal([]byte(text), []byte(k.Of(nonce, host, address)))
 }
-
-// Answer is what the listener answers, as JSON: a proof for each secret in force, one or two.
-type Answer struct {
-	Address string   `json:"address"` // that the proofs are for
-	Proofs  []string `json:"proofs"`
-}
