@@ -9,8 +9,8 @@ import (
 	"sidekey/auth"
 )
 
-// decisions answers how many decisions were made since the start, by reason. Who asks
-// twice knows what happened in between.
+// decisions answers how many decisions were made since the start, by reason. A reason that no
+// decision has had is 0.
 func (c *call) decisions() error {
 	totals := make(map[string]uint64)
 	for _, reason := range auth.Reasons() {

@@ -8,16 +8,16 @@ import (
 	"sidekey/admin/api"
 )
 
-// Health is what the program knows about its own state.
+// Health is the state of the program.
 type Health struct {
-	Store   error     // nil: it can be read and written
-	Damaged []string  // users whose records do not match their checksums, as ORG/USER
-	Sealed  []string  // users whose hmac_string cannot be opened with the key in force, as ORG/USER
+	Store   error     // why it cannot be used; nil: it can be read and written
+	Damaged []string  // ORG/USER of records that do not match their checksums
+	Sealed  []string  // ORG/USER of records whose hmac_string cannot be opened with the key in force
 	Loaded  time.Time // when the configuration in force was loaded
-	Reload  error     // why the file as it stands now is not in force; nil: it is
+	Reload  error     // why the current file is not in force; nil: it is
 }
 
-// ready reports whether decisions can be made.
+// ready reports whether sidekey can decide.
 func (h Health) ready() bool { return h.Store == nil }
 
 func (c *call) healthz() error {

@@ -11,7 +11,7 @@ import (
 	"sidekey/limiter"
 )
 
-// userLimits answers what is left of a user's limits. Asking uses nothing up.
+// userLimits answers what is left of a user's limits. The request itself uses nothing up.
 func (c *call) userLimits() error {
 	name, err := c.gatewayName(dashboardMissing)
 	if err != nil {
@@ -36,6 +36,7 @@ func showRate(s limiter.RateState) api.Rate {
 	return api.Rate{Limit: s.Limit, Per: s.Per.Seconds(), Remaining: s.Remaining, Reset: s.Reset.Seconds()}
 }
 
+// showQuota rounds the end of the period up to a whole second.
 func showQuota(s limiter.QuotaState) api.Quota {
 	renews := s.Renews / int64(time.Second)
 	if s.Renews%int64(time.Second) > 0 {

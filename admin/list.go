@@ -13,17 +13,15 @@ import (
 	"sidekey/auth/session"
 )
 
-// GET /api/users lists users in order of org and name, a part at a time: ?limit= of
-// them (100, at most 1000) after the one that ?after_org= and ?after= name. ?q= and
-// ?org_id= narrow it down as in /api/keys/detailed. However many users there are, one
-// answer stays short.
-
 const (
 	defaultPart = 100
 	maxPart     = 1000
-	maxNames    = 10_000 // that are looked at for one answer
+	maxNames    = 10_000 // names that are looked at for one answer
 )
 
+// listUsers answers a part of all users, in the order of org and name: ?limit= of them (100 by
+// default, at most 1000) after the one that ?after_org= and ?after= name. ?q= and ?org_id= select
+// users as in /api/keys/detailed. However many users there are, one answer stays short.
 func (c *call) listUsers() error {
 	limit, err := c.limit()
 	if err != nil {
@@ -55,11 +53,11 @@ func (c *call) listUsers() error {
 					continue
 				}
 			}
-			u, there, err := c.listed(name, raw)
+			u, exists, err := c.listed(name, raw)
 			if err != nil {
 				return err
 			}
-			if there {
+			if exists {
 				answer.Users = append(answer.Users, u)
 			}
 		}
@@ -70,6 +68,7 @@ func (c *call) listUsers() error {
 	}
 }
 
+// limit returns how many users the request asks for at most.
 func (c *call) limit() (int, error) {
 	text := c.query("limit")
 	if text == "" {
@@ -82,9 +81,9 @@ func (c *call) limit() (int, error) {
 	return n, nil
 }
 
-// listed is a user as lists show it: as it stands in the store where raw, else with its
-// policies applied. there is false for one that is gone meanwhile.
-func (c *call) listed(name session.Name, raw bool) (_ api.User, there bool, err error) {
+// listed returns a user in the form of lists: as stored if raw is true, else with its policies
+// applied. exists is false if the user has been deleted.
+func (c *call) listed(name session.Name, raw bool) (_ api.User, exists bool, err error) {
 	r, kept, err := c.Users.Read(name.Org, name.User)
 	listed := api.User{OrgID: name.Org, Username: name.User, KeyHash: name.KeyHash()}
 	switch {
@@ -105,8 +104,8 @@ func (c *call) listed(name session.Name, raw bool) (_ api.User, there bool, err 
 	return listed, true, nil
 }
 
-// fetchStored reads a user as it stands in the store, without policies applied, the state
-// of quotas and the password.
+// fetchStored reads a user as it is stored: without its policies applied, the state of its quotas, and
+// its secrets.
 func (c *call) fetchStored(name session.Name) (found, error) {
 	r, _, err := c.Users.Read(name.Org, name.User)
 	if errors.Is(err, auth.ErrNoUser) {
@@ -116,12 +115,13 @@ func (c *call) fetchStored(name session.Name) (found, error) {
 	return found{Record: r}, err
 }
 
-// withoutSecrets is a stored session as it may be shown.
+// withoutSecrets returns a stored session without its password hash and sealed secret.
 func withoutSecrets(s session.Session) session.Session {
 	s.BasicAuth.Password, s.HMACString = "", ""
 	return s
 }
 
+// listAPIs answers the APIs of the configuration in force.
 func (c *call) listAPIs() error {
 	list := make([]api.API, 0)
 	for _, a := range c.Settings().APIs.All() {

@@ -10,9 +10,8 @@ import (
 	"sidekey/auth/session"
 )
 
-// verify says whether a password is a user's, and no more: neither whether there is such
-// a user nor whether it may log in. It uses nothing up and waits in the same queue as
-// logins do.
+// verify answers whether a password is a user's. It does not reveal whether the user exists or may
+// log in. It uses nothing up, and waits for a turn to hash like a login.
 func (c *call) verify() error {
 	given, unknown, err := api.DecodeVerify(c.body())
 	if err != nil {

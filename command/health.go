@@ -10,12 +10,12 @@ import (
 	"sidekey/admin/api"
 )
 
-// healthcheckCommand asks as a container's HEALTHCHECK does: on the machine itself, where
-// no secret is needed. It reads and sends none.
+// healthcheckCommand is for the HEALTHCHECK of a container, which runs on the machine itself. It needs
+// no secret there, and neither reads nor sends one.
 func healthcheckCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "healthcheck",
-		Short: "Say whether the running sidekey may decide (exit code 0) or not (1)",
+		Short: "Ask whether sidekey is ready: exit code 0 if it is, else 1",
 		Args:  exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := Config(cmd)

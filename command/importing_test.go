@@ -75,11 +75,11 @@ func TestTykEndpointsWarn(t *testing.T) {
 defaultbob {"org_id":"default","access_rights":{"orders":{"endpoints":[{"path":"/e/{id}"}]}}}
 defaultcarol {"org_id":"default","access_rights":{"orders":{"endpoints":5}}}
 `), nil)
-	const rest = `: limits this path alone, and in Tyk every path that contains it; write `
+	const rest = `: limits only this path, but in Tyk every path that contains it: write `
 	want := []api.ImportNote{
-		{Line: 1, Username: "alice", Message: `access_rights.orders.endpoints[0].path = "/login"` + rest + `"/login/?" to limit it with and without a slash at its end, or "/login(/.*)?" with all that lies below`},
-		{Line: 1, Username: "alice", Message: `access_rights.orders.endpoints[1].path = "/login/"` + rest + `"/login/?" to limit it with and without a slash at its end, or "/login(/.*)?" with all that lies below`},
-		{Line: 2, Username: "bob", Message: `access_rights.orders.endpoints[0].path = "/e/{id}"` + rest + `"/e/{id}/?" to limit it with and without a slash at its end, or "/e/{id}(/.*)?" with all that lies below`},
+		{Line: 1, Username: "alice", Message: `access_rights.orders.endpoints[0].path = "/login"` + rest + `"/login/?" to limit it with and without a slash at its end, or "/login(/.*)?" to also limit all paths below it`},
+		{Line: 1, Username: "alice", Message: `access_rights.orders.endpoints[1].path = "/login/"` + rest + `"/login/?" to limit it with and without a slash at its end, or "/login(/.*)?" to also limit all paths below it`},
+		{Line: 2, Username: "bob", Message: `access_rights.orders.endpoints[0].path = "/e/{id}"` + rest + `"/e/{id}/?" to limit it with and without a slash at its end, or "/e/{id}(/.*)?" to also limit all paths below it`},
 	}
 	if !slices.Equal(d.warnings, want) || len(d.bad) > 0 {
 		t.Errorf("warnings %+v, want %+v; bad %+v", d.warnings, want, d.bad)
