@@ -17,7 +17,7 @@ const (
 	aCompaction = `{"before":2,"after":1,"pause_seconds":0.5}`
 )
 
-// fakeDatabase is a database of which every operation ends as it is told.
+// fakeDatabase returns a database whose operations all return err.
 func fakeDatabase(t testing.TB, err error) Database {
 	file := filepath.Join(t.TempDir(), "copy")
 	if err := os.WriteFile(file, []byte("the copy"), 0o600); err != nil {
@@ -39,7 +39,7 @@ func fakeDatabase(t testing.TB, err error) Database {
 
 func TestDatabase(t *testing.T) {
 	l := start(t, func(c *Config) { c.Database = fakeDatabase(t, nil) })
-	for range 3 * maxBackups { // each that is read to its end makes room for the next
+	for range 3 * maxBackups { // a backup that was read to its end makes room for the next
 		a := l.ask("GET", "/api/backup", "")
 		header := strings.Join(a.header, "\n")
 		if a.status != 200 || a.body != "the copy" || !strings.Contains(header, "Cache-Control: no-store") ||
@@ -53,9 +53,9 @@ func TestDatabase(t *testing.T) {
 	if a := l.ask("POST", "/api/compact", ""); a.status != 200 || a.body != aCompaction+"\n" {
 		t.Errorf("%v", a)
 	}
-	// What a page can make a browser do is not enough, even with the secret.
+	// Requests that a page can cause in a browser are refused, even with the secret.
 	for _, header := range []string{"Sec-Fetch-Mode: navigate", "Sec-Fetch-Mode: no-cors", "Sec-Fetch-Dest: document", "Sec-Fetch-Dest: iframe", "Sec-Fetch-Dest: image"} {
-		l.ask("GET", "/api/backup", "", header).want(t, header, 403, dashboardError("A backup is not for a browser to open: ask for it with a program"))
+		l.ask("GET", "/api/backup", "", header).want(t, header, 403, dashboardError("A backup must not be opened in a browser: use a program"))
 	}
 	if a := l.ask("GET", "/api/backup", "", "Sec-Fetch-Site: same-origin", "Sec-Fetch-Mode: cors", "Sec-Fetch-Dest: empty"); a.status != 200 {
 		t.Errorf("the web page: %v", a)
@@ -78,6 +78,6 @@ func TestDatabaseFails(t *testing.T) {
 		l.ask("POST", "/api/compact", "").want(t, "compact", status, dashboardError(text))
 	}
 	f(fmt.Errorf("backup: %w", syscall.ENOSPC), 507, "The disk has no room for a copy of the database; nothing was changed")
-	f(fmt.Errorf("compact: %w", ErrUnderWay), 409, "This is under way already")
+	f(fmt.Errorf("compact: %w", ErrUnderWay), 409, "Already under way")
 	f(errors.New("secret detail"), 500, "internal error")
 }

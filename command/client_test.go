@@ -17,8 +17,8 @@ import (
 	"sidekey/internal/proof"
 )
 
-// The secret goes to the listener that was named, and nowhere that this or the
-// environment sends it.
+// The secret is sent only to the listener that -admin names: neither a redirect nor a proxy of the
+// environment gets it.
 func TestSecretStays(t *testing.T) {
 	var elsewhere []string
 	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -51,7 +51,7 @@ func TestSecretStays(t *testing.T) {
 	}
 }
 
-// provingSecret is a listener that knows the secret, as sidekey's does.
+// provingSecret is a listener that proves that it knows the secret, as sidekey does.
 func provingSecret(secret string, next http.HandlerFunc) http.Handler {
 	key := proof.NewKey(secret)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -69,8 +69,7 @@ func provingSecret(secret string, next http.HandlerFunc) http.Handler {
 	})
 }
 
-// A listener on every address is asked on this machine; the Host that it is given is one
-// that it takes.
+// A listener on all addresses is asked on this machine, with a Host header that it accepts.
 func TestConfiguredListener(t *testing.T) {
 	var host string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

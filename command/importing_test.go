@@ -11,8 +11,8 @@ import (
 	"sidekey/admin/api"
 )
 
-// A session that no request could hold is a bad line like any other, and a listener that
-// fails half way is told with what was written before.
+// A session that is too large for a request is a bad line like any other. If the listener fails half
+// way, the error says how much was written before.
 func TestImporter(t *testing.T) {
 	var asked []string
 	fails := ""
@@ -62,14 +62,14 @@ func TestImporter(t *testing.T) {
 	}
 	fails = "/api/import"
 	_, err = run(true)
-	const want = "The store is not available; nothing was written\n0 users were added and 0 changed before; the same import again does the rest"
+	const want = "The store is not available; nothing was written\n0 users were added and 0 changed before that; run the same import again for the rest"
 	if err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
 }
 
-// An endpoint of Tyk's limits every path that contains it, and here one alone: the import
-// says so, unless the path itself says how it goes on.
+// An endpoint limits only one path, but in Tyk every path that contains it. The import warns of that,
+// unless the path itself states what may follow it.
 func TestTykEndpointsWarn(t *testing.T) {
 	d := parseTyk([]byte(`defaultalice {"org_id":"default","access_rights":{"orders":{"endpoints":[{"path":"/login"},{"path":"/login/"},{"path":"/a/*"},{"path":"/b/?"},{"path":"/c(/.*)?"},{"path":"^/d$"},{"path":".*"}]},"fine":{}}}
 defaultbob {"org_id":"default","access_rights":{"orders":{"endpoints":[{"path":"/e/{id}"}]}}}

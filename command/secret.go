@@ -63,7 +63,7 @@ func readSecret(cfg config.Config) (string, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return "", notRunning{fmt.Errorf("no admin secret at %s: start sidekey once, add its -config, or set %s", cfg.SecretPath(), secretVariable)}
 	case err != nil:
-		return "", fmt.Errorf("cannot read the admin secret: %w: run this command as the user of sidekey, or set %s", err, secretVariable)
+		return "", fmt.Errorf("cannot read the admin secret: %w: run this command as the user that runs sidekey, or set %s", err, secretVariable)
 	}
 	first, _, _ := strings.Cut(text, "\n") // there are two while clients change over
 	return strings.TrimRight(first, "\r"), nil

@@ -13,7 +13,7 @@ import (
 
 var updateManual = flag.Bool("update", false, "write docs/configuration.md")
 
-// docs/configuration.md is what sidecar.toml says, as tables, and has every key.
+// docs/configuration.md has the text of sidecar.toml as tables, with every key.
 // go test ./config -run TestManual -update writes it.
 func TestManual(t *testing.T) {
 	text, keys := manual(mustRead(t, "../sidecar.toml"))
@@ -46,9 +46,8 @@ var (
 	keyLine     = regexp.MustCompile(`^#?([a-z_]+) = (.+)$`)
 )
 
-// manual turns the commented configuration into a document, and returns the full names of
-// the keys in it. What stands above a section introduces it; what stands above a key, or
-// several, explains them.
+// manual turns the commented configuration into a document, and returns the full names of the keys in
+// it. A comment above a section introduces it; a comment above one or more keys explains them.
 func manual(text string) (document string, keys []string) {
 	var out strings.Builder
 	out.WriteString("# Configuration\n\n" +
