@@ -13,11 +13,11 @@ import (
 	"sidekey/auth/session"
 )
 
-// dialect is a form of the API: how errors look and which fields a session shows.
+// dialect is one of the forms of the API. It decides the form of errors and of sessions.
 type dialect int
 
 const (
-	plain     dialect = iota // health and other pages of our own
+	plain     dialect = iota // health, metrics and the web page
 	dashboard                // /api
 	gateway                  // /tyk and /hello
 )
@@ -33,19 +33,20 @@ func dialectOf(target []byte) dialect {
 	return plain
 }
 
-// status is Tyk Gateway's object for errors.
+// status is the object of Tyk's Gateway for errors, and for success without a result.
 type status struct {
 	Status  string `json:"status"`
 	Message string `json:"message"`
 }
 
-// message is Tyk Dashboard's object for errors and for done.
+// message is the object of Tyk's Dashboard for errors, and for success without a result.
 type message struct {
 	Status  string         `json:"Status"`
 	Message string         `json:"Message"`
 	Meta    jsontext.Value `json:"Meta"`
 }
 
+// failure returns an error in the dialect's form.
 func (d dialect) failure(text string) any {
 	if d == dashboard {
 		return message{Status: "Error", Message: text}
@@ -53,15 +54,15 @@ func (d dialect) failure(text string) any {
 	return status{"error", text}
 }
 
-// encoding is how answers are written: Tyk's clients expect null where a list is
-// empty, and ? & < > as they are.
+// encoding holds the options of all answers. Tyk's clients expect null for a list that was never
+// set, and the characters & < > unescaped.
 var encoding = json.JoinOptions(
 	json.FormatNilSliceAsNull(true),
 	json.Deterministic(true),
 	jsontext.EscapeForHTML(false),
 )
 
-// send writes a JSON answer with a line end behind it, as Tyk does.
+// send writes a JSON answer with a line end after it, as Tyk does.
 func (c *call) send(code int, body any, options ...json.Options) {
 	text, err := session.MarshalSession(body, append([]json.Options{encoding}, options...)...)
 	if err != nil {
@@ -76,14 +77,14 @@ func (c *call) send(code int, body any, options ...json.Options) {
 
 const warningHeader = "X-Sidekey-Warning"
 
-// mostWarnings are sent with one answer; clients have room for so many headers.
-const mostWarnings = 20
+// maxWarnings bounds the warnings of one answer, because clients accept only so many headers.
+const maxWarnings = 20
 
-// warn puts warnings into headers, one each, so that bodies stay Tyk's. A header is
-// printable ASCII on one line whatever the text holds.
+// warn adds a header for each warning, so that bodies stay Tyk's. The header is one line of printable
+// ASCII whatever the warning contains.
 func (c *call) warn(warnings []string) {
-	if more := len(warnings) - mostWarnings; more > 0 {
-		warnings = append(slices.Clone(warnings[:mostWarnings]), fmt.Sprintf("and %d more warnings", more))
+	if more := len(warnings) - maxWarnings; more > 0 {
+		warnings = append(slices.Clone(warnings[:maxWarnings]), fmt.Sprintf("and %d more warnings", more))
 	}
 	for _, w := range warnings {
 		quoted := strconv.QuoteToASCII(w)

@@ -16,8 +16,8 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// What the document says of a parameter or a member of a body is what is read: what is
-// just within is taken, and what is beyond, or of another type, is refused.
+// The bounds in openapi.json are the bounds of the program: of every parameter and member, a value just
+// within is accepted, and a value beyond or of another type is refused.
 func TestDocumentedBounds(t *testing.T) {
 	var bodies sync.Map
 	var tried atomic.Int64
@@ -37,7 +37,7 @@ func TestDocumentedBounds(t *testing.T) {
 		for _, p := range o.Parameters {
 			within, beyond := bounds(p.Value.Schema.Value)
 			for _, value := range beyond {
-				// What stands in a query or a path is a text.
+				// Every value in a query or a path is a string.
 				text, isText := value.(string)
 				switch {
 				case p.Value.In == "query" && isText:
@@ -88,10 +88,10 @@ func TestDocumentedBounds(t *testing.T) {
 	}
 }
 
-// named are members whose value has to be there, or to go with the rest of the body.
+// named are members whose value must exist already or fit the rest of the body.
 var named = regexp.MustCompile(`(^|\.)(org_id|apply_policies\.0|session\..*|smoothing\.enabled|per_api)$`)
 
-// bounds are values that a schema allows only just, and values that it does not allow.
+// bounds returns values that a schema just allows, and values that it does not allow.
 func bounds(s *openapi3.Schema) (within, beyond []any) {
 	number := func(n float64) json.Number { return json.Number(strconv.FormatFloat(n, 'f', -1, 64)) }
 	switch {
@@ -146,7 +146,7 @@ func bounds(s *openapi3.Schema) (within, beyond []any) {
 	return within, beyond
 }
 
-// visit calls f with a value for every member below a schema: one that is taken, or not.
+// visit calls f with values for every member below a schema, accepted and refused ones.
 func visit(s *openapi3.Schema, at []string, f func(at []string, value any, taken bool)) {
 	if len(s.AllOf) > 0 { // a schema and what it is for
 		one := *s.AllOf[0].Value
@@ -174,7 +174,7 @@ func visit(s *openapi3.Schema, at []string, f func(at []string, value any, taken
 	}
 }
 
-// sample is a small value that a schema allows.
+// sample returns a small value that a schema allows.
 func sample(s *openapi3.Schema) any {
 	switch {
 	case s.Example != nil:
@@ -193,8 +193,8 @@ func sample(s *openapi3.Schema) any {
 	return object
 }
 
-// put returns in with value at a place, which is made where it is not there. What stands
-// beside it is what the example has, or what its schema requires.
+// put returns in with value at a place, which it creates if needed. Members beside it are those of the
+// example, or those that the schema requires.
 func put(s *openapi3.Schema, in any, at []string, value any) any {
 	if len(at) == 0 {
 		return value

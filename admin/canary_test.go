@@ -13,12 +13,12 @@ import (
 	"sidekey/store"
 )
 
-// T-75: no answer and no log line ever holds a password, a hash or the secret, whatever
-// is asked and however wrong it is.
+// T-75: no answer and no log line contains a password, a hash or the secret, whatever the request and
+// however wrong it is.
 func TestCanary(t *testing.T) {
 	l := start(t)
 	l.contrived = true
-	// No two bodies hold the same password, so that what is found tells where it was.
+	// Each body has its own password, so that a leak shows where it comes from.
 	var canaries []string
 	canary := func() string {
 		c := fmt.Sprintf("canary%04dcanary", len(canaries))
@@ -87,7 +87,7 @@ func TestCanary(t *testing.T) {
 		"POST /api/apis/keys/basic/alice?strict=1", "POST /tyk/keys/create", "POST /tyk/keys", "POST /tyk/keys/preview", "POST /api/keys", "POST /api/keys/alice",
 		"PUT /api/keys/defaultalice", "POST /api/keys/preview", "PUT /tyk/keys/policy/alice", "POST /tyk/policies", "PUT /tyk/policies/gold", "POST /api/portal/policies",
 		"POST /tyk/keys/%zz", "POST /tyk/nothing", "PATCH /tyk/keys/alice", "PATCH /api/apis/keys/basic/alice",
-		"POST /api/import?user=alice", "POST /api/import?user=alice&skip_bad=1", "POST /api/import?dry_run=1", "POST /api/verify", "DELETE /tyk/keys/nobody", "GET /tyk/keys/alice",
+		"POST /api/import?user=alice", "POST /api/import?user=alice&skip_bad=1", "POST /api/import?dry_run=1", "POST /api/verify", "DELETE /tyk/keys/ghost", "GET /tyk/keys/alice",
 	}
 	reads := []string{
 		"/api/apis/keys/basic/alice", "/tyk/keys/alice", "/tyk/keys", "/api/apis/keys?p=-1", "/api/apis/rest/keys?p=-1", "/api/keys/detailed?p=-1", "/api/keys/detailed?q=canary",
@@ -112,7 +112,7 @@ func TestCanary(t *testing.T) {
 		}
 	}
 	l.users.Fail(nil)
-	// The last user that was stored has the password of some canary.
+	// The last user that was stored has the password of one of the bodies.
 	if !strings.Contains(l.users.Dump(), "HASH-") {
 		t.Error("no password was ever stored")
 	}
@@ -121,7 +121,7 @@ func TestCanary(t *testing.T) {
 			t.Errorf("stored as it came: %s", c)
 		}
 	}
-	// fasthttp's own complaints are logged, too.
+	// fasthttp logs errors of its own.
 	for _, raw := range []string{
 		"GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization : %s\r\n\r\n",
 		"GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization: %s\x00\r\n\r\n",
@@ -130,7 +130,7 @@ func TestCanary(t *testing.T) {
 	} {
 		before := strings.Count(l.log.String(), "\n")
 		l.send(fmt.Sprintf(raw, canary()))
-		// It complains after it has answered.
+		// It logs after it has answered.
 		for deadline := time.Now().Add(2 * time.Second); strings.Count(l.log.String(), "\n") == before && time.Now().Before(deadline); {
 			time.Sleep(time.Millisecond)
 		}
@@ -154,7 +154,7 @@ func TestCanary(t *testing.T) {
 		lookFor("a password in hex", hex.EncodeToString([]byte(c)))
 		lookFor("a password backwards", string(reversed([]byte(c))))
 	}
-	// A part is a part of a password.
+	// A leak of a part of a password counts too.
 	if i := bytes.Index([]byte(everything), []byte("canary")); i >= 0 {
 		t.Errorf("a part of a password is in an answer or the log: …%q…", everything[max(0, i-150):min(len(everything), i+80)])
 	}

@@ -14,13 +14,13 @@ import (
 	"sidekey/internal/problem"
 )
 
-// keyData is the Dashboard's answer about one user.
+// keyData is a user in the form of the Dashboard.
 type keyData struct {
 	APIModel struct{}        `json:"api_model"`
 	KeyID    string          `json:"key_id"`
 	Data     session.Session `json:"data"`
 	KeyHash  string          `json:"key_hash"`
-	State    string          `json:"state,omitempty"` // in lists: active, expired, or why it is inactive
+	State    string          `json:"state,omitempty"` // only in lists: active, expired, or why it is inactive
 }
 
 func dashboardKey(u found) keyData {
@@ -74,8 +74,8 @@ func (c *call) dashboardDelete() error {
 	return c.done("Key deleted successfully", c.remove(name, dashboardMissing))
 }
 
-// dashboardGenerate creates a user under a name that nobody chose, or with
-// ?basic_auth=true under the one in the body.
+// dashboardGenerate creates a user with a generated name or, with ?basic_auth=true, with the name in
+// the body.
 func (c *call) dashboardGenerate() error {
 	name, err := generatedName()
 	if c.isSet("basic_auth") {
@@ -101,8 +101,8 @@ func (c *call) nameInBody() (string, error) {
 
 func (c *call) dashboardPreview() error { return c.dashboardAnswer(c.preview()) }
 
-// dashboardCreateKey creates a user under a name that the path gives, with or without
-// the org in front.
+// dashboardCreateKey creates the user that the path names: by key id, which is the org and the name,
+// or by the name alone.
 func (c *call) dashboardCreateKey() error {
 	w, err := c.readSession(c.params["keyID"])
 	if err != nil {
@@ -133,7 +133,7 @@ func (c *call) dashboardReplaceKey() error {
 		Org string `json:"org_id"`
 	}
 	if json.Unmarshal(c.ctx.PostBody(), &given) != nil {
-		given.Org = "" // readSession says what is wrong with the body
+		given.Org = "" // readSession reports what is wrong with the body
 	}
 	name, err := c.keyName(given.Org, dashboardMissing)
 	if err != nil {
@@ -165,6 +165,7 @@ func (c *call) dashboardSearch() error {
 	return c.dashboardNames(func(name session.Name) (bool, error) { return strings.Contains(name.KeyID(), text), nil })
 }
 
+// dashboardNames lists the key ids of the users for which pick returns true; nil picks all.
 func (c *call) dashboardNames(pick func(session.Name) (bool, error)) error {
 	names, err := c.list(c.params["apiID"], pick)
 	if err != nil {
@@ -189,8 +190,8 @@ func (c *call) dashboardNames(pick func(session.Name) (bool, error)) error {
 	return nil
 }
 
-// dashboardDetailed lists users with their sessions, narrowed down by ?q=, a part of
-// the name, the alias or a tag.
+// dashboardDetailed lists users with their sessions. ?q= selects those that have the text in their
+// key id, alias or a tag.
 func (c *call) dashboardDetailed() error {
 	text := strings.ToLower(c.query("q"))
 	names, err := c.list("", func(name session.Name) (bool, error) { return c.matches(name, text) })
@@ -209,7 +210,7 @@ func (c *call) dashboardDetailed() error {
 		u, err := c.fetch(name, auth.ErrNoUser)
 		switch {
 		case errors.Is(err, auth.ErrNoUser), errors.Is(err, auth.ErrDamaged):
-			continue // gone since the names were read, or not to be shown
+			continue // deleted since the names were read, or damaged
 		case err != nil:
 			return err
 		}
@@ -221,7 +222,8 @@ func (c *call) dashboardDetailed() error {
 	return nil
 }
 
-// matches reports whether a user's name, alias or one of the tags contains text.
+// matches reports whether a user has text, which is in lower case, in the key id, the alias or a tag,
+// in upper or lower case.
 func (c *call) matches(name session.Name, text string) (bool, error) {
 	contains := func(s string) bool { return strings.Contains(strings.ToLower(s), text) }
 	if contains(name.KeyID()) {

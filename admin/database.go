@@ -10,37 +10,44 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"sidekey/admin/api"
 )
 
-// Database is what the admin listener needs of the database as a whole.
+// Database holds the operations on the database as a whole.
 type Database struct {
-	// Backup returns a copy of one moment, which its reader may take any time to read.
+	// Backup returns a file with a consistent copy of the database. The caller closes it, and may
+	// read it as slowly as it likes.
 	Backup func() (*os.File, error)
-	// Check says what is damaged, and Compact what it won: objects for the answer.
-	Check   func() (any, error)
-	Compact func() (any, error)
+	// Check verifies every record.
+	Check func() (api.DatabaseReport, error)
+	// Compact gives unused space back to the disk. It returns [ErrUnderWay] if another compaction
+	// has not finished.
+	Compact func() (api.Compaction, error)
 }
 
-// ErrUnderWay says that what was asked for is being done already.
-var ErrUnderWay = errors.New("one is under way already")
+// ErrUnderWay means that the same operation is running already.
+var ErrUnderWay = errors.New("already under way")
 
 const (
-	// mostBackups are sent at once: each takes the room of the database on the disk.
-	mostBackups = 4
-	// backupPatience is how long the next part of a backup may take to be read.
+	// maxBackups bounds the backups that are sent at once. Each takes as much disk space as the
+	// database.
+	maxBackups = 4
+	// backupPatience is how long a client may take to read the next part of a backup.
 	backupPatience = time.Minute
 )
 
-// downloads are the backups that are being sent.
+// downloads holds the connections on which backups are being sent.
 type downloads struct {
-	mu    sync.Mutex            // protects what follows
-	conns map[net.Conn]struct{} // nil once they have been ended
+	mu    sync.Mutex            // protects conns
+	conns map[net.Conn]struct{} // nil after StopDownloads
 }
 
+// begin adds a connection. It reports whether there is room for another backup.
 func (d *downloads) begin(c net.Conn) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.conns == nil || len(d.conns) >= mostBackups {
+	if d.conns == nil || len(d.conns) >= maxBackups {
 		return false
 	}
 	d.conns[c] = struct{}{}
@@ -53,7 +60,7 @@ func (d *downloads) end(c net.Conn) {
 	delete(d.conns, c)
 }
 
-// StopDownloads ends all backups that are being sent, and refuses further ones.
+// StopDownloads aborts the backups that are being sent and refuses new ones.
 func (h *Handler) StopDownloads() {
 	d := &h.downloads
 	d.mu.Lock()
@@ -64,14 +71,14 @@ func (h *Handler) StopDownloads() {
 	d.conns = nil
 }
 
-// download is a backup on its way to a client who may read slowly, but has to read.
+// download is a backup that is being sent. Its client may read slowly, but must not stop reading.
 type download struct {
 	*os.File
 	conn  net.Conn
 	among *downloads
 }
 
-// Read is called for each part once the one before it has been written.
+// Read returns the next part. The server calls it after it has sent the previous one.
 func (d *download) Read(b []byte) (int, error) {
 	d.among.mu.Lock()
 	if d.among.conns == nil {
@@ -88,17 +95,17 @@ func (d *download) Close() error {
 	return d.File.Close()
 }
 
-// backup sends a copy of the database. It holds the hashes of all passwords: no browser
-// is led here by a link or a form.
+// backup sends a copy of the database. The copy contains the hashes of all passwords, so requests
+// that a link or a form can cause in a browser are refused.
 func (c *call) backup() error {
 	header := &c.ctx.Request.Header
 	mode, dest := string(header.Peek("Sec-Fetch-Mode")), string(header.Peek("Sec-Fetch-Dest"))
 	if mode == "navigate" || mode == "no-cors" || mode == "websocket" || dest != "" && dest != "empty" {
-		return failure(fasthttp.StatusForbidden, "A backup is not for a browser to open: ask for it with a program")
+		return failure(fasthttp.StatusForbidden, "A backup must not be opened in a browser: use a program")
 	}
 	conn := c.ctx.Conn()
 	if !c.downloads.begin(conn) {
-		return failure(fasthttp.StatusTooManyRequests, "%d backups are being sent already", mostBackups)
+		return failure(fasthttp.StatusTooManyRequests, "Already sending %d backups", maxBackups)
 	}
 	file, err := c.Database.Backup()
 	if err != nil {
@@ -137,14 +144,14 @@ func (c *call) compact() error {
 	return nil
 }
 
-// databaseFailure makes an error one that the caller is told, where it is for the caller
-// to do something about it.
+// databaseFailure turns an error that the caller can do something about into one that the caller
+// sees.
 func databaseFailure(err error) error {
 	switch {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return failure(fasthttp.StatusInsufficientStorage, "The disk has no room for a copy of the database; nothing was changed")
 	case errors.Is(err, ErrUnderWay):
-		return failure(fasthttp.StatusConflict, "This is under way already")
+		return failure(fasthttp.StatusConflict, "Already under way")
 	}
 	return err
 }

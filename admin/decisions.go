@@ -5,11 +5,12 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"sidekey/admin/api"
 	"sidekey/auth"
 )
 
-// decisions answers how many decisions were made since the start, by reason. Who asks
-// twice knows what happened in between.
+// decisions answers how many decisions were made since the start, by reason. A reason that no
+// decision has had is 0.
 func (c *call) decisions() error {
 	totals := make(map[string]uint64)
 	for _, reason := range auth.Reasons() {
@@ -20,9 +21,6 @@ func (c *call) decisions() error {
 			totals[reason] = total
 		}
 	}
-	c.send(fasthttp.StatusOK, struct {
-		At        int64             `json:"at"` // Unix milliseconds
-		Decisions map[string]uint64 `json:"decisions"`
-	}{time.Now().UnixMilli(), totals})
+	c.send(fasthttp.StatusOK, api.Decisions{At: time.Now().UnixMilli(), Decisions: totals})
 	return nil
 }

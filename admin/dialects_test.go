@@ -15,20 +15,20 @@ import (
 	"sidekey/internal/tyktest"
 )
 
-// dates are what differs from run to run in the answers about alice.
+// dates matches what differs between runs in the answers about alice.
 var dates = regexp.MustCompile(`"(date_created|last_updated|time)":"[^"]*"|"quota_renews":[1-9][0-9]*`)
 
 const (
 	aliceToken = "eyJvcmciOiJkZWZhdWx0IiwiaWQiOiJhbGljZSIsImgiOiJtdXJtdXI2NCJ9"
 	aliceHash  = "92ac0f0f241412ec"
 
-	// What the Gateway shows of alice, and the Dashboard.
+	// Alice as the Gateway shows her, and as the Dashboard does.
 	gatewayAlice   = `{"rate":5,"per":1,"org_id":"default","basic_auth_data":{"hash_type":"bcrypt"},"alias":"al",DATE,DATE}`
 	dashboardAlice = `{"api_model":{},"key_id":"defaultalice","data":{"last_check":0,"allowance":0,"rate":5,"per":1,"throttle_interval":0,"throttle_retry_limit":0,"smoothing":null,"quota_max":0,"quota_renewal_rate":0,"quota_renews":0,"quota_remaining":0,"expires":0,"is_inactive":false,"access_rights":{},"org_id":"default","basic_auth_data":{"password":"","hash_type":"bcrypt","user":"alice"},"hmac_enabled":false,"hmac_string":"","apply_policies":null,"apply_policy_id":"","tags":null,"alias":"al","meta_data":{},"monitor":{"trigger_limits":null},"enable_detailed_recording":false,"session_lifetime":0,"post_expiry_action":"","post_expiry_grace_period":0,DATE,DATE,"jwt_data":{"secret":""},"oauth_client_id":"","oauth_keys":{},"certificate":"","mtls_static_certificate_bindings":null,"enable_http_signature_validation":false,"rsa_certificate_id":"","max_query_depth":0,"id_extractor_deadline":0,"data_expires":0,"enable_detail_recording":false},"key_hash":"92ac0f0f241412ec"}`
 )
 
-// Every request of both dialects, with what it answers when it can be done and when it
-// cannot. Every answer is compared with Tyk's description besides.
+// Every request of both dialects, with its answers if it succeeds and if it fails. The listener of the
+// tests also compares every answer with Tyk's description.
 func TestDialects(t *testing.T) {
 	l := start(t)
 	done := make(map[string]bool)
@@ -78,7 +78,7 @@ func TestDialects(t *testing.T) {
 			ask("GET", base+key, "", 200, dashboardAlice)
 			ask("PUT", base+key, alice, 200, dashboardAlice)
 		}
-		for _, key := range []string{aliceHash, "defaultalice?hashed=1", "defaultalice?username=true", "nobody", "default"} {
+		for _, key := range []string{aliceHash, "defaultalice?hashed=1", "defaultalice?username=true", "ghost", "default"} {
 			ask("GET", base+key, "", 404, dashboard("Key not found"))
 			ask("PUT", base+key, alice, 404, dashboard("Key not found"))
 			ask("DELETE", base+key, "", 404, dashboard("Key not found"))
@@ -135,7 +135,7 @@ func TestDialects(t *testing.T) {
 		ask("DELETE", "/tyk/keys/"+key, "", 404, gateway("There is no such key found"))
 		ask("POST", "/tyk/keys/alice", alice, 200, `{"key":"","status":"ok","action":"added","key_hash":"`+aliceHash+`"}`)
 	}
-	// Tyk takes a hash there without being told.
+	// Tyk accepts a key hash there without ?hashed=.
 	ask("POST", "/tyk/keys/policy/"+aliceHash, `{"policy":""}`, 200, modified(aliceToken, "updated"))
 	ask("PUT", "/tyk/keys/policy/alice", `{"policy":"nothing"}`, 400, gateway(`Request malformed: apply_policies[0] = "nothing": must be a policy that exists: there is none`))
 	ask("PUT", "/tyk/keys/policy/alice", `[]`, 400, gateway(`Request malformed: must be an object, not an array`))
@@ -152,7 +152,7 @@ func TestDialects(t *testing.T) {
 	ask("POST", "/tyk/keys/preview", bad, 400, gateway(malformed))
 	ask("POST", "/tyk/keys/create", bad, 400, gateway(malformed))
 	ask("POST", "/tyk/keys", bad, 400, gateway(malformed))
-	// Only the answer can tell the name of a generated key.
+	// Only the answer has the name of a generated key.
 	for _, target := range []string{"/tyk/keys/create", "/tyk/keys"} {
 		var created struct {
 			Key     string `json:"key"`
@@ -216,7 +216,7 @@ func TestDialects(t *testing.T) {
 			t.Errorf("%s was not asked with success", name)
 		}
 	}
-	// Without a right secret, each in its own words.
+	// Without a right secret, each dialect has its own words.
 	for _, r := range routes {
 		target := strings.NewReplacer("{", "", "}", "").Replace(r.pattern)
 		switch a := l.askAs(r.method, target, ""); {
@@ -230,7 +230,7 @@ func TestDialects(t *testing.T) {
 	}
 }
 
-// What is read can be written back as it is, and changes nothing.
+// An answer can be written back unchanged, and that changes nothing.
 func TestWriteBack(t *testing.T) {
 	l := start(t)
 	same := func(target string, unwrap func(string) string) {
@@ -275,7 +275,7 @@ func TestWriteBack(t *testing.T) {
 	same("/api/portal/policies/gold", whole)
 }
 
-// An endpoint without methods comes back without, as Tyk has it; with an empty list it keeps that.
+// An endpoint without methods comes back without them, as in Tyk; an empty list comes back empty.
 func TestEndpointWithoutMethods(t *testing.T) {
 	l := start(t)
 	for sent, shown := range map[string]string{
@@ -308,7 +308,8 @@ func TestEndpointWithoutMethods(t *testing.T) {
 	}
 }
 
-// What a path does not have is refused with what it has; HEAD is GET without a body.
+// A method that a path does not have is refused with the list of those that it has. HEAD is GET without
+// a body.
 func TestMethodsOfPaths(t *testing.T) {
 	l := start(t)
 	l.ask("POST", "/tyk/keys/alice", aUser)
@@ -334,7 +335,7 @@ func TestMethodsOfPaths(t *testing.T) {
 	f("/tyk/policies/gold", "DELETE, GET, HEAD, PUT")
 	f("/hello", "GET, HEAD")
 
-	for _, target := range []string{"/tyk/keys/alice", "/api/apis/keys", "/tyk/keys/nobody", "/hello", "/healthz"} {
+	for _, target := range []string{"/tyk/keys/alice", "/api/apis/keys", "/tyk/keys/ghost", "/hello", "/healthz"} {
 		get, head := l.ask("GET", target, ""), l.ask("HEAD", target, "")
 		if head.status != get.status || head.body != "" || !slices.Equal(head.header, get.header) {
 			t.Errorf("HEAD %s: %v, GET: %v", target, head, get)
@@ -345,7 +346,7 @@ func TestMethodsOfPaths(t *testing.T) {
 	}
 }
 
-// A page is ten users; p counts from 1, less than 0 is all.
+// A page has ten users; p counts from 1, and a negative p selects all.
 func TestPages(t *testing.T) {
 	l := start(t)
 	var all []string
@@ -389,7 +390,7 @@ func TestPages(t *testing.T) {
 	f("?p=-5", all, 3)
 }
 
-// Users are searched by name, alias and tag, in any case.
+// The search finds users by name, alias and tag, in upper or lower case.
 func TestSearch(t *testing.T) {
 	l := start(t)
 	l.ask("POST", "/tyk/keys/alice", `{"alias":"Wonderland","tags":["edge","eu-1"]}`)
@@ -412,11 +413,11 @@ func TestSearch(t *testing.T) {
 	f("?q=edge", "acmebob", "defaultalice")
 	f("?q=EU-", "defaultalice")
 	f("?q=edge&org_id=acme", "acmebob")
-	f("?q=nobody")
+	f("?q=ghost")
 	f("?q=%00")
 }
 
-// Policies are searched as the Dashboard does.
+// The search for policies has the parameters of the Dashboard.
 func TestPolicySearch(t *testing.T) {
 	l := start(t)
 	for _, p := range []string{
@@ -455,8 +456,7 @@ func TestPolicySearch(t *testing.T) {
 		dashboardError(`Request malformed: state = "x": must be one of active, deny, draft; sort = "size": must be one of date_created, name, state`))
 }
 
-// A policy is not deleted under its users' feet, nor changed into what they could not be
-// given.
+// A policy is not deleted while users have it, nor changed into one that its users could not be given.
 func TestPoliciesOfUsers(t *testing.T) {
 	l := start(t)
 	ask := func(method, target, body string, status int, text string) {
@@ -476,7 +476,7 @@ func TestPoliciesOfUsers(t *testing.T) {
 
 	const perAPI = `{"partitions":{"per_api":true},` + rights + `}`
 	ask("PUT", "/tyk/policies/rate", perAPI, 409,
-		`partitions: 2 users have policy "rate" together with others, as "acl", and per_api cannot be applied with policies that are partitioned: change them first`)
+		`partitions: 2 users have policy "rate" together with others, such as "acl", and a per_api policy cannot be combined with partitioned ones: change these users first`)
 	ask("PUT", "/tyk/policies/rate", `{"partitions":{"rate_limit":true,"quota":true}}`, 200, "")
 	ask("PUT", "/tyk/keys/policy/carol", `{"policy":"alone"}`, 200, "")
 	ask("PUT", "/tyk/policies/alone", perAPI, 200, "")
@@ -489,7 +489,7 @@ func TestPoliciesOfUsers(t *testing.T) {
 	ask("PUT", "/tyk/keys/policy/bob", `{"policy":"acl"}`, 200, "")
 	ask("DELETE", "/tyk/policies/rate", "", 200, "")
 
-	// One that goes while a user's password is being hashed is missed when the user is written.
+	// The API notices a policy that was deleted while the password of a new user was being hashed.
 	l.users.BeforeEdit(func() { l.policies.SetStored("acl", nil) })
 	ask("POST", "/tyk/keys/dave", `{"apply_policies":["acl"]}`, 400, `Request malformed: apply_policies[0] = "acl": must be a policy that exists: alone`)
 	ask("GET", "/tyk/keys/dave", "", 404, "Key not found")

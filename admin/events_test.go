@@ -9,7 +9,7 @@ import (
 	"sidekey/store"
 )
 
-// told is a KeyEvents that writes down what it is told.
+// told is a KeyEvents that records its calls.
 type told struct {
 	mu   sync.Mutex
 	what []string
@@ -25,7 +25,7 @@ func (e *told) add(what string) {
 	e.what = append(e.what, what)
 }
 
-// Each write of a user is told of, in both dialects, and nothing else is.
+// Each write of a user is reported, in both dialects, and nothing else is.
 func TestKeyEvents(t *testing.T) {
 	events := &told{}
 	l := start(t, func(c *Config) { c.KeyEvents = events })
@@ -59,7 +59,7 @@ func TestKeyEvents(t *testing.T) {
 	f("POST", "/api/keys/defaultcarol", session, "created defaultcarol")
 	f("DELETE", "/api/apis/keys/basic/carol", "", "deleted defaultcarol")
 
-	// A write that failed, or may have, is not told of.
+	// A write that failed, or may have failed, is not reported.
 	l.users.Fail(store.ErrOutcomeUnknown)
 	f("POST", "/tyk/keys/dave", session)
 }

@@ -6,7 +6,8 @@ import (
 	"sidekey/auth"
 )
 
-// explain answers what would become of a request, check by check. Nothing is used up.
+// explain answers how a request would be decided, check by check. It uses up no rate, quota or login
+// attempt.
 func (c *call) explain() error {
 	question, unknown, err := auth.DecodeQuestion(c.body())
 	if err != nil {

@@ -9,8 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// FuzzMatch, T-73: the parameters of a path are what stands in it, decoded once, each in a
-// segment of its own.
+// FuzzMatch, T-73: the parameters of a path are its segments, each decoded once and by itself.
 func FuzzMatch(f *testing.F) {
 	for _, target := range []string{
 		"/tyk/keys/alice", "/tyk/keys/a%2fb?x=/y", "/api/apis/orders/keys/alice/", "/tyk/keys/%zz", "/tyk/keys/%ff", "/tyk/keys/..", "//tyk/keys", "/tyk/keys/%00", "/healthz", "", "?", "/tyk/keys/reset/a%2Fb",
@@ -44,8 +43,8 @@ func FuzzMatch(f *testing.F) {
 	})
 }
 
-// FuzzAdmin, T-75 and T-80: whatever is asked, in a path, a query or a body, is answered in
-// JSON and is no error of ours, and no answer holds a password's hash.
+// FuzzAdmin, T-75 and T-80: whatever the path, the query and the body, the answer is JSON, is not an
+// internal error, and does not contain the hash of a password.
 func FuzzAdmin(f *testing.F) {
 	const user = `{"alias":"a","tags":["x"],"basic_auth_data":{"password":"pw"},"access_rights":{"orders":{"api_id":"orders"}}}`
 	for _, seed := range [][3]string{

@@ -18,7 +18,8 @@ type modified struct {
 	Action  string `json:"action"`
 	KeyHash string `json:"key_hash,omitempty"`
 
-	// HMACString is the secret that the write has generated. Tyk lets it be read later.
+	// HMACString is the secret that this write has generated, if any. Tyk also shows it later;
+	// sidekey does not.
 	HMACString string `json:"hmac_string,omitempty"`
 }
 
@@ -29,15 +30,15 @@ func (c *call) gatewayCreate() error {
 	}
 	answer := modified{Status: "ok", Action: "added", KeyHash: u.Name().KeyHash(), HMACString: u.Session.HMACString}
 	if !withPassword {
-		// Tyk tells the token of a key that is no login.
+		// Tyk returns the token of a key without a password.
 		answer.Key = u.Name().Token()
 	}
 	c.send(fasthttp.StatusOK, answer)
 	return nil
 }
 
-// gatewayGenerate creates a user under a name that nobody chose, which the token in the
-// answer tells. Unlike Tyk, which keeps a password given here in plain text, it hashes it.
+// gatewayGenerate creates a user with a generated name, which is part of the token in the answer. It
+// hashes a password in the body; Tyk stores it as plain text.
 func (c *call) gatewayGenerate() error {
 	name, err := generatedName()
 	if err != nil {
@@ -51,15 +52,14 @@ func (c *call) gatewayGenerate() error {
 	return nil
 }
 
-// generatedName is a name for a key that the caller did not name.
+// generatedName returns a random name: 32 hexadecimal digits.
 func generatedName() (string, error) {
 	var random [16]byte
 	_, err := rand.Read(random[:])
 	return hex.EncodeToString(random[:]), err
 }
 
-// gatewayPreview answers what the session in the body would be with its policies
-// applied, and keeps nothing.
+// gatewayPreview answers the session in the body with its policies applied. It stores nothing.
 func (c *call) gatewayPreview() error {
 	u, err := c.preview()
 	if err != nil {
@@ -90,7 +90,7 @@ func (c *call) gatewayReplace() error {
 		return err
 	}
 	if name.User != c.params["username"] && name != w.name {
-		return missing // as in Tyk, where the body's org is a part of what is looked for
+		return missing // as in Tyk, which looks for the user in the org of the body
 	}
 	u, err := c.replace(w, missing)
 	if err != nil {
@@ -132,7 +132,8 @@ func (c *call) gatewayReset() error {
 	return c.modified(c.keyOf(name), "modified", c.reset(name, gatewayMissing))
 }
 
-// keyOf is what answers call a user: the token, or the hash where that was asked by.
+// keyOf returns the key of a user in answers: the key hash if the request has ?hashed=, else the
+// token.
 func (c *call) keyOf(name session.Name) string {
 	if c.query("hashed") != "" {
 		return name.KeyHash()
@@ -140,8 +141,8 @@ func (c *call) keyOf(name session.Name) string {
 	return name.Token()
 }
 
-// gatewayList lists key hashes, as Tyk does. ?api_id= narrows them down to the users
-// of one API, ?filter= to those whose hash begins with it or whose name contains it.
+// gatewayList lists key hashes, as Tyk does. ?api_id= selects the users of one API, ?filter= those
+// whose hash begins with the text or whose key id contains it.
 func (c *call) gatewayList() error {
 	filter := c.query("filter")
 	names, err := c.list(c.query("api_id"), func(name session.Name) (bool, error) {

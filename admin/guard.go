@@ -16,42 +16,42 @@ import (
 	"sidekey/internal/proof"
 )
 
-// guard decides who may talk to the admin listener at all.
+// guard decides which requests the admin listener serves at all.
 //
-// A page in a browser on this machine can send requests here: by DNS rebinding under
-// a name of its own, or across sites without being able to read the answer. So Host
-// must be a name that leads here by itself, Origin and Sec-Fetch-Site must not be
-// foreign, and no GET changes anything (Caddy CVE-2026-27589, MCP SDKs
-// CVE-2025-66414).
+// A web page in a browser on this machine can send requests here: under a name of its own by DNS
+// rebinding, or to another site without seeing the answer. So Host must be a loopback name or a
+// configured one, Origin and Sec-Fetch-Site must not be those of another site, and no GET changes
+// anything (Caddy CVE-2026-27589, MCP SDKs CVE-2025-66414).
 type guard struct {
-	secrets atomic.Pointer[[mostSecrets][sha256.Size]byte] // digests
+	secrets atomic.Pointer[[maxSecrets][sha256.Size]byte] // digests
 	hosts   []string
 	scheme  string // of Origin: "http" or "https"
 
-	wrong    time.Duration // how long the answer to a wrong secret takes
-	awaiting atomic.Int64  // such answers
+	wrong    time.Duration // by how much the answer to a wrong secret is delayed
+	awaiting atomic.Int64  // answers that are being delayed
 }
 
-// mostAwaiting bounds the answers to wrong secrets that are held back at once.
-const mostAwaiting = 64
+// maxAwaiting bounds the answers to wrong secrets that are delayed at once. Further wrong secrets are
+// refused immediately, with 429.
+const maxAwaiting = 64
 
-// setSecrets lets those in that show one of secrets. There are one or two.
+// setSecrets replaces the secrets, one or two, that the guard accepts.
 func (g *guard) setSecrets(secrets []string) {
-	var digests [mostSecrets][sha256.Size]byte
+	var digests [maxSecrets][sha256.Size]byte
 	for i := range digests {
 		digests[i] = sha256.Sum256([]byte(secrets[min(i, len(secrets)-1)]))
 	}
 	g.secrets.Store(&digests)
 }
 
-// openOnLoopback are the pages that need no secret from a caller on this machine. Without it
-// they do not say what stands in the configuration, or who is a user.
+// openOnLoopback lists the pages that callers on this machine may read without the secret. Without it
+// the pages reveal neither the configuration nor the names of users.
 var openOnLoopback = []string{"/healthz", "/readyz", "/hello", "/metrics"}
 
-// isOpen reports whether a path needs no secret from a caller on this machine, or from any.
-// The files of the web page hold nothing that is not in the source: what it shows, it asks
-// for with the secret that is typed into it. A proof is for callers that do not send the
-// secret before they have seen it.
+// isOpen reports whether a caller may read a path without the secret. From anywhere, that is a proof,
+// which clients read before they send the secret. On this machine, it is also openOnLoopback and the
+// files of the web page. These contain no data: the page loads it with the secret that the operator
+// types in.
 func isOpen(path string, onThisMachine bool) bool {
 	if strings.HasPrefix(path, proof.Path+"/") {
 		return true
@@ -60,8 +60,8 @@ func isOpen(path string, onThisMachine bool) bool {
 	return onThisMachine && (ofPage || slices.Contains(openOnLoopback, strings.TrimSuffix(path, "/")))
 }
 
-// check returns an error if the caller may not talk to the listener. trusted reports that
-// the request carries a right secret; without an error it is false only for an open page.
+// check returns an error if the request must be refused. trusted reports whether the request carries
+// a right secret; if there is no error, it is false only for an open page.
 func (g *guard) check(ctx *fasthttp.RequestCtx, d dialect) (trusted bool, err error) {
 	header := &ctx.Request.Header
 	target := string(header.RequestURI())
@@ -96,8 +96,8 @@ func (g *guard) check(ctx *fasthttp.RequestCtx, d dialect) (trusted bool, err er
 	return true, nil
 }
 
-// allows reports whether a Host header names this listener: a loopback address or
-// localhost, or one of the configured names, with any port.
+// allows reports whether a Host header names this listener: localhost, a loopback address, or a
+// configured name, with any port.
 func (g *guard) allows(host string) bool {
 	name := host
 	if h, _, err := net.SplitHostPort(host); err == nil {
@@ -113,9 +113,9 @@ func (g *guard) allows(host string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
-// fromThisMachine reports whether a connection begins on this machine: from a loopback
-// address, over a unix socket, or from the address that it leads to. The kernel drops
-// packets from elsewhere that claim to come from an address of its own.
+// fromThisMachine reports whether a connection comes from this machine: from a loopback address, over
+// a unix socket, or from the same address that it goes to. The kernel drops packets of other machines
+// whose source is one of its own addresses.
 func fromThisMachine(peer, own net.Addr) bool {
 	switch addr := peer.(type) {
 	case *net.TCPAddr:
@@ -127,27 +127,27 @@ func fromThisMachine(peer, own net.Addr) bool {
 	return false
 }
 
-// holdBack slows guessing down: each wrong secret costs its sender time, a bounded number
-// of them at once. A right one is never held back.
+// holdBack delays the answer to a wrong secret, to slow down guessing. It returns false at once if
+// too many answers are being delayed. A right secret is never delayed.
 func (g *guard) holdBack() bool {
 	defer g.awaiting.Add(-1)
-	if g.awaiting.Add(1) > mostAwaiting {
+	if g.awaiting.Add(1) > maxAwaiting {
 		return false
 	}
 	time.Sleep(g.wrong)
 	return true
 }
 
-// secretHeaders are where a secret may stand.
+// secretHeaders are the headers that may carry the secret.
 var secretHeaders = []string{"Authorization", "X-Tyk-Authorization"}
 
-// showsSecret reports whether a secret is given at all, right or wrong.
+// showsSecret reports whether the request carries any secret, right or wrong.
 func (g *guard) showsSecret(header *fasthttp.RequestHeader) bool {
 	return slices.ContainsFunc(secretHeaders, func(name string) bool { return len(header.Peek(name)) > 0 })
 }
 
-// knowsSecret compares digests, so that neither the time nor the length of a wrong
-// secret tells anything about the right one.
+// knowsSecret reports whether the request carries a right secret, in exactly one header. It compares
+// digests, so that response times reveal neither the right secret nor its length.
 func (g *guard) knowsSecret(header *fasthttp.RequestHeader) bool {
 	var given []byte
 	count := 0

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// T-70: who asks under a name that does not lead here by itself is refused, whatever
+// T-70: a request under a name that does not belong to this listener is refused, even if everything
 // else is right.
 func TestHost(t *testing.T) {
 	l := start(t)
@@ -50,10 +50,10 @@ func TestHost(t *testing.T) {
 		t.Helper()
 		refused(host, 403, "Host is not a loopback name and not one of admin.hosts")
 	}
-	// noHost is what no Host header can be.
+	// noHost matches values that a Host header cannot have.
 	noHost := func(host string) {
 		t.Helper()
-		refused(host, 400, "Request malformed: this is no HTTP request")
+		refused(host, 400, "Request malformed: not an HTTP request")
 	}
 	bad("evil.com")
 	bad("evil.com:9192")
@@ -92,7 +92,7 @@ func TestHost(t *testing.T) {
 		t.Errorf("something was changed:\n%s\nwas\n%s", after, before)
 	}
 
-	// None, two, and one in the request line.
+	// No Host header, two, and a host in the request line.
 	raw := func(what, request string, status int) {
 		t.Helper()
 		if a := parseAnswer(t, l.send(request)); a.status != status {
@@ -111,8 +111,7 @@ func TestHost(t *testing.T) {
 	raw("authority form", "CONNECT localhost:80 HTTP/1.1\r\nHost: localhost\r\n"+end, 400)
 }
 
-// T-71: what a page of another site makes a browser send changes nothing, and is told
-// nothing.
+// T-71: a request that a page of another site makes a browser send changes nothing and reveals nothing.
 func TestCrossSite(t *testing.T) {
 	l := start(t)
 	const user = `{"basic_auth_data":{"password":"pw"}}`
@@ -181,7 +180,7 @@ func TestCrossSite(t *testing.T) {
 		t.Errorf("something was changed:\n%s\nwas\n%s", after, before)
 	}
 
-	// A browser that asks first is not told that it may.
+	// A preflight request is not allowed either.
 	a := l.askAs("OPTIONS", "/api/apis/keys/basic/alice", "", "Origin: http://localhost", "Access-Control-Request-Method: POST", "Access-Control-Request-Headers: authorization")
 	if a.status/100 == 2 {
 		t.Errorf("preflight: %v", a)
@@ -193,7 +192,7 @@ func TestCrossSite(t *testing.T) {
 	}
 }
 
-// T-72: only the whole secret counts, in one of its three places, once.
+// T-72: only the whole secret is accepted, once, in one of its three places.
 func TestSecret(t *testing.T) {
 	l := start(t)
 	ask := func(target string, header ...string) answer { return l.askAs("GET", target, "", header...) }
@@ -220,7 +219,7 @@ func TestSecret(t *testing.T) {
 		ask("/api/apis/keys"+query, header...).want(t, strings.Join(header, ", "), 401, dashboardError("Not authorised"))
 		ask("/tyk/keys"+query, header...).want(t, strings.Join(header, ", "), 403, gatewayError("Attempted administrative access with invalid or missing key!"))
 		ask("/nothing"+query, header...).want(t, strings.Join(header, ", "), 401, gatewayError("Not authorised"))
-		// What is there is not told to strangers either.
+		// Without the secret, existing and missing paths have the same answer.
 		ask("/api/nothing"+query, header...).want(t, strings.Join(header, ", "), 401, dashboardError("Not authorised"))
 		l.askAs("POST", "/api/apis/keys/basic/alice"+query, user, header...).want(t, strings.Join(header, ", "), 401, dashboardError("Not authorised"))
 		l.askAs("POST", "/tyk/keys/alice"+query, user, header...).want(t, strings.Join(header, ", "), 403, gatewayError("Attempted administrative access with invalid or missing key!"))
@@ -259,12 +258,12 @@ func TestSecret(t *testing.T) {
 	if n := l.users.Count(); n != 0 {
 		t.Errorf("%d users were made", n)
 	}
-	// Ten megabytes are not read.
+	// A body of ten megabytes is not read.
 	a := parseAnswer(t, l.send("GET /tyk/keys HTTP/1.1\r\nHost: localhost\r\nAuthorization: "+strings.Repeat("x", 10<<20)+"\r\n\r\n"))
 	a.want(t, "10 MB", 431, gatewayError("Request malformed: the header is too large"))
 }
 
-// Health and the files of the web page need no secret from this machine, and from no other.
+// Health and the files of the web page need no secret on this machine. From any other, they do.
 func TestOpenPages(t *testing.T) {
 	l := start(t)
 	f := func(address net.Addr, target string, status int) {
@@ -300,8 +299,8 @@ func TestOpenPages(t *testing.T) {
 	}
 }
 
-// Without the secret an open page says that something is wrong, and not what; and a wrong
-// one opens nothing.
+// Without the secret an open page says that something is wrong, but not what. With a wrong secret, it
+// is refused.
 func TestT75OpenPagesTellStrangersLittle(t *testing.T) {
 	health := Health{Reload: errors.New("hook.url = \"https://user:hush@example.com\": wrong"), Damaged: []string{"default/alice"}}
 	l := start(t, func(c *Config) { c.Health = func() Health { return health } })
@@ -322,13 +321,13 @@ func TestT75OpenPagesTellStrangersLittle(t *testing.T) {
 	}
 }
 
-// Wrong secrets cost time, a bounded number of them at once, and a right one costs none.
+// Answers to wrong secrets are delayed, a bounded number at once. Answers to right ones are not.
 func TestWrongSecretsAreHeldBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &guard{wrong: time.Second}
 		begin := time.Now()
 		var let, refused atomic.Int64
-		for range mostAwaiting + 10 {
+		for range maxAwaiting + 10 {
 			go func() {
 				if g.holdBack() {
 					let.Add(1)
@@ -343,11 +342,11 @@ func TestWrongSecretsAreHeldBack(t *testing.T) {
 		}
 		time.Sleep(time.Second) // of the bubble
 		synctest.Wait()
-		if let.Load() != mostAwaiting || time.Since(begin) != time.Second {
+		if let.Load() != maxAwaiting || time.Since(begin) != time.Second {
 			t.Errorf("after a second: %d answered", let.Load())
 		}
 		if !g.holdBack() {
-			t.Error("nobody is held back, and there is no room")
+			t.Error("no answer is delayed, but there is no room")
 		}
 	})
 }

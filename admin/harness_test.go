@@ -32,7 +32,7 @@ import (
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	// fasthttp's own goroutines notice the end of their server some seconds later.
+	// fasthttp's own goroutines end some seconds after their server.
 	own := []goleak.Option{
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),
@@ -46,7 +46,7 @@ func TestMain(m *testing.M) {
 
 const secret = "the-secret-of-the-tests"
 
-// listener is the real server of the admin listener, over a listener and a store in memory.
+// listener is the real admin server over a network listener and a store in memory.
 type listener struct {
 	t        testing.TB
 	users    *memstore.Store
@@ -60,10 +60,10 @@ type listener struct {
 	contrived bool // the fakes fail in ways that no store does
 }
 
-// peer is whom the server sees.
+// peer is the address that the server sees as the client's.
 var peer net.Addr = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 5}
 
-// start runs a listener until the test ends.
+// start starts a listener that runs until the test ends.
 func start(t testing.TB, change ...func(*Config)) *listener {
 	t.Helper()
 	l := &listener{t: t, users: memstore.New(), policies: session.NewPolicies(nil), memory: fasthttputil.NewInmemoryListener()}
@@ -141,7 +141,7 @@ func start(t testing.TB, change ...func(*Config)) *listener {
 	return l
 }
 
-// loopback makes connections look as if they came from peer.
+// loopback is a network listener whose connections seem to come from peer.
 type loopback struct{ net.Listener }
 
 func (l loopback) Accept() (net.Conn, error) {
@@ -156,8 +156,7 @@ type peered struct{ net.Conn }
 
 func (peered) RemoteAddr() net.Addr { return peer }
 
-// send sends a request as it stands on a connection of its own, and returns all that
-// comes back.
+// send sends raw bytes on a new connection and returns the raw answer.
 func (l *listener) send(request string) string {
 	l.t.Helper()
 	answer := l.exchange(request)
@@ -166,7 +165,7 @@ func (l *listener) send(request string) string {
 	return string(answer)
 }
 
-// exchange is send of what need not be as any description has it.
+// exchange is send without a comparison with the descriptions.
 func (l *listener) exchange(request string) (answer []byte) {
 	l.t.Helper()
 	c, err := l.memory.Dial()
@@ -207,8 +206,8 @@ func (l *listener) compare(request string, answer []byte) {
 	}
 }
 
-// ask sends a request with the secret and these headers, and returns the answer in the
-// form in which it is compared: status, headers in order of the alphabet, body.
+// ask sends a request with the secret and these headers. It returns the answer in a form to compare:
+// status, headers in alphabetical order, body.
 func (l *listener) ask(method, target, body string, header ...string) answer {
 	l.t.Helper()
 	header = append(header, "Authorization: "+secret)
@@ -244,7 +243,7 @@ func parseAnswer(t *testing.T, raw string) (a answer) {
 	return parse(t, raw, false)
 }
 
-// parse reads an answer; one to HEAD has the length of a body that does not come.
+// parse parses an answer. An answer to HEAD has the length of a body that is not sent.
 func parse(t testing.TB, raw string, head bool) (a answer) {
 	t.Helper()
 	header, body, found := strings.Cut(raw, "\r\n\r\n")
@@ -269,7 +268,7 @@ func parse(t testing.TB, raw string, head bool) (a answer) {
 	return a
 }
 
-// want compares an answer with its status and body.
+// want compares the status and body of an answer.
 func (a answer) want(t *testing.T, what string, status int, body string) {
 	t.Helper()
 	if a.status != status || a.body != body {
@@ -277,7 +276,7 @@ func (a answer) want(t *testing.T, what string, status int, body string) {
 	}
 }
 
-// dashboardError and gatewayError are bodies of refusals.
+// dashboardError and gatewayError return the bodies of refusals.
 func dashboardError(text string) string {
 	quoted, _ := json.Marshal(text)
 	return `{"Status":"Error","Message":` + string(quoted) + `,"Meta":null}` + "\n"
@@ -288,7 +287,7 @@ func gatewayError(text string) string {
 	return `{"status":"error","message":` + string(quoted) + "}\n"
 }
 
-// fakeHash is quick, and its hashes can be told from anything else.
+// fakeHash is a fast hash whose results cannot be confused with other text.
 type fakeHash struct{ password.Bcrypt }
 
 func (fakeHash) Make(password []byte) (string, error) {

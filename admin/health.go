@@ -4,38 +4,30 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"sidekey/admin/api"
 )
 
-// Health is what the program knows about its own state.
+// Health is the state of the program.
 type Health struct {
-	Store   error     // nil: it can be read and written
-	Damaged []string  // users whose records do not match their checksums, as ORG/USER
-	Sealed  []string  // users whose hmac_string cannot be opened with the key in force, as ORG/USER
+	Store   error     // why it cannot be used; nil: it can be read and written
+	Damaged []string  // ORG/USER of records that do not match their checksums
+	Sealed  []string  // ORG/USER of records whose hmac_string cannot be opened with the key in force
 	Loaded  time.Time // when the configuration in force was loaded
-	Reload  error     // why the file as it stands now is not in force; nil: it is
+	Reload  error     // why the current file is not in force; nil: it is
 }
 
-// ready reports whether decisions can be made.
+// ready reports whether sidekey can decide.
 func (h Health) ready() bool { return h.Store == nil }
 
 func (c *call) healthz() error {
-	c.send(fasthttp.StatusOK, map[string]string{"status": "alive"})
+	c.send(fasthttp.StatusOK, api.Alive{Status: "alive"})
 	return nil
-}
-
-type readiness struct {
-	Status  string   `json:"status"`
-	Store   string   `json:"store"`
-	Damaged []string `json:"damaged,omitempty"`
-	Sealed  []string `json:"sealed,omitempty"`
-	Config  string   `json:"config"`
-	Loaded  string   `json:"config_loaded"`
-	Active  int      `json:"active_users"`
 }
 
 func (c *call) readyz() error {
 	h := c.Health()
-	answer := readiness{
+	answer := api.Readiness{
 		Status: "ready",
 		Store:  "ok",
 		Config: "ok",
@@ -60,28 +52,19 @@ func (c *call) readyz() error {
 	return nil
 }
 
-// component is one part of a health answer in Tyk's form
-// (draft-inadarei-api-health-check).
-type component struct {
-	Status        string `json:"status"`
-	ComponentType string `json:"componentType"`
-	Output        string `json:"output,omitempty"`
-	Time          string `json:"time"`
-}
-
 func (c *call) hello() error {
 	h := c.Health()
-	store := component{Status: "pass", ComponentType: "datastore", Time: time.Now().UTC().Format(time.RFC3339)}
+	store := api.Component{Status: "pass", ComponentType: "datastore", Time: time.Now().UTC().Format(time.RFC3339)}
 	overall := "pass"
 	if !h.ready() {
 		store.Status, store.Output = "fail", h.Store.Error()
 		overall = "fail"
 	}
-	c.send(fasthttp.StatusOK, struct {
-		Status      string               `json:"status"`
-		Version     string               `json:"version"`
-		Description string               `json:"description"`
-		Details     map[string]component `json:"details"`
-	}{overall, c.Version, "sidekey", map[string]component{"store": store}})
+	c.send(fasthttp.StatusOK, api.Hello{
+		Status:      overall,
+		Version:     c.Version,
+		Description: "sidekey",
+		Details:     map[string]api.Component{"store": store},
+	})
 	return nil
 }

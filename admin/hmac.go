@@ -6,18 +6,18 @@ import (
 	"sidekey/auth/session"
 )
 
-// Secrets seals the secrets that users sign requests with, so that the store never has
-// one that can be read.
+// Secrets seals the secrets that users sign requests with, so that the store never contains a
+// readable one.
 type Secrets interface {
 	Seal(org, user, secret string) (sealed string)
-	// Open returns the secret that was sealed for a user, or an error where the key or
-	// the user is another one.
+	// Open returns the secret that was sealed for a user. It fails if the secret was sealed with
+	// another key or for another user.
 	Open(org, user, sealed string) (secret string, err error)
 }
 
-// sealSecret puts the secret that a user signs with into a record that is to be stored:
-// the given one, or else the one that the record has. A user who has to sign and has
-// none that can be read gets a new one, which is returned: this is the one time that it
+// sealSecret prepares the secret that a user signs with in a record that is about to be stored. It
+// seals the given secret; without one, the record's own stays. If the user must sign and has no
+// secret that can be opened, sealSecret generates one and returns it. That is the only time that it
 // can be shown.
 func (c *call) sealSecret(r *session.Record, given string) (generated string) {
 	s := &r.Session

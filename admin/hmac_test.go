@@ -13,8 +13,8 @@ import (
 
 var secretPattern = regexp.MustCompile(`"hmac_string":"([^"]+)"`)
 
-// A secret that was generated is in one answer and nowhere else: in no other answer, in no
-// log line, and in no record as it is. Nor is what it was sealed to.
+// A generated secret is in one answer and nowhere else: in no other answer, no log line, and in records
+// only sealed. The sealed form is in no answer either.
 func TestGeneratedSecretIsShownOnce(t *testing.T) {
 	l := start(t)
 	l.ask("POST", "/tyk/policies", `{"id":"gold","access_rights":{"rest":{}},"hmac_enabled":true}`)
@@ -43,7 +43,7 @@ func TestGeneratedSecretIsShownOnce(t *testing.T) {
 	f("POST", "/tyk/keys/dora", `{"apply_policies":["gold"]}`, true)
 	f("PUT", "/tyk/keys/dora", `{"apply_policies":["gold"]}`, false)
 
-	// It is kept, and made where there is none.
+	// An existing secret stays; a missing one is generated.
 	f("PUT", "/tyk/keys/ann", sign, false)
 	f("PUT", "/api/keys/defaultann", plain, false)
 	f("PUT", "/api/apis/keys/basic/ann", sign, false)
@@ -57,7 +57,7 @@ func TestGeneratedSecretIsShownOnce(t *testing.T) {
 	f("POST", "/tyk/keys/reset/gina", "", false)
 	f("POST", "/tyk/keys/preview", sign, false)
 	f("POST", "/api/keys/preview", sign, false)
-	// One that is given is not shown.
+	// A secret from the request is not shown.
 	f("POST", "/api/apis/keys/basic/hans", `{"hmac_enabled":true,"hmac_string":"hans-has-a-secret"}`, false)
 	f("PUT", "/tyk/keys/hans", `{"hmac_enabled":true,"hmac_string":"hans-has-another"}`, false)
 	f("PUT", "/tyk/keys/hans", `{"hmac_string":"hans-does-not-sign-"}`, false)
@@ -79,8 +79,8 @@ func TestGeneratedSecretIsShownOnce(t *testing.T) {
 	}
 }
 
-// What is sealed for one user is of no use in the record of another, and a user whose
-// secret cannot be opened gets a new one with the next write.
+// A sealed secret cannot be opened in the record of another user. A user whose secret cannot be opened
+// gets a new one with the next write.
 func TestSecretOfAnother(t *testing.T) {
 	l := start(t)
 	l.ask("POST", "/tyk/keys/ann", `{"hmac_enabled":true}`)

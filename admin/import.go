@@ -9,38 +9,23 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"sidekey/admin/api"
 	"sidekey/auth"
 	"sidekey/auth/password"
 	"sidekey/auth/session"
 	"sidekey/internal/problem"
 )
 
-// POST /api/import takes users from elsewhere, one JSON object a line ([auth.Import]),
-// and is the only way in for a hash: everywhere else a hash that is sent back would
-// become the password. The users of one request are written in one step, or none of them
-// where a line is wrong, unless ?skip_bad=1. ?dry_run=1 checks and writes nothing.
+// POST /api/import creates and changes users from another system. The body has one JSON object per
+// line, see [api.Import]. It is the only endpoint that takes a hash: anywhere else, a hash would be
+// hashed as if it were a password. The users of one request are written in one step. If a line is
+// wrong, none is written, unless the query has ?skip_bad=1. With ?dry_run=1, lines are only checked.
 //
-// A line with a session creates the user or overwrites it, as POST does; without a hash
-// the old password stays. A line without a session changes the password of a user who
-// exists and nothing else, so that a list of passwords never widens a right.
+// A line with a session creates the user or overwrites it, as POST does; if it has no hash, the
+// stored password stays. A line without a session changes only the password of an existing user, so
+// that a list of passwords never widens rights.
 
-// importAnswer is what became of the lines of one request.
-type importAnswer struct {
-	Valid    int          `json:"valid"` // lines that are or could be written
-	Added    int          `json:"added"`
-	Changed  int          `json:"changed"`
-	Refused  []importNote `json:"refused"`
-	Warnings []importNote `json:"warnings"`
-}
-
-// importNote is something about one line, counted from 1.
-type importNote struct {
-	Line     int    `json:"line"`
-	Username string `json:"username"`
-	Message  string `json:"message"`
-}
-
-// imported is a line, checked and ready.
+// imported is one line after all checks.
 type imported struct {
 	line    int
 	name    session.Name
@@ -50,7 +35,7 @@ type imported struct {
 }
 
 func (c *call) importUsers() error {
-	answer := importAnswer{Refused: []importNote{}, Warnings: []importNote{}}
+	answer := api.Imported{Refused: []api.ImportNote{}, Warnings: []api.ImportNote{}}
 	users, err := c.readImports(&answer)
 	if err != nil {
 		return err
@@ -70,8 +55,8 @@ func (c *call) importUsers() error {
 	return nil
 }
 
-// readImports reads and checks every line. What is wrong with one is noted in answer.
-func (c *call) readImports(answer *importAnswer) (users []imported, err error) {
+// readImports decodes and checks every line. It adds the lines that are wrong to answer.
+func (c *call) readImports(answer *api.Imported) (users []imported, err error) {
 	rules := c.Rules()
 	seen := make(map[session.Name]int)
 	number := 0
@@ -87,14 +72,14 @@ func (c *call) readImports(answer *importAnswer) (users []imported, err error) {
 		case err != nil:
 			return nil, err
 		case twice:
-			err = problem.List{{Want: "this user stands in line " + strconv.Itoa(first) + " already"}}
+			err = problem.List{{Want: "must not repeat the user of line " + strconv.Itoa(first)}}
 		}
 		if err != nil {
-			answer.Refused = append(answer.Refused, importNote{number, u.name.User, err.Error()})
+			answer.Refused = append(answer.Refused, api.ImportNote{Line: number, Username: u.name.User, Message: err.Error()})
 			continue
 		}
 		for _, w := range warnings {
-			answer.Warnings = append(answer.Warnings, importNote{number, u.name.User, w})
+			answer.Warnings = append(answer.Warnings, api.ImportNote{Line: number, Username: u.name.User, Message: w})
 		}
 		seen[u.name] = number
 		u.line = number
@@ -103,9 +88,9 @@ func (c *call) readImports(answer *importAnswer) (users []imported, err error) {
 	return users, nil
 }
 
-// readImport checks one line. The problems of a line come back as [problem.List].
+// readImport decodes and checks one line. If the line is wrong, the error is a [problem.List].
 func (c *call) readImport(line []byte, rules session.Rules) (u imported, warnings []string, err error) {
-	given, unknown, err := session.DecodeImport(line)
+	given, unknown, err := api.DecodeImport(line)
 	if err != nil {
 		return u, nil, err
 	}
@@ -150,8 +135,8 @@ func (c *call) readImport(line []byte, rules session.Rules) (u imported, warning
 	return u, append(warnings, more...), err
 }
 
-// checkWithoutSession checks a line that brings a password alone. A user who does not
-// exist yet gets an empty session, which the rules may refuse.
+// checkWithoutSession checks a line that has only a password. A user that does not exist yet gets an
+// empty session, which the rules may refuse.
 func (c *call) checkWithoutSession(u imported, rules session.Rules) error {
 	if u.hash == "" {
 		return problem.List{{Field: "hash", Want: "missing hash or session"}}
@@ -161,13 +146,13 @@ func (c *call) checkWithoutSession(u imported, rules session.Rules) error {
 	}
 	_, _, err := c.Users.Read(u.name.Org, u.name.User)
 	if errors.Is(err, auth.ErrNoUser) {
-		return problem.List{{Field: "access_rights", Want: "missing for a new user, who would have no right (rights.allow_empty_rights = false)"}}
+		return problem.List{{Field: "access_rights", Want: "missing for a new user, which would have no rights (rights.allow_empty_rights = false)"}}
 	}
 	return err
 }
 
 // writeImports writes all users in one step.
-func (c *call) writeImports(users []imported, answer *importAnswer) error {
+func (c *call) writeImports(users []imported, answer *api.Imported) error {
 	if len(users) == 0 {
 		return nil
 	}
@@ -199,14 +184,14 @@ func (c *call) writeImports(users []imported, answer *importAnswer) error {
 	return nil
 }
 
-// record is what becomes of a user's record; old is nil where there is none.
+// record returns the record to store; old is the stored one, or nil if there is none.
 func (u *imported) record(old *session.Record, now time.Time) (*session.Record, error) {
 	r := session.Record{Org: u.name.Org, User: u.name.User}
 	r.Session.OrgID = u.name.Org
 	r.Session.DateCreated = now.UTC().Format(time.RFC3339Nano)
 	switch {
 	case u.session == nil && old != nil && old.Damaged:
-		return nil, failure(fasthttp.StatusConflict, "line %d: the record of %q is damaged: write it anew (POST) or restore a backup", u.line, u.name.User)
+		return nil, failure(fasthttp.StatusConflict, "line %d: the record of %q is damaged: write it again (POST) or restore a backup", u.line, u.name.User)
 	case u.session == nil && old != nil:
 		r = *old
 	case u.session != nil:

@@ -15,7 +15,7 @@ const (
 
 func imports(lines ...string) string { return strings.Join(lines, "\n") + "\n" }
 
-// stored is what is kept of a user.
+// stored returns the stored record of a user as text.
 func (l *listener) stored(user string) session.Record {
 	l.t.Helper()
 	r, _, err := l.users.Load("default", user)
@@ -30,7 +30,7 @@ func TestImport(t *testing.T) {
 	l.ask("POST", "/api/apis/keys/basic/alice", `{"alias":"Alice","quota_max":5,"access_rights":{"orders":{}},"basic_auth_data":{"password":"old"}}`)
 	before := l.stored("alice")
 
-	// A hash alone changes the password of who is there, and nothing else.
+	// A line with only a hash changes the password of an existing user, and nothing else.
 	l.ask("POST", "/api/import", imports(`{"username":"alice","hash":"`+aHash+`"}`, "", `{"username":"bob","hash":"`+anotherHash+`","org_id":"default"}`)).
 		want(t, "import", 200, `{"valid":2,"added":1,"changed":1,"refused":[],"warnings":[]}`+"\n")
 	alice := l.stored("alice")
@@ -42,7 +42,7 @@ func TestImport(t *testing.T) {
 		t.Errorf("bob: %+v", s)
 	}
 
-	// A session overwrites; without a hash the old one stays; with a password it is hashed.
+	// A session overwrites; without a hash the stored one stays; a password in it is hashed.
 	l.ask("POST", "/api/import", imports(
 		`{"username":"alice","session":{"alias":"new","rate":3,"per":1,"nonsense":1}}`,
 		`{"username":"bob","session":{"basic_auth_data":{"password":"plain"}}}`,
@@ -81,7 +81,7 @@ func TestImportRefuses(t *testing.T) {
 		`{"line":2,"username":"a:b","message":"username = \"a:b\": must not contain a colon: RFC 7617 ends the name at the first one"},` +
 		`{"line":3,"username":"plain","message":"hash: must be a hash of bcrypt, argon2id, apr1, {SHA} or SHA-crypt: plain text, crypt(3) with DES or MD5 and others are not accepted"},` +
 		`{"line":4,"username":"costly","message":"hash: must be a bcrypt hash ($2a$, $2b$ or $2y$) with a cost of 4 to 14 and 53 characters"},` +
-		`{"line":5,"username":"good","message":"this user stands in line 1 already"},` +
+		`{"line":5,"username":"good","message":"must not repeat the user of line 1"},` +
 		`{"line":6,"username":"nothing","message":"hash: missing hash or session"},` +
 		`{"line":7,"username":"rights","message":"access_rights.nowhere = \"nowhere\": must be a configured API: orders, rest"},` +
 		`{"line":8,"username":"org","message":"session.org_id = \"acme\": must be the org of the line, \"default\", or missing"},` +
@@ -105,15 +105,15 @@ func TestImportRefuses(t *testing.T) {
 		t.Error("an answer holds a hash")
 	}
 
-	// Of a damaged record nothing is known that a password alone could be added to.
+	// A damaged record has nothing to which a password could be added.
 	l.users.Damage(session.Name{Org: "default", User: "alice"}, true)
 	l.ask("POST", "/api/import", imports(`{"username":"good","hash":"`+anotherHash+`"}`, `{"username":"alice","hash":"`+aHash+`"}`)).
-		want(t, "damaged", 409, dashboardError(`line 2: the record of "alice" is damaged: write it anew (POST) or restore a backup`))
+		want(t, "damaged", 409, dashboardError(`line 2: the record of "alice" is damaged: write it again (POST) or restore a backup`))
 	l.ask("POST", "/api/import", imports(`{"username":"alice","hash":"`+aHash+`","session":{}}`)).
-		want(t, "written anew", 200, `{"valid":1,"added":0,"changed":1,"refused":[],"warnings":[]}`+"\n")
+		want(t, "overwritten", 200, `{"valid":1,"added":0,"changed":1,"refused":[],"warnings":[]}`+"\n")
 }
 
-// Where a user without rights may use nothing, a password for nobody yet is refused.
+// If empty rights grant nothing, a password for a user that does not exist yet is refused.
 func TestImportWithoutRights(t *testing.T) {
 	l := start(t, func(c *Config) {
 		rules := c.Rules
@@ -125,10 +125,10 @@ func TestImportWithoutRights(t *testing.T) {
 	})
 	l.ask("POST", "/api/apis/keys/basic/alice", `{"access_rights":{"orders":{}}}`)
 	l.ask("POST", "/api/import?skip_bad=1", imports(`{"username":"alice","hash":"`+aHash+`"}`, `{"username":"bob","hash":"`+aHash+`"}`)).
-		want(t, "import", 200, `{"valid":1,"added":0,"changed":1,"refused":[{"line":2,"username":"bob","message":"access_rights: missing for a new user, who would have no right (rights.allow_empty_rights = false)"}],"warnings":[]}`+"\n")
+		want(t, "import", 200, `{"valid":1,"added":0,"changed":1,"refused":[{"line":2,"username":"bob","message":"access_rights: missing for a new user, which would have no rights (rights.allow_empty_rights = false)"}],"warnings":[]}`+"\n")
 }
 
-// A hash is taken by an import alone.
+// Only an import accepts a hash.
 func TestHashIsNoPassword(t *testing.T) {
 	l := start(t)
 	l.ask("POST", "/api/apis/keys/basic/alice", aUser)

@@ -11,8 +11,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Members that do not act come back byte for byte, whatever their spacing, escapes and
-// spelling of numbers, in both dialects, after they are made and after they are replaced.
+// Members without an effect come back byte for byte, whatever their spacing, escapes and spelling of
+// numbers, in both dialects, after they were created and after they were replaced.
 func TestKeptMembers(t *testing.T) {
 	l := start(t)
 	spaces := rapid.StringOfN(rapid.RuneFrom([]rune(" \t\n\r")), 0, 3, -1)
@@ -130,8 +130,7 @@ func TestKeptMembers(t *testing.T) {
 	})
 }
 
-// What a client did not send is zero in the Dashboard's dialect and missing in the
-// Gateway's.
+// A member that a client did not send is zero in the Dashboard's dialect and missing in the Gateway's.
 func TestKeptMembersNotSent(t *testing.T) {
 	l := start(t)
 	l.ask("POST", "/tyk/keys/alice", aUser)

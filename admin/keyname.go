@@ -12,14 +12,14 @@ import (
 	"sidekey/auth/session"
 )
 
-// keyName finds the user that a path of the Dashboard's names by key id (the org with
-// the name behind it), token or bare name, with ?username=true by name, or with ?hashed= by
-// key hash: any value counts there, even 0, as in Tyk. With ?auto_guess=true it may be the
-// hash if there is no such key id.
+// keyName finds the user that the key in a path of the Dashboard means: a key id (the org and the name
+// in one string), a token or a bare name. With ?username=true the key is a name. With ?hashed= it is
+// a key hash, whatever the value, even 0, as in Tyk. With ?auto_guess=true it may be a key hash if
+// there is no user with this key id. If there is no such user, the error is missing.
 //
-// Two users can have one key id (org1 with 2bob, org12 with bob), and one user's key id can
-// be another's name. Such a key is refused with 409 unless the request says the org:
-// ?org_id=, the org of the API in the path, or bodyOrg.
+// Two users can have the same key id (2bob in org1 and bob in org12), and the key id of one user can
+// be the name of another. Such a key is refused with 409, unless the request has the org: in
+// ?org_id=, in bodyOrg, or by the API in the path.
 func (c *call) keyName(bodyOrg string, missing error) (session.Name, error) {
 	key := c.params["keyID"]
 	switch {
@@ -55,13 +55,14 @@ func (c *call) keyName(bodyOrg string, missing error) (session.Name, error) {
 	return session.Name{}, missing
 }
 
+// errAmbiguous returns the refusal of a key that may mean several users.
 func errAmbiguous(key string) error {
-	return failure(fasthttp.StatusConflict, "%q can name more than one user: say the org with org_id, or add username=true if it is the user's name", key)
+	return failure(fasthttp.StatusConflict, "%q can name more than one user: add org_id, or username=true if it is the user's name", key)
 }
 
-// readings returns the users that a key can name. With an org it is one at most: a key that
-// begins with the org is a key id there, and never the name of another user, so that a
-// DELETE that is repeated finds nothing.
+// readings returns the users that a key can name. With an org there is at most one: if the key begins
+// with the org, it is a key id and never the name of another user, so that a repeated DELETE finds
+// nothing.
 func (c *call) readings(key, org string) (names []session.Name, err error) {
 	add := func(name session.Name) {
 		if err != nil || slices.Contains(names, name) || session.CheckNames(name.Org, name.User) != nil {
@@ -94,16 +95,17 @@ func (c *call) readings(key, org string) (names []session.Name, err error) {
 	return names, err
 }
 
-// ambiguous reports whether a key may mean another user than the one it is read as: there
-// are several, or the one that there is has for its name what could be a key id of the
-// default org. The latter happens when the user with that key id has just been deleted.
+// ambiguous reports whether a key may mean another user than names[0]: if there are several, or if the
+// only one has a name that could be a key id of the default org. The latter happens after the user
+// with that key id was deleted.
 func (c *call) ambiguous(key string, names []session.Name) bool {
 	return len(names) > 1 || len(names) == 1 && names[0].User == key && len(key) > len(c.Org) && strings.HasPrefix(key, c.Org)
 }
 
-// gatewayName finds the user that a path of the Gateway's names by name, with ?hashed=
-// by key hash, or by the token that answers to writes carry as the key. A name that is the
-// token of another user is refused with 409: repeating a DELETE would delete both.
+// gatewayName finds the user that a path of the Gateway means: by name, by the token that answers to
+// writes have as their key or, with ?hashed=, by key hash. A name that is also the token of another
+// user is refused with 409, because a repeated DELETE would delete both. If there is no user with
+// the key hash, the error is missing.
 func (c *call) gatewayName(missing error) (session.Name, error) {
 	key := c.params["username"]
 	if c.query("hashed") != "" {
@@ -128,8 +130,7 @@ func (c *call) gatewayName(missing error) (session.Name, error) {
 	return name, err
 }
 
-// isThere reports whether there is such a user. One whose record is damaged is there: it can
-// be deleted.
+// isThere reports whether a user exists. A user with a damaged record does: it can be deleted.
 func (c *call) isThere(name session.Name) (bool, error) {
 	switch _, _, err := c.Users.Read(name.Org, name.User); {
 	case errors.Is(err, auth.ErrNoUser):
@@ -140,8 +141,8 @@ func (c *call) isThere(name session.Name) (bool, error) {
 	return true, nil
 }
 
-// byHash finds the user with a key hash, in the org of ?org_id= if there is one. A hash of
-// 64 bits can be that of two users, if someone chose their names for it: 409.
+// byHash finds the user with a key hash, in the org of ?org_id= if the query has one. Names can be
+// chosen so that two users have the same hash, which has 64 bits: such a hash is refused with 409.
 func (c *call) byHash(hash string, missing error) (session.Name, error) {
 	org := c.query("org_id")
 	return c.search(missing, func(name session.Name) bool {
@@ -149,8 +150,8 @@ func (c *call) byHash(hash string, missing error) (session.Name, error) {
 	})
 }
 
-// search looks at every name, for the only one that is meant. A key hash is not kept
-// anywhere: computing a million takes less than a second, and happens when a person asks.
+// search finds the only user for which is returns true. It looks at all names: key hashes are not
+// stored, because computing a million of them takes less than a second, and people rarely ask.
 func (c *call) search(missing error, is func(session.Name) bool) (match session.Name, err error) {
 	found := 0
 	err = c.each(func(name session.Name) (bool, error) {

@@ -6,33 +6,12 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"sidekey/admin/api"
 	"sidekey/auth"
 	"sidekey/limiter"
 )
 
-// liveRate is what is left of a rate at the moment of the answer.
-type liveRate struct {
-	Limit     int64   `json:"limit"` // requests per window; 0 = no limit
-	Per       float64 `json:"per"`   // seconds
-	Remaining int64   `json:"remaining"`
-	Reset     float64 `json:"reset"` // seconds until all of it is free again
-}
-
-// liveQuota is what is left of a quota at the moment of the answer.
-type liveQuota struct {
-	Limit     int64 `json:"limit"`  // requests per period; 0 = no limit
-	Period    int64 `json:"period"` // seconds; 0 = never renews
-	Remaining int64 `json:"remaining"`
-	Renews    int64 `json:"renews"` // Unix seconds; 0 = no period has begun, or it never ends
-}
-
-type liveLimit struct {
-	Scope string    `json:"scope"` // see [auth.LiveLimit]
-	Rate  liveRate  `json:"rate"`
-	Quota liveQuota `json:"quota"`
-}
-
-// userLimits answers what is left of a user's limits. Asking uses nothing up.
+// userLimits answers what is left of a user's limits. The request itself uses nothing up.
 func (c *call) userLimits() error {
 	name, err := c.gatewayName(dashboardMissing)
 	if err != nil {
@@ -45,22 +24,23 @@ func (c *call) userLimits() error {
 	if err != nil {
 		return err
 	}
-	limits := make([]liveLimit, 0)
+	limits := make([]api.UserLimit, 0)
 	for _, l := range c.Directory.Limits(r, kept, c.now()) {
-		limits = append(limits, liveLimit{l.Scope, showRate(l.Rate), showQuota(l.Quota)})
+		limits = append(limits, api.UserLimit{Scope: l.Scope, Rate: showRate(l.Rate), Quota: showQuota(l.Quota)})
 	}
-	c.send(fasthttp.StatusOK, map[string][]liveLimit{"limits": limits})
+	c.send(fasthttp.StatusOK, api.UserLimits{Limits: limits})
 	return nil
 }
 
-func showRate(s limiter.RateState) liveRate {
-	return liveRate{s.Limit, s.Per.Seconds(), s.Remaining, s.Reset.Seconds()}
+func showRate(s limiter.RateState) api.Rate {
+	return api.Rate{Limit: s.Limit, Per: s.Per.Seconds(), Remaining: s.Remaining, Reset: s.Reset.Seconds()}
 }
 
-func showQuota(s limiter.QuotaState) liveQuota {
+// showQuota rounds the end of the period up to a whole second.
+func showQuota(s limiter.QuotaState) api.Quota {
 	renews := s.Renews / int64(time.Second)
 	if s.Renews%int64(time.Second) > 0 {
 		renews++
 	}
-	return liveQuota{s.Limit, int64(s.Period / time.Second), s.Remaining, renews}
+	return api.Quota{Limit: s.Limit, Period: int64(s.Period / time.Second), Remaining: s.Remaining, Renews: renews}
 }

@@ -8,45 +8,26 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"sidekey/admin/api"
 	"sidekey/auth"
 	"sidekey/auth/session"
 )
 
-// GET /api/users lists users in order of org and name, a part at a time: ?limit= of
-// them (100, at most 1000) after the one that ?after_org= and ?after= name. ?q= and
-// ?org_id= narrow it down as in /api/keys/detailed. However many users there are, one
-// answer stays short.
-
-// listedUser is one user of a list.
-type listedUser struct {
-	OrgID    string          `json:"org_id"`
-	Username string          `json:"username"`
-	KeyHash  string          `json:"key_hash"`
-	State    string          `json:"state"` // active, expired, damaged, or why it is inactive
-	Session  session.Session `json:"session"`
-}
-
-// place is where the next part of a list begins.
-type place struct {
-	OrgID    string `json:"org_id"`
-	Username string `json:"username"`
-}
-
 const (
-	usualPart = 100
-	mostPart  = 1000
-	mostNames = 10_000 // that are looked at for one answer
+	defaultPart = 100
+	maxPart     = 1000
+	maxNames    = 10_000 // names that are looked at for one answer
 )
 
+// listUsers answers a part of all users, in the order of org and name: ?limit= of them (100 by
+// default, at most 1000) after the one that ?after_org= and ?after= name. ?q= and ?org_id= select
+// users as in /api/keys/detailed. However many users there are, one answer stays short.
 func (c *call) listUsers() error {
 	limit, err := c.limit()
 	if err != nil {
 		return err
 	}
-	answer := struct {
-		Users []listedUser `json:"users"`
-		Next  *place       `json:"next"` // null: that was all
-	}{Users: make([]listedUser, 0, limit)}
+	answer := api.Users{Users: make([]api.User, 0, limit)}
 	org, text, raw := c.query("org_id"), strings.ToLower(c.query("q")), c.query("raw") == "1"
 	last := session.Name{Org: c.query("after_org"), User: c.query("after")}
 	for looked := 0; ; {
@@ -55,8 +36,8 @@ func (c *call) listUsers() error {
 			return err
 		}
 		for _, name := range names {
-			if len(answer.Users) == limit || looked == mostNames {
-				answer.Next = &place{last.Org, last.User}
+			if len(answer.Users) == limit || looked == maxNames {
+				answer.Next = &api.Place{OrgID: last.Org, Username: last.User}
 				c.send(fasthttp.StatusOK, answer)
 				return nil
 			}
@@ -72,11 +53,11 @@ func (c *call) listUsers() error {
 					continue
 				}
 			}
-			u, there, err := c.listed(name, raw)
+			u, exists, err := c.listed(name, raw)
 			if err != nil {
 				return err
 			}
-			if there {
+			if exists {
 				answer.Users = append(answer.Users, u)
 			}
 		}
@@ -87,32 +68,33 @@ func (c *call) listUsers() error {
 	}
 }
 
+// limit returns how many users the request asks for at most.
 func (c *call) limit() (int, error) {
 	text := c.query("limit")
 	if text == "" {
-		return usualPart, nil
+		return defaultPart, nil
 	}
 	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > mostPart {
-		return 0, failure(fasthttp.StatusBadRequest, "Request malformed: limit = %q: must be a whole number from 1 to %d", text, mostPart)
+	if err != nil || n < 1 || n > maxPart {
+		return 0, failure(fasthttp.StatusBadRequest, "Request malformed: limit = %q: must be a whole number from 1 to %d", text, maxPart)
 	}
 	return n, nil
 }
 
-// listed is a user as lists show it: as it stands in the store where raw, else with its
-// policies applied. there is false for one that is gone meanwhile.
-func (c *call) listed(name session.Name, raw bool) (_ listedUser, there bool, err error) {
+// listed returns a user in the form of lists: as stored if raw is true, else with its policies
+// applied. exists is false if the user has been deleted.
+func (c *call) listed(name session.Name, raw bool) (_ api.User, exists bool, err error) {
 	r, kept, err := c.Users.Read(name.Org, name.User)
-	listed := listedUser{OrgID: name.Org, Username: name.User, KeyHash: name.KeyHash()}
+	listed := api.User{OrgID: name.Org, Username: name.User, KeyHash: name.KeyHash()}
 	switch {
 	case errors.Is(err, auth.ErrNoUser):
-		return listedUser{}, false, nil
+		return api.User{}, false, nil
 	case errors.Is(err, auth.ErrDamaged):
 		listed.State = "damaged"
 		listed.Session.OrgID = name.Org
 		return listed, true, nil
 	case err != nil:
-		return listedUser{}, false, err
+		return api.User{}, false, err
 	}
 	u := c.shown(r, kept)
 	listed.State, listed.Session = u.state(), u.Session
@@ -122,8 +104,8 @@ func (c *call) listed(name session.Name, raw bool) (_ listedUser, there bool, er
 	return listed, true, nil
 }
 
-// fetchStored reads a user as it stands in the store, without policies applied, the state
-// of quotas and the password.
+// fetchStored reads a user as it is stored: without its policies applied, the state of its quotas, and
+// its secrets.
 func (c *call) fetchStored(name session.Name) (found, error) {
 	r, _, err := c.Users.Read(name.Org, name.User)
 	if errors.Is(err, auth.ErrNoUser) {
@@ -133,33 +115,25 @@ func (c *call) fetchStored(name session.Name) (found, error) {
 	return found{Record: r}, err
 }
 
-// withoutSecrets is a stored session as it may be shown.
+// withoutSecrets returns a stored session without its password hash and sealed secret.
 func withoutSecrets(s session.Session) session.Session {
 	s.BasicAuth.Password, s.HMACString = "", ""
 	return s
 }
 
-// listedAPI is one API as the configuration has it.
-type listedAPI struct {
-	ID         string   `json:"id"`
-	Name       string   `json:"name"`
-	OrgID      string   `json:"org_id"`
-	Hosts      []string `json:"hosts"`
-	ListenPath string   `json:"listen_path"`
-	Versions   []string `json:"versions"`
-	Active     bool     `json:"active"`
-	Rate       float64  `json:"rate"` // of all users together, per Per seconds
-	Per        float64  `json:"per"`
-}
-
+// listAPIs answers the APIs of the configuration in force.
 func (c *call) listAPIs() error {
-	list := make([]listedAPI, 0)
+	list := make([]api.API, 0)
 	for _, a := range c.Settings().APIs.All() {
-		list = append(list, listedAPI{a.ID, a.Name, a.Org, orNone(a.Hosts), a.ListenPath, orNone(a.Versions), a.Active, a.Rate, a.Per})
+		list = append(list, api.API{
+			ID: a.ID, Name: a.Name, OrgID: a.Org, Hosts: notNil(a.Hosts), ListenPath: a.ListenPath,
+			Versions: notNil(a.Versions), Active: a.Active, Rate: a.Rate, Per: a.Per,
+		})
 	}
-	slices.SortFunc(list, func(a, b listedAPI) int { return strings.Compare(a.ID, b.ID) })
-	c.send(fasthttp.StatusOK, map[string][]listedAPI{"apis": list})
+	slices.SortFunc(list, func(a, b api.API) int { return strings.Compare(a.ID, b.ID) })
+	c.send(fasthttp.StatusOK, api.APIs{APIs: list})
 	return nil
 }
 
-func orNone(list []string) []string { return append([]string{}, list...) }
+// notNil returns a copy of a list, which JSON shows as [] and not as null if it is empty.
+func notNil(list []string) []string { return append([]string{}, list...) }

@@ -9,8 +9,8 @@ import (
 
 const aUser = `{"alias":"as it was","basic_auth_data":{"password":"pw"}}`
 
-// What a body is refused for, in the words of both dialects, whether the user is to be
-// made, overwritten or replaced. Nothing changes.
+// Wrong bodies, with their refusals in both dialects, for creating, overwriting and replacing a user.
+// Nothing changes.
 func TestMalformedSessions(t *testing.T) {
 	l := start(t)
 	l.ask("POST", "/tyk/keys/alice", aUser)
@@ -20,7 +20,7 @@ func TestMalformedSessions(t *testing.T) {
 		t.Helper()
 		n++
 		text := "Request malformed: " + problem
-		for _, user := range []string{"alice", "nobody"} {
+		for _, user := range []string{"alice", "ghost"} {
 			for _, method := range []string{"POST", "PUT"} {
 				what := fmt.Sprintf("%s %.200s", method, body)
 				l.ask(method, "/api/apis/keys/basic/"+user, body).want(t, what, 400, dashboardError(text))
@@ -107,7 +107,7 @@ func TestMalformedSessions(t *testing.T) {
 	}
 }
 
-// A wrong type is refused with the path of the member and what stands there.
+// A wrong type is refused with the path of the member and its value.
 func TestWrongTypes(t *testing.T) {
 	l := start(t)
 	f := func(body, field, value string) {
@@ -148,8 +148,7 @@ func TestWrongTypes(t *testing.T) {
 	}
 }
 
-// What is deep, long or many is refused or taken, in a time and with an answer that
-// stay small.
+// Deep, long and large bodies are refused or accepted quickly, with a short answer.
 func TestLargeSessions(t *testing.T) {
 	l := start(t)
 	f := func(what, body string, status int) {
@@ -186,7 +185,7 @@ func TestLargeSessions(t *testing.T) {
 	f("many duplicates", `{`+many(40_000, `"x":%d`)+`}`, 400)
 }
 
-// A body may have a mebibyte, and not a byte more.
+// A body may have one mebibyte, and not a byte more.
 func TestBodySize(t *testing.T) {
 	l := start(t)
 	body := func(size int) string {
@@ -209,13 +208,13 @@ func TestBodySize(t *testing.T) {
 	if after := l.users.Dump(); after != before {
 		t.Errorf("something was changed")
 	}
-	// In chunks it is as good as whole.
+	// A chunked body is accepted like any other.
 	if a := parseAnswer(t, l.send(head+"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n")); a.status != 200 {
 		t.Errorf("in chunks: %v", a)
 	}
 }
 
-// What is no request of the API, with the exact answers.
+// Requests that the API does not have, with the exact answers.
 func TestOtherRequests(t *testing.T) {
 	l := start(t)
 	l.ask("POST", "/tyk/keys/alice", aUser)
@@ -252,24 +251,24 @@ func TestOtherRequests(t *testing.T) {
 	f("GET", "/api/keys/detailed?p=x", 400, `Request malformed: p = "x": must be a whole number`)
 	f("GET", "/api/apis/nothing/keys", 404, `API "nothing" is not configured`)
 	f("GET", "/tyk/keys?api_id=nothing", 404, `API "nothing" is not configured`)
-	f("GET", "/tyk/keys/nobody", 404, "Key not found")
-	f("DELETE", "/tyk/keys/nobody", 404, "There is no such key found")
-	f("POST", "/tyk/keys/reset/nobody", 404, "There is no such key found")
-	f("GET", "/api/apis/keys/basic/nobody", 404, "Key not found")
-	f("DELETE", "/api/apis/keys/basic/nobody", 404, "Key not found")
-	f("GET", "/api/keys/nobody", 404, "Key not found")
-	f("DELETE", "/api/keys/nobody", 404, "Key not found")
+	f("GET", "/tyk/keys/ghost", 404, "Key not found")
+	f("DELETE", "/tyk/keys/ghost", 404, "There is no such key found")
+	f("POST", "/tyk/keys/reset/ghost", 404, "There is no such key found")
+	f("GET", "/api/apis/keys/basic/ghost", 404, "Key not found")
+	f("DELETE", "/api/apis/keys/basic/ghost", 404, "Key not found")
+	f("GET", "/api/keys/ghost", 404, "Key not found")
+	f("DELETE", "/api/keys/ghost", 404, "Key not found")
 	f("GET", "/api/keys/0123456789abcdef?hashed=1", 404, "Key not found")
 	f("GET", "/tyk/policies/nothing", 404, "Policy not found")
 	f("DELETE", "/tyk/policies/nothing", 404, "Policy not found")
-	l.ask("PUT", "/tyk/keys/nobody", `{}`).want(t, "PUT", 404, gatewayError("Key is not found"))
-	l.ask("PUT", "/api/apis/keys/basic/nobody", `{}`).want(t, "PUT", 404, dashboardError("Key not found"))
+	l.ask("PUT", "/tyk/keys/ghost", `{}`).want(t, "PUT", 404, gatewayError("Key is not found"))
+	l.ask("PUT", "/api/apis/keys/basic/ghost", `{}`).want(t, "PUT", 404, dashboardError("Key not found"))
 	for _, text := range []string{"BAD", "GET", "GET /", "\x00\x01\x02", "\x16\x03\x01\x02\x00\x01", "GET / HTTP/1.1\r\nHost : localhost", "GET / HTTP/1.1\r\nHost: localhost\r\nX: \x00"} {
 		if a := parseAnswer(t, l.send(text+"\r\n\r\n")); a.status != 400 {
 			t.Errorf("%q: %v", text, a)
 		}
 	}
-	// The largest numbers of pages are beyond the last.
+	// Very large page numbers are beyond the last page.
 	for _, p := range []string{"922337203685477581", "922337203685477582", "922337203685477583", "1844674407370955162", "9223372036854775807"} {
 		for _, target := range []string{"/api/apis/keys?p=", "/api/keys/detailed?p=", "/api/portal/policies?p="} {
 			if a := l.ask("GET", target+p, ""); a.status != 200 {
@@ -285,7 +284,7 @@ func TestOtherRequests(t *testing.T) {
 	}
 }
 
-// T-72: the body of who does not show the secret is not waited for.
+// T-72: the server does not wait for the body of a request without the secret.
 func TestT72StrangersBody(t *testing.T) {
 	l := start(t)
 	for _, size := range []string{"Content-Length: 1048576", "Content-Length: 5000", "Content-Length: 9223372036854775807"} {

@@ -11,8 +11,8 @@ import (
 	"sidekey/auth/session"
 )
 
-// T-73: whatever a path calls a user, the user that is written, read, listed and deleted
-// is the one of the very same bytes; or the request is refused and nothing happens.
+// T-73: whatever the name in a path, the user that is written, read, listed and deleted has exactly the
+// same bytes as its name, or the request is refused and nothing happens.
 func TestNamesInPaths(t *testing.T) {
 	l := start(t)
 	const user = `{"basic_auth_data":{"password":"pw"}}`
@@ -143,8 +143,7 @@ func TestNamesInPaths(t *testing.T) {
 	}
 }
 
-// T-81: names that look alike are different users, or are refused; none is taken for
-// another.
+// T-81: names that look alike are different users or refused; none is confused with another.
 func TestHomographs(t *testing.T) {
 	l := start(t)
 	names := []string{
@@ -198,12 +197,12 @@ func TestNamesInOrgs(t *testing.T) {
 	if a := ask(200, "GET", "/api/apis/keys/basic/alice?org_id=acme", ""); !strings.Contains(a.body, `"key_id":"acmealice"`) {
 		t.Error(a)
 	}
-	// An org that cannot be one.
+	// A string that cannot be an org.
 	for _, org := range []string{"%00", "%ff", "a%0ab", "%20", strings.Repeat("x", 256)} {
 		ask(400, "GET", "/tyk/keys/alice?org_id="+org, "")
 		ask(400, "DELETE", "/api/apis/keys/basic/alice?org_id="+org, "")
 	}
-	// Two users whose org and name together read the same.
+	// Two users whose org and name together are the same string.
 	ask(200, "POST", "/tyk/keys/xalice", `{"org_id":"a","alias":"a+xalice","basic_auth_data":{"password":"pw"}}`)
 	ask(200, "POST", "/tyk/keys/alice", `{"org_id":"ax","alias":"ax+alice","basic_auth_data":{"password":"pw"}}`)
 	if a := ask(200, "GET", "/tyk/keys/alice?org_id=ax", ""); !strings.Contains(a.body, "ax+alice") {

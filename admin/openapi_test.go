@@ -30,7 +30,7 @@ import (
 	"sidekey/store/memstore"
 )
 
-// described calls f with every operation of openapi.json, in order.
+// described calls f for every operation of openapi.json, in order.
 func described(t *testing.T, f func(t *testing.T, method, pattern string, o *openapi3.Operation)) {
 	t.Helper()
 	paths := openapitest.Sidekey().Paths.Map()
@@ -42,7 +42,7 @@ func described(t *testing.T, f func(t *testing.T, method, pattern string, o *ope
 	}
 }
 
-// exampleOf is a path with the examples of its parameters in it.
+// exampleOf returns a path with the examples of its parameters.
 func exampleOf(t *testing.T, pattern string, o *openapi3.Operation) string {
 	t.Helper()
 	for _, p := range o.Parameters {
@@ -56,7 +56,7 @@ func exampleOf(t *testing.T, pattern string, o *openapi3.Operation) string {
 	return pattern
 }
 
-// Every route is in the document, and everything in the document is routed.
+// Every route is in the document, and every operation of the document has a route.
 func TestDocumentIsComplete(t *testing.T) {
 	document := openapitest.Sidekey()
 	if err := document.Validate(context.Background()); err != nil {
@@ -83,23 +83,15 @@ func TestDocumentIsComplete(t *testing.T) {
 	})
 }
 
-// documented is a listener with what the examples of the document speak of.
+// documented starts a listener with the users and policies of the examples.
 func documented(t *testing.T) *listener {
 	t.Helper()
 	l := start(t, func(c *Config) {
 		checker := auth.NewChecker(c.Directory, c.Settings(), func() limiter.Now { return limiter.At(time.Now()) })
 		h := check.NewHandler(checker, check.Config{}, c.Log)
 		failure, whole := c.Users.(*memstore.Store).Ready, c.Database
-		failing := func(f func() (any, error)) func() (any, error) {
-			return func() (any, error) {
-				if err := failure(); err != nil {
-					return nil, err
-				}
-				return f()
-			}
-		}
 		c.Health = func() Health { return Health{Store: failure()} }
-		c.Database.Check, c.Database.Compact = failing(whole.Check), failing(whole.Compact)
+		c.Database.Check, c.Database.Compact = failing(failure, whole.Check), failing(failure, whole.Compact)
 		c.Database.Backup = func() (*os.File, error) {
 			if err := failure(); err != nil {
 				return nil, err
@@ -119,7 +111,18 @@ func documented(t *testing.T) *listener {
 	return l
 }
 
-// sentExample is the body that an operation has as its example, "" for none.
+// failing returns f, or the error of failure instead of its result.
+func failing[T any](failure func() error, f func() (T, error)) func() (T, error) {
+	return func() (T, error) {
+		if err := failure(); err != nil {
+			var none T
+			return none, err
+		}
+		return f()
+	}
+}
+
+// sentExample returns the example of the body of an operation; "" if it has none.
 func sentExample(t *testing.T, o *openapi3.Operation) (text string, schema *openapi3.Schema) {
 	t.Helper()
 	if o.RequestBody == nil {
@@ -138,8 +141,8 @@ func sentExample(t *testing.T, o *openapi3.Operation) (text string, schema *open
 	return text, schema
 }
 
-// Each request that the document shows is carried out, without a warning. The listener of
-// the tests compares what comes back.
+// Each example in the document succeeds without a warning. The listener of the tests compares the answer
+// with the document.
 func TestDocumentedExamples(t *testing.T) {
 	described(t, func(t *testing.T, method, pattern string, o *openapi3.Operation) {
 		t.Parallel() // stopping a listener takes a moment
@@ -156,8 +159,8 @@ func TestDocumentedExamples(t *testing.T) {
 	})
 }
 
-// Each failure that the document has for a request is one that can be had, and no other
-// comes: the listener of the tests would say so. (TestDocumentedExamples has each 200.)
+// Each failure in the document can be caused. That no others occur is checked by the listener of the
+// tests. (TestDocumentedExamples has each 200.)
 func TestDocumentedFailures(t *testing.T) {
 	damage := func(l *listener, is bool) {
 		l.users.Damage(session.Name{Org: "default", User: "alice"}, is)
@@ -213,8 +216,8 @@ func TestDocumentedFailures(t *testing.T) {
 			},
 			413: func() answer { return l.ask(method, target, "", "Content-Length: 2000000") },
 			429: func() answer { // as many wrong secrets are being answered as may be
-				l.handler.guard.awaiting.Add(mostAwaiting)
-				defer l.handler.guard.awaiting.Add(-mostAwaiting)
+				l.handler.guard.awaiting.Add(maxAwaiting)
+				defer l.handler.guard.awaiting.Add(-maxAwaiting)
 				return l.askAs(method, target, body, "Authorization: wrong")
 			},
 			431: func() answer { return l.ask(method, target, body, "X-Much: "+strings.Repeat("x", 40<<10)) },
@@ -233,7 +236,7 @@ func TestDocumentedFailures(t *testing.T) {
 		}
 		for text := range o.Responses.Map() {
 			if status, err := strconv.Atoi(text); err != nil || status != 200 && had[status] == nil {
-				t.Errorf("%s is documented, and nobody tries to have it", text)
+				t.Errorf("%s is documented, but no test causes it", text)
 			}
 		}
 		for _, status := range slices.Sorted(maps.Keys(had)) {
@@ -247,7 +250,7 @@ func TestDocumentedFailures(t *testing.T) {
 
 var inPath = regexp.MustCompile(`\{[^}]*\}`)
 
-// What is not as the document says it is noticed.
+// The comparison notices answers that differ from the document.
 func TestDocumentNotices(t *testing.T) {
 	l := documented(t)
 	user := l.ask("GET", "/api/apis/keys/basic/alice", "").body
@@ -297,8 +300,8 @@ func TestDocumentNotices(t *testing.T) {
 	}
 }
 
-// The document is served as it is, as a file of the web page: without the secret on
-// this machine, to nobody of another name.
+// The document is served unchanged as a file of the web page: on this machine without the secret, but
+// not under another name.
 func TestDocumentIsServed(t *testing.T) {
 	l := start(t)
 	a := l.askAs("GET", "/openapi.json", "")

@@ -13,31 +13,32 @@ import (
 	"sidekey/internal/problem"
 )
 
-// mostPatches is how often a change is tried that meets another one.
-const mostPatches = 10
+// maxPatches is how often a change is tried if other writes interfere.
+const maxPatches = 10
 
-// dashboardPatch changes what the body names in the session as it is stored, and nothing
-// else: policies stay policies, and quota and rate go on (JSON Merge Patch, RFC 7396).
+// dashboardPatch changes the members of the stored session that are in the body, and nothing else
+// (JSON Merge Patch, RFC 7396). The values of policies are not written into the session, and quota and
+// rate continue.
 func (c *call) dashboardPatch() error {
 	name, err := c.name()
 	if err != nil {
 		return err
 	}
-	for range mostPatches {
-		c.ctx.Response.Header.Del(warningHeader) // of the try before
+	for range maxPatches {
+		c.ctx.Response.Header.Del(warningHeader) // from the previous attempt
 		u, done, err := c.patch(name)
 		if err != nil || done {
 			return c.dashboardAnswer(u, err)
 		}
 	}
-	return failure(fasthttp.StatusConflict, "The user was changed by others all the while: try again")
+	return failure(fasthttp.StatusConflict, "The user is being changed by other requests: try again")
 }
 
-// errMeanwhile says that a record is no longer the one that was changed.
-var errMeanwhile = errors.New("changed meanwhile")
+// errChanged means that another write has changed the record since it was read.
+var errChanged = errors.New("the record has changed")
 
-// patch changes a user once. done is false where another write came between: what was
-// checked is not what would have been stored.
+// patch tries once to change a user. done is false if another write came in between: then the result
+// would be a session that was never checked.
 func (c *call) patch(name session.Name) (_ found, done bool, err error) {
 	old, _, err := c.Users.Read(name.Org, name.User)
 	if errors.Is(err, auth.ErrNoUser) {
@@ -75,10 +76,10 @@ func (c *call) patch(name session.Name) (_ found, done bool, err error) {
 	}
 	stored, err := c.Users.Update(name.Org, name.User, func(now *session.Record) (*session.Record, error) {
 		if now == nil || now.Damaged || now.Generation != old.Generation {
-			return nil, errMeanwhile
+			return nil, errChanged
 		}
 		if text, err := json.Marshal(now.Session, json.Deterministic(true)); err != nil || string(text) != string(before) {
-			return nil, errMeanwhile
+			return nil, errChanged
 		}
 		r := *now
 		created := r.Session.DateCreated
@@ -87,7 +88,7 @@ func (c *call) patch(name session.Name) (_ found, done bool, err error) {
 		r.Session.LastUpdated = strconv.FormatInt(time.Now().Unix(), 10)
 		return &r, nil
 	})
-	if errors.Is(err, errMeanwhile) {
+	if errors.Is(err, errChanged) {
 		return found{}, false, nil
 	}
 	if err != nil {

@@ -19,7 +19,7 @@ func TestPatch(t *testing.T) {
 		return l.ask("PATCH", "/api/apis/keys/basic/alice", body)
 	}
 
-	// What is named changes. What the policy says is not written into the session.
+	// Only the given members change. Values of the policy are not written into the session.
 	if a := patch(`{"alias":"new","tags":["c"],"meta_data":{"team":"z","room":null},"access_rights":{"orders":{"versions":[]}}}`); a.status != 200 || !strings.Contains(a.body, `"rate":100`) {
 		t.Fatalf("%v", a)
 	}
@@ -32,13 +32,13 @@ func TestPatch(t *testing.T) {
 		t.Errorf("what was not named: %+v, before %+v", after, before)
 	}
 
-	// A password is hashed, and alone.
+	// A password is hashed, and nothing else changes.
 	patch(`{"basic_auth_data":{"password":"new"}}`)
 	if b := l.stored("alice").Session.BasicAuth; b.Password != "HASH-77656e" || b.HashType == "" {
 		t.Errorf("password: %+v", b)
 	}
 
-	// What cannot be is refused.
+	// Impossible values are refused.
 	f := func(body string, status int, text string) {
 		t.Helper()
 		state := l.users.Dump()
@@ -54,15 +54,15 @@ func TestPatch(t *testing.T) {
 	f(`{"alias":"a","alias":"b"}`, 400, "Request malformed: alias: duplicate object member name at byte 13")
 	f(`{"access_rights":{"nowhere":{}}}`, 400, `Request malformed: access_rights.nowhere = "nowhere": must be a configured API: orders, rest`)
 	l.ask("PATCH", "/api/apis/keys/basic/alice?strict=1", `{"aliass":"x"}`).want(t, "strict", 400, dashboardError("Request malformed: aliass: a session has no such member"))
-	l.ask("PATCH", "/api/apis/keys/basic/nobody", `{}`).want(t, "nobody", 404, dashboardError("Key not found"))
+	l.ask("PATCH", "/api/apis/keys/basic/ghost", `{}`).want(t, "ghost", 404, dashboardError("Key not found"))
 
-	// The stored session, as it is.
+	// The stored session, unchanged.
 	if a := l.ask("GET", "/api/apis/keys/basic/alice?raw=1", ""); !strings.Contains(a.body, `"rate":1,`) || strings.Contains(a.body, "HASH") {
 		t.Errorf("raw: %v", a)
 	}
 }
 
-// A change that meets another one is made anew from what is there then.
+// If another write interferes, the change is applied again to the new record.
 func TestPatchMeanwhile(t *testing.T) {
 	l := start(t)
 	l.ask("POST", "/api/apis/keys/basic/alice", `{"alias":"Alice"}`)
@@ -76,10 +76,10 @@ func TestPatchMeanwhile(t *testing.T) {
 		t.Errorf("one of the changes is lost: %+v", s)
 	}
 	meets.times = 100
-	l.ask("PATCH", "/api/apis/keys/basic/alice", `{"tags":["y"]}`).want(t, "never", 409, dashboardError("The user was changed by others all the while: try again"))
+	l.ask("PATCH", "/api/apis/keys/basic/alice", `{"tags":["y"]}`).want(t, "never", 409, dashboardError("The user is being changed by other requests: try again"))
 }
 
-// meeting changes a user just before others do.
+// meeting is a store that changes a user just before each write.
 type meeting struct {
 	Users
 	times int
@@ -130,7 +130,7 @@ func TestVerify(t *testing.T) {
 	f(`{"username":"alice","password":""}`, 200, `{"right":false}`+"\n")
 	f(`{"username":"alice"}`, 200, `{"right":false}`+"\n")
 	f(`{"username":"none","password":"right"}`, 200, `{"right":false}`+"\n")
-	f(`{"username":"nobody","password":"right"}`, 200, `{"right":false}`+"\n")
+	f(`{"username":"ghost","password":"right"}`, 200, `{"right":false}`+"\n")
 	f(`{"password":"right"}`, 400, dashboardError(`Request malformed: username = "": must be a name of 1 to 255 bytes`))
 	f(`{"username":"alice","password":5}`, 400, dashboardError(`Request malformed: password: must be a string, not a number`))
 	l.users.Fail(errors.New("something"))
@@ -166,7 +166,7 @@ func TestListUsers(t *testing.T) {
 	f("?org_id=acme", "dave")
 	f("?q=BOB", "bob")
 	f("?q=of%20c", "carol")
-	f("?q=nobody", "")
+	f("?q=ghost", "")
 	for _, limit := range []string{"0", "-1", "1001", "x"} {
 		if a := l.ask("GET", "/api/users?limit="+limit, ""); a.status != 400 {
 			t.Errorf("limit %s: %v", limit, a)

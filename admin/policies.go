@@ -23,11 +23,11 @@ type PolicyStore interface {
 	UpdatePolicy(id string, edit func(old *session.Policy, users session.PolicyUsers) (*session.Policy, error)) error
 }
 
-// errTaken says that a policy to be created exists.
+// errTaken refuses to create a policy that exists, in Tyk's words.
 var errTaken = failure(fasthttp.StatusBadRequest, "This policy ID has already been used. Enter a unique policy ID.")
 
-// readPolicy reads and checks the policy in the request's body. id is the one in the
-// path, or "".
+// readPolicy decodes and checks the policy in the request's body. id is the one in the path, or "" if
+// the path has none. A policy without any id gets a random one, as in Tyk.
 func (c *call) readPolicy(id string) (session.Policy, error) {
 	p, unknown, err := session.DecodePolicy(c.body())
 	if err != nil {
@@ -40,7 +40,7 @@ func (c *call) readPolicy(id string) (session.Policy, error) {
 	if given == "" {
 		given = p.MongoID
 	} else if p.MongoID != "" && p.MongoID != given {
-		c.warn([]string{fmt.Sprintf("_id = %q: the same as id here, ignored", p.MongoID)})
+		c.warn([]string{fmt.Sprintf("_id = %q: ignored, because _id is always the same as id", p.MongoID)})
 	}
 	switch {
 	case id == "" && given == "":
@@ -67,8 +67,9 @@ func (c *call) readPolicy(id string) (session.Policy, error) {
 	return p, nil
 }
 
+// errFixed refuses to change a policy of the configuration file.
 func errFixed(id string) error {
-	return failure(fasthttp.StatusConflict, "Policy %q stands in the configuration file: change it there", id)
+	return failure(fasthttp.StatusConflict, "Policy %q is in the configuration file: change it there", id)
 }
 
 func (c *call) createPolicy() (id string, err error) {
@@ -80,7 +81,7 @@ func (c *call) createPolicy() (id string, err error) {
 		if old != nil {
 			return nil, errTaken
 		}
-		if err := c.checkSize(&p, users); err != nil { // users may have an id whose policy was deleted
+		if err := c.checkSize(&p, users); err != nil { // users may have this id from a policy that was deleted
 			return nil, err
 		}
 		return stamped(p, nil), nil
@@ -106,6 +107,7 @@ func (c *call) replacePolicy(missing error) (id string, err error) {
 	})
 }
 
+// stamped returns a policy with its dates set; old is the one that it replaces, or nil.
 func stamped(p session.Policy, old *session.Policy) *session.Policy {
 	now := time.Now().UTC()
 	p.DateCreated = now.Format(time.RFC3339Nano)
@@ -116,8 +118,8 @@ func stamped(p session.Policy, old *session.Policy) *session.Policy {
 	return &p
 }
 
-// checkMix refuses a change of partitions that gives users a mix that they could not be
-// given directly.
+// checkMix refuses a change of partitions after which users would have a mix of policies that could
+// not be written into a session.
 func (c *call) checkMix(p, old *session.Policy, users session.PolicyUsers) error {
 	if p.Partitions.PerAPI == old.Partitions.PerAPI && p.Partitions.Any() == old.Partitions.Any() {
 		return nil
@@ -134,18 +136,18 @@ func (c *call) checkMix(p, old *session.Policy, users session.PolicyUsers) error
 	if err != nil || count == 0 {
 		return err
 	}
-	return failure(fasthttp.StatusConflict, "partitions: %d users have policy %q together with others, as %q, and per_api cannot be applied with policies that are partitioned: change them first", count, p.ID, with)
+	return failure(fasthttp.StatusConflict, "partitions: %d users have policy %q together with others, such as %q, and a per_api policy cannot be combined with partitioned ones: change these users first", count, p.ID, with)
 }
 
-// checkSize refuses a policy whose patterns are too many together with those of other
-// policies that users have beside it: their requests would be refused from then on. Users
-// are looked at only if any could be concerned, and equal sets of policies only once.
+// checkSize refuses a policy that has too many patterns in combination with other policies of its
+// users, because their requests would be refused from then on. It looks at users only if any could
+// be affected, and at equal sets of policies only once.
 func (c *call) checkSize(p *session.Policy, users session.PolicyUsers) error {
 	if !c.Policies.MayBeTooLarge(p) {
 		return nil
 	}
 	count, with, wrong := 0, "", ""
-	seen := make(map[string]string) // what is wrong, by the ids of the policies
+	seen := make(map[string]string) // the problem, "" for none, by the ids of the policies
 	err := users(func(s session.Session) {
 		ids := strings.Join(s.ApplyPolicies, ",")
 		problem, known := seen[ids]
@@ -160,11 +162,11 @@ func (c *call) checkSize(p *session.Policy, users session.PolicyUsers) error {
 	if err != nil || count == 0 {
 		return err
 	}
-	return failure(fasthttp.StatusConflict, "access_rights: %d users have policy %q together with others (%s), which is too much: %s; give it fewer or simpler patterns", count, p.ID, with, wrong)
+	return failure(fasthttp.StatusConflict, "access_rights: %d users have policy %q together with others (%s), and that is too large: %s; use fewer or simpler patterns", count, p.ID, with, wrong)
 }
 
-// deletePolicy refuses to delete a policy that sessions name, unless ?force=1: they
-// would all be refused from then on.
+// deletePolicy deletes a policy. It refuses if users have the policy, because their requests would be
+// refused from then on, unless the query has ?force=1.
 func (c *call) deletePolicy(missing error) (id string, err error) {
 	id = c.params["id"]
 	if c.Policies.Fixed(id) {
@@ -188,7 +190,7 @@ func (c *call) deletePolicy(missing error) (id string, err error) {
 	})
 }
 
-// policyView is a policy as the dialect shows it.
+// policyView returns a policy in the form of the dialect.
 func (c *call) policyView(p *session.Policy) session.Policy {
 	view := *p
 	view.MongoID = view.ID
@@ -196,7 +198,7 @@ func (c *call) policyView(p *session.Policy) session.Policy {
 		active := true
 		view.Active = &active
 	}
-	if view.DateCreated == "" { // it stands in the configuration file
+	if view.DateCreated == "" { // a policy of the configuration file
 		view.DateCreated = time.Time{}.Format(time.RFC3339)
 	}
 	if c.dialect == gateway {
@@ -224,7 +226,7 @@ func (c *call) policies() []session.Policy {
 }
 
 func (c *call) onePolicy(missing error) error {
-	// While the store is down nobody knows what a write of unknown outcome has done.
+	// While the store is down, the outcome of a failed write may be unknown.
 	if err := c.Health().Store; err != nil {
 		return err
 	}
@@ -271,7 +273,7 @@ func (c *call) dashboardPolicyDelete() error {
 	return c.done("Data deleted", err)
 }
 
-// done answers a Dashboard request that has no object to show.
+// done answers a Dashboard request whose result is only a message.
 func (c *call) done(text string, err error) error {
 	if err != nil {
 		return err
@@ -313,7 +315,7 @@ func (c *call) modified(key, action string, err error) error {
 	return nil
 }
 
-// setPolicies changes the policies of one user and nothing else.
+// setPolicies replaces the policies of one user and changes nothing else.
 func (c *call) setPolicies() error {
 	missing := failure(fasthttp.StatusNotFound, "Key not found")
 	name, err := c.gatewayName(missing)
@@ -321,7 +323,7 @@ func (c *call) setPolicies() error {
 		return err
 	}
 	if _, _, err := c.Users.Read(name.Org, name.User); errors.Is(err, auth.ErrNoUser) {
-		// Tyk takes a hash here without being told so.
+		// Tyk accepts a key hash here without ?hashed=.
 		if name, err = c.byHash(c.params["username"], missing); err != nil {
 			return err
 		}
@@ -350,7 +352,7 @@ func (c *call) setPolicies() error {
 			r.Session.ApplyPolicyID = policies[0]
 		}
 		checked := r.Session
-		checked.BasicAuth, checked.HMACString = session.BasicAuth{}, "" // a hash is no password, nor what is sealed a secret
+		checked.BasicAuth, checked.HMACString = session.BasicAuth{}, "" // they hold a hash and a sealed secret, which the rules do not expect
 		rules.Before = &old.Session
 		var err error
 		if warnings, err = checked.Validate(rules, now.Unix()); err != nil {

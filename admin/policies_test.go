@@ -9,7 +9,7 @@ import (
 	"sidekey/auth/session"
 )
 
-// One policy's life in both dialects.
+// The life of a policy in both dialects.
 func TestPolicies(t *testing.T) {
 	l := start(t)
 	const gold = `{"id":"gold","name":"Gold","org_id":"default","rate":5,"per":1,"access_rights":{"rest":{}}}`
@@ -39,16 +39,16 @@ func TestPolicies(t *testing.T) {
 
 	ask("POST", "/tyk/policies?strict=1", `{"id":"p","nonsense":1}`, 400, "nonsense: a policy has no such member")
 
-	// One that users have is not deleted by accident.
+	// A policy that users have is not deleted by accident.
 	ask("POST", "/tyk/keys/alice", `{"apply_policies":["gold"],"basic_auth_data":{"password":"pw"}}`, 200, "added")
 	ask("DELETE", "/tyk/policies/gold", "", 409, `1 users have policy`)
 	ask("DELETE", "/tyk/policies/gold?force=1", "", 200, `{"key":"gold","status":"ok","action":"deleted"}`+"\n")
 	ask("GET", "/tyk/keys/alice", "", 200, `"apply_policies":["gold"]`)
 	ask("POST", "/api/portal/policies", `{"name":"without an id","org_id":"default"}`, 200, `{"Status":"OK","Message":"`)
 
-	// One that stands in the file is the file's.
+	// A policy of the configuration file cannot be changed.
 	l.handler.Policies.SetFile([]session.Policy{{ID: "fixed", OrgID: "default"}})
-	const fixed = `Policy \"fixed\" stands in the configuration file`
+	const fixed = `Policy \"fixed\" is in the configuration file`
 	ask("POST", "/tyk/policies", `{"id":"fixed"}`, 409, fixed)
 	ask("PUT", "/tyk/policies/fixed", `{}`, 409, fixed)
 	ask("DELETE", "/tyk/policies/fixed?force=1", "", 409, fixed)
@@ -56,8 +56,8 @@ func TestPolicies(t *testing.T) {
 	ask("GET", "/api/portal/policies/fixed", "", 200, `"date_created":"0001-01-01T00:00:00Z"`)
 }
 
-// What a policy is refused for, in the words of both dialects, whether it is to be made or
-// replaced; and what a request to change a user's policies is. Nothing changes.
+// Wrong policies, with their refusals in both dialects, for creating and replacing; and wrong changes of
+// a user's policies. Nothing changes.
 func TestMalformedPolicies(t *testing.T) {
 	l := start(t)
 	l.ask("POST", "/tyk/policies", `{"id":"gold","access_rights":{"rest":{}}}`)
@@ -126,15 +126,14 @@ func TestMalformedPolicies(t *testing.T) {
 	if after := l.users.Dump(); after != before {
 		t.Errorf("something was changed:\n%s\nwas\n%s", after, before)
 	}
-	// In Tyk the two may differ; here the path names id.
+	// In Tyk id and _id may differ; here the path has the id.
 	a := l.ask("POST", "/api/portal/policies", `{"id":"x","_id":"y"}`)
-	if !slices.Contains(a.header, `X-Sidekey-Warning: _id = "y": the same as id here, ignored`) {
+	if !slices.Contains(a.header, `X-Sidekey-Warning: _id = "y": ignored, because _id is always the same as id`) {
 		t.Errorf("another _id: %v", a)
 	}
 }
 
-// Whoever reads a policy again after a write of unknown outcome is not told what was known
-// before it.
+// After a write of unknown outcome, reading the policy does not return its old state.
 func TestPolicyWhileTheStoreIsDown(t *testing.T) {
 	var store error
 	l := start(t, func(c *Config) { c.Health = func() Health { return Health{Store: store} } })

@@ -10,10 +10,14 @@ import (
 	"sidekey/internal/problem"
 )
 
-// pickPolicies narrows a list of policies down as the Dashboard's query asks: ?active=
-// (any value) to those that let their users in, ?state= active, deny or draft, ?api_id= to
-// those with rights to all of these APIs, ?policy_ids= or else ?q= to ids, or to a part of
-// the name. ?sort= is date_created, name or state.
+// pickPolicies returns the policies that the Dashboard's query selects, in its order:
+//
+//	?active=       any value: only policies in state active
+//	?state=        active, deny or draft
+//	?api_id=       policies with rights to all of these APIs
+//	?policy_ids=   policies with these ids; overrides ?q=
+//	?q=            the id, or a part of the name
+//	?sort=         date_created, name or state
 func (c *call) pickPolicies(list []session.Policy) ([]session.Policy, error) {
 	var ps problem.List
 	one := func(name string, of ...string) string {
@@ -29,7 +33,7 @@ func (c *call) pickPolicies(list []session.Policy) ([]session.Policy, error) {
 		return nil, ps
 	}
 	if c.query("auth_type") != "" {
-		c.warn([]string{"auth_type: policies have none here, ignored"})
+		c.warn([]string{"auth_type: ignored, because policies have none"})
 	}
 	apis, ids, text := commaList(c.query("api_id")), commaList(c.query("policy_ids")), strings.ToLower(c.query("q"))
 	list = slices.DeleteFunc(list, func(p session.Policy) bool {
@@ -58,7 +62,8 @@ func (c *call) pickPolicies(list []session.Policy) ([]session.Policy, error) {
 	return list, nil
 }
 
-// policyState is the Dashboard's word for what a policy, as it is shown, does to its users.
+// policyState returns the Dashboard's name for the state of a policy: deny refuses its users, and a
+// draft does too until it is activated.
 func policyState(p session.Policy) string {
 	switch {
 	case p.IsInactive:

@@ -9,8 +9,8 @@ import (
 	"sidekey/internal/proof"
 )
 
-// T-107: a caller without the secret gets a proof of it from anywhere, one for each secret,
-// and nothing else: not for another site's page, and not without a nonce.
+// T-107: a caller without the secret gets a proof for each secret, from anywhere, and nothing else: not
+// for a page of another site, and not without a nonce.
 func TestT107Proof(t *testing.T) {
 	l := start(t)
 	nonce := strings.Repeat("5f", 32)
@@ -41,13 +41,13 @@ func TestT107Proof(t *testing.T) {
 		}
 	}
 
-	// While a secret is being replaced, clients with either find theirs.
+	// While a secret is being replaced, clients with either secret find their proof.
 	l.handler.SetSecrets([]string{"another-secret-of-the-tests", secret})
 	l.askAs("GET", proof.Path+"/"+nonce, "").want(t, "two secrets", 200,
 		fmt.Sprintf(`{"address":"InmemoryListener","proofs":["%s","%s"]}`+"\n", proof.NewKey("another-secret-of-the-tests").Of(nonce, "localhost", "InmemoryListener"), key))
 }
 
-// A connection that begins at the address it leads to begins on this machine: a health check
+// A connection whose source and destination are the same address comes from this machine: a health check
 // of a listener on one address of the machine needs no secret.
 func TestFromThisMachine(t *testing.T) {
 	tcp := func(ip string) net.Addr { return &net.TCPAddr{IP: net.ParseIP(ip), Port: 5} }

@@ -12,8 +12,8 @@ import (
 	"sidekey/internal/proof"
 )
 
-// handler answers one kind of request. A {name} in the pattern stands for one
-// segment of the path.
+// handler serves the requests of one method and one pattern of paths. {name} in the pattern stands
+// for one segment.
 type handler struct {
 	method, pattern string
 	handle          func(*call) error
@@ -94,11 +94,10 @@ func init() {
 	}
 }
 
-// match finds the route of a request. Segments are decoded once, each by itself, so
-// that the name that is written, read and deleted is the same string, slashes in it
-// included; what cannot be decoded is refused. A trailing slash means nothing. HEAD is
-// answered as GET. Where the path is known and the method is not, allow lists those that
-// are.
+// match finds the handler of a request. Each segment of the path is decoded once and by itself, so
+// that a name is the same string in every request, even if it contains slashes. A segment that
+// cannot be decoded is refused. A trailing slash is ignored, and HEAD is served like GET. If the path
+// exists but not with this method, allow lists the methods that it has.
 func match(method string, target []byte) (found *handler, params map[string]string, allow []string, err error) {
 	if method == fasthttp.MethodHead {
 		method = fasthttp.MethodGet

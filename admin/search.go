@@ -6,20 +6,21 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"sidekey/admin/api"
 	"sidekey/auth/session"
 )
 
-// GET /api/users/search finds users as somebody types: ?limit= of them (100, at most
-// 1000) whose name begins with ?q=, and then those who have it anywhere in the key id,
-// the alias or a tag, in any case. The first come at once among millions; for the others
-// every record has to be read, so one answer looks at a part of them, and ?after= the
-// "next" of the answer goes on where it ended.
+// GET /api/users/search finds users while the operator types: first those whose name begins with
+// ?q=, then those that have the text anywhere in the key id, the alias or a tag, in upper or lower
+// case. It answers ?limit= users (100 by default, at most 1000). The first kind is found at once
+// among millions. For the second, every record must be read, so one answer looks at a bounded number
+// of users; ?after= with the answer's "next" continues from there.
 
-// search is how far one search has come.
+// search is the state of one search.
 type search struct {
-	text     string // what is looked for, as it was typed
-	org      string // "" = in all
-	anywhere bool   // names that begin with text have been listed
+	text     string // the text to find, as typed
+	org      string // "" = all
+	anywhere bool   // all names that begin with text have been found
 	last     session.Name
 }
 
@@ -29,14 +30,10 @@ func (c *call) searchUsers() error {
 		return err
 	}
 	s := search{text: c.query("q"), org: c.query("org_id")}
-	if err := s.goOn(c.query("after")); err != nil {
+	if err := s.resume(c.query("after")); err != nil {
 		return err
 	}
-	answer := struct {
-		Users  []listedUser `json:"users"`
-		Next   *string      `json:"next"`      // null: that was all
-		Looked int          `json:"looked_at"` // users, for this answer
-	}{Users: make([]listedUser, 0, limit)}
+	answer := api.FoundUsers{Users: make([]api.User, 0, limit)}
 	for {
 		names, err := c.Users.Names(s.last, perRead)
 		if err != nil {
@@ -44,14 +41,14 @@ func (c *call) searchUsers() error {
 		}
 		jumped := false
 		for _, name := range names {
-			if len(answer.Users) == limit || answer.Looked == mostNames {
+			if len(answer.Users) == limit || answer.Looked == maxNames {
 				next := s.place()
 				answer.Next = &next
 				c.send(fasthttp.StatusOK, answer)
 				return nil
 			}
-			var wanted bool
-			if wanted, jumped, err = s.look(c, name); err != nil {
+			var match bool
+			if match, jumped, err = s.look(c, name); err != nil {
 				return err
 			}
 			if jumped {
@@ -59,14 +56,14 @@ func (c *call) searchUsers() error {
 			}
 			s.last = name
 			answer.Looked++
-			if !wanted {
+			if !match {
 				continue
 			}
-			u, there, err := c.listed(name, false)
+			u, exists, err := c.listed(name, false)
 			if err != nil {
 				return err
 			}
-			if there {
+			if exists {
 				answer.Users = append(answer.Users, u)
 			}
 		}
@@ -81,8 +78,9 @@ func (c *call) searchUsers() error {
 	}
 }
 
-// look reports whether a user is found, or moves s.last on to where the next one can be.
-func (s *search) look(c *call, name session.Name) (wanted, jumped bool, err error) {
+// look reports whether a user matches. If it can tell that the users after it do not match either, it
+// moves s.last forward and reports jumped.
+func (s *search) look(c *call, name session.Name) (match, jumped bool, err error) {
 	begins := strings.HasPrefix(name.User, s.text)
 	switch {
 	case s.org != "" && name.Org != s.org:
@@ -94,8 +92,8 @@ func (s *search) look(c *call, name session.Name) (wanted, jumped bool, err erro
 	case s.anywhere && begins:
 		return false, false, nil
 	case s.anywhere:
-		wanted, err = c.matches(name, strings.ToLower(s.text))
-		return wanted, false, err
+		match, err = c.matches(name, strings.ToLower(s.text))
+		return match, false, err
 	case begins:
 		return true, false, nil
 	case name.User < s.text:
@@ -106,16 +104,16 @@ func (s *search) look(c *call, name session.Name) (wanted, jumped bool, err erro
 	return false, true, nil
 }
 
-// afterAll comes after every user: names and orgs are UTF-8, which has no such byte.
+// afterAll sorts after every user, because names and orgs are UTF-8, which has no byte 0xff.
 var afterAll = session.Name{Org: "\xff"}
 
-// justBefore comes before text and after every name before it.
+// justBefore returns a string that sorts before text and after every name that sorts before text.
 func justBefore(text string) string {
 	last := len(text) - 1
 	return text[:last] + string([]byte{text[last] - 1}) + "\xff"
 }
 
-// place tells [search.goOn] where to go on.
+// place encodes the state for [search.resume].
 func (s *search) place() string {
 	pass := "begins"
 	if s.anywhere {
@@ -124,14 +122,15 @@ func (s *search) place() string {
 	return base64.RawURLEncoding.EncodeToString([]byte(pass + "\x00" + s.last.Org + "\x00" + s.last.User))
 }
 
-func (s *search) goOn(after string) error {
+// resume continues from the place that an earlier answer has given, or begins if after is "".
+func (s *search) resume(after string) error {
 	if after == "" {
 		return nil
 	}
 	text, err := base64.RawURLEncoding.DecodeString(after)
 	parts := strings.SplitN(string(text), "\x00", 3)
 	if err != nil || len(parts) != 3 || parts[0] != "begins" && parts[0] != "anywhere" {
-		return failure(fasthttp.StatusBadRequest, "Request malformed: after = %q: must be the next of an earlier answer", after)
+		return failure(fasthttp.StatusBadRequest, "Request malformed: after = %q: must be \"next\" of an earlier answer", after)
 	}
 	s.anywhere, s.last = parts[0] == "anywhere", session.Name{Org: parts[1], User: parts[2]}
 	return nil

@@ -14,7 +14,7 @@ import (
 	"sidekey/auth/session"
 )
 
-// moment is what differs from run to run in the answer about decisions.
+// moment matches what differs between runs in the answer about decisions.
 var moment = regexp.MustCompile(`"at":[0-9]{13}`)
 
 type searchAnswer struct {
@@ -39,8 +39,8 @@ func (l *listener) searchFor(query string) (a searchAnswer) {
 	return a
 }
 
-// Names that begin with the text come first, of every org, then those who have it
-// elsewhere; nobody twice and nobody left out, however small the parts are.
+// Users of all orgs whose name begins with the text come first, then those that have it elsewhere. No
+// user is listed twice or left out, however small the parts are.
 func TestSearchUsers(t *testing.T) {
 	l := start(t)
 	put := func(org, user, rest string) {
@@ -93,7 +93,7 @@ func TestSearchUsers(t *testing.T) {
 	find("q=al&org_id=zeta", "zeta/al", "zeta/alice", "zeta/alvin", "zeta/"+last)
 	find("q=al&org_id=default", "default/al", "default/alice", "default/alvin", "default/"+last, "default/other", "default/sal", "default/third")
 	find("q=%C3%A9", "acme/é", "default/é", "zeta/é")
-	find("q=nobody")
+	find("q=ghost")
 	find("q=%00")
 	find("q=%FF")
 	find("q=al&org_id=nothing")
@@ -103,16 +103,16 @@ func TestSearchUsers(t *testing.T) {
 	}
 	l.ask("GET", "/api/users/search?limit=0", "").want(t, "limit=0", 400, dashboardError(`Request malformed: limit = "0": must be a whole number from 1 to 1000`))
 	for _, after := range []string{"x", "%20", "YmVnaW5z", "AAAA"} {
-		if a := l.ask("GET", "/api/users/search?q=a&after="+after, ""); a.status != 400 || !strings.Contains(a.body, "must be the next of an earlier answer") {
+		if a := l.ask("GET", "/api/users/search?q=a&after="+after, ""); a.status != 400 || !strings.Contains(a.body, `must be \"next\" of an earlier answer`) {
 			t.Errorf("after=%s: %v", after, a)
 		}
 	}
 }
 
-// One answer looks at a bounded number of users, and the next goes on from there.
+// One answer looks at a bounded number of users, and the next one continues from there.
 func TestSearchUsersIsBounded(t *testing.T) {
 	l := start(t)
-	const many = 2*mostNames + 500
+	const many = 2*maxNames + 500
 	names := make([]session.Name, many)
 	for i := range names {
 		names[i] = session.Name{Org: "default", User: fmt.Sprintf("user%05d", i)}
@@ -123,7 +123,7 @@ func TestSearchUsersIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := l.searchFor("q=user19999")
-	if len(a.Users) != 1 || a.Next == nil || a.Looked != mostNames {
+	if len(a.Users) != 1 || a.Next == nil || a.Looked != maxNames {
 		t.Errorf("a name: %d users, %d looked at, next %v", len(a.Users), a.Looked, a.Next)
 	}
 	looked, rounds := 0, 0
@@ -132,7 +132,7 @@ func TestSearchUsersIsBounded(t *testing.T) {
 		a := l.searchFor("q=ser204&after=" + after)
 		looked += a.Looked
 		found += len(a.Users)
-		if a.Looked > mostNames {
+		if a.Looked > maxNames {
 			t.Errorf("%d looked at for one answer", a.Looked)
 		}
 		if a.Next == nil {
@@ -145,7 +145,7 @@ func TestSearchUsersIsBounded(t *testing.T) {
 	}
 }
 
-// The routes of the page, each with its whole answer.
+// The routes that the page uses, each with its whole answer.
 func TestPageRoutes(t *testing.T) {
 	l := start(t, func(c *Config) {
 		c.Decisions = func() map[string]uint64 { return map[string]uint64{"pass": 7, "rate": 2} }
@@ -173,7 +173,7 @@ func TestPageRoutes(t *testing.T) {
 	get("/api/users/"+aliceToken+"/limits", 200, limits)
 	get("/api/users/alice/limits?org_id=acme", 404, missing)
 
-	// As it is stored: a policy is not applied, and no secret is shown.
+	// With raw=1: policies are not applied, and no secret is shown.
 	l.ask("POST", "/tyk/policies", `{"id":"gold","rate":9,"per":1,"access_rights":{"rest":{}}}`)
 	l.ask("PUT", "/tyk/keys/policy/alice", `{"apply_policies":["gold"]}`)
 	for _, target := range []string{"/api/apis/keys/basic/alice", "/api/keys/" + aliceToken} {
@@ -197,8 +197,8 @@ func TestPageRoutes(t *testing.T) {
 	}
 }
 
-// The page's files are what they are under exact names alone, and a browser is told to
-// run nothing else.
+// The page's files are served only under their exact names, with a policy that forbids a browser to run
+// anything else.
 func TestPageFiles(t *testing.T) {
 	l := start(t)
 	a := l.askAs("GET", "/", "")
@@ -234,15 +234,15 @@ func TestPageFiles(t *testing.T) {
 	}
 }
 
-// unreadable is a store that fails between the names and the records.
+// unreadable is a store that lists names but cannot read records.
 type unreadable struct{ Users }
 
 func (unreadable) Read(string, string) (session.Record, []auth.KeptQuota, error) {
 	return session.Record{}, nil, auth.ErrStoreDown
 }
 
-// Where a record cannot be read, nobody knows whether the text is in it: there is no answer
-// that leaves its user out.
+// If a record cannot be read, it may contain the text. So the search fails instead of leaving its user
+// out.
 func TestSearchUnreadable(t *testing.T) {
 	l := start(t, func(c *Config) {
 		for _, user := range []string{"alice", "bob"} {

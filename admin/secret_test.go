@@ -10,8 +10,7 @@ import (
 	"testing"
 )
 
-// T-72: a secret that is short, published, or readable by others is refused; one that is
-// not there is made.
+// T-72: a secret that is short, published or readable by others is refused; a missing one is generated.
 func TestLoadSecrets(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "new", "admin.secret")
@@ -68,16 +67,16 @@ func TestLoadSecrets(t *testing.T) {
 	f("with-a-line-end-behind\n", "with-a-line-end-behind")
 	f("with-a-windows-line-end\r\n", "with-a-windows-line-end")
 	f("two words are one secret", "two words are one secret")
-	// A second one, for the time in which clients change over.
+	// A second secret, for the time in which clients change over.
 	f("the-one-of-today\nthe-one-of-yesterday\n", "the-one-of-today and the-one-of-yesterday")
 	f("the-one-of-today\r\nthe-one-of-yesterday", "the-one-of-today and the-one-of-yesterday")
 	f("the-one-of-today\n\nthe-one-of-yesterday", "")
 	f("the-one-of-today\nshort", "")
 	f("the-one-of-today\nthe-one-of-yesterday\nthe-one-before-that", "")
-	// What no header can carry would lock everybody out.
+	// A secret that no header can carry would lock all clients out.
 	f("two-lines-are-no\nsecret-at-all", "")
 	f("a-nul-is-no\x00-secret-either", "")
-	// The one that Tyk ships is known to everybody.
+	// The secret that Tyk ships is public.
 	f("352d20ee67be67f6340b4c0605b044b7", "")
 
 	for _, mode := range []fs.FileMode{0o640, 0o604, 0o620, 0o602, 0o644, 0o666, 0o777} {
@@ -99,7 +98,7 @@ func TestLoadSecrets(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, _, err := LoadSecrets(path); err == nil {
-			t.Error("a secret that somebody else can read and change was taken")
+			t.Error("a secret that another user can read and change was accepted")
 		}
 	}
 }

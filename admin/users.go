@@ -17,16 +17,16 @@ import (
 	"sidekey/internal/problem"
 )
 
-// found is a user as both dialects show it: the record with its live state put in
-// and its password taken out.
+// found is a user in the form that both dialects show: the record with the live state of its quota,
+// and without its secrets.
 type found struct {
 	session.Record
-	blocked string // by which policy, and why; "" = by none
+	blocked string // the policy that refuses the user, and why; "" = none
 
-	tooLarge []string // APIs whose requests are refused: see [auth.Effective.TooLarge]
+	tooLarge []string // ids of APIs whose requests are refused, see [auth.Effective.TooLarge]
 }
 
-// state tells people whether the user is let in, and why not.
+// state says whether the user may log in, and if not, why. It is text for people.
 func (u found) state() string {
 	switch expires := u.Session.Expires; {
 	case u.blocked != "":
@@ -41,20 +41,20 @@ func (u found) state() string {
 	return "active"
 }
 
-// refusedPaths says that the right to some APIs is too large to be checked.
+// refusedPaths says which APIs are refused because the right to them is too large.
 func (u found) refusedPaths() string {
 	return fmt.Sprintf("requests to %s are refused, because the right has too many patterns", strings.Join(u.tooLarge, ", "))
 }
 
-// write is one request that writes a session: its body, checked and ready.
+// write is a session that is about to be stored, after all checks.
 type write struct {
 	name    session.Name
 	session session.Session
-	secret  string // hmac_string as it came; session has it sealed or not at all
-	keep    bool   // ?suppress_reset=1: quota and rate go on
+	secret  string // hmac_string of the body; session holds it only sealed, or not at all
+	keep    bool   // ?suppress_reset=1: quota and rate continue
 }
 
-// readSession reads and checks the session in the request's body for a user.
+// readSession decodes and checks the session in the request's body, for a user whose name is user.
 func (c *call) readSession(user string) (*write, error) {
 	w := &write{name: session.Name{User: user}, keep: c.query("suppress_reset") == "1"}
 	sess, unknown, err := session.DecodeSession(c.body())
@@ -75,7 +75,7 @@ func (c *call) readSession(user string) (*write, error) {
 	rules := c.Rules()
 	warnings, err := sess.Validate(rules, time.Now().Unix())
 	if err != nil {
-		// What is wrong with the stored session already does not hold up an edit.
+		// Problems that the stored session has already do not prevent an edit.
 		if stored, _, readErr := c.Users.Read(w.name.Org, user); readErr == nil {
 			rules.Before = &stored.Session
 			warnings, err = sess.Validate(rules, time.Now().Unix())
@@ -93,7 +93,8 @@ func (c *call) readSession(user string) (*write, error) {
 // body returns a copy of the request's body.
 func (c *call) body() []byte { return bytes.Clone(c.ctx.PostBody()) }
 
-// reportUnknown warns of members that what has not, or refuses them with ?strict=1.
+// reportUnknown warns of members that an object, named by what, does not have. With ?strict=1 it
+// refuses them.
 func (c *call) reportUnknown(fields []string, what string) error {
 	var ps problem.List
 	var warnings []string
@@ -108,7 +109,8 @@ func (c *call) reportUnknown(fields []string, what string) error {
 	return nil
 }
 
-// hashPassword replaces the password that a session came with by its hash.
+// hashPassword replaces the password in a session with its hash. It waits for a turn to hash, and may
+// return [password.ErrBusy].
 func (c *call) hashPassword(s *session.Session) (err error) {
 	if s.BasicAuth.Password == "" {
 		return nil
@@ -118,10 +120,10 @@ func (c *call) hashPassword(s *session.Session) (err error) {
 	return err
 }
 
-// create writes a user whether there was one or not.
+// create writes a user, new or not. With If-None-Match: * the user must be new.
 func (c *call) create(w *write) (found, error) {
 	if e := c.Directory.Effective(&w.session); w.session.BasicAuth.Password == "" && !e.HMAC {
-		c.warn([]string{"basic_auth_data.password: none given, so nobody can log in as this user"})
+		c.warn([]string{"basic_auth_data.password: missing, so logins as this user are refused"})
 	}
 	if err := c.hashPassword(&w.session); err != nil {
 		return found{}, err
@@ -138,8 +140,8 @@ func (c *call) create(w *write) (found, error) {
 	})
 }
 
-// expireByPolicy sets when a new session expires where its policies say so and it does
-// not. The shortest of several counts.
+// expireByPolicy sets the expiry of a new session that has none from its policies. The shortest
+// lifetime wins.
 func (c *call) expireByPolicy(s *session.Session) {
 	if s.Expires != 0 {
 		return
@@ -156,11 +158,11 @@ func (c *call) expireByPolicy(s *session.Session) {
 	}
 }
 
-// replace writes a user that must exist. Without a password in the request the old
-// one stays.
+// replace writes a user that must exist, else the error is missing. If the request has no password,
+// the stored one stays.
 func (c *call) replace(w *write, missing error) (found, error) {
 	if _, _, err := c.Users.Read(w.name.Org, w.name.User); errors.Is(err, auth.ErrNoUser) {
-		return found{}, missing // before a hash is computed for nothing
+		return found{}, missing // checked here too, to save the hashing
 	}
 	given := w.session.BasicAuth.Password != ""
 	if err := c.hashPassword(&w.session); err != nil {
@@ -182,8 +184,8 @@ func (c *call) replace(w *write, missing error) (found, error) {
 	})
 }
 
-// store writes w in one step after prepare has agreed. prepare may change w.session,
-// which it and this function share.
+// store writes w in one transaction. prepare gets the stored record, or nil, and may change w.session
+// or return an error.
 func (c *call) store(w *write, prepare func(old *session.Record) error) (found, error) {
 	now := time.Now()
 	var generated string
@@ -191,7 +193,7 @@ func (c *call) store(w *write, prepare func(old *session.Record) error) (found, 
 	given := w.session
 	created := false
 	stored, err := c.Users.Update(w.name.Org, w.name.User, func(old *session.Record) (*session.Record, error) {
-		w.session = given // also when the edit is made again
+		w.session = given // the store may call this function again
 		if err := prepare(old); err != nil {
 			return nil, err
 		}
@@ -230,17 +232,17 @@ func (c *call) store(w *write, prepare func(old *session.Record) error) (found, 
 	return u, nil
 }
 
-// keptQuotas reads a user's quotas after a write, which is done whatever has become of the
-// user since.
+// keptQuotas reads the stored quotas of a user that was written. An error is only a warning, because
+// the write itself has succeeded.
 func (c *call) keptQuotas(name session.Name) []auth.KeptQuota {
 	_, kept, err := c.Users.Read(name.Org, name.User)
 	if err != nil {
-		c.warn([]string{"quota_remaining: what is left could not be read"})
+		c.warn([]string{"quota_remaining: cannot be read"})
 	}
 	return kept
 }
 
-// preview returns the session in the body as it would be shown, and keeps nothing.
+// preview returns the user that the body would create. It stores nothing.
 func (c *call) preview() (found, error) {
 	w, err := c.readSession("preview")
 	if err != nil {
@@ -256,7 +258,7 @@ func (c *call) preview() (found, error) {
 	return c.show(session.Record{Org: w.name.Org, User: w.name.User, Session: w.session}, nil), nil
 }
 
-// fetch reads a user; missing is the error where there is none.
+// fetch reads a user; missing is the error if there is none.
 func (c *call) fetch(name session.Name, missing error) (found, error) {
 	r, kept, err := c.Users.Read(name.Org, name.User)
 	if errors.Is(err, auth.ErrNoUser) {
@@ -268,7 +270,7 @@ func (c *call) fetch(name session.Name, missing error) (found, error) {
 	return c.show(r, kept), nil
 }
 
-// remove deletes a user; missing is the error where there is none.
+// remove deletes a user; missing is the error if there is none.
 func (c *call) remove(name session.Name, missing error) error {
 	_, err := c.Users.Update(name.Org, name.User, func(old *session.Record) (*session.Record, error) {
 		if old == nil {
@@ -282,7 +284,7 @@ func (c *call) remove(name session.Name, missing error) error {
 	return err
 }
 
-// reset gives a user the quota and the rate back.
+// reset gives a user its whole quota and rate back; missing is the error if there is no such user.
 func (c *call) reset(name session.Name, missing error) error {
 	_, err := c.Users.Update(name.Org, name.User, func(old *session.Record) (*session.Record, error) {
 		switch {
@@ -298,8 +300,8 @@ func (c *call) reset(name session.Name, missing error) error {
 	return err
 }
 
-// show makes a record what people see: with its policies applied and the live state of
-// its quota, without the password and the secret.
+// show returns a record in the form that callers see: with its policies applied and the live state of
+// its quota, without its secrets. It warns if the user is refused.
 func (c *call) show(r session.Record, kept []auth.KeptQuota) found {
 	u := c.shown(r, kept)
 	if u.blocked != "" {
@@ -311,7 +313,7 @@ func (c *call) show(r session.Record, kept []auth.KeptQuota) found {
 	return u
 }
 
-// shown is show without its warning.
+// shown is show without warnings.
 func (c *call) shown(r session.Record, kept []auth.KeptQuota) found {
 	s := &r.Session
 	quotas := c.Directory.Quotas(r, kept, c.now())
@@ -319,14 +321,15 @@ func (c *call) shown(r session.Record, kept []auth.KeptQuota) found {
 	e := c.Directory.Effective(s)
 	e.Show(s, quotas)
 	if s.QuotaRenews == 0 && s.QuotaRenewalRate > 0 {
-		// No period has begun. Tyk shows what its end would be had it begun at the write.
+		// No period has begun. Tyk shows the end of one that begins with the write.
 		written, _ := strconv.ParseInt(s.LastUpdated, 10, 64)
 		s.QuotaRenews = written + min(s.QuotaRenewalRate, 1<<40)
 	}
 	return found{Record: r, blocked: e.Why, tooLarge: e.TooLarge()}
 }
 
-// name returns the user that the path and the query name.
+// name returns the user that the path names, in the org of ?org_id=, of the API ?api_id=, or else the
+// default org.
 func (c *call) name() (session.Name, error) {
 	n := session.Name{Org: c.query("org_id"), User: c.params["username"]}
 	if n.Org == "" {
@@ -338,11 +341,11 @@ func (c *call) name() (session.Name, error) {
 	return n, session.CheckNames(n.Org, n.User)
 }
 
-// perRead is how many names or records are taken out of the store at a time, so that
-// a long list holds up no writer.
+// perRead is how many names are read from the store at a time, so that a long list does not delay
+// writers.
 const perRead = 1000
 
-// each calls f with every user's name, in order, until it returns false.
+// each calls f for every user, in the order of org and name, until f returns false or an error.
 func (c *call) each(f func(session.Name) (more bool, err error)) error {
 	var last session.Name
 	for {
@@ -362,7 +365,7 @@ func (c *call) each(f func(session.Name) (more bool, err error)) error {
 	}
 }
 
-// grants reports whether a user may use an API at all. A damaged user may not.
+// grants reports whether a user has a right to an API. A user with a damaged record has none.
 func (c *call) grants(name session.Name, api *route.API) (bool, error) {
 	if name.Org != api.Org {
 		return false, nil
@@ -375,8 +378,8 @@ func (c *call) grants(name session.Name, api *route.API) (bool, error) {
 	return e.Grants(api.ID), nil
 }
 
-// readable returns a user's record, or false for one who is not there or is damaged: lists
-// leave them out.
+// readable returns a user's record. It returns false if there is no such user or the record is
+// damaged: lists leave such users out.
 func (c *call) readable(name session.Name) (session.Record, bool, error) {
 	r, _, err := c.Users.Read(name.Org, name.User)
 	if errors.Is(err, auth.ErrNoUser) || errors.Is(err, auth.ErrDamaged) {
@@ -385,8 +388,8 @@ func (c *call) readable(name session.Name) (session.Record, bool, error) {
 	return r, err == nil, err
 }
 
-// list gathers the users that the request asks for: all, or those that may use the
-// API apiID. pick narrows them down further.
+// list returns the users that the request selects: those of ?org_id= with a right to the API apiID,
+// for which pick returns true. An empty org or id and a nil pick select all.
 func (c *call) list(apiID string, pick func(session.Name) (bool, error)) (names []session.Name, err error) {
 	var api *route.API
 	if apiID != "" {
@@ -415,11 +418,11 @@ func (c *call) list(apiID string, pick func(session.Name) (bool, error)) (names 
 	return names, err
 }
 
-// pageSize is how many users the Dashboard shows at a time.
+// pageSize is how many users or policies the Dashboard shows on a page.
 const pageSize = 10
 
-// page cuts the page that ?p= asks for out of a list: the first where it is missing
-// or 0, all where it is negative.
+// page returns the page of a list that ?p= selects, counted from 1. 0 or no value is the first page, a
+// negative number the whole list.
 func page[T any](c *call, list []T) (part []T, pages int, err error) {
 	pages = (len(list) + pageSize - 1) / pageSize
 	text := c.query("p")

@@ -17,7 +17,7 @@ import (
 	"sidekey/store"
 )
 
-// No GET and no HEAD changes anything, whatever it pretends to be.
+// No GET and no HEAD changes anything, whatever other method its headers name.
 func TestNoChangeByGet(t *testing.T) {
 	l := start(t)
 	l.ask("POST", "/tyk/keys/alice", aUser)
@@ -46,8 +46,8 @@ func TestNoChangeByGet(t *testing.T) {
 	}
 }
 
-// What cannot be done is answered as what it is, in both dialects, without what only
-// the log should know.
+// Failures have the right status and message in both dialects, without details that only the log should
+// have.
 func TestFailures(t *testing.T) {
 	l := start(t)
 	l.contrived = true
@@ -71,7 +71,7 @@ func TestFailures(t *testing.T) {
 	}
 	f(auth.ErrStoreDown, 503, "The store is not available; nothing was written")
 	f(fmt.Errorf("%w: disk full", store.ErrOutcomeUnknown), 503, "The write failed and may or may not have been done: read the user again")
-	f(fmt.Errorf("%w: %w", store.ErrOutcomeUnknown, syscall.ENOSPC), 507, "The disk is full: the write may or may not have been done: read the user again")
+	f(fmt.Errorf("%w: %w", store.ErrOutcomeUnknown, syscall.ENOSPC), 507, "The disk is full, and the write may or may not have been done: read the user again")
 	f(password.ErrBusy, 503, "Too many passwords are being hashed; nothing was written")
 	f(errors.New("of the inner kind"), 500, "internal error")
 	if !strings.Contains(l.log.String(), "of the inner kind") || !strings.Contains(l.log.String(), "disk full") {
@@ -82,7 +82,7 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// fleeting is a store in which users are deleted as soon as they are written.
+// fleeting is a store that deletes users as soon as they are written.
 type fleeting struct{ Users }
 
 func (f fleeting) Update(org, user string, edit func(*session.Record) (*session.Record, error)) (session.Record, error) {
@@ -91,7 +91,7 @@ func (f fleeting) Update(org, user string, edit func(*session.Record) (*session.
 	return stored, err
 }
 
-// A write that was done is answered so, also if the user is deleted before the answer.
+// A write that succeeded is answered with success, even if the user is deleted before the answer.
 func TestDeletedBeforeTheAnswer(t *testing.T) {
 	l := start(t, func(c *Config) { c.Users = fleeting{c.Users} })
 	l.users.Update("default", "alice", func(*session.Record) (*session.Record, error) {
@@ -102,7 +102,7 @@ func TestDeletedBeforeTheAnswer(t *testing.T) {
 	}
 }
 
-// A damaged user can be written anew and deleted, and hides nobody else.
+// A damaged user can be overwritten and deleted, and hides no other user.
 func TestDamagedUser(t *testing.T) {
 	l := start(t)
 	for _, user := range []string{"alice", "bob", "carol"} {
@@ -112,7 +112,7 @@ func TestDamagedUser(t *testing.T) {
 		l.users.Damage(session.Name{Org: "default", User: "bob"}, true)
 	}
 	damage()
-	const text = "The record is damaged: write it anew (POST) or restore a backup"
+	const text = "The record is damaged: write it again (POST) or restore a backup"
 	l.ask("GET", "/tyk/keys/bob", "").want(t, "GET", 409, gatewayError(text))
 	l.ask("GET", "/api/apis/keys/basic/bob", "").want(t, "GET", 409, dashboardError(text))
 	if a := l.ask("GET", "/api/apis/keys?p=-1", ""); a.status != 200 || !strings.Contains(a.body, "defaultbob") {
@@ -124,12 +124,12 @@ func TestDamagedUser(t *testing.T) {
 	if a := l.ask("GET", "/api/apis/rest/keys?p=-1", ""); a.status != 200 || strings.Contains(a.body, "defaultbob") {
 		t.Errorf("list of an API: %v", a)
 	}
-	// There is nothing to replace, and that it is not there would be wrong to say.
+	// A damaged record cannot be replaced, but "not found" would be wrong.
 	if a := l.ask("PUT", "/tyk/keys/bob", `{}`); a.status != 409 {
 		t.Errorf("PUT: %v, want 409", a)
 	}
 	if a := l.ask("POST", "/tyk/keys/bob", aUser); a.status != 200 {
-		t.Errorf("written anew: %v", a)
+		t.Errorf("written again: %v", a)
 	}
 	if a := l.ask("GET", "/tyk/keys/bob", ""); a.status != 200 {
 		t.Errorf("after that: %v", a)
@@ -143,10 +143,9 @@ func TestDamagedUser(t *testing.T) {
 	}
 }
 
-// A damaged user is deleted by whatever it is called, and by nothing else is it read or
-// replaced.
+// A damaged user can be deleted under all its keys. It can be read or replaced under none.
 func TestDamagedUserByEachName(t *testing.T) {
-	// Somebody may be called as another's token or key hash.
+	// The name of a user may be the token or key hash of another.
 	plain := session.Name{Org: "default", User: "bob"}
 	for _, name := range []session.Name{plain, {Org: "acme", User: "bob"}, {Org: "default", User: plain.Token()}} {
 		org := "?org_id=" + name.Org
@@ -189,7 +188,7 @@ func TestDamagedUserByEachName(t *testing.T) {
 	}
 }
 
-// A panic in one request is an answer like any other failure, and the next is served.
+// A panic in a request is answered like any other failure, and the next request is served.
 func TestPanic(t *testing.T) {
 	l := start(t, func(c *Config) { c.Health = func() Health { panic("in the health") } })
 	l.ask("GET", "/readyz", "").want(t, "readyz", 500, gatewayError("internal error"))
@@ -234,7 +233,7 @@ func TestReload(t *testing.T) {
 	l.ask("GET", "/tyk/reload", "").want(t, "bad", 400, gatewayError("The configuration was not reloaded: rate = -1: wrong"))
 }
 
-// The password of a PUT: absent, null and empty keep the old one; the stored hash is no
+// The password of a PUT: if it is missing, null or empty, the stored one stays; the stored hash is not a
 // password.
 func TestPasswordOfPut(t *testing.T) {
 	l := start(t)
@@ -262,14 +261,14 @@ func TestPasswordOfPut(t *testing.T) {
 	if hash() == first {
 		t.Error("another password was not taken")
 	}
-	// POST without one leaves nobody who can log in.
+	// After a POST without a password, no login succeeds.
 	l.ask("POST", "/tyk/keys/alice", `{}`)
 	if hash() != "" {
 		t.Errorf("POST without a password kept %q", hash())
 	}
 }
 
-// date_created stays, last_updated does not; what is state is never taken from a body.
+// date_created stays and last_updated changes; state is never taken from a body.
 func TestWhatABodyCannotSet(t *testing.T) {
 	l := start(t)
 	get := func() (s session.Session) {
@@ -298,8 +297,8 @@ func TestWhatABodyCannotSet(t *testing.T) {
 	}
 }
 
-// The answer to a write shows the quota as it stands, whether somebody has asked about
-// the user since the start or not.
+// The answer to a write shows the current quota, whether or not the user has been active since the
+// start.
 func TestWriteShowsLiveQuota(t *testing.T) {
 	l := start(t)
 	l.ask("POST", "/tyk/keys/alice", `{"quota_max":10,"basic_auth_data":{"password":"pw"}}`)
@@ -322,8 +321,8 @@ func TestWriteShowsLiveQuota(t *testing.T) {
 	f("PUT", "/api/apis/keys/basic/alice", `{"quota_max":12}`, `"quota_remaining":12,`)
 }
 
-// A key id is the org with the name behind it; a name with its org in front names the
-// same user there and nowhere else.
+// A key id is the org followed by the name. A name that begins with its org means the same user only
+// where a key id is expected.
 func TestKeyIDs(t *testing.T) {
 	l := start(t)
 	l.ask("POST", "/tyk/keys/alice", `{"alias":"the first","basic_auth_data":{"password":"pw"}}`)

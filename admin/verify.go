@@ -5,15 +5,15 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"sidekey/admin/api"
 	"sidekey/auth"
 	"sidekey/auth/session"
 )
 
-// verify says whether a password is a user's, and no more: neither whether there is such
-// a user nor whether it may log in. It uses nothing up and waits in the same queue as
-// logins do.
+// verify answers whether a password is a user's. It does not reveal whether the user exists or may
+// log in. It uses nothing up, and waits for a turn to hash like a login.
 func (c *call) verify() error {
-	given, unknown, err := session.DecodeVerify(c.body())
+	given, unknown, err := api.DecodeVerify(c.body())
 	if err != nil {
 		return err
 	}
@@ -35,6 +35,6 @@ func (c *call) verify() error {
 	if err != nil {
 		return err
 	}
-	c.send(fasthttp.StatusOK, map[string]bool{"right": right})
+	c.send(fasthttp.StatusOK, api.Verified{Right: right})
 	return nil
 }

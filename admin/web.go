@@ -6,12 +6,12 @@ import (
 	"sidekey/admin/web"
 )
 
-// contentPolicy lets the web page load its own files and ask this listener, and nothing
-// else: no inline script or style, no frame around it, no form that is sent anywhere.
+// contentPolicy lets the web page load its own files and send requests to this listener, and nothing
+// else: no inline scripts or styles, no frames, no submitted forms.
 const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; " +
 	"form-action 'none'; frame-ancestors 'none'; base-uri 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
-// sendPage answers one file of the web page.
+// sendPage answers with a file of the web page.
 func (c *call) sendPage(file web.File) error {
 	header := &c.ctx.Response.Header
 	header.Set("Content-Security-Policy", contentPolicy)

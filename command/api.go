@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"sidekey/admin/api"
 )
 
 func apiCommand(p Program) *cobra.Command {
@@ -13,20 +15,7 @@ func apiCommand(p Program) *cobra.Command {
 		Short: "List APIs",
 		Args:  exactly(),
 		RunE: withClient(p, false, func(cmd *cobra.Command, _ []string, c *client) error {
-			type api struct {
-				ID         string   `json:"id"`
-				Name       string   `json:"name"`
-				OrgID      string   `json:"org_id"`
-				Hosts      []string `json:"hosts"`
-				ListenPath string   `json:"listen_path"`
-				Versions   []string `json:"versions"`
-				Active     bool     `json:"active"`
-				Rate       float64  `json:"rate"`
-				Per        float64  `json:"per"`
-			}
-			var answer struct {
-				APIs []api `json:"apis"`
-			}
+			var answer api.APIs
 			if err := c.do(request{method: "GET", path: "/api/apis"}, &answer); err != nil {
 				return err
 			}

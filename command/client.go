@@ -22,35 +22,34 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/spf13/cobra"
 
-	"sidekey/auth/session"
+	"sidekey/admin/api"
 	"sidekey/config"
 )
 
-// secretVariable holds the admin secret where it is not read from the file of the
-// configuration.
+// secretVariable is the environment variable with the admin secret. It overrides the configured file.
 const secretVariable = "SIDEKEY_ADMIN_SECRET"
 
-// longestAnswer bounds what is read of an answer: a part of a list is far shorter.
-const longestAnswer = 64 << 20
+// maxAnswer is the maximum size of an answer in bytes. A part of a list is far shorter.
+const maxAnswer = 64 << 20
 
-// client speaks to an admin listener.
+// client sends requests to an admin listener.
 type client struct {
 	base    string // http://HOST:PORT
 	host    string // of the Host header
 	secret  string // "": none is sent
-	org     string // of a command that names none
+	org     string // of commands without -org
 	http    *http.Client
-	proving prover   // of each connection, before the secret goes over it
-	owners  []int    // user ids whose secret file and socket it uses; nil: any whose socket it is
-	offline *Offline // nil where it speaks to a running sidekey
+	proving prover   // proves each connection before the secret is sent over it
+	owners  []int    // ids of the users whose secret file and socket are trusted; nil: the socket of any user
+	offline *Offline // the open database; nil: the client uses a running sidekey
 	stderr  io.Writer
 }
 
-// connectFlags adds the flags that say where the admin API is.
+// connectFlags adds the flags that select the admin listener or the database file.
 func connectFlags(cmd *cobra.Command) {
 	flags := cmd.PersistentFlags()
-	flags.String("admin", "", "admin listener at another `URL`, with the secret in "+secretVariable)
-	flags.Bool("offline", false, "work on the database file, while no sidekey runs on it")
+	flags.String("admin", "", "`URL` of another admin listener; its secret must be in "+secretVariable)
+	flags.Bool("offline", false, "work on the database file; sidekey must not be running")
 }
 
 // orgFlag adds -org.
@@ -58,15 +57,15 @@ func orgFlag(cmd *cobra.Command) {
 	cmd.Flags().String("org", "", "the user's `ORG`; by default admin.org_id")
 }
 
-// org returns -org, or the configured org.
+// orgOf returns -org, or else the configured org.
 func (c *client) orgOf(cmd *cobra.Command) string {
 	org, err := cmd.Flags().GetString("org")
 	must(err)
 	return cmp.Or(org, c.org)
 }
 
-// withClient is a command's function that is given a client. create says whether the
-// command makes a database where there is none yet.
+// withClient returns the function of a command that needs a client. With create, the command creates
+// the database if there is none yet and it works -offline.
 func withClient(p Program, create bool, run func(cmd *cobra.Command, args []string, c *client) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		if _, err := wantsJSON(cmd); err != nil {
@@ -80,6 +79,7 @@ func withClient(p Program, create bool, run func(cmd *cobra.Command, args []stri
 	}
 }
 
+// connect returns the client that the flags select.
 func connect(cmd *cobra.Command, p Program, create bool) (*client, error) {
 	cfg, err := Config(cmd)
 	if err != nil {
@@ -102,12 +102,12 @@ func connect(cmd *cobra.Command, p Program, create bool) (*client, error) {
 	return c, c.configure(cfg)
 }
 
-// open works on the file.
+// open makes the client work on the database file.
 func (c *client) open(p Program, cfg config.Config, create bool) (err error) {
 	log := slog.New(slog.NewTextHandler(c.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	c.offline, err = p.Offline(cfg, create, log)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("there is no database in data_dir = %q: is this the right -config?", cfg.DataDir)
+		return fmt.Errorf("no database in data_dir = %q: is -config right?", cfg.DataDir)
 	}
 	if err != nil {
 		return err
@@ -117,15 +117,15 @@ func (c *client) open(p Program, cfg config.Config, create bool) (err error) {
 	return nil
 }
 
-// pointAt takes the listener that -admin names. The secret of the configuration is for
-// the configuration's own listener and goes nowhere else.
+// pointAt makes the client use the listener at the URL of -admin. The configured secret is only for
+// the configured listener, so this one's must be in the environment.
 func (c *client) pointAt(at string) error {
 	u, err := url.Parse(at)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.User != nil || u.RawQuery != "" {
 		return usage("-admin %q: must be http://HOST:PORT or https://HOST:PORT", at)
 	}
 	if c.secret = secretFromEnvironment(); c.secret == "" {
-		return usage("-admin wants the secret of that listener in %s", secretVariable)
+		return usage("-admin: missing the secret of that listener in %s", secretVariable)
 	}
 	c.base, c.host = u.Scheme+"://"+u.Host, u.Host
 	c.proving = newProver(c.secret, c.host)
@@ -141,7 +141,7 @@ func (c *client) pointAt(at string) error {
 	return nil
 }
 
-// configure takes the listener of the configuration.
+// configure makes the client use the configured listener and its secret.
 func (c *client) configure(cfg config.Config) (err error) {
 	if c.secret, err = readSecret(cfg, c.owners); err != nil {
 		return err
@@ -149,8 +149,8 @@ func (c *client) configure(cfg config.Config) (err error) {
 	return c.dialConfigured(cfg)
 }
 
-// dialConfigured makes the client dial the admin listener that is configured here. The
-// secret, if it is set, goes to that listener at its own address alone.
+// dialConfigured makes the client dial the configured admin listener. The secret, if it is set, is
+// sent only to that listener at its own address.
 func (c *client) dialConfigured(cfg config.Config) error {
 	a, err := config.ParseAddress(cfg.Admin.Listen)
 	if err != nil {
@@ -159,10 +159,10 @@ func (c *client) dialConfigured(cfg config.Config) error {
 	where := a.Where
 	if host, port, err := net.SplitHostPort(where); err == nil && a.Network != "unix" {
 		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-			where = net.JoinHostPort("localhost", port) // it listens on every address of this machine
+			where = net.JoinHostPort("localhost", port) // it listens on all addresses of this machine
 		}
 	}
-	// The name is for the listener's check of Host; what is dialled is what is configured.
+	// The listener checks the name in Host; the address that is dialled is the configured one.
 	c.base, c.host = "http://"+where, "localhost"
 	if a.Network == "unix" {
 		c.base = "http://localhost"
@@ -183,9 +183,8 @@ func (c *client) dialConfigured(cfg config.Config) error {
 	return nil
 }
 
-// pinned returns what a client needs to speak TLS with a listener that shows the certificate
-// in a file and no other. The certificate's names do not matter: the listener is dialled as
-// it is configured.
+// pinned returns a TLS configuration that accepts only the certificate in a file. The names in the
+// certificate do not matter, because the client dials the configured address.
 func pinned(file string) (*tls.Config, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -196,19 +195,19 @@ func pinned(file string) (*tls.Config, error) {
 		return nil, badConfig{fmt.Errorf("admin.tls_cert = %q: must be a PEM file with a certificate", file)}
 	}
 	return &tls.Config{
-		InsecureSkipVerify: true, // but for what follows, which is stricter
+		InsecureSkipVerify: true, // replaced by the stricter check below
 		VerifyPeerCertificate: func(shown [][]byte, _ [][]*x509.Certificate) error {
 			if len(shown) == 0 || !bytes.Equal(shown[0], block.Bytes) {
-				return fmt.Errorf("the listener shows another certificate than %s", file)
+				return fmt.Errorf("the certificate of the listener is not the one in %s", file)
 			}
 			return nil
 		},
 	}, nil
 }
 
-// use makes the HTTP client, over connections of dial, with TLS unless secured is nil. Each
-// connection is proved to lead to sidekey before a request with the secret goes over it.
-// No proxy and no redirect is followed: both would be given the secret.
+// use creates the HTTP client, over connections of dial, with TLS unless secured is nil. Each
+// connection is proved to lead to sidekey before a request with the secret is sent over it. The
+// client uses no proxy and follows no redirect, because both would get the secret.
 func (c *client) use(dial func(context.Context) (net.Conn, error), secured *tls.Config) {
 	proven := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		conn, err := dial(ctx)
@@ -233,7 +232,7 @@ func (c *client) close() error {
 	return nil
 }
 
-// refusal is an answer that is no success.
+// refusal is an answer with a status other than 200.
 type refusal struct {
 	status  int
 	message string
@@ -246,29 +245,29 @@ type request struct {
 	method, path string
 	query        url.Values
 	header       http.Header
-	body         any // as JSON; []byte as it stands; nil: none
+	body         any // encoded as JSON; []byte is sent unchanged; nil: none
 }
 
-// do sends a request and reads the answer into answer, unless it is nil. Warnings are
-// told to the person.
+// do sends a request and decodes the answer into answer, unless that is nil. Warnings go to stderr.
 func (c *client) do(r request, answer any) error {
 	body, err := c.send(r)
 	if err != nil || answer == nil {
 		return err
 	}
 	if err := json.Unmarshal(body, answer); err != nil {
-		return fmt.Errorf("%s %s: this is no answer of sidekey's admin API: is -admin right?", r.method, c.base)
+		return fmt.Errorf("%s %s: not an answer of sidekey's admin API: is -admin right?", r.method, c.base)
 	}
 	return nil
 }
 
+// send sends a request and returns the body of the answer.
 func (c *client) send(r request) ([]byte, error) {
 	res, err := c.ask(r)
 	if err != nil {
 		return nil, err
 	}
 	defer res.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(res.Body, longestAnswer))
+	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	if err != nil {
 		return nil, c.unreachable(err)
 	}
@@ -278,7 +277,7 @@ func (c *client) send(r request) ([]byte, error) {
 	return answer, nil
 }
 
-// copy sends a request and copies what it answers, however long that is and takes.
+// copy sends a request and copies the body of the answer, however large and slow it is.
 func (c *client) copy(r request, to io.Writer) error {
 	c.http.Timeout = 0
 	res, err := c.ask(r)
@@ -287,7 +286,7 @@ func (c *client) copy(r request, to io.Writer) error {
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		answer, err := io.ReadAll(io.LimitReader(res.Body, longestAnswer))
+		answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 		if err != nil {
 			return c.unreachable(err)
 		}
@@ -299,7 +298,7 @@ func (c *client) copy(r request, to io.Writer) error {
 	return nil
 }
 
-// ask sends a request. Warnings in its answer are told to the person.
+// ask sends a request. Warnings go to stderr. The caller closes the body of the answer.
 func (c *client) ask(r request) (*http.Response, error) {
 	text, isText := r.body.([]byte)
 	if !isText && r.body != nil {
@@ -333,14 +332,15 @@ func (c *client) ask(r request) (*http.Response, error) {
 	return res, nil
 }
 
-// ErrNotRunning says that no program listens where the admin listener should be.
-var ErrNotRunning = errors.New("sidekey does not run")
+// ErrNotRunning means that no program answers at the address of the admin listener.
+var ErrNotRunning = errors.New("sidekey is not running")
 
-// notRunning is an [ErrNotRunning] that says why.
+// notRunning is an [ErrNotRunning] with its cause.
 type notRunning struct{ error }
 
 func (notRunning) Is(target error) bool { return target == ErrNotRunning }
 
+// unreachable turns an error of the connection into one that says what to do.
 func (c *client) unreachable(err error) error {
 	var unproven unprovenError
 	if errors.As(err, &unproven) {
@@ -350,20 +350,20 @@ func (c *client) unreachable(err error) error {
 	if errors.As(err, &failed) {
 		err = failed.Err
 	}
-	return notRunning{fmt.Errorf("no answer from the admin listener: %w\nIs sidekey running? Where it is not, -offline works on its file", err)}
+	return notRunning{fmt.Errorf("no answer from the admin listener: %w\nIs sidekey running? If not, -offline works on its database file", err)}
 }
 
-// refused reads the message of a refusal, in whichever form it came.
+// refused returns the message of a refusal, in the form of either dialect, as an error.
 func refused(status int, body []byte) error {
 	var answer struct {
 		Dashboard string `json:"Message"`
 		Gateway   string `json:"message"`
 	}
 	_ = json.Unmarshal(body, &answer)
-	const wire = "Request malformed: " // the person did not write the request
+	const wire = "Request malformed: " // the user did not write the request
 	message := strings.TrimPrefix(cmp.Or(answer.Dashboard, answer.Gateway, fmt.Sprintf("the admin listener answered %d", status)), wire)
 	if status == http.StatusUnauthorized {
-		message += ": this is not the secret of that admin listener"
+		message += ": the secret is not the one of that admin listener"
 	}
 	return refusal{status, message}
 }
@@ -374,28 +374,14 @@ func isStatus(err error, status int) bool {
 	return errors.As(err, &r) && r.status == status
 }
 
-// userPath is the path of one user.
+// userPath returns the path of one user.
 func userPath(name string) string { return "/api/apis/keys/basic/" + url.PathEscape(name) }
 
-// listedUser is a user of GET /api/users.
-type listedUser struct {
-	OrgID    string          `json:"org_id"`
-	Username string          `json:"username"`
-	State    string          `json:"state"`
-	Session  session.Session `json:"session"`
-}
-
-// eachUser calls f with every user that the query asks for.
-func (c *client) eachUser(query url.Values, f func(listedUser) error) error {
+// eachUser calls f for every user that the query selects, see GET /api/users.
+func (c *client) eachUser(query url.Values, f func(api.User) error) error {
 	query.Set("limit", "1000")
 	for {
-		var part struct {
-			Users []listedUser `json:"users"`
-			Next  *struct {
-				OrgID    string `json:"org_id"`
-				Username string `json:"username"`
-			} `json:"next"`
-		}
+		var part api.Users
 		if err := c.do(request{method: "GET", path: "/api/users", query: query}, &part); err != nil {
 			return err
 		}

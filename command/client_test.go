@@ -12,12 +12,13 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"sidekey/admin/api"
 	"sidekey/config"
 	"sidekey/internal/proof"
 )
 
-// The secret goes to the listener that was named, and nowhere that this or the
-// environment sends it.
+// The secret is sent only to the listener that -admin names: neither a redirect nor a proxy of the
+// environment gets it.
 func TestSecretStays(t *testing.T) {
 	var elsewhere []string
 	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -50,7 +51,7 @@ func TestSecretStays(t *testing.T) {
 	}
 }
 
-// provingSecret is a listener that knows the secret, as sidekey's does.
+// provingSecret is a listener that proves that it knows the secret, as sidekey does.
 func provingSecret(secret string, next http.HandlerFunc) http.Handler {
 	key := proof.NewKey(secret)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -60,7 +61,7 @@ func provingSecret(secret string, next http.HandlerFunc) http.Handler {
 			return
 		}
 		address := r.Context().Value(http.LocalAddrContextKey).(net.Addr).String()
-		text, err := json.Marshal(proof.Answer{Address: address, Proofs: []string{key.Of(nonce, r.Host, address)}})
+		text, err := json.Marshal(api.Proof{Address: address, Proofs: []string{key.Of(nonce, r.Host, address)}})
 		if err != nil {
 			panic(err)
 		}
@@ -68,8 +69,7 @@ func provingSecret(secret string, next http.HandlerFunc) http.Handler {
 	})
 }
 
-// A listener on every address is asked on this machine; the Host that it is given is one
-// that it takes.
+// A listener on all addresses is asked on this machine, with a Host header that it accepts.
 func TestConfiguredListener(t *testing.T) {
 	var host string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

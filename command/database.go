@@ -10,41 +10,41 @@ import (
 	"sidekey/config"
 )
 
-// databaseAction is a command about the database as a whole. The program provides its function,
-// because it works on the file, while commands about users ask the admin API.
+// databaseAction is a command about the database as a whole. The program provides its function, because
+// it may work on the file, while commands about users only use the admin API.
 type databaseAction struct {
 	use   string
 	short string
 	run   func(DatabaseOptions) (DatabaseOutcome, error)
-	// readsFile says that the command works on the file if sidekey does not run.
+	// readsFile makes the command read the file if sidekey is not running.
 	readsFile bool
 }
 
 func databaseCommands(p Program) []databaseAction {
 	return []databaseAction{
 		{"backup FILE", "write a copy of the database to a file", p.Backup, false},
-		{"restore FILE", "put a backup in the place of the database, which is kept", p.Restore, false},
-		{"check-db [FILE]", "name every damaged record of the database, or of a backup", p.CheckDatabase, true},
-		{"compact", "give the room of deleted records back to the disk", p.Compact, false},
+		{"restore FILE", "replace the database with a backup; the old one stays under another name", p.Restore, false},
+		{"check-db [FILE]", "list the damaged records of the database, or of a backup", p.CheckDatabase, true},
+		{"compact", "give the disk space of deleted records back", p.Compact, false},
 	}
 }
 
-// DatabaseOptions are the flags and the argument of a command about the database as a whole.
+// DatabaseOptions holds the flags and the argument of a command about the database as a whole.
 type DatabaseOptions struct {
 	Config  config.Config
-	File    string // "" where none is named
-	Admin   string // URL of another admin listener than the configured one
+	File    string // "" = not given
+	Admin   string // URL of an admin listener other than the configured one
 	Offline bool
-	// Ask sends a request without a body to the admin listener, and copies what it answers.
-	// Where nobody listens the error is [ErrNotRunning].
+	// Ask sends a request without a body to the admin listener and copies the body of the answer. If
+	// no process listens, the error is [ErrNotRunning].
 	Ask func(method, path string, answer io.Writer) error
 }
 
-// DatabaseOutcome is what such a command has done: as an object, and the same in words.
+// DatabaseOutcome is the result of such a command: as an object for -o json, and as text.
 type DatabaseOutcome struct {
 	Object any
 	Text   string
-	Failed bool // what was asked for is done, and the answer is bad
+	Failed bool // the command has done its work, and the result is bad
 }
 
 func databaseCommand(d databaseAction) *cobra.Command {
@@ -72,7 +72,7 @@ func databaseCommand(d databaseAction) *cobra.Command {
 			case o.Offline && o.Admin != "":
 				return usage("-admin and -offline exclude each other")
 			case o.Admin != "" && secretFromEnvironment() == "":
-				return usage("-admin wants the secret of that listener in %s", secretVariable)
+				return usage("-admin: missing the secret of that listener in %s", secretVariable)
 			}
 			o.Ask = func(method, path string, answer io.Writer) error {
 				c := &client{org: cfg.Admin.OrgID, owners: trustedOwners(cmd, cfg), stderr: cmd.ErrOrStderr()}
@@ -103,7 +103,7 @@ func databaseCommand(d databaseAction) *cobra.Command {
 	return cmd
 }
 
-// fileArgument wants the argument that stands in the command's line of use.
+// fileArgument requires the argument that the command's line of use names.
 func fileArgument(use string) cobra.PositionalArgs {
 	switch {
 	case strings.HasSuffix(use, " FILE"):

@@ -32,19 +32,19 @@ func TestDatabaseCommands(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	f("backup to.db -o json", backup, 0, `{"users":3}`+"\n")
-	f("backup", backup, 2, "sidekey: missing argument FILE\nsidekey backup -h explains.\n")
-	f("backup a b", backup, 2, "sidekey: \"b\" is one argument too many\nsidekey backup -h explains.\n")
-	f("backup a -admin http://x", backup, 2, "sidekey: -admin wants the secret of that listener in SIDEKEY_ADMIN_SECRET\nsidekey backup -h explains.\n")
-	f("backup a -offline -admin http://x", backup, 2, "sidekey: -admin and -offline exclude each other\nsidekey backup -h explains.\n")
+	f("backup", backup, 2, "sidekey: missing argument FILE\nFor help: sidekey backup -h\n")
+	f("backup a b", backup, 2, "sidekey: unexpected argument \"b\"\nFor help: sidekey backup -h\n")
+	f("backup a -admin http://x", backup, 2, "sidekey: -admin: missing the secret of that listener in SIDEKEY_ADMIN_SECRET\nFor help: sidekey backup -h\n")
+	f("backup a -offline -admin http://x", backup, 2, "sidekey: -admin and -offline exclude each other\nFor help: sidekey backup -h\n")
 	f("check-db", check, 1, "3 users\n")
 	f("check-db -offline x.db", check, 1, "3 users\n")
 	if !got.Offline || got.File != "x.db" {
 		t.Errorf("got %+v", got)
 	}
-	f("check-db a b", check, 2, "sidekey: \"b\" is one argument too many\nsidekey check-db -h explains.\n")
+	f("check-db a b", check, 2, "sidekey: unexpected argument \"b\"\nFor help: sidekey check-db -h\n")
 	f("compact", Program{Compact: run(errors.New("in use"), false)}, 1, "sidekey: in use\n")
 
-	// Checking reads the file if sidekey does not run.
+	// check-db reads the file if sidekey is not running.
 	f("check-db", Program{CheckDatabase: func(o DatabaseOptions) (DatabaseOutcome, error) {
 		if !o.Offline {
 			return DatabaseOutcome{}, ErrNotRunning

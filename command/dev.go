@@ -20,7 +20,7 @@ import (
 	"sidekey/internal/devproxy"
 )
 
-// What dev makes. The policy is low enough to be used up by hand.
+// Names of what dev creates. Its policy is so low that a person can exceed it by hand.
 const (
 	devUser     = "alice"
 	devPassword = "test123"
@@ -30,11 +30,11 @@ const (
 func devCommand(p Program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dev",
-		Short: "Try everything out, in a folder that is removed at the end",
-		Long: `Serve on loopback with a throwaway database, in which there are an API, a policy of 3
-requests in 10 seconds and the user ` + devUser + `, and print what to type. With -upstream no
-proxy is needed: requests that pass go on to that URL. With -config the APIs and limits
-are the configuration's.`,
+		Short: "Try sidekey out in a temporary folder",
+		Long: `Serve on loopback with a temporary database that has an API, a policy of 3 requests in
+10 seconds and the user ` + devUser + `, and print commands to try. With -upstream no proxy is
+needed: requests that pass are forwarded to that URL. With -config, APIs and limits are
+the configured ones.`,
 		Example: "  sidekey dev -upstream http://127.0.0.1:3000",
 		Args:    exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -51,8 +51,8 @@ are the configuration's.`,
 			return dev(stop, cmd, p, cfg, upstream, listen)
 		},
 	}
-	cmd.Flags().String("upstream", "", "`URL` of the service that requests go on to when they pass")
-	cmd.Flags().String("listen", "127.0.0.1:0", "loopback `ADDRESS` in front of -upstream; port 0 = any that is free")
+	cmd.Flags().String("upstream", "", "`URL` of the service that requests are forwarded to if they pass")
+	cmd.Flags().String("listen", "127.0.0.1:0", "loopback `ADDRESS` in front of -upstream; port 0 = any free port")
 	return cmd
 }
 
@@ -93,7 +93,7 @@ func dev(stop context.Context, cmd *cobra.Command, p Program, cfg config.Config,
 	return running.Wait(stop)
 }
 
-// devUsers makes the policy and the user.
+// devUsers creates the policy and the user.
 func devUsers(cmd *cobra.Command, r *Running, cfg config.Config) error {
 	c := &client{secret: r.Secret, stderr: cmd.ErrOrStderr()}
 	own := config.Default()
@@ -120,8 +120,8 @@ func devUsers(cmd *cobra.Command, r *Running, cfg config.Config) error {
 	return nil
 }
 
-// devHelp says what to type into bash. Each line gives what stands behind it, from top to
-// bottom. Passwords are no arguments, which every user of the machine sees.
+// devHelp prints commands for bash, each with the status that it gets if they are run from top to
+// bottom. Passwords are not arguments, which every user of the machine could see.
 func devHelp(out io.Writer, r *Running, cfg config.Config, secretFile string, front *devProxy) {
 	api := cfg.APIList()[0]
 	ask := func(credentials, what string) {
@@ -138,21 +138,21 @@ func devHelp(out io.Writer, r *Running, cfg config.Config, secretFile string, fr
 	fmt.Fprintf(out, "User %s with password %s may send 3 requests in 10 seconds.\n\n", devUser, devPassword)
 	ask(devUser+":"+devPassword, "200")
 	ask(devUser+":wrong", "401")
-	ask(devUser+":"+devPassword, "typed three times: 200, 200, 429")
+	ask(devUser+":"+devPassword, "run three times: 200, 200, 429")
 	if front != nil {
 		fmt.Fprintf(out, "\nIn front of %s: http://%s\n", front.upstream.Redacted(), front.listener.Addr())
 	}
 	fmt.Fprintf(out, "\nAdmin page and API: http://%s/\nIts secret: %s (in %s)\n", r.Admin, r.Secret, secretFile)
-	fmt.Fprintf(out, "\nCheck listener, for a proxy of yours: http://%s\nCtrl-C ends it and removes everything.\n", r.Check)
+	fmt.Fprintf(out, "\nCheck listener, for your own proxy: http://%s\nCtrl-C stops sidekey and removes everything.\n", r.Check)
 }
 
-// devProxy stands in front of a service.
+// devProxy is the listener in front of a service.
 type devProxy struct {
 	upstream *url.URL
 	listener net.Listener
 }
 
-// devFront opens the address in front of upstream, or returns nil where there is none.
+// devFront opens the address in front of upstream, or returns nil if upstream is "".
 func devFront(upstream, listen string) (*devProxy, error) {
 	if upstream == "" {
 		return nil, nil
@@ -169,7 +169,7 @@ func devFront(upstream, listen string) (*devProxy, error) {
 	return &devProxy{u, l}, err
 }
 
-// start serves until the function that it returns is called.
+// start serves until stop is called.
 func (f *devProxy) start(check string) (stop func()) {
 	server := &http.Server{
 		Handler:           devproxy.New(f.upstream, check),
@@ -179,7 +179,7 @@ func (f *devProxy) start(check string) (stop func()) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		server.Serve(f.listener) // until it is closed
+		server.Serve(f.listener) // until stop closes it
 	}()
 	return func() {
 		server.Close()

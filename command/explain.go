@@ -9,21 +9,15 @@ import (
 )
 
 func explainCommand(p Program) *cobra.Command {
-	question := map[string]any{}
-	headers := map[string]string{}
+	question := auth.Question{Headers: make(map[string]string)}
 	cmd := &cobra.Command{
 		Use:   "explain",
-		Short: "Say, check by check, what would become of a request; nothing is used up",
+		Short: "Show, check by check, how a request would be decided; nothing is used up",
 		Example: "  sidekey explain -user alice -path /orders/1\n" +
 			"  sidekey explain -header 'Authorization: Basic YWxpY2U6cHcK' -dialect envoy",
 		Args: exactly(),
 		RunE: withClient(p, false, func(cmd *cobra.Command, _ []string, c *client) error {
-			for _, name := range []string{"user", "org", "api", "method", "host", "path", "dialect"} {
-				value, err := cmd.Flags().GetString(name)
-				must(err)
-				question[name] = value
-			}
-			if d := question["dialect"]; d != "envoy" && d != "nginx" && d != "forward" {
+			if d := question.Dialect; d != "envoy" && d != "nginx" && d != "forward" {
 				return usage(`-dialect %q: must be "nginx", "envoy" or "forward"`, d)
 			}
 			lines, err := cmd.Flags().GetStringArray("header")
@@ -33,11 +27,10 @@ func explainCommand(p Program) *cobra.Command {
 				if !found {
 					return usage("-header %q: must be 'NAME: VALUE'; without a value, the proxy leaves the header out", line)
 				}
-				headers[strings.TrimSpace(name)] = strings.TrimSpace(value)
+				question.Headers[strings.TrimSpace(name)] = strings.TrimSpace(value)
 			}
-			question["headers"] = headers
-			if question["user"] != "" {
-				if question["password"], err = readPassword(cmd, false); err != nil {
+			if question.User != "" {
+				if question.Password, err = readPassword(cmd, false); err != nil {
 					return err
 				}
 			}
@@ -52,20 +45,20 @@ func explainCommand(p Program) *cobra.Command {
 		}),
 	}
 	flags := cmd.Flags()
-	flags.String("user", "", "`USER` who asks; the password comes from the terminal or -password-stdin")
-	flags.String("org", "", "`ORG` that the user is thought to be of")
-	flags.String("api", "", "`API` that the proxy names; by default it is found by host and path")
-	flags.String("method", "GET", "request `METHOD`")
-	flags.String("host", "", "`HOST` of the request")
-	flags.String("path", "/", "`PATH` of the request, with its query")
-	flags.String("dialect", "nginx", `how the proxy asks: "nginx", "envoy" or "forward"`)
-	flags.StringArray("header", nil, "`'NAME: VALUE'` that the proxy sends besides, or in the place of what it usually sends")
+	flags.StringVar(&question.User, "user", "", "`USER` of the request; its password comes from the terminal or -password-stdin")
+	flags.StringVar(&question.Org, "org", "", "`ORG` of the user; by default that of the API")
+	flags.StringVar(&question.API, "api", "", "`API` that the proxy names; by default it is found by host and path")
+	flags.StringVar(&question.Method, "method", "GET", "`METHOD` of the request")
+	flags.StringVar(&question.Host, "host", "", "`HOST` of the request")
+	flags.StringVar(&question.Path, "path", "/", "`PATH` of the request, with its query")
+	flags.StringVar(&question.Dialect, "dialect", "nginx", `how the proxy asks: "nginx", "envoy" or "forward"`)
+	flags.StringArray("header", nil, "`'NAME: VALUE'` that the proxy sends in addition, or instead of its usual header")
 	passwordFlag(cmd)
 	connectFlags(cmd)
 	return cmd
 }
 
-// explained writes an explanation as a table, and then what would become of the request.
+// explained writes an explanation as a table with the outcome below it.
 func explained(t *table, e auth.Explanation) {
 	t.row("CHECK", "RESULT", "WHAT DECIDED", "HINT")
 	for _, s := range e.Steps {

@@ -12,23 +12,23 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
 
+	"sidekey/admin/api"
 	"sidekey/auth/session"
 )
 
-// A hash never leaves the admin listener. So what is exported from a running sidekey is
-// without; with -offline the file is read, by whoever may read it anyway.
+// Password hashes never leave the admin listener, so an export from a running sidekey has none. With
+// -offline, the command reads the database file itself, which needs the permission to.
 
 func exportCommand(p Program) *cobra.Command {
 	cmd := noun("export", "Write users to standard output",
 		exportOf(p, "htpasswd", "Write names and password hashes as an htpasswd file; -offline only", writeHtpasswd),
-		exportOf(p, "tyk", "Write sessions as Redis holds them for Tyk, KEY SESSION a line; hashes only with -offline", writeTyk),
-		exportOf(p, "json", "Write a JSON object a line, as import json takes them; hashes only with -offline", writeOwn))
+		exportOf(p, "tyk", "Write sessions as Tyk stores them in Redis, KEY SESSION per line; hashes only with -offline", writeTyk),
+		exportOf(p, "json", "Write a JSON object per line, for import json; hashes only with -offline", writeOwn))
 	connectFlags(cmd)
 	return cmd
 }
 
-// writer writes one user as the stored record has it. It returns why a user is left out,
-// or "".
+// writer writes the stored record of one user. It returns why the user is left out, or "".
 type writer func(w io.Writer, r session.Record) (leftOut string, err error)
 
 func exportOf(p Program, name, short string, write writer) *cobra.Command {
@@ -38,12 +38,12 @@ func exportOf(p Program, name, short string, write writer) *cobra.Command {
 		Args:  exactly(),
 		RunE: withClient(p, false, func(cmd *cobra.Command, _ []string, c *client) error {
 			if name == "htpasswd" && c.offline == nil {
-				return fmt.Errorf("an htpasswd file is made of hashes, which never leave a running sidekey: stop it and add -offline")
+				return fmt.Errorf("an htpasswd file consists of hashes, which never leave a running sidekey: stop it and add -offline")
 			}
 			org, err := cmd.Flags().GetString("org")
 			must(err)
 			if name == "htpasswd" && org == "" {
-				org = c.org // the file knows no orgs
+				org = c.org // an htpasswd file has no orgs
 			}
 			out := bufio.NewWriter(cmd.OutOrStdout())
 			leftOut := make(map[string]int)
@@ -79,14 +79,14 @@ func exportOf(p Program, name, short string, write writer) *cobra.Command {
 	return cmd
 }
 
-// eachRecord calls f with every user of an org, or of all ("").
+// eachRecord calls f for every user of an org, or of all orgs ("").
 func (c *client) eachRecord(org string, f func(session.Record) error) error {
 	if c.offline == nil {
 		query := url.Values{"raw": {"1"}}
 		if org != "" {
 			query.Set("org_id", org)
 		}
-		return c.eachUser(query, func(u listedUser) error {
+		return c.eachUser(query, func(u api.User) error {
 			return f(session.Record{Org: u.OrgID, User: u.Username, Session: u.Session, Damaged: u.State == "damaged"})
 		})
 	}
@@ -117,15 +117,15 @@ func writeHtpasswd(w io.Writer, r session.Record) (leftOut string, err error) {
 	case b.Password == "":
 		return "they have no password", nil
 	case b.HashType == "argon2id":
-		return "their argon2id hashes are nothing that Apache or NGINX read", nil
+		return "Apache and NGINX cannot read their argon2id hashes", nil
 	default:
 		_, err = fmt.Fprintf(w, "%s:%s\n", r.User, b.Password)
 		return "", err
 	}
 }
 
-// writeTyk writes what Redis holds for a Basic Auth user of Tyk, and the user's name,
-// which Tyk does not mind, and which the key cannot be turned back into.
+// writeTyk writes a user in the form of Tyk's Redis keys. It adds the user's name, which Tyk ignores,
+// because the name cannot be computed from the key.
 func writeTyk(w io.Writer, r session.Record) (leftOut string, err error) {
 	r.Session.BasicAuth.User = r.User
 	text, err := sessionText(r.Session)
@@ -137,7 +137,7 @@ func writeTyk(w io.Writer, r session.Record) (leftOut string, err error) {
 }
 
 func writeOwn(w io.Writer, r session.Record) (leftOut string, err error) {
-	line := session.Import{OrgID: r.Org, Username: r.User, Hash: r.Session.BasicAuth.Password}
+	line := api.Import{OrgID: r.Org, Username: r.User, Hash: r.Session.BasicAuth.Password}
 	r.Session.BasicAuth = session.BasicAuth{}
 	if line.Session, err = sessionText(r.Session); err != nil {
 		return "", err
@@ -145,7 +145,7 @@ func writeOwn(w io.Writer, r session.Record) (leftOut string, err error) {
 	return "", printJSON(w, line)
 }
 
-// sessionText is a session without its zero members, as Tyk stores it.
+// sessionText returns a session without its zero members, as Tyk stores it.
 func sessionText(s session.Session) (jsontext.Value, error) {
 	return json.Marshal(s, json.OmitZeroStructFields(true), json.Deterministic(true))
 }

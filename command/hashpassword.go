@@ -9,7 +9,7 @@ import (
 func hashPasswordCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "hash-password",
-		Short: "Hash a password as the configuration says; import htpasswd takes the result",
+		Short: "Hash a password as configured; import htpasswd takes the result",
 		Args:  exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := Config(cmd)

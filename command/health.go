@@ -6,14 +6,16 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"sidekey/admin/api"
 )
 
-// healthcheckCommand asks as a container's HEALTHCHECK does: on the machine itself, where
-// no secret is needed. It reads and sends none.
+// healthcheckCommand is for the HEALTHCHECK of a container, which runs on the machine itself. It needs
+// no secret there, and neither reads nor sends one.
 func healthcheckCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "healthcheck",
-		Short: "Say whether the running sidekey may decide (exit code 0) or not (1)",
+		Short: "Ask whether sidekey is ready: exit code 0 if it is, else 1",
 		Args:  exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := Config(cmd)
@@ -26,10 +28,7 @@ func healthcheckCommand() *cobra.Command {
 			}
 			defer c.close()
 			c.http.Timeout = 5 * time.Second
-			var answer struct {
-				Status string `json:"status"`
-				Store  string `json:"store"`
-			}
+			var answer api.Readiness
 			err = c.do(request{method: "GET", path: "/readyz"}, &answer)
 			if isStatus(err, http.StatusServiceUnavailable) {
 				return errors.New("not ready: the store cannot be used")

@@ -6,16 +6,16 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sidekey/admin/api"
 	"sidekey/auth/password"
-	"sidekey/auth/session"
 )
 
 func readHtpasswd(_ *cobra.Command, text []byte) (*dump, error) {
 	return parseHtpasswd(string(text)), nil
 }
 
-// parseHtpasswd reads an htpasswd file as Apache and NGINX do: NAME:HASH a line, what is
-// behind another colon is a comment, and so is a line that begins with #.
+// parseHtpasswd parses an htpasswd file as Apache and NGINX do. Each line is NAME:HASH. The text after
+// another colon is a comment, and so is a line that begins with #.
 func parseHtpasswd(text string) *dump {
 	d := new(dump)
 	number := 0
@@ -27,7 +27,7 @@ func parseHtpasswd(text string) *dump {
 		}
 		name, rest, found := strings.Cut(line, ":")
 		if !found {
-			d.refuse(number, "", "must be NAME:HASH; there is no colon")
+			d.refuse(number, "", "must be NAME:HASH, but has no colon")
 			continue
 		}
 		if !utf8.ValidString(name) {
@@ -40,7 +40,7 @@ func parseHtpasswd(text string) *dump {
 			continue
 		}
 		d.users = append(d.users, incoming{
-			Import: session.Import{Username: name, Hash: hash},
+			Import: api.Import{Username: name, Hash: hash},
 			line:   number,
 		})
 	}

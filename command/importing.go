@@ -17,77 +17,70 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
 
-	"sidekey/auth/session"
+	"sidekey/admin/api"
 )
 
-// An import reads the whole file first, has every user checked by the admin API, and
-// writes only then: a bad line stops it before anything is written, unless -skip-bad.
+// An import first reads the whole file and lets the admin API check every user. Only then does it
+// write: a bad line stops the import before anything is written, unless -skip-bad is given.
 
-// incoming is one user of a file.
+// incoming is one user in a file.
 type incoming struct {
-	session.Import
+	api.Import
 	line  int
-	plain bool // the session holds a password that is hashed on arrival
-	bad   bool // the admin API has refused it
+	plain bool // the session has a password that is still to be hashed
+	bad   bool // the admin API refused it
 }
 
-// badLine is a line that cannot be imported.
-type badLine struct {
-	Line     int    `json:"line"`
-	Username string `json:"username"`
-	Message  string `json:"message"`
-}
-
-// dump is what was read of a file.
+// dump is the content of a file.
 type dump struct {
 	users    []incoming
-	bad      []badLine
-	warnings []badLine // about users that can be imported
+	bad      []api.ImportNote
+	warnings []api.ImportNote // about users that can be imported
 }
 
 func (d *dump) refuse(line int, user, format string, args ...any) {
-	d.bad = append(d.bad, badLine{line, user, fmt.Sprintf(format, args...)})
+	d.bad = append(d.bad, api.ImportNote{Line: line, Username: user, Message: fmt.Sprintf(format, args...)})
 }
 
 func (d *dump) warn(line int, user, format string, args ...any) {
-	d.warnings = append(d.warnings, badLine{line, user, fmt.Sprintf(format, args...)})
+	d.warnings = append(d.warnings, api.ImportNote{Line: line, Username: user, Message: fmt.Sprintf(format, args...)})
 }
 
-// outcome is what "-o json" prints of an import.
+// outcome is the result of an import. Lines are lines of the file.
 type outcome struct {
-	Valid     int       `json:"valid"`
-	Added     int       `json:"added"`
-	Changed   int       `json:"changed"`
-	Passwords int       `json:"without_password"` // users who cannot log in until they are given one
-	Refused   []badLine `json:"refused"`
-	Warnings  []badLine `json:"warnings"`
-	Written   bool      `json:"written"`
+	Valid     int              `json:"valid"`
+	Added     int              `json:"added"`
+	Changed   int              `json:"changed"`
+	Passwords int              `json:"without_password"` // users without one in the file
+	Refused   []api.ImportNote `json:"refused"`
+	Warnings  []api.ImportNote `json:"warnings"`
+	Written   bool             `json:"written"`
 }
 
 func importCommand(p Program) *cobra.Command {
 	tyk := importOf(p, "tyk FILE", "Import a dump of Tyk's keys", readTyk)
-	tyk.Long = `Import a dump of Tyk's keys, with their password hashes. FILE holds, in any mixture,
-lines "KEY SESSION" (what redis-cli gives for apikey-*), JSON objects {KEY: SESSION, …}
-or the Dashboard's key objects. KEY is a Redis key, a key id, a token, a key hash or
-the user's name. A key hash cannot be turned back into a name: -names lists the names
-to try, a line each; aliases are tried by themselves.`
+	tyk.Long = `Import a dump of Tyk's keys, with their password hashes. FILE contains, in any mixture,
+lines "KEY SESSION" (from redis-cli, for apikey-*), JSON objects {KEY: SESSION, …} or
+the Dashboard's key objects. KEY is a Redis key, a key id, a token, a key hash or the
+user's name. The name cannot be computed from a key hash: -names is a file of names to
+try, one per line. Aliases are always tried.`
 	tyk.Example = `  redis-cli --scan --pattern 'apikey-*' | while read key; do
     echo "$key $(redis-cli get "$key")"; done > dump.txt
   sidekey import tyk dump.txt -names users.txt -dry-run`
-	tyk.Flags().String("names", "", "`FILE` of user names, to find out whose a key hash is")
+	tyk.Flags().String("names", "", "`FILE` of user names, to find the users of key hashes")
 	htpasswd := importOf(p, "htpasswd FILE", "Import users and password hashes of an htpasswd file", readHtpasswd)
 	htpasswd.Long = `Import users and password hashes of an htpasswd file: bcrypt, apr1, {SHA}, SHA-crypt,
-argon2id. A user who exists keeps everything but the password; a new one may use every
-API of its org (unless rights.allow_empty_rights = false). Weak hashes are replaced at
-the user's next login.`
+argon2id. An existing user keeps everything but the password; a new one may use every API
+of its org (unless rights.allow_empty_rights = false). Weak hashes are replaced at the
+user's next login.`
 	htpasswd.Example = "  sidekey import htpasswd /etc/nginx/users.htpasswd -dry-run"
-	own := importOf(p, "json FILE", "Import what export json wrote", readOwn)
-	cmd := noun("import", "Import users from elsewhere", htpasswd, tyk, own)
+	own := importOf(p, "json FILE", "Import the output of export json", readOwn)
+	cmd := noun("import", "Import users from a file", htpasswd, tyk, own)
 	connectFlags(cmd)
 	return cmd
 }
 
-// reader reads a file. cmd is for flags of its own.
+// reader parses the text of a file. cmd is for the flags of the format.
 type reader func(cmd *cobra.Command, text []byte) (*dump, error)
 
 func importOf(p Program, use, short string, read reader) *cobra.Command {
@@ -126,8 +119,8 @@ func importOf(p Program, use, short string, read reader) *cobra.Command {
 		}),
 	}
 	flags := cmd.Flags()
-	flags.Bool("skip-bad", false, "leave out the lines that are wrong, and write the others")
-	flags.Bool("dry-run", false, "check everything and write nothing")
+	flags.Bool("skip-bad", false, "leave out bad lines and write the others")
+	flags.Bool("dry-run", false, "check everything, but write nothing")
 	flags.String("org", "", "`ORG` of all users; by default the session's, else admin.org_id")
 	return cmd
 }
@@ -139,7 +132,8 @@ func readImportFile(cmd *cobra.Command, name string) ([]byte, error) {
 	return os.ReadFile(name)
 }
 
-// putInOrg gives users without an org one, and all of them where -org names it.
+// putInOrg sets the org of all users to given (-org) or, if that is "", the org of users without one to
+// the usual one.
 func (d *dump) putInOrg(given, usual string) error {
 	for i := range d.users {
 		u := &d.users[i]
@@ -152,7 +146,7 @@ func (d *dump) putInOrg(given, usual string) error {
 		}
 		var session map[string]jsontext.Value
 		if err := json.Unmarshal(u.Session, &session); err != nil {
-			return err // it has been read before
+			return err // cannot fail: the reader has parsed it
 		}
 		delete(session, "org_id")
 		var err error
@@ -163,8 +157,8 @@ func (d *dump) putInOrg(given, usual string) error {
 	return nil
 }
 
-// dropTwins puts the users in the order of the database, which writes faster, and
-// refuses all but the first of those that stand in the file more than once.
+// dropTwins sorts the users in the order of the database, which makes writes faster. If the file has a
+// user more than once, it refuses all but the first.
 func (d *dump) dropTwins() {
 	slices.SortFunc(d.users, func(a, b incoming) int {
 		return cmp.Or(strings.Compare(a.OrgID, b.OrgID), strings.Compare(a.Username, b.Username), cmp.Compare(a.line, b.line))
@@ -172,7 +166,7 @@ func (d *dump) dropTwins() {
 	kept := d.users[:0]
 	for _, u := range d.users {
 		if n := len(kept); n > 0 && kept[n-1].OrgID == u.OrgID && kept[n-1].Username == u.Username {
-			d.refuse(u.line, u.Username, "this user stands in line %d already", kept[n-1].line)
+			d.refuse(u.line, u.Username, "must not repeat the user of line %d", kept[n-1].line)
 			continue
 		}
 		kept = append(kept, u)
@@ -180,11 +174,11 @@ func (d *dump) dropTwins() {
 	d.users = kept
 }
 
-// importers is how many requests are under way at once: the next one is read and checked
-// while others are committed.
+// importers is how many requests are sent at once: the server decodes and checks one while it commits
+// others.
 const importers = 4
 
-// importer takes a dump through the admin API.
+// importer sends a dump to the admin API.
 type importer struct {
 	client          *client
 	file            string
@@ -195,17 +189,17 @@ type importer struct {
 	failed  error
 }
 
-// run checks every user and writes those that are to be written. What is wrong with the
-// file is in the outcome; an error is a failure of another kind.
+// run checks every user, and then writes them unless a line is bad or the run is dry. Problems of the
+// file go into the outcome; an error is a failure of another kind.
 func (i *importer) run(d *dump) error {
 	d.users = slices.DeleteFunc(d.users, func(u incoming) bool {
-		if u.size() <= mostBytes {
+		if u.size() <= maxBytes {
 			return false
 		}
-		d.refuse(u.line, u.Username, "must be a session of at most %d bytes", mostBytes)
+		d.refuse(u.line, u.Username, "must be a session of at most %d bytes", maxBytes)
 		return true
 	})
-	i.outcome.Refused, i.outcome.Warnings = append([]badLine{}, d.bad...), append([]badLine{}, d.warnings...)
+	i.outcome.Refused, i.outcome.Warnings = append([]api.ImportNote{}, d.bad...), append([]api.ImportNote{}, d.warnings...)
 	if err := i.pass("checking", d.users, "1"); err != nil {
 		return err
 	}
@@ -225,21 +219,20 @@ func (i *importer) run(d *dump) error {
 	err := i.pass("writing", good, "")
 	i.outcome.Valid, i.outcome.Refused, i.outcome.Warnings = valid, refused, warnings
 	if err != nil {
-		return fmt.Errorf("%w\n%d users were added and %d changed before; the same import again does the rest", err, i.outcome.Added, i.outcome.Changed)
+		return fmt.Errorf("%w\n%d users were added and %d changed before that; run the same import again for the rest", err, i.outcome.Added, i.outcome.Changed)
 	}
 	return nil
 }
 
-func byLine(a, b badLine) int { return cmp.Compare(a.Line, b.Line) }
+func byLine(a, b api.ImportNote) int { return cmp.Compare(a.Line, b.Line) }
 
-// A request holds at most so many bytes, which the admin listener takes, and so many
-// passwords that are still to be hashed, which take their time.
+// Bounds of one request.
 const (
-	mostBytes = 900 << 10
-	mostPlain = 100
+	maxBytes = 900 << 10 // below the admin listener's own bound
+	maxPlain = 100       // passwords that are still to be hashed, which takes time
 )
 
-// pass sends all users, in requests of many.
+// pass sends all users in batches, to be checked or written.
 func (i *importer) pass(what string, users []incoming, dryRun string) error {
 	bar := newProgress(i.client.stderr, what, len(users))
 	defer bar.end()
@@ -279,12 +272,12 @@ func (i *importer) failure() error {
 	return i.failed
 }
 
-// size is the most bytes that the user takes in a request.
+// size returns an upper bound of the user's bytes in a request.
 func (u *incoming) size() int {
 	return 100 + 6*(len(u.Username)+len(u.OrgID)) + len(u.Hash) + len(u.Session)
 }
 
-// batchSize is how many of the users go into one request, at least one.
+// batchSize returns how many of the users go into one request, at least one.
 func batchSize(users []incoming) int {
 	size, plain := 0, 0
 	for n, u := range users {
@@ -292,13 +285,14 @@ func batchSize(users []incoming) int {
 		if u.plain {
 			plain++
 		}
-		if n > 0 && (size > mostBytes || plain > mostPlain) {
+		if n > 0 && (size > maxBytes || plain > maxPlain) {
 			return n
 		}
 	}
 	return len(users)
 }
 
+// sendBatch sends users in one request and adds the answer to the outcome.
 func (i *importer) sendBatch(batch []incoming, dryRun string) error {
 	var body bytes.Buffer
 	encoder := jsontext.NewEncoder(&body)
@@ -311,10 +305,10 @@ func (i *importer) sendBatch(batch []incoming, dryRun string) error {
 	if dryRun != "" {
 		query.Set("dry_run", dryRun)
 	}
-	var answer outcome
+	var answer api.Imported
 	err := i.client.do(request{method: "POST", path: "/api/import", query: query, body: body.Bytes()}, &answer)
 	if isStatus(err, http.StatusBadRequest) {
-		err = errors.New("what was right when it was checked is refused now: the configuration or the policies have changed")
+		err = errors.New("users that passed the check are refused now: the configuration or the policies have changed")
 	}
 	if err != nil {
 		return err
@@ -328,19 +322,19 @@ func (i *importer) sendBatch(batch []incoming, dryRun string) error {
 	for _, b := range answer.Refused {
 		u := &batch[b.Line-1]
 		u.bad = true
-		o.Refused = append(o.Refused, badLine{u.line, u.Username, b.Message})
+		o.Refused = append(o.Refused, api.ImportNote{Line: u.line, Username: u.Username, Message: b.Message})
 	}
 	for _, b := range answer.Warnings {
 		u := batch[b.Line-1]
-		o.Warnings = append(o.Warnings, badLine{u.line, u.Username, b.Message})
+		o.Warnings = append(o.Warnings, api.ImportNote{Line: u.line, Username: u.Username, Message: b.Message})
 	}
 	return nil
 }
 
-// mostShown are told to the person of each kind; the rest are counted.
-const mostShown = 50
+// maxShown bounds the bad lines, and the warnings, that are printed; the rest are counted.
+const maxShown = 50
 
-// verdict tells what is wrong with the file, and is the command's error.
+// verdict prints the problems of the file and returns the command's error.
 func (i *importer) verdict() error {
 	i.tell("", i.outcome.Refused)
 	i.tell("warning: ", i.outcome.Warnings)
@@ -354,9 +348,9 @@ func (i *importer) verdict() error {
 	return fmt.Errorf("%d bad lines, so nothing was written: correct them, or leave them out with -skip-bad", refused)
 }
 
-func (i *importer) tell(what string, notes []badLine) {
+func (i *importer) tell(what string, notes []api.ImportNote) {
 	for n, b := range notes {
-		if n == mostShown {
+		if n == maxShown {
 			fmt.Fprintf(i.client.stderr, "%s: %sand %d more lines\n", i.file, what, len(notes)-n)
 			return
 		}
@@ -379,12 +373,12 @@ func showOutcome(cmd *cobra.Command, o outcome, skipped bool) error {
 			t.line(fmt.Sprintf("%d users would be written, %d bad lines left out; nothing was written", o.Valid, len(o.Refused)))
 		}
 		if o.Passwords > 0 {
-			t.line(fmt.Sprintf("%d users come without a password: those who have none yet cannot log in before user passwd gives them one", o.Passwords))
+			t.line(fmt.Sprintf("%d users come without a password: those that have none yet cannot log in until user passwd gives them one", o.Passwords))
 		}
 	})
 }
 
-// readOwn reads what export json writes, a user a line.
+// readOwn parses the output of export json: one user per line.
 func readOwn(_ *cobra.Command, text []byte) (*dump, error) {
 	d := new(dump)
 	number := 0
@@ -393,7 +387,7 @@ func readOwn(_ *cobra.Command, text []byte) (*dump, error) {
 		if line = bytes.TrimSpace(line); len(line) == 0 {
 			continue
 		}
-		i, unknown, err := session.DecodeImport(line)
+		i, unknown, err := api.DecodeImport(line)
 		switch {
 		case err != nil:
 			d.refuse(number, "", "%v", err)

@@ -8,11 +8,11 @@ import (
 	"strings"
 	"testing"
 
-	"sidekey/auth/session"
+	"sidekey/admin/api"
 )
 
-// A session that no request could hold is a bad line like any other, and a listener that
-// fails half way is told with what was written before.
+// A session that is too large for a request is a bad line like any other. If the listener fails half
+// way, the error says how much was written before.
 func TestImporter(t *testing.T) {
 	var asked []string
 	fails := ""
@@ -40,8 +40,8 @@ func TestImporter(t *testing.T) {
 		}
 		defer c.close()
 		d := &dump{users: []incoming{
-			{Import: session.Import{OrgID: "default", Username: "alice", Hash: sha}, line: 1},
-			{Import: session.Import{OrgID: "default", Username: "big", Session: []byte(`{"alias":"` + strings.Repeat("x", 1<<20) + `"}`)}, line: 2},
+			{Import: api.Import{OrgID: "default", Username: "alice", Hash: sha}, line: 1},
+			{Import: api.Import{OrgID: "default", Username: "big", Session: []byte(`{"alias":"` + strings.Repeat("x", 1<<20) + `"}`)}, line: 2},
 		}}
 		i := importer{client: c, file: "f", skipBad: skip}
 		err := i.run(d)
@@ -52,7 +52,7 @@ func TestImporter(t *testing.T) {
 
 	o, err := run(false)
 	compare(t, "asked", strings.Join(asked, ""), check)
-	if err != nil || len(o.Refused) != 1 || o.Refused[0] != (badLine{2, "big", "must be a session of at most 921600 bytes"}) || o.Written {
+	if err != nil || len(o.Refused) != 1 || o.Refused[0] != (api.ImportNote{Line: 2, Username: "big", Message: "must be a session of at most 921600 bytes"}) || o.Written {
 		t.Errorf("%+v, %v", o, err)
 	}
 	o, err = run(true)
@@ -62,24 +62,24 @@ func TestImporter(t *testing.T) {
 	}
 	fails = "/api/import"
 	_, err = run(true)
-	const want = "The store is not available; nothing was written\n0 users were added and 0 changed before; the same import again does the rest"
+	const want = "The store is not available; nothing was written\n0 users were added and 0 changed before that; run the same import again for the rest"
 	if err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
 }
 
-// An endpoint of Tyk's limits every path that contains it, and here one alone: the import
-// says so, unless the path itself says how it goes on.
+// An endpoint limits only one path, but in Tyk every path that contains it. The import warns of that,
+// unless the path itself states what may follow it.
 func TestTykEndpointsWarn(t *testing.T) {
 	d := parseTyk([]byte(`defaultalice {"org_id":"default","access_rights":{"orders":{"endpoints":[{"path":"/login"},{"path":"/login/"},{"path":"/a/*"},{"path":"/b/?"},{"path":"/c(/.*)?"},{"path":"^/d$"},{"path":".*"}]},"fine":{}}}
 defaultbob {"org_id":"default","access_rights":{"orders":{"endpoints":[{"path":"/e/{id}"}]}}}
 defaultcarol {"org_id":"default","access_rights":{"orders":{"endpoints":5}}}
 `), nil)
-	const rest = `: limits this path alone, and in Tyk every path that contains it; write `
-	want := []badLine{
-		{1, "alice", `access_rights.orders.endpoints[0].path = "/login"` + rest + `"/login/?" to limit it with and without a slash at its end, or "/login(/.*)?" with all that lies below`},
-		{1, "alice", `access_rights.orders.endpoints[1].path = "/login/"` + rest + `"/login/?" to limit it with and without a slash at its end, or "/login(/.*)?" with all that lies below`},
-		{2, "bob", `access_rights.orders.endpoints[0].path = "/e/{id}"` + rest + `"/e/{id}/?" to limit it with and without a slash at its end, or "/e/{id}(/.*)?" with all that lies below`},
+	const rest = `: limits only this path, but in Tyk every path that contains it: write `
+	want := []api.ImportNote{
+		{Line: 1, Username: "alice", Message: `access_rights.orders.endpoints[0].path = "/login"` + rest + `"/login/?" to limit it with and without a slash at its end, or "/login(/.*)?" to also limit all paths below it`},
+		{Line: 1, Username: "alice", Message: `access_rights.orders.endpoints[1].path = "/login/"` + rest + `"/login/?" to limit it with and without a slash at its end, or "/login(/.*)?" to also limit all paths below it`},
+		{Line: 2, Username: "bob", Message: `access_rights.orders.endpoints[0].path = "/e/{id}"` + rest + `"/e/{id}/?" to limit it with and without a slash at its end, or "/e/{id}(/.*)?" to also limit all paths below it`},
 	}
 	if !slices.Equal(d.warnings, want) || len(d.bad) > 0 {
 		t.Errorf("warnings %+v, want %+v; bad %+v", d.warnings, want, d.bad)

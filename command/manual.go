@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra/doc"
 )
 
-// manualCommand writes the man pages out of the same text as the help.
+// manualCommand writes man pages, from the same text as the help.
 func manualCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "manual FOLDER",
@@ -20,7 +20,7 @@ func manualCommand() *cobra.Command {
 				return err
 			}
 			root := cmd.Root()
-			root.DisableAutoGenTag = true // no date: the same version makes the same pages
+			root.DisableAutoGenTag = true // without a date, so that the same version makes the same pages
 			header := doc.GenManHeader{Title: "SIDEKEY", Section: "1", Source: "sidekey " + root.Version, Manual: "sidekey"}
 			if err := doc.GenManTree(root, &header, args[0]); err != nil {
 				return err

@@ -9,11 +9,12 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"sidekey/admin/api"
 	"sidekey/auth/password"
 	"sidekey/auth/session"
 )
 
-// said is what was read of a file, a user or a bad line each.
+// said formats a dump: one line per user or bad line.
 func said(d *dump) string {
 	var b strings.Builder
 	for _, u := range d.users {
@@ -61,7 +62,7 @@ func TestParseHtpasswd(t *testing.T) {
 			"10 / eve  "+sha+" \n"+
 			"11 / "+sha+" \n"+
 			"12 /last "+sha+" \n"+
-			"6 \"\": must be NAME:HASH; there is no colon\n"+
+			"6 \"\": must be NAME:HASH, but has no colon\n"+
 			"7 \"carol\": must be a hash of bcrypt, argon2id, apr1, {SHA} or SHA-crypt: plain text, crypt(3) with DES or MD5 and others are not accepted\n"+
 			"8 \"dave\": must be a hash of bcrypt, argon2id, apr1, {SHA} or SHA-crypt: plain text, crypt(3) with DES or MD5 and others are not accepted\n"+
 			"9 \"\": the name must be UTF-8: convert the file, for example with iconv -f latin1 -t utf8\n")
@@ -76,7 +77,7 @@ func TestParseTyk(t *testing.T) {
 	const session = `{"org_id":"default","rate":3}`
 	const read = "/alice  " + session + "\n"
 
-	// Whose a session is.
+	// The user of a session.
 	f("token", token+" "+session, "1 default"+read)
 	f("Redis, a token", "apikey-"+token+" "+session, "1 default"+read)
 	f("Redis, no hashing", "apikey-defaultalice "+session, "1 default"+read)
@@ -85,10 +86,10 @@ func TestParseTyk(t *testing.T) {
 	f("hash, name in the list", "apikey-"+aliceHash+" "+session, "1 default"+read, "bob", "alice")
 	f("hash, alias", aliceHash+` {"org_id":"default","alias":"alice"}`, "1 default/alice  {\"alias\":\"alice\",\"org_id\":\"default\"}\n")
 	f("hash, name in the session", aliceHash+` {"org_id":"default","basic_auth_data":{"user":"alice"}}`, "1 default/alice  {\"org_id\":\"default\"}\n")
-	f("hash, nobody", aliceHash+" "+session, "1 \"\": whose key hash 92ac0f0f241412ec is cannot be told: list the names of your users in a file and add -names FILE\n", "bob")
-	f("hash, another org", aliceHash+` {"org_id":"acme"}`, "1 \"\": whose key hash 92ac0f0f241412ec is cannot be told: list the names of your users in a file and add -names FILE\n", "alice")
-	f("old hash", "apikey-c3f12984 "+session, "1 \"\": c3f12984 is a key hash of Tyk's old form, which says nothing about the user: put the user's name in its place\n", "alice")
-	f("nothing", session, "1 \"\": whose session this is cannot be told: put its key or the user's name in front\n")
+	f("hash, unknown", aliceHash+" "+session, "1 \"\": cannot tell the user of key hash 92ac0f0f241412ec: list the names of your users in a file and add -names FILE\n", "bob")
+	f("hash, another org", aliceHash+` {"org_id":"acme"}`, "1 \"\": cannot tell the user of key hash 92ac0f0f241412ec: list the names of your users in a file and add -names FILE\n", "alice")
+	f("old hash", "apikey-c3f12984 "+session, "1 \"\": cannot tell the user of c3f12984, a key hash in Tyk's old form: replace it with the user's name\n", "alice")
+	f("nothing", session, "1 \"\": cannot tell the user of this session: put its key or the user's name in front of it\n")
 
 	// Forms of a file.
 	f("empty", " \n\n", "")
@@ -109,14 +110,14 @@ func TestParseTyk(t *testing.T) {
 	f("another hash", `alice {"org_id":"default","basic_auth_data":{"password":"abc","hash_type":"murmur64"}}`,
 		"1 \"alice\": basic_auth_data: hash_type \"murmur64\": must be a hash of bcrypt, argon2id, apr1, {SHA} or SHA-crypt: plain text, crypt(3) with DES or MD5 and others are not accepted\n")
 
-	// What is no dump.
+	// Files that are not dumps.
 	f("text", "alice\nbob {\"rate\":\n", "1 \"\": must be KEY and a session as a JSON object\n2 \"\": must be KEY and a session as a JSON object\n")
-	f("broken JSON", "{\"alice\": "+session+"}\n{\"bob\": {", "1 default"+read+"2 \"\": no valid JSON from here on\n")
-	f("wrong type", `alice {"org_id":5}`, "1 \"\": org_id: must be a value of another type\n")
-	f("deep", strings.Repeat("[", 20000), "1 \"\": no valid JSON from here on\n")
+	f("broken JSON", "{\"alice\": "+session+"}\n{\"bob\": {", "1 default"+read+"2 \"\": not valid JSON from here on\n")
+	f("wrong type", `alice {"org_id":5}`, "1 \"\": org_id: must have another JSON type\n")
+	f("deep", strings.Repeat("[", 20000), "1 \"\": not valid JSON from here on\n")
 }
 
-// Requests stay below what the admin listener takes, and hold few passwords to be hashed.
+// A request stays below the bound of the admin listener and has few passwords to hash.
 func TestBatchSize(t *testing.T) {
 	f := func(what string, want int, users ...incoming) {
 		t.Helper()
@@ -124,20 +125,20 @@ func TestBatchSize(t *testing.T) {
 			t.Errorf("%s: %d users, want %d", what, got, want)
 		}
 	}
-	big := incoming{Import: session.Import{Session: []byte(strings.Repeat(" ", mostBytes/2))}}
+	big := incoming{Import: api.Import{Session: []byte(strings.Repeat(" ", maxBytes/2))}}
 	f("one", 1, incoming{})
 	f("all", 3, make([]incoming, 3)...)
 	f("two that are big", 1, big, big)
-	f("many", (mostBytes)/100, make([]incoming, 100_000)...)
+	f("many", (maxBytes)/100, make([]incoming, 100_000)...)
 	plain := make([]incoming, 1000)
 	for i := range plain {
 		plain[i].plain = true
 	}
-	f("passwords", mostPlain, plain...)
+	f("passwords", maxPlain, plain...)
 }
 
-// FuzzHtpasswd: whatever a file holds, a line becomes a user with a hash that can be
-// verified, or a bad line, and says its own number.
+// FuzzHtpasswd: whatever the file, each line becomes a user with a hash that can be verified, or a bad
+// line, with the right line number.
 func FuzzHtpasswd(f *testing.F) {
 	f.Add("alice:" + sha + "\nbob:" + apr1 + ":x\n#\n\nx\n")
 	f.Fuzz(func(t *testing.T, text string) {
@@ -154,8 +155,7 @@ func FuzzHtpasswd(f *testing.F) {
 	})
 }
 
-// FuzzTyk: nothing that a dump holds ends in a panic, and what is read of it is JSON that
-// holds no hash.
+// FuzzTyk: no dump causes a panic, and the sessions that are read are JSON without hashes.
 func FuzzTyk(f *testing.F) {
 	f.Add("apikey-" + aliceHash + ` {"org_id":"default","alias":"alice","basic_auth_data":{"password":"` + apr1 + `","hash_type":"bcrypt"}}`)
 	f.Add(`{"keys":[{"key_id":"a","data":{"rate":1}}],"pages":1}`)
@@ -189,7 +189,9 @@ func TestSessionFlags(t *testing.T) {
 		sessionFlags(cmd)
 		err := cmd.ParseFlags(longFlags(strings.Split(args, "|")))
 		var got string
-		if err == nil {
+		if err != nil {
+			err = flagError(err)
+		} else {
 			var s members
 			if s, err = sessionOf(cmd.Flags(), []string{"old", "orders"}); err == nil {
 				var b strings.Builder
@@ -220,18 +222,21 @@ func TestSessionFlags(t *testing.T) {
 	f("-api|orders:v1,v2|-api|new", `{"access_rights":{"new":{"api_id":"new"},"old":null,"orders":{"api_id":"orders","versions":["v1","v2"]}}}`)
 	f("-api|", `{"access_rights":{"old":null,"orders":null}}`)
 
-	const rate = `invalid argument "%s" for "--rate" flag: must be N/DURATION, such as 100/1m, or none`
+	const rate = `invalid -rate "%s": want N/DURATION (such as 100/1m) or "none"`
 	for _, wrong := range []string{"100", "0/1s", "-1/1s", "x/1s", "1/x", "1/0s", "1/-1s", "NaN/1s", "Inf/1s", "1e400/1s", "1/1"} {
 		f("-rate="+wrong, fmt.Sprintf(rate, wrong))
 	}
-	const quota = `invalid argument "%s" for "--quota" flag: must be N/DURATION in whole numbers and seconds, such as 1000/24h, or N, or none`
+	const quota = `invalid -quota "%s": want N/DURATION in whole numbers and seconds (such as 1000/24h), N, or "none"`
 	for _, wrong := range []string{"0", "-1", "1.5/1h", "1/500ms", "x", "1e300/1h", "1/"} {
 		f("-quota="+wrong, fmt.Sprintf(quota, wrong))
 	}
-	const expires = `invalid argument "%s" for "--expires" flag: must be a time such as 2027-01-31T12:00:00Z, a duration such as 720h, or never`
+	const expires = `invalid -expires "%s": want a time (such as 2027-01-31T12:00:00Z), a duration (such as 720h) or "never"`
 	for _, wrong := range []string{"tomorrow", "-1h", "0s", "2027-01-31", "1801393200"} {
 		f("-expires="+wrong, fmt.Sprintf(expires, wrong))
 	}
+	f("-inactive=perhaps", `invalid -inactive "perhaps": want true or false`)
+	f("-rate", `missing value of -rate`)
+	f("-colour|x", `unknown flag -colour`)
 	f("-api|:v1", `-api ":v1": must be ID or ID:VERSION,…`)
 	f("-api|orders:", `-api "orders:": must be ID or ID:VERSION,…`)
 	f("-meta|=x", `-meta "=x": must be NAME=VALUE`)
@@ -244,7 +249,7 @@ func TestExpiresFromNow(t *testing.T) {
 	}
 }
 
-// What a flag shows is what it reads.
+// A flag parses what it formats.
 func TestRateText(t *testing.T) {
 	for _, text := range []string{"100/1m", "0.5/1s", "2.5/500ms", "3/1h30m", "7/24h"} {
 		var f rateFlag
@@ -281,7 +286,7 @@ func TestPasswordFrom(t *testing.T) {
 	f(strings.Repeat("x", 4097), "the password must be at most 4096 bytes")
 }
 
-// Every command explains itself, and every flag says what it takes.
+// Every command has a description, and every flag names its value.
 func TestHelpIsComplete(t *testing.T) {
 	var look func(cmd *cobra.Command)
 	look = func(cmd *cobra.Command) {

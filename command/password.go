@@ -14,16 +14,16 @@ import (
 	"golang.org/x/term"
 )
 
-// longestPassword is more than any hash reads.
-const longestPassword = 4096
+// maxPassword bounds a password, in bytes. No hash reads that much.
+const maxPassword = 4096
 
 // passwordFlag adds -password-stdin.
 func passwordFlag(cmd *cobra.Command) {
-	cmd.Flags().Bool("password-stdin", false, "read the password from standard input; one line end at its end is cut off")
+	cmd.Flags().Bool("password-stdin", false, "read the password from standard input, without one line end after it")
 }
 
-// readPassword reads a password from standard input, or asks for it without showing what
-// is typed; a new one is asked for twice.
+// readPassword reads a password from standard input, or prompts for it without an echo. It prompts for
+// a new password twice.
 func readPassword(cmd *cobra.Command, isNew bool) (string, error) {
 	fromStdin, err := cmd.Flags().GetBool("password-stdin")
 	must(err)
@@ -32,7 +32,7 @@ func readPassword(cmd *cobra.Command, isNew bool) (string, error) {
 	}
 	terminal, ok := cmd.InOrStdin().(*os.File)
 	if !ok || !term.IsTerminal(int(terminal.Fd())) {
-		return "", usage("there is no terminal to ask for the password on: use -password-stdin")
+		return "", usage("cannot ask for the password without a terminal: use -password-stdin")
 	}
 	password, err := ask(cmd, terminal, "Password: ")
 	if err != nil || !isNew {
@@ -40,7 +40,7 @@ func readPassword(cmd *cobra.Command, isNew bool) (string, error) {
 	}
 	again, err := ask(cmd, terminal, "Again: ")
 	if err == nil && again != password {
-		err = errors.New("these are two passwords: nothing was changed")
+		err = errors.New("the two passwords differ: nothing was changed")
 	}
 	return password, err
 }
@@ -56,8 +56,8 @@ func ask(cmd *cobra.Command, terminal *os.File, prompt string) (string, error) {
 	return string(text), err
 }
 
-// restoreOnInterrupt lets Ctrl-C end the program with a terminal that shows what is typed,
-// until the function that it returns is called.
+// restoreOnInterrupt makes Ctrl-C switch the echo of the terminal back on before it ends the program,
+// until done is called.
 func restoreOnInterrupt(terminal int) (done func()) {
 	before, err := term.GetState(terminal)
 	if err != nil {
@@ -82,10 +82,10 @@ func restoreOnInterrupt(terminal int) (done func()) {
 
 var errNoPassword = errors.New("missing password")
 
-// passwordFrom reads all of in. A line end at its end is no part of a password: echo and
-// editors put it there.
+// passwordFrom reads all of in. One line end after the password is not part of it: echo and editors
+// add one.
 func passwordFrom(in io.Reader) (string, error) {
-	text, err := io.ReadAll(io.LimitReader(bufio.NewReader(in), longestPassword+1))
+	text, err := io.ReadAll(io.LimitReader(bufio.NewReader(in), maxPassword+1))
 	if err != nil {
 		return "", err
 	}
@@ -96,8 +96,8 @@ func passwordFrom(in io.Reader) (string, error) {
 	switch {
 	case password == "":
 		return "", errNoPassword
-	case len(text) > longestPassword:
-		return "", fmt.Errorf("the password must be at most %d bytes", longestPassword)
+	case len(text) > maxPassword:
+		return "", fmt.Errorf("the password must be at most %d bytes", maxPassword)
 	}
 	return password, nil
 }

@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// peerUser returns the user id of the process that listens on a unix socket: of the one
-// that called listen(2), so root where systemd holds the socket (SO_PEERCRED, unix(7)).
+// peerUser returns the user id of the process that called listen(2) on a unix socket (SO_PEERCRED,
+// unix(7)). For a socket of systemd, that is root.
 func peerUser(conn net.Conn) (uid int, known bool) {
 	c, ok := conn.(*net.UnixConn)
 	if !ok {

@@ -4,5 +4,5 @@ package command
 
 import "net"
 
-// peerUser knows no user on this system: the proof alone decides.
+// peerUser returns false: on this system, only the proof decides.
 func peerUser(net.Conn) (uid int, known bool) { return 0, false }

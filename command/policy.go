@@ -28,9 +28,10 @@ const policiesPath = "/api/portal/policies"
 
 func policyPath(id string) string { return policiesPath + "/" + url.PathEscape(id) }
 
+// unknownPolicy replaces the error of a 404 with one that names the policy.
 func unknownPolicy(err error, id string) error {
 	if isStatus(err, http.StatusNotFound) {
-		return fmt.Errorf("there is no policy %q", id)
+		return fmt.Errorf("no policy %q", id)
 	}
 	return err
 }
@@ -61,7 +62,7 @@ func policyList(p Program) *cobra.Command {
 func policyShow(p Program) *cobra.Command {
 	return &cobra.Command{
 		Use:   "show ID",
-		Short: "Show a policy as the JSON that policy set takes",
+		Short: "Show a policy in the JSON form that policy set takes",
 		Args:  exactly("ID"),
 		RunE: withClient(p, false, func(cmd *cobra.Command, args []string, c *client) error {
 			text, err := c.send(request{method: "GET", path: policyPath(args[0])})
@@ -86,7 +87,7 @@ func policyShow(p Program) *cobra.Command {
 func policySet(p Program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "set ID",
-		Short:   "Write a policy, new or not; it acts on the next request of everybody who has it",
+		Short:   "Create or replace a policy; it applies to the next request of all its users",
 		Example: "  sidekey policy set gold -file gold.json",
 		Args:    exactly("ID"),
 		RunE: withClient(p, true, func(cmd *cobra.Command, args []string, c *client) error {
@@ -115,8 +116,8 @@ func policySet(p Program) *cobra.Command {
 	return cmd
 }
 
-// withID puts the id into a policy that is to be created. One that names another has
-// been refused before.
+// withID adds the id to a policy that is about to be created. A policy with another id has been refused
+// by then.
 func withID(text []byte, id string) ([]byte, error) {
 	var policy map[string]jsontext.Value
 	if err := json.Unmarshal(text, &policy); err != nil {
@@ -130,11 +131,11 @@ func withID(text []byte, id string) ([]byte, error) {
 	return json.Marshal(policy)
 }
 
-// readFile reads the file that a flag names; "-" stands for standard input.
+// readFile reads the file that -file names; "-" is standard input.
 func readFile(cmd *cobra.Command, name string) ([]byte, error) {
 	switch name {
 	case "":
-		return nil, usage("missing -file (- for standard input)")
+		return nil, usage("missing -file FILE (- for standard input)")
 	case "-":
 		return io.ReadAll(cmd.InOrStdin())
 	}
@@ -152,7 +153,7 @@ func showPolicyDone(cmd *cobra.Command, what, id string) error {
 func policyDelete(p Program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "del ID",
-		Short: "Remove a policy that no user has",
+		Short: "Remove a policy; refuses if a user has it",
 		Args:  exactly("ID"),
 		RunE: withClient(p, false, func(cmd *cobra.Command, args []string, c *client) error {
 			query := make(url.Values)
@@ -161,7 +162,7 @@ func policyDelete(p Program) *cobra.Command {
 			}
 			err := c.do(request{method: "DELETE", path: policyPath(args[0]), query: query}, nil)
 			if isStatus(err, http.StatusConflict) && query.Get("force") == "" {
-				return fmt.Errorf("%w (here: -force)", err)
+				return fmt.Errorf("%w (on the command line: -force)", err)
 			}
 			if err != nil {
 				return unknownPolicy(err, args[0])
@@ -169,6 +170,6 @@ func policyDelete(p Program) *cobra.Command {
 			return showPolicyDone(cmd, "removed", args[0])
 		}),
 	}
-	cmd.Flags().Bool("force", false, "also while users have it, who are refused from then on")
+	cmd.Flags().Bool("force", false, "remove it even if users have it; their requests are refused from then on")
 	return cmd
 }

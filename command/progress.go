@@ -11,20 +11,20 @@ import (
 	"golang.org/x/term"
 )
 
-// progress is a bar on a terminal, for what takes longer than a second.
+// progress is a bar on a terminal that appears if an operation takes longer than a second.
 type progress struct {
-	out   io.Writer // nil: no terminal
+	out   io.Writer // nil: not a terminal, so no bar
 	what  string
 	total int
 
 	mu    sync.Mutex // protects the rest
 	count int
-	next  time.Time // when the bar is drawn again
+	next  time.Time // the next time to draw the bar
 	drawn bool
 }
 
 const (
-	patience = time.Second // until there is a bar
+	patience = time.Second // before the bar appears
 	redraw   = 100 * time.Millisecond
 	barWidth = 30
 )
@@ -37,7 +37,7 @@ func newProgress(out io.Writer, what string, total int) *progress {
 	return p
 }
 
-// add counts n more.
+// add counts n more items and draws the bar if it is time.
 func (p *progress) add(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -15,23 +15,24 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"sidekey/admin/api"
 	"sidekey/internal/proof"
 )
 
 // proofTimeout bounds the time from a connection to its proof.
 const proofTimeout = 10 * time.Second
 
-// maxProof bounds what is read of an answer that should be a proof, in bytes.
+// maxProof is the maximum size of the answer with the proof, in bytes.
 const maxProof = 16 << 10
 
-// prover proves that a connection leads to sidekey. While sidekey does not run, another user
-// of the machine can listen on its port; the secret must not go there. Every connection is
-// proved, not only the first: the listener may change between two.
+// prover proves that a connection leads to sidekey. While sidekey is not running, another user of the
+// machine can listen on its port, and must not get the secret. Every connection is proved, not only
+// the first one, because the listener may change between two.
 type prover struct {
-	key  func() proof.Key // of the secret; nil: there is none to protect
-	host string           // of the Host header
-	// atItsAddress says that the listener must answer at the address that was dialled. A
-	// forwarded port has another, and is named with -admin.
+	key  func() proof.Key // derived from the secret; nil: no secret will be sent
+	host string           // the Host header
+	// atItsAddress requires that the listener's own address is the one that was dialled. It is another
+	// one behind a forwarded port, which the user must name with -admin.
 	atItsAddress bool
 	owners       []int // user ids that may listen on a unix socket; nil: any
 }
@@ -43,14 +44,13 @@ func newProver(secret, host string) prover {
 	return prover{key: sync.OnceValue(func() proof.Key { return proof.NewKey(secret) }), host: host}
 }
 
-// unprovenError says that a listener is not known to be sidekey's, so the secret was not
-// sent.
+// unprovenError means that a listener is not known to be sidekey's, so the secret was not sent.
 type unprovenError struct{ reason string }
 
 func (e unprovenError) Error() string { return e.reason + "; the secret was not sent" }
 
-// prove returns the connection, with TLS unless secured is nil, once it is proved to lead
-// to sidekey. It closes a connection that does not.
+// prove returns the connection, with TLS unless secured is nil, after it is proved to lead to sidekey.
+// It closes a connection that does not.
 func (p prover) prove(ctx context.Context, conn net.Conn, secured *tls.Config) (_ net.Conn, err error) {
 	defer func() {
 		if err != nil {
@@ -78,19 +78,19 @@ func (p prover) prove(ctx context.Context, conn net.Conn, secured *tls.Config) (
 	return conn, conn.SetDeadline(time.Time{})
 }
 
-// checkOwner returns an error if a unix socket is listened on by a user who is not one of
-// the owners.
+// checkOwner returns an error if the process that listens on a unix socket does not run as one of the
+// owners.
 func (p prover) checkOwner(conn net.Conn) error {
 	if p.key == nil || p.owners == nil {
 		return nil
 	}
 	if uid, known := peerUser(conn); known && !slices.Contains(p.owners, uid) {
-		return unprovenError{fmt.Sprintf("user %d listens on %s, who is neither root, the caller nor the owner of data_dir", uid, conn.RemoteAddr())}
+		return unprovenError{fmt.Sprintf("%[2]s is a socket of user %[1]d, not of root, the caller or the owner of data_dir", uid, conn.RemoteAddr())}
 	}
 	return nil
 }
 
-// ask has the listener prove that it knows the secret.
+// ask requests a proof that the listener knows the secret, and verifies it.
 func (p prover) ask(conn net.Conn) error {
 	nonce := proof.NewNonce()
 	request, err := http.NewRequest(http.MethodGet, "http://localhost"+proof.Path+"/"+nonce, nil)
@@ -119,7 +119,7 @@ func (p prover) ask(conn net.Conn) error {
 	if response.StatusCode != http.StatusOK {
 		return unprovenError{fmt.Sprintf("the listener at %s does not prove that it knows the admin secret (it answered %d): it is not sidekey, an older version, or does not accept Host %q", where, response.StatusCode, p.host)}
 	}
-	var answer proof.Answer
+	var answer api.Proof
 	if json.Unmarshal(body, &answer) != nil || len(answer.Proofs) == 0 || response.Close || read.Buffered() > 0 {
 		return unprovenError{"the listener at " + where + " gives no proof that it knows the admin secret: it is not sidekey"}
 	}

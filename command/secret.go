@@ -14,9 +14,9 @@ import (
 	"sidekey/internal/secretfile"
 )
 
-// secretCommand prints the admin secret to callers that can read its file, for programs
-// such as curl. With -header it goes to curl without being an argument, which every user
-// of the machine could see.
+// secretCommand prints the admin secret to users that can read its file, for programs such as curl.
+// With -header, curl can read it from a file and not from an argument, which every user of the machine
+// could see.
 func secretCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "secret",
@@ -52,8 +52,8 @@ func secretCommand() *cobra.Command {
 	return cmd
 }
 
-// readSecret returns the secret of the environment, or of the configured file. The file must
-// pass the checks that the program makes of it at its start, and belong to one of owners.
+// readSecret returns the secret in the environment, or else in the configured file. The file must pass
+// the same checks as at the start of the program, and belong to one of owners.
 func readSecret(cfg config.Config, owners []int) (string, error) {
 	if secret := secretFromEnvironment(); secret != "" {
 		return secret, nil
@@ -61,22 +61,22 @@ func readSecret(cfg config.Config, owners []int) (string, error) {
 	text, err := secretfile.Read(cfg.SecretPath(), owners...)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", notRunning{fmt.Errorf("there is no admin secret at %s: start sidekey once, give its -config, or set %s", cfg.SecretPath(), secretVariable)}
+		return "", notRunning{fmt.Errorf("no admin secret at %s: start sidekey once, add its -config, or set %s", cfg.SecretPath(), secretVariable)}
 	case err != nil:
-		return "", fmt.Errorf("the admin secret cannot be read: %w: run this as the user that sidekey runs as, or set %s", err, secretVariable)
+		return "", fmt.Errorf("cannot read the admin secret: %w: run this command as the user that runs sidekey, or set %s", err, secretVariable)
 	}
-	first, _, _ := strings.Cut(text, "\n") // a second one is there while clients change over
+	first, _, _ := strings.Cut(text, "\n") // there are two while clients change over
 	return strings.TrimRight(first, "\r"), nil
 }
 
 func secretFromEnvironment() string { return strings.TrimRight(os.Getenv(secretVariable), "\r\n") }
 
-// trustedOwners returns the users whose secret file and socket a command uses: root and the
-// caller; for root also the owner of data_dir, the user that sidekey runs as.
+// trustedOwners returns the ids of the users whose secret file and socket a command trusts: root and
+// the caller; if the caller is root, also the owner of data_dir, as which sidekey runs.
 //
-// Without a configuration file, data_dir is a folder that happens to stand in the current
-// folder. Then its owner is not trusted: another user can have put it there, with a secret
-// that this user's own listener proves to know.
+// Without a configuration file, data_dir is whatever folder of that name the current folder has. Its
+// owner is not trusted then: another user can have put it there, with a secret that a listener of
+// that user proves to know.
 func trustedOwners(cmd *cobra.Command, cfg config.Config) []int {
 	owners := []int{0, os.Geteuid()}
 	if file, err := ConfigFile(cmd); err != nil || file == "" {

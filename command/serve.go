@@ -9,7 +9,7 @@ import (
 func serveCommand(p Program) *cobra.Command {
 	return &cobra.Command{
 		Use:   "serve",
-		Short: "Answer proxies and the admin API (the default)",
+		Short: "Serve proxies and the admin API (the default)",
 		Args:  exactly(),
 		RunE:  serve(p),
 	}
@@ -31,7 +31,7 @@ func serve(p Program) func(*cobra.Command, []string) error {
 func checkConfigCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check-config",
-		Short: "Say what is wrong with a configuration",
+		Short: "Check a configuration and list its problems",
 		Args:  exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			path, err := ConfigFile(cmd)

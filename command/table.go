@@ -11,10 +11,10 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// table is a result for people: rows of cells in columns.
+// table is a result in columns, for people.
 type table struct{ w *tabwriter.Writer }
 
-// row adds a row. An empty cell is a dash, so that columns can be told apart.
+// row adds a row. An empty cell becomes a dash, so that columns stay visible.
 func (t *table) row(cells ...string) {
 	for i, cell := range cells {
 		if cell == "" {
@@ -24,11 +24,10 @@ func (t *table) row(cells ...string) {
 	fmt.Fprintln(t.w, strings.Join(cells, "\t"))
 }
 
-// line adds text that is in no column.
+// line adds a line of text outside of the columns.
 func (t *table) line(text string) { fmt.Fprintln(t.w, text) }
 
-// show prints a result: as JSON on one line with "-o json", else what fill puts into a
-// table.
+// show prints a result: with "-o json" as JSON on one line, else as the table that fill writes.
 func show(cmd *cobra.Command, result any, fill func(*table)) error {
 	asJSON, err := wantsJSON(cmd)
 	if err != nil {
@@ -43,6 +42,7 @@ func show(cmd *cobra.Command, result any, fill func(*table)) error {
 	return t.w.Flush()
 }
 
+// wantsJSON returns whether -o is json. The error is about another value than json and table.
 func wantsJSON(cmd *cobra.Command) (bool, error) {
 	format, err := cmd.Flags().GetString("output")
 	must(err)

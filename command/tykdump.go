@@ -18,7 +18,7 @@ import (
 	"sidekey/auth/session"
 )
 
-// readTyk reads a dump of Tyk's keys: see the command's help.
+// readTyk parses a dump of Tyk's keys, see the help of import tyk.
 func readTyk(cmd *cobra.Command, text []byte) (*dump, error) {
 	file, err := cmd.Flags().GetString("names")
 	must(err)
@@ -35,14 +35,14 @@ func readTyk(cmd *cobra.Command, text []byte) (*dump, error) {
 	return parseTyk(text, names), nil
 }
 
-// tykDump is a dump being read.
+// tykDump is the state of a parser.
 type tykDump struct {
 	dump
 	text  []byte
 	names []string
-	owner map[string]map[string]string // by org, by key hash: the names; made when needed
+	owner map[string]map[string]string // names by org and key hash; filled on demand
 
-	seen, line int // bytes and lines that have been counted
+	seen, line int // bytes and lines that are counted so far
 }
 
 func parseTyk(text []byte, names []string) *dump {
@@ -57,14 +57,14 @@ func parseTyk(text []byte, names []string) *dump {
 	return &d.dump
 }
 
-// lineAt returns the line of a byte. Callers only go forward.
+// lineAt returns the line number of a byte. The offset must not decrease between calls.
 func (d *tykDump) lineAt(offset int) int {
 	d.line += bytes.Count(d.text[d.seen:offset], []byte("\n"))
 	d.seen = offset
 	return d.line
 }
 
-// lines reads lines of a key and a session.
+// lines parses lines of the form KEY SESSION.
 func (d *tykDump) lines() {
 	number := 0
 	for line := range bytes.Lines(d.text) {
@@ -84,13 +84,13 @@ func (d *tykDump) lines() {
 	}
 }
 
-// values reads JSON values one after another. offset is where text begins in the file.
+// values parses consecutive JSON values. offset is the position of text in the file.
 func (d *tykDump) values(text []byte, offset int) {
 	decoder := jsontext.NewDecoder(bytes.NewReader(text))
 	for {
 		switch decoder.PeekKind() {
 		case '[', ']':
-			// What a list holds is read one by one, so that each has its line.
+			// The elements of a list are read one by one, so that each has its own line number.
 			if _, err := decoder.ReadToken(); err != nil {
 				d.unreadable(text, offset, decoder)
 				return
@@ -107,24 +107,24 @@ func (d *tykDump) values(text []byte, offset int) {
 	}
 }
 
-// unreadable notes where JSON ends that nothing but space should follow.
+// unreadable refuses the text after the last valid JSON value, unless it is white space.
 func (d *tykDump) unreadable(text []byte, offset int, decoder *jsontext.Decoder) {
 	read := int(decoder.InputOffset())
 	rest := bytes.TrimLeft(text[read:], " \t\r\n")
 	if len(rest) > 0 || decoder.StackDepth() > 0 {
-		d.refuse(d.lineAt(offset+len(text)-len(rest)), "", "no valid JSON from here on")
+		d.refuse(d.lineAt(offset+len(text)-len(rest)), "", "not valid JSON from here on")
 	}
 }
 
-// object reads a value of a JSON file: a session, the Dashboard's object of one, or an
-// object that holds others by their keys.
+// object parses a value of a JSON file: a session, the Dashboard's object with one, or an object of
+// such values by their keys.
 func (d *tykDump) object(key string, value jsontext.Value, at int) {
 	if value.Kind() != '{' || key != "" || isSession(value) {
 		d.value(key, value, d.lineAt(at))
 		return
 	}
 	decoder := jsontext.NewDecoder(bytes.NewReader(value))
-	decoder.ReadToken() // value has been read before
+	decoder.ReadToken() // cannot fail: value is an object
 	for decoder.PeekKind() == '"' {
 		name, err := decoder.ReadToken()
 		if err != nil {
@@ -141,13 +141,13 @@ func (d *tykDump) object(key string, value jsontext.Value, at int) {
 			continue
 		}
 		if inner.Kind() != '{' && inner.Kind() != '"' {
-			continue // paging of a list
+			continue // such as the number of pages of a list
 		}
 		d.object(member, inner.Clone(), inside)
 	}
 }
 
-// isSession reports whether an object is a session, or the Dashboard's object of one.
+// isSession reports whether an object is a session, or the Dashboard's object with one.
 func isSession(value jsontext.Value) bool {
 	var o struct {
 		KeyID   jsontext.Value `json:"key_id"`
@@ -164,7 +164,7 @@ func isSession(value jsontext.Value) bool {
 	return o.KeyID.Kind() == '"' || o.KeyHash.Kind() == '"' || o.Rate.Kind() == '0' || o.Org.Kind() == '"' || o.Quota.Kind() == '0' || o.Rights != nil || o.Basic != nil
 }
 
-// value reads one session under its key. Redis and the shell give it as a string, too.
+// value parses the session of a key. Redis and the shell may have put it into a JSON string.
 func (d *tykDump) value(key string, value jsontext.Value, line int) {
 	if value.Kind() == '"' {
 		var text string
@@ -193,7 +193,7 @@ func (d *tykDump) value(key string, value jsontext.Value, line int) {
 	d.session(key, members, line)
 }
 
-// session notes one user.
+// session adds one user to the dump, or refuses the line.
 func (d *tykDump) session(key string, members map[string]jsontext.Value, line int) {
 	var about struct {
 		Org   string
@@ -206,7 +206,7 @@ func (d *tykDump) session(key string, members map[string]jsontext.Value, line in
 	}
 	for name, to := range map[string]any{"org_id": &about.Org, "alias": &about.Alias, "basic_auth_data": &about.Basic} {
 		if members[name] != nil && json.Unmarshal(members[name], to) != nil {
-			d.refuse(line, "", "%s: must be a value of another type", name)
+			d.refuse(line, "", "%s: must have another JSON type", name)
 			return
 		}
 	}
@@ -222,7 +222,7 @@ func (d *tykDump) session(key string, members map[string]jsontext.Value, line in
 	case err == nil:
 		u.Hash = about.Basic.Password
 	case about.Basic.HashType == "":
-		u.plain = true // Tyk keeps some passwords so; this one is hashed on arrival
+		u.plain = true // Tyk stores some passwords as plain text; the admin API will hash this one
 	default:
 		d.refuse(line, user, "basic_auth_data: hash_type %q: %v", about.Basic.HashType, err)
 		return
@@ -242,8 +242,8 @@ func (d *tykDump) session(key string, members map[string]jsontext.Value, line in
 	d.warnEndpoints(line, user, members["access_rights"])
 }
 
-// warnEndpoints warns of endpoints that limit fewer paths here than in Tyk, which looks
-// for the path anywhere in the request's: /login limits /login/ and /a/loginx there.
+// warnEndpoints warns of endpoints that limit fewer paths than in Tyk, which looks for the path
+// anywhere in the path of the request: in Tyk, /login also limits /login/ and /a/loginx.
 func (d *tykDump) warnEndpoints(line int, user string, rights jsontext.Value) {
 	var given map[string]struct {
 		Endpoints []struct {
@@ -251,7 +251,7 @@ func (d *tykDump) warnEndpoints(line int, user string, rights jsontext.Value) {
 		} `json:"endpoints"`
 	}
 	if rights == nil || json.Unmarshal(rights, &given) != nil {
-		return // the admin API says what is wrong with it
+		return // the admin API reports what is wrong with it
 	}
 	for _, api := range slices.Sorted(maps.Keys(given)) {
 		for i, e := range given[api].Endpoints {
@@ -259,12 +259,12 @@ func (d *tykDump) warnEndpoints(line int, user string, rights jsontext.Value) {
 				continue
 			}
 			exact := strings.TrimSuffix(e.Path, "/")
-			d.warn(line, user, "access_rights.%s.endpoints[%d].path = %q: limits this path alone, and in Tyk every path that contains it; write %q to limit it with and without a slash at its end, or %q with all that lies below", api, i, e.Path, exact+"/?", exact+"(/.*)?")
+			d.warn(line, user, "access_rights.%s.endpoints[%d].path = %q: limits only this path, but in Tyk every path that contains it: write %q to limit it with and without a slash at its end, or %q to also limit all paths below it", api, i, e.Path, exact+"/?", exact+"(/.*)?")
 		}
 	}
 }
 
-// coversSlash reports whether a path says itself how it goes on at its end.
+// coversSlash reports whether a pattern states itself what may follow its end.
 func coversSlash(path string) bool {
 	for _, end := range []string{"*", "/?", ")?", "$"} {
 		if strings.HasSuffix(path, end) {
@@ -279,7 +279,7 @@ var (
 	murmur32 = regexp.MustCompile(`^[0-9a-f]{8}$`)
 )
 
-// user finds out whose a key is. own is the name that the session itself holds.
+// user finds the name of the user that a key belongs to. own is the name in the session itself.
 func (d *tykDump) user(key, org, own, alias string) (string, error) {
 	key, isRedis := strings.CutPrefix(key, "apikey-")
 	if id, ok := userOfToken(key); ok {
@@ -287,7 +287,7 @@ func (d *tykDump) user(key, org, own, alias string) (string, error) {
 	}
 	switch {
 	case key == "" && own == "":
-		return "", fmt.Errorf("whose session this is cannot be told: put its key or the user's name in front")
+		return "", fmt.Errorf("cannot tell the user of this session: put its key or the user's name in front of it")
 	case key == "":
 		return own, nil
 	case murmur64.MatchString(key):
@@ -296,9 +296,9 @@ func (d *tykDump) user(key, org, own, alias string) (string, error) {
 				return name, nil
 			}
 		}
-		return "", fmt.Errorf("whose key hash %s is cannot be told: list the names of your users in a file and add -names FILE", key)
+		return "", fmt.Errorf("cannot tell the user of key hash %s: list the names of your users in a file and add -names FILE", key)
 	case isRedis && murmur32.MatchString(key):
-		return "", fmt.Errorf("%s is a key hash of Tyk's old form, which says nothing about the user: put the user's name in its place", key)
+		return "", fmt.Errorf("cannot tell the user of %s, a key hash in Tyk's old form: replace it with the user's name", key)
 	}
 	if user, found := strings.CutPrefix(key, org); found && user != "" {
 		return user, nil
@@ -306,7 +306,7 @@ func (d *tykDump) user(key, org, own, alias string) (string, error) {
 	return key, nil
 }
 
-// userOfToken reads the user out of a token of Tyk: base64 of {"org":…,"id":…,"h":…}.
+// userOfToken returns the user in a token of Tyk: base64 of {"org":…,"id":…,"h":…}.
 func userOfToken(key string) (id string, ok bool) {
 	text, err := base64.StdEncoding.DecodeString(key)
 	if err != nil {
@@ -319,7 +319,7 @@ func userOfToken(key string) (id string, ok bool) {
 	return token.ID, json.Unmarshal(text, &token) == nil && token.ID != "" && token.H != ""
 }
 
-// owners maps the key hashes of the names that are known to these names.
+// owners returns the names of -names by their key hashes in an org.
 func (d *tykDump) owners(org string) map[string]string {
 	owners := d.owner[org]
 	if owners == nil {

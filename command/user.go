@@ -15,6 +15,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
 
+	"sidekey/admin/api"
 	"sidekey/auth/session"
 )
 
@@ -25,14 +26,14 @@ func userCommand(p Program) *cobra.Command {
 	return cmd
 }
 
-// userAnswer is a user as the Dashboard's API answers it.
+// userAnswer is a user in the form of the Dashboard's API.
 type userAnswer struct {
 	KeyID   string          `json:"key_id"`
 	KeyHash string          `json:"key_hash"`
 	Data    session.Session `json:"data"`
 }
 
-// done is what "-o json" says of a command that has no other result.
+// done is the result of a command that changes a user.
 type done struct {
 	Done     string `json:"done"`
 	OrgID    string `json:"org_id,omitzero"`
@@ -48,7 +49,7 @@ func inOrg(org string) url.Values { return url.Values{"org_id": {org}} }
 func userAdd(p Program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "add NAME",
-		Short:   "Add a user, and ask for its password",
+		Short:   "Add a user; asks for the password",
 		Example: "  sidekey user add alice -rate 100/1m -quota 1000/24h -api orders:v1,v2 -tag staff",
 		Args:    exactly("NAME"),
 		RunE: withClient(p, true, func(cmd *cobra.Command, args []string, c *client) error {
@@ -73,7 +74,7 @@ func userAdd(p Program) *cobra.Command {
 				header: http.Header{"If-None-Match": {"*"}},
 			}, nil)
 			if isStatus(err, http.StatusPreconditionFailed) {
-				return fmt.Errorf("%w: user set changes it, user passwd gives it another password", err)
+				return fmt.Errorf("%w: change it with user set, or its password with user passwd", err)
 			}
 			if err != nil {
 				return err
@@ -90,7 +91,7 @@ func userAdd(p Program) *cobra.Command {
 func userSet(p Program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "set NAME",
-		Short:   "Change what is named of a user, and nothing else; rate and quota go on",
+		Short:   "Change the given members of a user, and nothing else; rate and quota continue",
 		Example: "  sidekey user set alice -quota 5000/24h -meta team=blue\n  sidekey user set alice -inactive",
 		Args:    exactly("NAME"),
 		RunE: withClient(p, false, func(cmd *cobra.Command, args []string, c *client) error {
@@ -110,7 +111,7 @@ func userSet(p Program) *cobra.Command {
 				return err
 			}
 			if len(changes) == 0 {
-				return usage("missing something to change, such as -rate 100/1m")
+				return usage("missing a flag with a change, such as -rate 100/1m")
 			}
 			if err := c.do(request{method: "PATCH", path: userPath(args[0]), query: inOrg(org), body: changes}, nil); err != nil {
 				return unknownUser(err, args[0], org)
@@ -123,10 +124,10 @@ func userSet(p Program) *cobra.Command {
 	return cmd
 }
 
-// unknownUser says which user a 404 is about.
+// unknownUser replaces the error of a 404 with one that names the user.
 func unknownUser(err error, name, org string) error {
 	if isStatus(err, http.StatusNotFound) {
-		return fmt.Errorf("there is no user %q in org %q", name, org)
+		return fmt.Errorf("no user %q in org %q", name, org)
 	}
 	return err
 }
@@ -143,8 +144,8 @@ func userList(p Program) *cobra.Command {
 					query.Set(name, text)
 				}
 			}
-			users := make([]listedUser, 0)
-			if err := c.eachUser(query, func(u listedUser) error {
+			users := make([]api.User, 0)
+			if err := c.eachUser(query, func(u api.User) error {
 				users = append(users, u)
 				return nil
 			}); err != nil {
@@ -172,7 +173,7 @@ func leftText(s session.Session) string {
 	return strconv.FormatInt(s.QuotaRemaining, 10)
 }
 
-// timeText writes Unix seconds; 0 and less stand for never.
+// timeText formats Unix seconds; 0 and less mean never.
 func timeText(unix int64) string {
 	if unix <= 0 {
 		return ""
@@ -183,7 +184,7 @@ func timeText(unix int64) string {
 func userShow(p Program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show NAME",
-		Short: "Show a user with its policies applied, and what is left of its quota",
+		Short: "Show a user with its policies applied and the rest of its quota",
 		Args:  exactly("NAME"),
 		RunE: withClient(p, false, func(cmd *cobra.Command, args []string, c *client) error {
 			org := c.orgOf(cmd)
@@ -227,7 +228,7 @@ func userTable(t *table, name string, u userAnswer) {
 	t.row("created", s.DateCreated)
 }
 
-// plainText is a JSON string's own text, and any other value as JSON.
+// plainText returns the text of a JSON string, and any other value as JSON.
 func plainText(value jsontext.Value) string {
 	var text string
 	if err := json.Unmarshal(value, &text); err == nil && !strings.ContainsFunc(text, unicode.IsControl) {
@@ -236,7 +237,7 @@ func plainText(value jsontext.Value) string {
 	return string(value)
 }
 
-// rightText is what a right holds besides its API.
+// rightText describes a right, except for its API.
 func rightText(r session.Right) string {
 	var parts []string
 	if len(r.Versions) > 0 {
@@ -275,14 +276,14 @@ func userDelete(p Program) *cobra.Command {
 func userReset(p Program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "reset NAME",
-		Short: "Give a user the quota and the rate back",
+		Short: "Give a user its whole quota and rate back",
 		Args:  exactly("NAME"),
 		RunE: withClient(p, false, func(cmd *cobra.Command, args []string, c *client) error {
 			org := c.orgOf(cmd)
 			if err := c.do(request{method: "POST", path: "/tyk/keys/reset/" + url.PathEscape(args[0]), query: inOrg(org)}, nil); err != nil {
 				return unknownUser(err, args[0], org)
 			}
-			return showDone(cmd, "has quota and rate back", org, args[0])
+			return showDone(cmd, "has its whole quota and rate back", org, args[0])
 		}),
 	}
 	orgFlag(cmd)
@@ -292,7 +293,7 @@ func userReset(p Program) *cobra.Command {
 func userPassword(p Program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "passwd NAME",
-		Short: "Give a user another password; rate and quota go on",
+		Short: "Change the password of a user; rate and quota continue",
 		Args:  exactly("NAME"),
 		RunE: withClient(p, false, func(cmd *cobra.Command, args []string, c *client) error {
 			password, err := readPassword(cmd, true)
@@ -315,17 +316,15 @@ func userPassword(p Program) *cobra.Command {
 func userVerify(p Program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify NAME",
-		Short: "Say whether a password is the user's (exit code 0) or not (1)",
+		Short: "Verify the password of a user: exit code 0 if it is right, else 1",
 		Args:  exactly("NAME"),
 		RunE: withClient(p, false, func(cmd *cobra.Command, args []string, c *client) error {
 			password, err := readPassword(cmd, false)
 			if err != nil {
 				return err
 			}
-			question := session.Verify{OrgID: c.orgOf(cmd), Username: args[0], Password: password}
-			var answer struct {
-				Right bool `json:"right"`
-			}
+			question := api.Verify{OrgID: c.orgOf(cmd), Username: args[0], Password: password}
+			var answer api.Verified
 			if err := c.do(request{method: "POST", path: "/api/verify", body: question}, &answer); err != nil {
 				return err
 			}

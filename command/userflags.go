@@ -11,39 +11,39 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// members are members of a session, as they are sent.
+// members holds members of a session or policy by name, with the values that are sent.
 type members map[string]any
 
-// sessionFlags adds the flags that set members of a session. What is not named on the
-// command line is not in what they give: see sessionOf.
+// sessionFlags adds the flags that set members of a session. [sessionOf] reads them.
 func sessionFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.String("alias", "", "`NAME` for people")
+	flags.String("alias", "", "another `NAME` of the user, for people")
 	flags.Var(new(rateFlag), "rate", "requests per time, `N/DURATION`: 100/1m, 0.5/1s; none = no limit")
-	flags.Var(new(quotaFlag), "quota", "requests per period, `N/DURATION`: 1000/24h; N = for ever; none = no limit")
-	flags.Var(new(expiresFlag), "expires", "`TIME`: 2027-01-31T12:00:00Z, a duration from now as 720h, or never")
-	flags.StringArray("api", nil, "`ID[:VERSION,…]` of an API that is granted, and no others; repeatable; '' = all of the org")
-	flags.StringArray("policy", nil, "`ID` of a policy, and no others; repeatable; '' = none")
-	flags.StringArray("tag", nil, "`TAG`, and no others; repeatable; '' = none")
-	flags.StringArray("meta", nil, "`NAME=VALUE` of meta_data; repeatable; NAME alone removes it")
-	flags.Bool("inactive", false, "refuse the user; -inactive=false lets it in again")
+	flags.Var(new(quotaFlag), "quota", "requests per period, `N/DURATION`: 1000/24h; N = never renews; none = no limit")
+	flags.Var(new(expiresFlag), "expires", "`TIME`: 2027-01-31T12:00:00Z, a duration from now such as 720h, or never")
+	flags.StringArray("api", nil, "`ID[:VERSION,…]` of a granted API; repeatable; replaces all others; '' = all of the org")
+	flags.StringArray("policy", nil, "`ID` of a policy; repeatable; replaces all others; '' = none")
+	flags.StringArray("tag", nil, "`TAG`; repeatable; replaces all others; '' = none")
+	flags.StringArray("meta", nil, "`NAME=VALUE` in meta_data; repeatable; NAME alone removes it")
+	flags.Bool("inactive", false, "refuse the user; -inactive=false admits it again")
 }
 
-// sessionOf returns the members that a command line names. rights are those that the
-// user has: those that -api does not name are taken away, and what is stored about the
-// others (URLs, limits) stays.
-func sessionOf(flags *pflag.FlagSet, rights []string) (members, error) {
+// sessionOf returns the members that the command line sets. before holds the ids of the APIs that the
+// user has rights to: -api removes those that it does not name. The URLs and limits of the others
+// stay as stored.
+func sessionOf(flags *pflag.FlagSet, before []string) (members, error) {
 	s := make(members)
 	var problem error
 	flags.Visit(func(f *pflag.Flag) {
-		if err := s.set(flags, f, rights); err != nil && problem == nil {
+		if err := s.set(flags, f, before); err != nil && problem == nil {
 			problem = err
 		}
 	})
 	return s, problem
 }
 
-func (s members) set(flags *pflag.FlagSet, f *pflag.Flag, rights []string) error {
+// set adds the members that one flag sets.
+func (s members) set(flags *pflag.FlagSet, f *pflag.Flag, before []string) error {
 	switch value := f.Value.(type) {
 	case *rateFlag:
 		s["rate"], s["per"] = value.rate, value.per
@@ -59,18 +59,18 @@ func (s members) set(flags *pflag.FlagSet, f *pflag.Flag, rights []string) error
 		s["is_inactive"] = f.Value.String() == "true"
 	case "policy":
 		s["apply_policies"] = listOf(flags, "policy")
-		s["apply_policy_id"] = nil // follows apply_policies
+		s["apply_policy_id"] = nil // the server sets it from apply_policies
 	case "tag":
 		s["tags"] = listOf(flags, "tag")
 	case "api":
-		return s.setRights(listOf(flags, "api"), rights)
+		return s.setRights(listOf(flags, "api"), before)
 	case "meta":
 		return s.setMeta(listOf(flags, "meta"))
 	}
 	return nil
 }
 
-// listOf returns the values of a repeatable flag; a single empty one stands for none.
+// listOf returns the values of a repeatable flag. A single empty value means none.
 func listOf(flags *pflag.FlagSet, name string) []string {
 	list, err := flags.GetStringArray(name)
 	must(err)
@@ -117,7 +117,7 @@ func (s members) setMeta(entries []string) error {
 	return nil
 }
 
-// rateFlag is requests per so many seconds.
+// rateFlag is a number of requests per a number of seconds. The zero value is no limit.
 type rateFlag struct{ rate, per float64 }
 
 func (f *rateFlag) Set(text string) error {
@@ -127,7 +127,7 @@ func (f *rateFlag) Set(text string) error {
 	}
 	count, per, err := perDuration(text)
 	if err != nil || per == 0 {
-		return fmt.Errorf("must be N/DURATION, such as 100/1m, or none")
+		return fmt.Errorf(`want N/DURATION (such as 100/1m) or "none"`)
 	}
 	*f = rateFlag{count, per.Seconds()}
 	return nil
@@ -136,7 +136,7 @@ func (f *rateFlag) Set(text string) error {
 func (f *rateFlag) String() string { return rateText(f.rate, f.per) }
 func (*rateFlag) Type() string     { return "N/DURATION" }
 
-// quotaFlag is requests per period of so many seconds, 0 for a period that never ends.
+// quotaFlag is a number of requests per period of a number of seconds; 0 seconds = never renews.
 type quotaFlag struct{ max, renewal int64 }
 
 func (f *quotaFlag) Set(text string) error {
@@ -147,7 +147,7 @@ func (f *quotaFlag) Set(text string) error {
 	count, period, err := perDuration(text)
 	seconds := int64(period / time.Second)
 	if err != nil || count != math.Trunc(count) || count > 1<<53 || time.Duration(seconds)*time.Second != period {
-		return fmt.Errorf("must be N/DURATION in whole numbers and seconds, such as 1000/24h, or N, or none")
+		return fmt.Errorf(`want N/DURATION in whole numbers and seconds (such as 1000/24h), N, or "none"`)
 	}
 	*f = quotaFlag{int64(count), seconds}
 	return nil
@@ -161,7 +161,7 @@ func (f *quotaFlag) String() string {
 }
 func (*quotaFlag) Type() string { return "N/DURATION" }
 
-// perDuration reads N/DURATION, or N alone, with N above 0.
+// perDuration parses N/DURATION, or N alone, which returns per = 0. N and DURATION must be above 0.
 func perDuration(text string) (count float64, per time.Duration, err error) {
 	number, duration, limited := strings.Cut(text, "/")
 	if count, err = strconv.ParseFloat(number, 64); err != nil || !(count > 0) || math.IsInf(count, 0) {
@@ -176,7 +176,7 @@ func perDuration(text string) (count float64, per time.Duration, err error) {
 	return count, per, nil
 }
 
-// expiresFlag is a moment, a time from now, or never.
+// expiresFlag is a time, a duration from now, or never.
 type expiresFlag struct {
 	text  string
 	unix  int64
@@ -194,12 +194,12 @@ func (f *expiresFlag) Set(text string) error {
 	}
 	var err error
 	if f.after, err = time.ParseDuration(text); err != nil || f.after <= 0 {
-		return fmt.Errorf("must be a time such as 2027-01-31T12:00:00Z, a duration such as 720h, or never")
+		return fmt.Errorf(`want a time (such as 2027-01-31T12:00:00Z), a duration (such as 720h) or "never"`)
 	}
 	return nil
 }
 
-// at returns the flag as expires: Unix seconds, 0 for never.
+// at returns the time in Unix seconds; 0 = never.
 func (f *expiresFlag) at(now time.Time) int64 {
 	if f.after > 0 {
 		return now.Add(f.after).Unix()
@@ -210,7 +210,7 @@ func (f *expiresFlag) at(now time.Time) int64 {
 func (f *expiresFlag) String() string { return f.text }
 func (*expiresFlag) Type() string     { return "TIME" }
 
-// rateText writes a rate as the flag reads it.
+// rateText formats a rate in the form of -rate; "" = no limit.
 func rateText(rate, per float64) string {
 	if rate <= 0 || per <= 0 {
 		return ""
@@ -218,18 +218,18 @@ func rateText(rate, per float64) string {
 	return strconv.FormatFloat(rate, 'f', -1, 64) + "/" + durationText(time.Duration(per*float64(time.Second)))
 }
 
-// quotaText writes a quota as the flag reads it.
-func quotaText(most, renewal int64) string {
+// quotaText formats a quota in the form of -quota; "" = no limit.
+func quotaText(maxRequests, renewal int64) string {
 	switch {
-	case most <= 0:
+	case maxRequests <= 0:
 		return ""
 	case renewal <= 0:
-		return strconv.FormatInt(most, 10)
+		return strconv.FormatInt(maxRequests, 10)
 	}
-	return strconv.FormatInt(most, 10) + "/" + durationText(time.Duration(renewal)*time.Second)
+	return strconv.FormatInt(maxRequests, 10) + "/" + durationText(time.Duration(renewal)*time.Second)
 }
 
-// durationText is a duration without the units that are zero.
+// durationText formats a duration without units that are zero: 1h, not 1h0m0s.
 func durationText(d time.Duration) string {
 	text := d.String()
 	if strings.HasSuffix(text, "m0s") {

@@ -11,18 +11,18 @@ import (
 	"unicode"
 )
 
-// Address is where a listener listens. In the configuration it is "HOST:PORT" or
-// "unix:/PATH". The host 0.0.0.0 means every IPv4 address of the machine, [::] and no host
-// every IPv4 and IPv6 address; port 0 means a free port.
+// Address is the address of a listener. In the configuration it is "HOST:PORT" or "unix:/PATH". The
+// host 0.0.0.0 means all IPv4 addresses of the machine; [::] or no host means all IPv4 and IPv6
+// addresses. Port 0 means any free port.
 type Address struct {
 	Network string // "tcp", "tcp4" (0.0.0.0 alone) or "unix", for [net.Listen]
 	Where   string // "HOST:PORT" or "/PATH", for [net.Listen]
 
-	ip   netip.Addr // not valid for a name other than localhost and for "unix"
+	ip   netip.Addr // invalid for "unix" and for names other than localhost
 	port uint64
 }
 
-// maxSocketPath is how many bytes the path of a unix socket may have on Linux.
+// maxSocketPath is the maximum length of the path of a unix socket on Linux, in bytes.
 const maxSocketPath = 107
 
 var (
@@ -30,7 +30,7 @@ var (
 	errSocket  = errors.New(`must be "unix:" and an absolute path of at most 107 bytes`)
 )
 
-// ParseAddress reads an address. The error says what it must be instead.
+// ParseAddress parses an address. The error says what it must be.
 func ParseAddress(text string) (Address, error) {
 	if path, ok := strings.CutPrefix(text, "unix:"); ok {
 		if !filepath.IsAbs(path) || len(path) > maxSocketPath || strings.ContainsFunc(path, unicode.IsControl) {
@@ -52,7 +52,7 @@ func ParseAddress(text string) (Address, error) {
 	case strings.EqualFold(host, "localhost"):
 		a.ip = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	default:
-		// A name is not looked up: its address may be another one at the next start.
+		// A name is not resolved: its address may have changed at the next start.
 		if a.ip, err = netip.ParseAddr(host); err != nil && !isHostName(host) {
 			return Address{}, errAddress
 		}
@@ -64,14 +64,14 @@ func ParseAddress(text string) (Address, error) {
 	return a, nil
 }
 
-// isLoopback reports whether nobody but this machine can reach the address, as far as
-// its text tells.
+// isLoopback reports whether only this machine can reach the address. Of a name other than localhost,
+// it assumes the opposite.
 func (a Address) isLoopback() bool { return a.Network == "unix" || a.ip.IsLoopback() }
 
-// isEverywhere reports whether the address stands for every address of the machine.
+// isEverywhere reports whether the address means all addresses of the machine.
 func (a Address) isEverywhere() bool { return a.ip.IsUnspecified() }
 
-// meets reports whether two listeners cannot have both addresses.
+// meets reports whether two listeners cannot use these addresses at the same time.
 func (a Address) meets(b Address) bool {
 	if a.Network == "unix" || b.Network == "unix" {
 		return a.Network == b.Network && a.Where == b.Where
@@ -80,21 +80,21 @@ func (a Address) meets(b Address) bool {
 	return a.port == b.port && a.port != 0 && (sameHost || strings.EqualFold(a.Where, b.Where))
 }
 
-// covers reports whether an address stands for every address of the other's kind. A name may
-// be of either kind.
+// covers reports whether a means all addresses of the kind, IPv4 or IPv6, that b is. A name may be of
+// either kind.
 func (a Address) covers(b Address) bool {
 	return a.isEverywhere() && (a.Network != "tcp4" || !b.ip.Is6() || b.ip == netip.IPv6Unspecified())
 }
 
-// isHostName reports whether text can be a host's name or its IPv4 address. An
-// underscore is in no name of the DNS, but in names of container networks.
+// isHostName reports whether text can be the name of a host or an IPv4 address. Names in the DNS have
+// no underscores, but names in container networks do.
 func isHostName(text string) bool {
 	return text != "" && len(text) <= 253 && !strings.ContainsFunc(text, func(r rune) bool {
 		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-._", r))
 	})
 }
 
-// FileMode reads the permissions of a unix socket, in octal: "0660".
+// FileMode parses the permissions of a unix socket in octal, such as "0660".
 func FileMode(text string) (fs.FileMode, error) {
 	mode, err := strconv.ParseUint(text, 8, 32)
 	if err != nil || mode > 0o777 || mode&0o600 != 0o600 {

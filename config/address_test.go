@@ -52,7 +52,7 @@ func TestAddress(t *testing.T) {
 	good("0.0.0.0:80", "tcp4", "0.0.0.0:80", false)
 	good("[::]:80", "tcp", "[::]:80", false)
 	good("10.0.0.1:80", "tcp", "10.0.0.1:80", false)
-	// What a name stands for is not known.
+	// A name is not resolved.
 	good("localhost.example.com:80", "tcp", "localhost.example.com:80", false)
 	good("side_key:80", "tcp", "side_key:80", false)
 }
@@ -90,8 +90,7 @@ func TestAddressMeets(t *testing.T) {
 	f("127.0.0.1:0", "127.0.0.1:0", false)
 }
 
-// FuzzParseAddress: what is taken can be listened on as it was written, and says rightly
-// whether others reach it.
+// FuzzParseAddress: an accepted address can be listened on as written, and isLoopback is right about it.
 func FuzzParseAddress(f *testing.F) {
 	for _, seed := range []string{"127.0.0.1:80", ":0", "[::1]:80", "localhost:1", "unix:/run/x", "unix:x", "0.0.0.0:65536", "[::ffff:127.0.0.1]:1", "a_b:1", "[fe80::1%eth0]:1", "127.0.0.1:+1"} {
 		f.Add(seed)
@@ -120,9 +119,9 @@ func FuzzParseAddress(f *testing.F) {
 	})
 }
 
-// A check listener on all addresses is warned of, in words that say what it means.
+// TestWarnings: a check listener on all addresses is a warning that names the consequences.
 func TestWarnings(t *testing.T) {
-	const meaning = `: every machine that reaches this one can ask and try passwords, without the proxy and with any client address: use a loopback address or a unix socket, or let a firewall admit the proxies alone`
+	const meaning = `: every machine that can reach this one can send checks and try passwords, without the proxy and under any client address: use a loopback address or a unix socket, or let a firewall admit only the proxies`
 	for listen, want := range map[string]string{
 		":80":            `check.listen = ":80"` + meaning,
 		"0.0.0.0:80":     `check.listen = "0.0.0.0:80"` + meaning,

@@ -1,5 +1,12 @@
-// Package config reads sidecar.toml and says everything that is wrong with it at once,
-// each problem with its key, its value and what would be right.
+// Package config loads sidecar.toml.
+//
+// [Load] reports all problems of a file at once, each with its key, its value and what would be right.
+// Start, reload and check-config use the same rules, those of [Config.Validate]. The commented
+// sidecar.toml of the repository is the manual: it has every key with its default, and docs/
+// configuration.md is generated from it.
+//
+// We decode the tables of the TOML library ourselves, by reflection. The library's own decoder stops at
+// the first wrong type, ignores the case of keys, and reads numbers as durations. That costs decode.go.
 package config
 
 import (
@@ -15,8 +22,8 @@ import (
 	"sidekey/auth/route"
 )
 
-// Config is the whole configuration, as sidecar.toml spells it. That file explains
-// every key; the comments here say what callers must know besides.
+// Config is a whole configuration, with the names of sidecar.toml. That file explains every key; the
+// comments here only add what callers must know.
 type Config struct {
 	DataDir         string        `toml:"data_dir"`
 	ShutdownTimeout time.Duration `toml:"shutdown_timeout"`
@@ -32,37 +39,37 @@ type Config struct {
 
 	Rights    RightsConfig     `toml:"rights"`
 	Lifecycle LifecycleConfig  `toml:"lifecycle"`
-	APIs      []API            `toml:"apis"`     // as written; [Config.APIList] is what they mean
-	Policies  []map[string]any `toml:"policies"` // as written; [Config.PolicyList] is what they mean
+	APIs      []API            `toml:"apis"`     // as written; callers use [Config.APIList]
+	Policies  []map[string]any `toml:"policies"` // as written; callers use [Config.PolicyList]
 }
 
-// LogConfig is what is logged, and how: Level and Format of the program's own messages,
-// the others of the decision log.
+// LogConfig is the configuration of the logs: Level and Format are for the program's own messages, all
+// other members for the decision log.
 type LogConfig struct {
 	Level  string `toml:"level"`  // a key of logLevels
 	Format string `toml:"format"` // "text" or "json"
 
 	Decisions    string  `toml:"decisions"` // "none", "refused" or "all"
 	File         string  `toml:"file"`      // "" = stdout
-	Sample       float64 `toml:"sample"`    // share of Decisions that is written, 0 to 1
+	Sample       float64 `toml:"sample"`    // share of the selected decisions that is written, 0 to 1
 	UnknownUsers bool    `toml:"unknown_users"`
 }
 
-// EventsConfig is who is told of what happens to users.
+// EventsConfig is the configuration of the webhook, which is called for events about users.
 type EventsConfig struct {
-	WebhookURL      string        `toml:"webhook_url"` // may hold a secret; "" = nobody is told
+	WebhookURL      string        `toml:"webhook_url"` // may contain a secret; "" = no webhook
 	WebhookTimeout  time.Duration `toml:"webhook_timeout"`
 	WebhookAttempts int           `toml:"webhook_attempts"`
-	Queue           int           `toml:"queue"` // events that wait, at most
+	Queue           int           `toml:"queue"` // maximum number of waiting events
 }
 
-// CheckConfig is the listener that proxies ask.
+// CheckConfig is the configuration of the listener that proxies ask.
 type CheckConfig struct {
 	Listen             string            `toml:"listen"`      // see [ParseAddress]
 	SocketMode         string            `toml:"socket_mode"` // see [FileMode]
 	Realm              string            `toml:"realm"`
 	StripAuthorization bool              `toml:"strip_authorization"`
-	MetaHeaders        map[string]string `toml:"meta_headers"` // from the name in meta_data to the header's
+	MetaHeaders        map[string]string `toml:"meta_headers"` // header names by the name in meta_data
 
 	ReadTimeout    time.Duration `toml:"read_timeout"`
 	WriteTimeout   time.Duration `toml:"write_timeout"`
@@ -74,28 +81,28 @@ type CheckConfig struct {
 	HMACRemembered int           `toml:"hmac_remembered"` // signatures
 }
 
-// AdminConfig is the listener for people and tools.
+// AdminConfig is the configuration of the listener for operators and their tools.
 type AdminConfig struct {
 	Listen      string   `toml:"listen"`      // see [ParseAddress]
 	SecretFile  string   `toml:"secret_file"` // "": see [Config.SecretPath]
 	OrgID       string   `toml:"org_id"`
 	Hosts       []string `toml:"hosts"` // besides the loopback names, in lower case
 	AllowRemote bool     `toml:"allow_remote"`
-	TLSCert     string   `toml:"tls_cert"` // both or none
+	TLSCert     string   `toml:"tls_cert"` // both or neither
 	TLSKey      string   `toml:"tls_key"`
 	SocketMode  string   `toml:"socket_mode"` // see [FileMode]
 }
 
-// PasswordConfig is how passwords are stored and checked.
+// PasswordConfig is the configuration of password hashes.
 type PasswordConfig struct {
 	Hash          string        `toml:"hash"`
 	BcryptCost    int           `toml:"bcrypt_cost"`
-	VerifiedTTL   time.Duration `toml:"verified_ttl"`   // 0: a password is never remembered
+	VerifiedTTL   time.Duration `toml:"verified_ttl"`   // 0: verified passwords are not remembered
 	MaxConcurrent int           `toml:"max_concurrent"` // 0: see [PasswordConfig.Concurrent]
 	MaxWait       time.Duration `toml:"max_wait"`       // 0: a login never waits
 }
 
-// BruteforceConfig is how guessing passwords is slowed down.
+// BruteforceConfig is the configuration of the delays after failed logins.
 type BruteforceConfig struct {
 	Enabled         bool          `toml:"enabled"`
 	UserFailures    int           `toml:"user_failures"`
@@ -106,8 +113,8 @@ type BruteforceConfig struct {
 	MaxTracked      int           `toml:"max_tracked"`
 }
 
-// Failures returns the limits that the configuration means. Switched off, failures are
-// still counted, and cost nothing.
+// Failures returns the configured limits. If the protection is switched off, failures are still
+// counted, but cause no delay.
 func (b BruteforceConfig) Failures() password.FailureLimits {
 	l := password.FailureLimits{
 		User:     b.UserFailures,
@@ -123,7 +130,7 @@ func (b BruteforceConfig) Failures() password.FailureLimits {
 	return l
 }
 
-// LimitConfig is what clients learn about rates and quotas.
+// LimitConfig is the configuration of rates and quotas in general.
 type LimitConfig struct {
 	QuotaExceededStatus int           `toml:"quota_exceeded_status"`
 	Headers             string        `toml:"headers"` // "quota" or "rate"
@@ -132,23 +139,21 @@ type LimitConfig struct {
 	MaxActive           int           `toml:"max_active"`
 }
 
-// LifecycleConfig is how records of expired sessions are removed.
+// LifecycleConfig is the configuration of the removal of expired sessions.
 type LifecycleConfig struct {
 	Every             time.Duration `toml:"every"`
 	RemovalsPerSecond int           `toml:"removals_per_second"`
 }
 
-// RightsConfig is how access rights are read.
+// RightsConfig is the configuration of access rights and policies.
 type RightsConfig struct {
-	// AllowEmptyRights is apis.allow_empty_rights in the contract. TOML gives it no
-	// room there: apis is an array of tables.
+	// AllowEmptyRights lets a session without access_rights use all APIs of its org.
 	AllowEmptyRights bool `toml:"allow_empty_rights"`
-	// PolicyTags is policies.tags in the contract: "override" or "merge".
+	// PolicyTags is "override" (the tags of policies replace those of the session) or "merge".
 	PolicyTags string `toml:"policy_tags"`
 }
 
-// API is one [[apis]] entry. An empty name, org or realm stands for what
-// [Config.APIList] puts there.
+// API is one [[apis]] entry. [Config.APIList] replaces an empty name, org or realm.
 type API struct {
 	ID         string   `toml:"id"`
 	Name       string   `toml:"name"`
@@ -226,7 +231,7 @@ func Default() Config {
 	}
 }
 
-// defaultAPI returns an [[apis]] entry without keys.
+// defaultAPI returns the [[apis]] entry that has no keys.
 func defaultAPI() API {
 	return API{
 		Hosts:          []string{},
@@ -238,15 +243,15 @@ func defaultAPI() API {
 	}
 }
 
-// DefaultAPI returns an API for everything, with all other keys at their defaults.
+// DefaultAPI returns an API for all hosts and paths. All other keys have their defaults.
 func DefaultAPI(id, name string) API {
 	everything := defaultAPI()
 	everything.ID, everything.Name = id, name
 	return everything
 }
 
-// APIList returns the APIs that the configuration means: one for everything where
-// none is written, and each with what it takes over from other keys filled in.
+// APIList returns the configured APIs, with their empty members filled in from other keys. If no API is
+// configured, it returns one for all hosts and paths.
 func (c Config) APIList() []route.API {
 	written := c.APIs
 	if len(written) == 0 {
@@ -276,7 +281,7 @@ func (c Config) APIList() []route.API {
 	return list
 }
 
-// SecretPath returns the file that holds the admin secret.
+// SecretPath returns the path of the file with the admin secret.
 func (c Config) SecretPath() string {
 	return cmp.Or(c.Admin.SecretFile, filepath.Join(c.DataDir, "admin.secret"))
 }
@@ -284,15 +289,13 @@ func (c Config) SecretPath() string {
 // TLS reports whether the admin listener speaks https.
 func (a AdminConfig) TLS() bool { return a.TLSCert != "" }
 
-// KeyPath returns the file that holds the key which secrets of signed requests are
-// sealed with.
+// KeyPath returns the path of the file with the key that seals the secrets of signed requests.
 func (c Config) KeyPath() string { return filepath.Join(c.DataDir, "hmac.key") }
 
-// SpentPath returns the file in which a program that stops hands the signatures that it
-// has accepted to the next one.
+// SpentPath returns the path of the file with the signatures that were accepted before the last stop.
 func (c Config) SpentPath() string { return filepath.Join(c.DataDir, "hmac.spent") }
 
-// Maker returns what new passwords are hashed with.
+// Maker returns the hash for new passwords.
 func (p PasswordConfig) Maker() password.Hash {
 	if p.Hash == "argon2id" {
 		return password.Argon2id{}
@@ -300,7 +303,8 @@ func (p PasswordConfig) Maker() password.Hash {
 	return password.Bcrypt(p.BcryptCost)
 }
 
-// Concurrent returns how many password hashes may be computed at once, at least 1.
+// Concurrent returns how many passwords may be hashed at once, at least 1. By default it is half of
+// the processors.
 func (p PasswordConfig) Concurrent() int {
 	if p.MaxConcurrent > 0 {
 		return p.MaxConcurrent
@@ -308,7 +312,7 @@ func (p PasswordConfig) Concurrent() int {
 	return max(1, runtime.GOMAXPROCS(0)/2)
 }
 
-// logLevels are the values of log.level.
+// logLevels holds the values of log.level.
 var logLevels = map[string]slog.Level{
 	"debug": slog.LevelDebug,
 	"info":  slog.LevelInfo,
@@ -316,7 +320,7 @@ var logLevels = map[string]slog.Level{
 	"error": slog.LevelError,
 }
 
-// Logger returns a logger that writes to w as configured.
+// Logger returns a logger with the configured level and format that writes to w.
 func (l LogConfig) Logger(w io.Writer) *slog.Logger {
 	options := &slog.HandlerOptions{Level: logLevels[l.Level]}
 	if l.Format == "json" {

@@ -50,13 +50,12 @@ func TestConfigShippedFileIsComplete(t *testing.T) {
 	}
 }
 
-// uncomment turns commented-out keys into keys: those without a space after the #.
+// uncomment turns commented-out keys, which have no space after the #, into keys.
 func uncomment(text string) string {
 	return regexp.MustCompile(`(?m)^#([a-z\[])`).ReplaceAllString(text, "$1")
 }
 
-// keysOf returns the full names of all keys that a struct's toml tags name, sections
-// included.
+// keysOf returns the full names of all keys in the toml tags of a struct, sections included.
 func keysOf(section reflect.Type, at string) (keys []string) {
 	for field := range section.Fields() {
 		key := keyBelow(at, field.Tag.Get("toml"))
@@ -72,8 +71,8 @@ func keysOf(section reflect.Type, at string) (keys []string) {
 	return keys
 }
 
-// Each file is named for its mistake and begins with what must be said of it, all of
-// it and in this order.
+// Each file has the name of its mistake and begins with the expected problems, all of them and in
+// this order.
 func TestConfigBad(t *testing.T) {
 	files, err := filepath.Glob("testdata/badconfig/*.toml")
 	if err != nil || len(files) == 0 {
@@ -111,7 +110,7 @@ func TestConfigGood(t *testing.T) {
 		}
 	}
 	f("", func(*Config) {})
-	// Dotted keys and tables are the same.
+	// Dotted keys and tables mean the same.
 	f("log.level = 'debug'\n[check]\nrealm = 'Orders'", func(c *Config) { c.Log.Level, c.Check.Realm = "debug", "Orders" })
 	f("[check.meta_headers]\ndeveloper_id = 'X-Developer-Id'", func(c *Config) {
 		c.Check.MetaHeaders["developer_id"] = "X-Developer-Id"
@@ -123,19 +122,19 @@ func TestConfigGood(t *testing.T) {
 	f("check.listen = 'unix:/run/c'\nadmin.listen = 'unix:/run/a'", func(c *Config) {
 		c.Check.Listen, c.Admin.Listen = "unix:/run/c", "unix:/run/a"
 	})
-	// The ends of ranges.
+	// The ends of ranges are allowed.
 	f("[passwords]\nbcrypt_cost = 14\nverified_ttl = '0s'\nmax_concurrent = 1024\nmax_wait = '0s'", func(c *Config) {
 		c.Passwords = PasswordConfig{Hash: "bcrypt", BcryptCost: 14, MaxConcurrent: 1024}
 	})
 	f("limits = { quota_exceeded_status = 429, headers = 'rate', quota_wait = '1m', max_waiting = 0, max_active = 1 }", func(c *Config) {
 		c.Limits = LimitConfig{QuotaExceededStatus: 429, Headers: "rate", QuotaWait: time.Minute, MaxActive: 1}
 	})
-	// The admin listener for everybody, when asked for.
+	// The admin listener on all addresses, if that is allowed explicitly.
 	f("[admin]\nlisten = ':9192'\nallow_remote = true\nhosts = ['admin.example.com', '10.0.0.1']", func(c *Config) {
 		c.Admin.Listen, c.Admin.AllowRemote = ":9192", true
 		c.Admin.Hosts = []string{"admin.example.com", "10.0.0.1"}
 	})
-	// A whole number where a number is wanted.
+	// A whole number for a key that takes any number.
 	f("[[apis]]\nid = 'orders'\nrate = 10\nper = 0.5", func(c *Config) {
 		api := defaultAPI()
 		api.ID, api.Rate, api.Per = "orders", 10, 0.5

@@ -9,14 +9,12 @@ import (
 	"time"
 )
 
-// The TOML library could decode into the structs itself, but it stops at the first
-// wrong type, takes keys in any case, and takes numbers for durations. So it gives
-// tables, and this file puts them into the structs: exact keys only, exact types
-// only, and all that is wrong at once.
+// This file decodes the tables of the TOML library into structs. It accepts only exact keys and exact
+// types, and reports all problems at once. The package doc says why.
 
-// decodeTable puts a table's values into the struct that to points to, by its fields'
-// toml tags. at is the table's own key, "" for the file. What the table leaves out
-// stays as it is; what cannot be put in is a problem, and stays as it is too.
+// decodeTable sets the fields of the struct that to points to from a table, by their toml tags. at is
+// the key of the table, "" for the whole file. A field without a key in the table, or with a wrong
+// value, keeps its value; a wrong value is also a problem.
 func decodeTable(ps *problems, at string, table map[string]any, to any) {
 	target := reflect.ValueOf(to).Elem()
 	var known []string
@@ -35,11 +33,11 @@ func decodeTable(ps *problems, at string, table map[string]any, to any) {
 		if maybeSecret(name, value) {
 			value = nil
 		}
-		ps.add(keyBelow(at, name), value, "no such key; there are %s", strings.Join(known, ", "))
+		ps.add(keyBelow(at, name), value, "unknown key: must be one of %s", strings.Join(known, ", "))
 	}
 }
 
-// decodeValue puts one value where to points to.
+// decodeValue sets the variable that to points to from one value.
 func decodeValue(ps *problems, key string, value, to any) {
 	switch to := to.(type) {
 	case *string:
@@ -85,7 +83,7 @@ func decodeValue(ps *problems, key string, value, to any) {
 	}
 }
 
-// assign puts a value where to points to if it has the right type.
+// assign sets the variable that to points to if the value has its type, else it adds a problem.
 func assign[T any](ps *problems, key string, value any, to *T, want string) bool {
 	v, ok := value.(T)
 	if !ok {
@@ -106,13 +104,14 @@ func decodeDuration(ps *problems, key string, value any, to *time.Duration) {
 	*to = d
 }
 
-// decodeList puts an array where to points to. Each element starts as fresh returns.
+// decodeList sets the list that to points to from an array. Each element starts with the value that
+// fresh returns.
 func decodeList[T any](ps *problems, key string, value any, to *[]T, want string, fresh func() T) {
 	var elements []any
 	switch v := value.(type) {
-	case []any: // of values, or of tables in braces
+	case []any: // of values, or of inline tables
 		elements = v
-	case []map[string]any: // of tables under [[headings]]
+	case []map[string]any: // an array of tables, under [[…]]
 		for _, table := range v {
 			elements = append(elements, table)
 		}
@@ -130,8 +129,8 @@ func decodeList[T any](ps *problems, key string, value any, to *[]T, want string
 
 func zero[T any]() (t T) { return }
 
-// maybeSecret reports whether a key that does not exist may have been meant for a
-// secret, which no log must show.
+// maybeSecret reports whether the value of an unknown key may be a secret, which must not appear in a
+// log.
 func maybeSecret(name string, value any) bool {
 	name = strings.ToLower(name)
 	for _, word := range []string{"secret", "passw", "token", "key", "cred"} {
@@ -139,7 +138,7 @@ func maybeSecret(name string, value any) bool {
 			return true
 		}
 	}
-	// An address can hold a password: redis://user:password@host.
+	// A URL can contain a password: redis://user:password@host.
 	text, isText := value.(string)
 	return isText && strings.Contains(text, "://")
 }

@@ -13,22 +13,22 @@ import (
 	"sidekey/internal/problem"
 )
 
-// Load reads a configuration file, and returns the defaults where path is "".
+// Load reads and validates a configuration file. It returns the defaults if path is "".
 //
-// All that is wrong with a file comes at once, as [problem.List]; a file that is not
-// TOML has one problem, with its line and column. Any other error is one of reading.
+// If the content is wrong, the error is a [problem.List] with all problems. If it is not TOML, the list
+// has one problem, with the line and column. Any other error means that the file cannot be read.
 func Load(path string) (Config, error) {
 	if path == "" {
 		return Default(), nil
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return Config{}, fmt.Errorf("reading the configuration: %w", err)
+		return Config{}, fmt.Errorf("cannot read the configuration: %w", err)
 	}
 	return parse(string(text))
 }
 
-// parse reads the text of a configuration file over the defaults. Its errors
+// parse decodes the text of a configuration file over the defaults and validates the result. Its errors
 // are [problem.List].
 func parse(text string) (Config, error) {
 	var table map[string]any
@@ -39,8 +39,8 @@ func parse(text string) (Config, error) {
 	var found problems
 	decodeTable(&found, "", table, &config)
 
-	// A key that could not be read holds its default now. What the rules say of that
-	// is not what the reader of the file should see.
+	// A key that could not be decoded has its default. Problems with that default would only confuse
+	// the reader of the file.
 	unread := found
 	var broken problem.List
 	errors.As(config.Validate(), &broken)
@@ -55,8 +55,7 @@ func parse(text string) (Config, error) {
 	return config, nil
 }
 
-// syntaxProblem puts what the TOML parser says on one line, so that a log line and a
-// JSON answer can hold it.
+// syntaxProblem returns the error of the TOML parser as one line, for a log or a JSON answer.
 func syntaxProblem(err error) problem.Problem {
 	var syntax toml.ParseError
 	if !errors.As(err, &syntax) {
@@ -68,8 +67,7 @@ func syntaxProblem(err error) problem.Problem {
 	}
 }
 
-// printable returns r, or a sign for what a terminal or a log would take for more
-// than a character.
+// printable returns r, or U+FFFD if r could control a terminal or break a log line.
 func printable(r rune) rune {
 	if unicode.IsPrint(r) {
 		return r
@@ -77,14 +75,13 @@ func printable(r rune) rune {
 	return unicode.ReplacementChar
 }
 
-// within reports whether a key is, or lies below, another.
+// within reports whether a key is the other key or below it.
 func within(key, other string) bool {
 	rest, ok := strings.CutPrefix(key, other)
 	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
-// Lines returns an error of [Load] as lines to print or to log: one for
-// each problem.
+// Lines returns an error of [Load] as lines to print or log, one per problem.
 func Lines(err error) []string {
 	var found problem.List
 	if !errors.As(err, &found) {

@@ -10,18 +10,18 @@ import (
 	"sidekey/internal/problem"
 )
 
-// PolicyList returns the policies of the file. They have passed [Config.Validate].
+// PolicyList returns the policies in the file. Call it only for a configuration that is valid.
 func (c Config) PolicyList() []session.Policy {
 	list, _ := c.policies()
 	return list
 }
 
-// policies reads the [[policies]] tables as the admin API reads a policy's JSON: the
-// fields are the same.
+// policies decodes the [[policies]] tables. They have the members of the admin API's JSON, so this goes
+// through JSON.
 func (c Config) policies() (list []session.Policy, found problems) {
 	apis, err := route.NewAPIs(c.APIList(), nil)
 	if err != nil {
-		return nil, nil // said elsewhere; what a policy may name is not known
+		return nil, nil // validateAPIs reports it; without APIs, the rights of policies cannot be checked
 	}
 	ids := make(map[string]bool)
 	for i, table := range c.Policies {

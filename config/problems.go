@@ -12,10 +12,10 @@ import (
 	"sidekey/internal/problem"
 )
 
-// problems gathers all that is wrong with a configuration.
+// problems collects the problems of a configuration.
 type problems []problem.Problem
 
-// add notes a problem with a key. value is shown as TOML writes it; nil: not shown.
+// add adds a problem with a key. The value is shown in the form of TOML; nil is not shown.
 func (ps *problems) add(key string, value any, want string, args ...any) {
 	p := problem.Problem{Field: key, Want: fmt.Sprintf(want, args...)}
 	if value != nil {
@@ -24,7 +24,7 @@ func (ps *problems) add(key string, value any, want string, args ...any) {
 	*ps = append(*ps, p)
 }
 
-// err returns the problems as [problem.List], or nil where there are none.
+// err returns the problems as a [problem.List], or nil if there are none.
 func (ps problems) err() error {
 	if len(ps) == 0 {
 		return nil
@@ -32,14 +32,14 @@ func (ps problems) err() error {
 	return problem.List(ps)
 }
 
-// between wants a value in a range that includes its ends.
-func between[T cmp.Ordered](ps *problems, key string, value, least, most T) {
-	if value < least || value > most {
-		ps.add(key, value, "must be between %s and %s", tomlText(least), tomlText(most))
+// between requires minimum <= value <= maximum.
+func between[T cmp.Ordered](ps *problems, key string, value, minimum, maximum T) {
+	if value < minimum || value > maximum {
+		ps.add(key, value, "must be between %s and %s", tomlText(minimum), tomlText(maximum))
 	}
 }
 
-// oneOf wants one of some values.
+// oneOf requires one of the allowed values.
 func oneOf[T comparable](ps *problems, key string, value T, allowed ...T) {
 	texts := make([]string, len(allowed))
 	for i, a := range allowed {
@@ -56,8 +56,7 @@ func oneOf[T comparable](ps *problems, key string, value T, allowed ...T) {
 	ps.add(key, value, "must be %s", strings.Join(texts, ", "))
 }
 
-// tomlText writes a value as it stands in a configuration file. What is in tables is
-// left out: it would be long, and may be secret.
+// tomlText formats a value as TOML. It leaves out the content of tables, which may be long or secret.
 func tomlText(value any) string {
 	switch v := value.(type) {
 	case string:
@@ -86,7 +85,7 @@ func tomlText(value any) string {
 	}
 }
 
-// keyBelow returns the full name of a key in the table at.
+// keyBelow returns the full name of a key in the table whose key is at.
 func keyBelow(at, name string) string {
 	if bare := (toml.Key{name}).String() == name; !bare {
 		name = strconv.Quote(name)

@@ -16,18 +16,18 @@ import (
 	"sidekey/internal/problem"
 )
 
-// shortest is the least of every timeout that cannot be switched off: below it, a
-// healthy caller would be cut off too.
-const shortest = 10 * time.Millisecond
+// minTimeout is the minimum of timeouts that cannot be switched off. A shorter one would also cut off
+// healthy clients.
+const minTimeout = 10 * time.Millisecond
 
-// Validate returns all that is wrong with the configuration, as [problem.List].
-// Start-up, reload and check-config know no other rules.
+// Validate returns all problems of the configuration as a [problem.List], or nil. Start, reload and
+// check-config apply no other rules.
 func (c Config) Validate() error {
 	var ps problems
 	if c.DataDir == "" || strings.ContainsFunc(c.DataDir, unicode.IsControl) {
 		ps.add("data_dir", c.DataDir, "must be the path of a folder")
 	}
-	between(&ps, "shutdown_timeout", c.ShutdownTimeout, shortest, 10*time.Minute)
+	between(&ps, "shutdown_timeout", c.ShutdownTimeout, minTimeout, 10*time.Minute)
 	c.Log.validate(&ps)
 	c.Events.validate(&ps)
 	c.validateListeners(&ps)
@@ -45,11 +45,11 @@ func (c Config) Validate() error {
 	return ps.err()
 }
 
-// Warnings returns what is allowed in the configuration and may not be meant, one line each.
-// check-config prints it, and the program logs it at its start.
+// Warnings returns settings that are allowed but may be a mistake, one line each. check-config prints
+// them, and the program logs them when it starts.
 func (c Config) Warnings() (lines []string) {
 	if a, err := ParseAddress(c.Check.Listen); err == nil && a.isEverywhere() {
-		lines = append(lines, fmt.Sprintf("check.listen = %q: every machine that reaches this one can ask and try passwords, without the proxy and with any client address: use a loopback address or a unix socket, or let a firewall admit the proxies alone", c.Check.Listen))
+		lines = append(lines, fmt.Sprintf("check.listen = %q: every machine that can reach this one can send checks and try passwords, without the proxy and under any client address: use a loopback address or a unix socket, or let a firewall admit only the proxies", c.Check.Listen))
 	}
 	return lines
 }
@@ -61,7 +61,7 @@ func (l LogConfig) validate(ps *problems) {
 	if strings.ContainsFunc(l.File, unicode.IsControl) {
 		ps.add("log.file", l.File, "must be the path of a file, or empty for stdout")
 	}
-	if !(l.Sample >= 0 && l.Sample <= 1) { // NaN is neither
+	if !(l.Sample >= 0 && l.Sample <= 1) { // also refuses NaN
 		ps.add("log.sample", l.Sample, "must be between 0.0 and 1.0")
 	}
 }
@@ -69,10 +69,10 @@ func (l LogConfig) validate(ps *problems) {
 func (e EventsConfig) validate(ps *problems) {
 	if u, err := url.Parse(e.WebhookURL); e.WebhookURL != "" &&
 		(err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.Fragment != "") {
-		// Not shown: such addresses hold secrets.
-		ps.add("events.webhook_url", nil, "must be an address that begins with http:// or https://, or empty")
+		// The value is not shown, because such addresses contain secrets.
+		ps.add("events.webhook_url", nil, "must be a URL that begins with http:// or https://, or empty")
 	}
-	between(ps, "events.webhook_timeout", e.WebhookTimeout, shortest, time.Minute)
+	between(ps, "events.webhook_timeout", e.WebhookTimeout, minTimeout, time.Minute)
 	between(ps, "events.webhook_attempts", e.WebhookAttempts, 1, 20)
 	between(ps, "events.queue", e.Queue, 1, 100_000)
 }
@@ -100,7 +100,7 @@ func (c Config) validateListeners(ps *problems) {
 }
 
 func (c CheckConfig) validate(ps *problems) {
-	taken := make(map[string]string) // from the header's name in lower case to its meta_data name
+	taken := make(map[string]string) // meta_data names by the header name in lower case
 	for _, name := range slices.Sorted(maps.Keys(c.MetaHeaders)) {
 		key, header := keyBelow("check.meta_headers", name), c.MetaHeaders[name]
 		lower := strings.ToLower(header)
@@ -108,16 +108,16 @@ func (c CheckConfig) validate(ps *problems) {
 		case !isToken(header):
 			ps.add(key, header, "must be the name of a header (RFC 9110: letters, digits and !#$%%&'*+-.^_`|~)")
 		case isOwnHeader(header):
-			ps.add(key, header, "must be another header: this one has a meaning of its own in a reply")
+			ps.add(key, header, "must be another header: this one has its own meaning in a reply")
 		case twice:
-			ps.add(key, header, "must be another header than that of %q", other)
+			ps.add(key, header, "must not be the header of %q too", other)
 		default:
 			taken[lower] = name
 		}
 	}
-	between(ps, "check.read_timeout", c.ReadTimeout, shortest, 10*time.Minute)
-	between(ps, "check.write_timeout", c.WriteTimeout, shortest, 10*time.Minute)
-	between(ps, "check.idle_timeout", c.IdleTimeout, shortest, 24*time.Hour)
+	between(ps, "check.read_timeout", c.ReadTimeout, minTimeout, 10*time.Minute)
+	between(ps, "check.write_timeout", c.WriteTimeout, minTimeout, 10*time.Minute)
+	between(ps, "check.idle_timeout", c.IdleTimeout, minTimeout, 24*time.Hour)
 	between(ps, "check.max_connections", c.MaxConnections, 1, 1_000_000)
 	between(ps, "check.max_header_bytes", c.MaxHeaderBytes, 4<<10, 1<<20)
 	between(ps, "check.hmac_clock_skew", c.HMACClockSkew, time.Second, time.Hour)
@@ -169,10 +169,10 @@ func (l LimitConfig) validate(ps *problems) {
 	between(ps, "limits.max_active", l.MaxActive, 1, 100_000_000)
 }
 
-// validateAPIs leaves the rules to [auth.NewAPIs].
+// validateAPIs validates the APIs by the rules of [route.NewAPIs].
 func (c Config) validateAPIs(ps *problems) {
-	// What every API takes over is checked once, with the API that has nothing else,
-	// and shown under the key where it stands.
+	// Values that every API inherits are validated once, with an API that has nothing else, and reported
+	// under the key that has them.
 	inherited := Config{Check: c.Check, Admin: c.Admin}
 	for _, p := range apiProblems(inherited.APIList()) {
 		switch p.Field {
@@ -196,9 +196,8 @@ func apiProblems(list []route.API) (found problem.List) {
 	return found
 }
 
-// ownHeaders are those that an answer may carry with a meaning of their own, or that
-// end at the next hop (RFC 9110, 7.6.1), in lower case. A name that ends in "*"
-// stands for all that begin so.
+// ownHeaders lists headers, in lower case, that have their own meaning in a reply or end at the next hop
+// (RFC 9110, 7.6.1). A name that ends in "*" stands for all names with that prefix.
 var ownHeaders = []string{
 	"x-ratelimit-*", "ratelimit*", "retry-after", "cache-control", "content-*", "www-authenticate",
 	"x-error-*", "x-envoy-*", "authorization", "host", "server", "date",
@@ -218,7 +217,7 @@ func isOwnHeader(name string) bool {
 	})
 }
 
-// isToken reports whether text is a token (RFC 9110, 5.6.2), as a header's name is.
+// isToken reports whether text is a token (RFC 9110, 5.6.2), such as the name of a header.
 func isToken(text string) bool {
 	return text != "" && !strings.ContainsFunc(text, func(r rune) bool {
 		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~", r))

@@ -11,9 +11,8 @@ import (
 	"sidekey/internal/testutil"
 )
 
-// T-106: a link that another user puts in the place of the log, in a folder such as /tmp, is
-// followed neither at the start nor when the log is opened again for a reload; and what the
-// log had stays in use.
+// T-106: if another user replaces the log with a link, in a folder such as /tmp, the link is followed
+// neither at the start nor when a reload opens the log again. The open file stays in use.
 func TestT106LinkOfAnotherUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		testutil.CannotRun(t, "must run as root: it makes a link of another user")

@@ -187,13 +187,13 @@ func TestQueueConfig(t *testing.T) {
 	r := &receiver{}
 	run(t, Config{}, r, Counts{Queued: 2, Delivered: 1, Dropped: 1}, func(q *Queue) {
 		if q.Enabled() {
-			t.Error("nobody is to be told")
+			t.Error("enabled without a URL")
 		}
 		q.Add(event("A"))
 		synctest.Wait()
 		q.SetConfig(here)
 		if !q.Enabled() {
-			t.Error("somebody is to be told")
+			t.Error("not enabled with a URL")
 		}
 		q.Add(event("B"))
 	})

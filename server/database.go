@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"sidekey/admin"
+	"sidekey/admin/api"
 	"sidekey/config"
 	"sidekey/internal/durable"
 	"sidekey/store/bolt"
@@ -41,15 +42,27 @@ type DatabaseOutcome struct {
 func (s *Server) database() admin.Database {
 	return admin.Database{
 		Backup: s.bolt.Backup,
-		Check:  func() (any, error) { return s.bolt.Check() },
-		Compact: func() (any, error) {
+		Check: func() (api.DatabaseReport, error) {
+			report, err := s.bolt.Check()
+			return shownReport(report), err
+		},
+		Compact: func() (api.Compaction, error) {
 			done, err := s.bolt.Compact()
 			if errors.Is(err, bolt.ErrCompacting) {
 				err = admin.ErrUnderWay
 			}
-			return done, err
+			return api.Compaction(done), err
 		},
 	}
+}
+
+// shownReport returns a report in the form of the admin API.
+func shownReport(r boltfile.Report) api.DatabaseReport {
+	damaged := make([]api.DamagedRecord, len(r.Damaged))
+	for i, d := range r.Damaged {
+		damaged[i] = api.DamagedRecord(d)
+	}
+	return api.DatabaseReport{Users: r.Users, Quotas: r.Quotas, Policies: r.Policies, Problems: r.Problems, Damaged: damaged}
 }
 
 // Backup writes a copy of the database to a file. Afterwards the file is complete and verified,
@@ -93,7 +106,7 @@ func Backup(o DatabaseOptions) (DatabaseOutcome, error) {
 		Bytes int64  `json:"bytes"`
 		boltfile.Report
 	}{o.File, info.Size(), report}
-	return DatabaseOutcome{Object: written, Text: fmt.Sprintf("wrote %s, %d bytes: %s", o.File, info.Size(), describe(report)), Failed: !report.Clean()}, nil
+	return DatabaseOutcome{Object: written, Text: fmt.Sprintf("wrote %s, %d bytes: %s", o.File, info.Size(), describe(shownReport(report))), Failed: !report.Clean()}, nil
 }
 
 // Restore puts a backup in the place of the database, which it keeps under another name.
@@ -109,7 +122,7 @@ func Restore(o DatabaseOptions) (DatabaseOutcome, error) {
 	if err != nil {
 		return DatabaseOutcome{}, err
 	}
-	text := fmt.Sprintf("restored %s from %s: %s", path, o.File, describe(done.Report))
+	text := fmt.Sprintf("restored %s from %s: %s", path, o.File, describe(shownReport(done.Report)))
 	if done.Kept != "" {
 		text += "\nthe previous database is kept as " + done.Kept
 	}
@@ -122,36 +135,39 @@ func CheckDatabase(o DatabaseOptions) (DatabaseOutcome, error) {
 	if path == "" {
 		path = databasePath(o.Config)
 	}
-	var report boltfile.Report
+	var report api.DatabaseReport
 	var err error
 	if o.File == "" && !o.Offline {
 		path = "the database"
 		err = askObject(o, http.MethodGet, "/api/check-db", &report)
 	} else {
-		report, err = boltfile.Verify(path)
+		var found boltfile.Report
+		found, err = boltfile.Verify(path)
+		report = shownReport(found)
 	}
 	if err != nil {
 		return DatabaseOutcome{}, err
 	}
-	return DatabaseOutcome{Object: report, Text: path + ": " + describe(report), Failed: !report.Clean()}, nil
+	bad := len(report.Problems)+len(report.Damaged) > 0
+	return DatabaseOutcome{Object: report, Text: path + ": " + describe(report), Failed: bad}, nil
 }
 
 // describe lists what is in a database and what is wrong with it, one per line.
-func describe(r boltfile.Report) string {
+func describe(r api.DatabaseReport) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%d users, %d quotas, %d policies", r.Users, r.Quotas, r.Policies)
 	for _, problem := range r.Problems {
 		fmt.Fprintf(&text, "\ndamaged: %s", problem)
 	}
 	for _, d := range r.Damaged {
-		fmt.Fprintf(&text, "\ndamaged: %s", d)
+		fmt.Fprintf(&text, "\ndamaged: %s", boltfile.DamagedRecord(d))
 	}
 	return text.String()
 }
 
 // Compact gives unused space back to the disk.
 func Compact(o DatabaseOptions) (DatabaseOutcome, error) {
-	var done bolt.Compaction
+	var done api.Compaction
 	var err error
 	if o.Offline {
 		done, err = compactFile(o)
@@ -165,17 +181,17 @@ func Compact(o DatabaseOptions) (DatabaseOutcome, error) {
 	return DatabaseOutcome{Object: done, Text: fmt.Sprintf("compacted: %d bytes, %d before; writers waited %v", done.After, done.Before, pause)}, nil
 }
 
-func compactFile(o DatabaseOptions) (done bolt.Compaction, err error) {
+func compactFile(o DatabaseOptions) (api.Compaction, error) {
 	path := databasePath(o.Config)
 	if _, err := os.Stat(path); err != nil {
-		return done, err // opening would create one
+		return api.Compaction{}, err // opening would create one
 	}
 	s, err := openVerified(path, o.Config.Log.Logger(os.Stderr))
 	if err != nil {
-		return done, err
+		return api.Compaction{}, err
 	}
-	done, err = s.Compact()
-	return done, errors.Join(err, s.Close())
+	done, err := s.Compact()
+	return api.Compaction(done), errors.Join(err, s.Close())
 }
 
 func same(a, b string) bool {

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"sync"
 
+	"sidekey/admin/api"
 	"sidekey/e2e/internal/sidekeytest"
 	"sidekey/internal/proof"
 )
@@ -61,7 +62,7 @@ func (b *between) prove(r *http.Response) error {
 	if !is || r.StatusCode != http.StatusOK {
 		return nil
 	}
-	answer := proof.Answer{Address: b.Listener.Addr().String()}
+	answer := api.Proof{Address: b.Listener.Addr().String()}
 	for _, secret := range b.secrets() {
 		answer.Proofs = append(answer.Proofs, proof.NewKey(secret).Of(nonce, r.Request.Host, answer.Address))
 	}

@@ -30,7 +30,7 @@ func TestListensEverywhere(t *testing.T) {
 		_, admin, _ := net.SplitHostPort(testutil.FreeAddr(t))
 		dir := t.TempDir()
 		config := testutil.WriteFile(t, dir, "sidecar.toml", fmt.Sprintf("data_dir = %q\ncheck.listen = \"%s:%s\"\nadmin.listen = \"%s:%s\"\nadmin.allow_remote = true\n", dir+"/data", host, check, host, admin))
-		const warning = "every machine that reaches this one can ask and try passwords"
+		const warning = "every machine that can reach this one can send checks and try passwords"
 		if status, said := runIn(t, dir, nil, "check-config"); status != 0 || !strings.HasPrefix(said, `sidekey: warning: check.listen = "`+host+":"+check+`": `+warning) || !strings.HasSuffix(said, "\nsidecar.toml is good\n") {
 			t.Errorf("%s: check-config: %d, %s", host, status, said)
 		}

@@ -49,7 +49,7 @@ func TestT106StrangersFolder(t *testing.T) {
 	}
 	refused := func(what, why string, lines ...string) {
 		t.Helper()
-		want := "sidekey: sidecar.toml of this folder is not used: " + why + ": to use it all the same, name it: -config sidecar.toml\n"
+		want := "sidekey: cannot trust sidecar.toml in this folder: " + why + ": to use it anyway, add -config sidecar.toml\n"
 		for _, line := range lines {
 			status, said := runIn(t, dir, nil, strings.Fields(line)...)
 			if status != 2 || said != want {
@@ -108,7 +108,7 @@ func TestT106SecretFile(t *testing.T) {
 		t.Helper()
 		for _, line := range []string{"user list", "secret"} {
 			status, said := runIn(t, dir, nil, strings.Fields(line)...)
-			want := "sidekey: the admin secret cannot be read: " + why + ": run this as the user that sidekey runs as, or set SIDEKEY_ADMIN_SECRET\n"
+			want := "sidekey: cannot read the admin secret: " + why + ": run this command as the user that runs sidekey, or set SIDEKEY_ADMIN_SECRET\n"
 			if status != 1 || said != want {
 				t.Errorf("%s: sidekey %s: exit code %d, said\n%swant\n%s", what, line, status, said, want)
 			}

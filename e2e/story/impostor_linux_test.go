@@ -68,7 +68,7 @@ func TestT107SocketOfAnotherUser(t *testing.T) {
 	}
 	ask := func() (int, string) { return runIn(t, dir, nil, "user", "list") }
 	status, said := ask()
-	want := "sidekey: user 65534 listens on " + socket + ", who is neither root, the caller nor the owner of data_dir; the secret was not sent\n"
+	want := "sidekey: " + socket + " is a socket of user 65534, not of root, the caller or the owner of data_dir; the secret was not sent\n"
 	if got := i.take(); status != 1 || said != want || got != "" {
 		t.Errorf("exit code %d, said\n%swant\n%ssent\n%s", status, said, want, got)
 	}

@@ -158,7 +158,7 @@ func TestNobodyAnswers(t *testing.T) {
 	}
 }
 
-// What a service sends in parts arrives in parts.
+// The parts of a streamed response arrive one by one.
 func TestStreams(t *testing.T) {
 	next := make(chan struct{})
 	w := start(t, func(http.ResponseWriter, *http.Request) {}, func(w http.ResponseWriter, r *http.Request) {

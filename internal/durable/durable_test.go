@@ -74,7 +74,7 @@ func TestFile(t *testing.T) {
 	has(t, "discarded and written", dir, "key", "fifth")
 }
 
-// What cannot be put in place leaves nothing behind, and what was there stays.
+// A file that cannot be put in place leaves nothing behind, and the previous file stays.
 func TestFailure(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "key")

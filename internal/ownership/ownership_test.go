@@ -65,7 +65,7 @@ func (p place) link(name, target string, owner int) {
 	p.must(os.Lchown(p.path(name), owner, owner))
 }
 
-// says compares an error with a part of its text; "" = there must be none.
+// says compares an error with a part of its text; "" = no error.
 func (p place) says(what string, err error, want string) {
 	p.t.Helper()
 	switch {
@@ -76,7 +76,7 @@ func (p place) says(what string, err error, want string) {
 	}
 }
 
-// T-106: a file that another user can have put there, or can change, is told from others.
+// T-106: Check refuses a file that another user may have put there, or can change.
 func TestT106Check(t *testing.T) {
 	p := newPlace(t)
 	p.folder("own", 0, 0o755)
@@ -143,7 +143,7 @@ func TestT106Check(t *testing.T) {
 	p.says("theirs, here", Check("theirs"), "belongs to user 65534")
 }
 
-// T-106: a link of another user leads to no secret.
+// T-106: a link of another user is not followed to a secret.
 func TestT106CheckLinks(t *testing.T) {
 	p := newPlace(t)
 	p.folder("own", 0, 0o755)
@@ -161,8 +161,8 @@ func TestT106CheckLinks(t *testing.T) {
 	p.says("here", CheckLinks("f"), "")
 }
 
-// T-106: appending follows no link, and takes no file, that another user has prepared, above
-// all in a folder such as /tmp.
+// T-106: OpenAppend follows no link and opens no file that another user has prepared, above all in a
+// folder such as /tmp.
 func TestT106OpenAppend(t *testing.T) {
 	p := newPlace(t)
 	p.folder("own", 0, 0o755)

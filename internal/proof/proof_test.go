@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// T-107: a proof is for one secret, nonce, Host and address, and is no other use of the secret.
+// T-107: a proof holds for one secret, nonce, Host and address, and is not any other HMAC of the secret.
 func TestT107Proof(t *testing.T) {
 	nonce := strings.Repeat("5f", 32)
 	key := NewKey("the-secret-of-the-tests")

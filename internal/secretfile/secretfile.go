@@ -28,14 +28,14 @@ func Load(path string, generate func() string) (text string, created bool, err e
 	return text, false, err
 }
 
-// Read returns the text of a file, without the line end behind it. The file must be
-// readable by its owner alone, and it and each symbolic link to it must belong to this
-// process's user, to root or to one of owners.
+// Read returns the text of a file, without the line end after it. Only the owner may be able to read
+// the file. The file and each symbolic link to it must belong to the user of this process, to root or
+// to one of owners.
 func Read(path string, owners ...int) (string, error) {
 	if err := ownership.CheckLinks(path, owners...); err != nil {
 		return "", err
 	}
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a FIFO is refused below, not waited for
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // so that a FIFO is refused below and does not block
 	if err != nil {
 		return "", err
 	}
@@ -63,9 +63,10 @@ func Read(path string, owners ...int) (string, error) {
 	return strings.TrimRight(string(text), "\r\n"), nil
 }
 
-// maxText bounds what is read of a file, in bytes: a secret is far shorter.
+// maxText is the maximum size of a file in bytes. A secret is far shorter.
 const maxText = 64 << 10
 
+// create puts a new file at path, durably. It returns fs.ErrExist if there is one.
 func create(path, text string) error {
 	if err := durable.MkdirAll(filepath.Dir(path)); err != nil {
 		return err
@@ -78,5 +79,5 @@ func create(path, text string) error {
 	if _, err := f.WriteString(text); err != nil {
 		return err
 	}
-	return f.Link() // replaces nothing, as a rename would
+	return f.Link() // unlike a rename, it does not replace a file
 }

@@ -7,7 +7,7 @@ import (
 	"sidekey/internal/openapitest"
 )
 
-// What differs from Tyk's description is noticed, and nothing else.
+// Check finds the answers that differ from Tyk's description, and only those.
 func TestCheck(t *testing.T) {
 	f := func(method, target string, status int, body string, right bool) {
 		t.Helper()

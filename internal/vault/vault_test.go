@@ -25,7 +25,7 @@ func TestSeal(t *testing.T) {
 	}
 }
 
-// What was sealed opens for its user alone, and as a whole.
+// A sealed secret opens only for its user, and only unchanged.
 func TestOpenRefuses(t *testing.T) {
 	key := New([KeySize]byte{1})
 	sealed := key.Seal("default", "ann", "the-secret")

@@ -35,7 +35,7 @@ func TestName(t *testing.T) {
 	f("", "", "", "", "", "unknown")
 }
 
-// What "make build" makes names the tag or the commit, also if GOFLAGS says -buildvcs=false.
+// The program of "make build" names the tag or the commit, even if GOFLAGS has -buildvcs=false.
 func TestMakeBuild(t *testing.T) {
 	for _, program := range []string{"git", "make"} {
 		if _, err := exec.LookPath(program); err != nil {

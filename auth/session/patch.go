@@ -5,26 +5,6 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Import is one user on the way in from elsewhere: a line of POST /api/import. Unlike a
-// session's own password, Hash is stored as it stands, which nothing else can ask for.
-type Import struct {
-	OrgID    string         `json:"org_id"`
-	Username string         `json:"username"`
-	Hash     string         `json:"hash,omitzero"`    // see [HashKind]; "": none, or the session's password
-	Session  jsontext.Value `json:"session,omitzero"` // nil: the user keeps what is stored, or gets an empty one
-
-	Undeclared
-}
-
-// DecodeImport reads one line as strictly as [DecodeSession] reads a session, which it
-// leaves unread. Its errors hold nothing of the hash.
-func DecodeImport(line []byte) (i Import, unknownFields []string, err error) {
-	if err := Decode(line, &i); err != nil {
-		return Import{}, nil, err
-	}
-	return i, TakeUnknown(&i), nil
-}
-
 // PatchSession puts the members of a JSON object into a stored session as RFC 7396 has
 // it: objects are merged, everything else is replaced, null removes. What is not named
 // stays. A password in the result is a new one; the stored hash never is.
@@ -72,21 +52,4 @@ func mergePatch(target, patch jsontext.Value) (jsontext.Value, error) {
 		members[name] = merged
 	}
 	return json.Marshal(members, json.Deterministic(true))
-}
-
-// Verify asks whether Password is a user's.
-type Verify struct {
-	OrgID    string `json:"org_id"`
-	Username string `json:"username"`
-	Password string `json:"password"`
-
-	Undeclared
-}
-
-// DecodeVerify reads one. Its errors hold nothing of the password.
-func DecodeVerify(body []byte) (v Verify, unknownFields []string, err error) {
-	if err := Decode(body, &v); err != nil {
-		return Verify{}, nil, err
-	}
-	return v, TakeUnknown(&v), nil
 }
