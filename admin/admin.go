@@ -42,7 +42,7 @@ type Users interface {
 type Config struct {
 	Users        Users
 	PolicyStore  PolicyStore
-	Policies     *session.Policies // in force
+	Policies     func() *session.Policies // in force
 	Directory    *auth.Directory
 	Settings     func() *auth.Settings // the configuration in force
 	Rules        func() session.Rules  // what sessions are checked against
