@@ -48,7 +48,7 @@ type Users interface {
 type Config struct {
 	Users        Users
 	PolicyStore  PolicyStore
-	Policies     *session.Policies // those in force
+	Policies     func() *session.Policies // in force
 	Directory    *auth.Directory
 	Settings     func() *auth.Settings // the configuration in force
 	Rules        func() session.Rules  // for the sessions and policies that are written

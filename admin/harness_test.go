@@ -95,7 +95,7 @@ func start(t testing.TB, change ...func(*Config)) *listener {
 	config := Config{
 		Users:       l.users,
 		PolicyStore: l.users,
-		Policies:    l.policies,
+		Policies:    func() *session.Policies { return l.policies },
 		Directory:   directory,
 		Settings:    func() *auth.Settings { return settings },
 		Rules: func() session.Rules {

@@ -88,7 +88,7 @@ func documented(t *testing.T) *listener {
 	t.Helper()
 	l := start(t, func(c *Config) {
 		checker := auth.NewChecker(c.Directory, c.Settings(), func() limiter.Now { return limiter.At(time.Now()) })
-		h := check.NewHandler(checker, check.Config{}, c.Log)
+		h := check.NewHandler(checker, c.Log)
 		failure, whole := c.Users.(*memstore.Store).Ready, c.Database
 		c.Health = func() Health { return Health{Store: failure()} }
 		c.Database.Check, c.Database.Compact = failing(failure, whole.Check), failing(failure, whole.Compact)
@@ -202,8 +202,9 @@ func TestDocumentedFailures(t *testing.T) {
 					defer l.ask("DELETE", "/api/apis/keys/basic/"+alike, "")
 					return l.ask(method, inPath.ReplaceAllString(pattern, alike), "")
 				}
-				l.handler.Policies.SetFile([]session.Policy{{ID: "silver", OrgID: "default"}, {ID: "gold", OrgID: "default"}})
-				defer l.handler.Policies.SetFile(nil)
+				stored := l.policies
+				l.policies = stored.WithFile([]session.Policy{{ID: "silver", OrgID: "default"}, {ID: "gold", OrgID: "default"}})
+				defer func() { l.policies = stored }()
 				damage(l, true)
 				defer damage(l, false)
 				return l.ask(method, target, body)

@@ -61,7 +61,7 @@ func (c *call) readPolicy(id string) (session.Policy, error) {
 	if err := p.Validate(c.Rules()); err != nil {
 		return p, err
 	}
-	if c.Policies.Fixed(id) {
+	if c.Policies().Fixed(id) {
 		return p, errFixed(id)
 	}
 	return p, nil
@@ -127,7 +127,7 @@ func (c *call) checkMix(p, old *session.Policy, users session.PolicyUsers) error
 	count, with := 0, ""
 	err := users(func(s session.Session) {
 		for _, id := range s.ApplyPolicies {
-			if other := c.Policies.Get(id); id != p.ID && other != nil && p.Partitions.Excludes(other.Partitions) {
+			if other := c.Policies().Get(id); id != p.ID && other != nil && p.Partitions.Excludes(other.Partitions) {
 				count, with = count+1, id
 				return
 			}
@@ -143,7 +143,7 @@ func (c *call) checkMix(p, old *session.Policy, users session.PolicyUsers) error
 // users, because their requests would be refused from then on. It looks at users only if any could
 // be affected, and at equal sets of policies only once.
 func (c *call) checkSize(p *session.Policy, users session.PolicyUsers) error {
-	if !c.Policies.MayBeTooLarge(p) {
+	if !c.Policies().MayBeTooLarge(p) {
 		return nil
 	}
 	count, with, wrong := 0, "", ""
@@ -152,7 +152,7 @@ func (c *call) checkSize(p *session.Policy, users session.PolicyUsers) error {
 		ids := strings.Join(s.ApplyPolicies, ",")
 		problem, known := seen[ids]
 		if !known {
-			problem = c.Policies.TooLargeWith(p, s.ApplyPolicies)
+			problem = c.Policies().TooLargeWith(p, s.ApplyPolicies)
 			seen[ids] = problem
 		}
 		if problem != "" {
@@ -169,7 +169,7 @@ func (c *call) checkSize(p *session.Policy, users session.PolicyUsers) error {
 // refused from then on, unless the query has ?force=1.
 func (c *call) deletePolicy(missing error) (id string, err error) {
 	id = c.params["id"]
-	if c.Policies.Fixed(id) {
+	if c.Policies().Fixed(id) {
 		return id, errFixed(id)
 	}
 	return id, c.PolicyStore.UpdatePolicy(id, func(old *session.Policy, users session.PolicyUsers) (*session.Policy, error) {
@@ -217,7 +217,7 @@ func (c *call) policyView(p *session.Policy) session.Policy {
 func (c *call) policies() []session.Policy {
 	list := make([]session.Policy, 0)
 	org := c.query("org_id")
-	for _, p := range c.Policies.All() {
+	for _, p := range c.Policies().All() {
 		if org == "" || p.OrgID == org {
 			list = append(list, c.policyView(p))
 		}
@@ -230,7 +230,7 @@ func (c *call) onePolicy(missing error) error {
 	if err := c.Health().Store; err != nil {
 		return err
 	}
-	p := c.Policies.Get(c.params["id"])
+	p := c.Policies().Get(c.params["id"])
 	if p == nil {
 		return missing
 	}

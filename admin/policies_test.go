@@ -47,7 +47,7 @@ func TestPolicies(t *testing.T) {
 	ask("POST", "/api/portal/policies", `{"name":"without an id","org_id":"default"}`, 200, `{"Status":"OK","Message":"`)
 
 	// A policy of the configuration file cannot be changed.
-	l.handler.Policies.SetFile([]session.Policy{{ID: "fixed", OrgID: "default"}})
+	l.policies = l.policies.WithFile([]session.Policy{{ID: "fixed", OrgID: "default"}})
 	const fixed = `Policy \"fixed\" is in the configuration file`
 	ask("POST", "/tyk/policies", `{"id":"fixed"}`, 409, fixed)
 	ask("PUT", "/tyk/policies/fixed", `{}`, 409, fixed)

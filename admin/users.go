@@ -147,7 +147,7 @@ func (c *call) expireByPolicy(s *session.Session) {
 		return
 	}
 	for _, id := range s.ApplyPolicies {
-		p := c.Policies.Get(id)
+		p := c.Policies().Get(id)
 		if p == nil || p.KeyExpiresIn <= 0 {
 			continue
 		}

@@ -17,15 +17,16 @@ import (
 	"sidekey/limiter"
 )
 
-// Account is a user in the form that decisions are made from: compiled once from the
-// record and its policies when the user becomes active, replaced as a whole when one
+// Account is a user in the form that decisions are made from: compiled from the record, its
+// policies and the configuration when the user becomes active, replaced as a whole when one
 // of them changes. Nothing in it changes but counters, so it is read without locks.
 type Account struct {
 	// What every check reads comes first: with many users it has to come from memory.
 
 	org, user  string
+	compiler   *Compiler // that made it; nil: see stayed
 	uses       []session.PolicyUse
-	used       atomic.Bool // by somebody who was let in, since the sweep last came by
+	used       atomic.Bool // a request was let in since the sweep last came by
 	inactive   bool
 	detailed   bool
 	expires    int64 // Unix seconds; 0 = never
@@ -44,6 +45,7 @@ type Account struct {
 	labels     []string
 
 	toldBlocked *atomic.Bool // Expired or Inactive is not news, until the user is edited
+	stayed      *Compiler    // for which it could not be compiled, because the store is down: see stay
 }
 
 // header is a response header that is written as it stands.
@@ -51,7 +53,7 @@ type header struct {
 	name, value []byte
 }
 
-// Org and User name the account.
+// Org and User return the names of the account.
 func (a *Account) Org() string  { return a.org }
 func (a *Account) User() string { return a.user }
 
@@ -68,9 +70,9 @@ func (a *Account) Policies() []string { return a.labels[a.tags:] }
 // (Tyk's enable_detailed_recording).
 func (a *Account) Detailed() bool { return a.detailed }
 
-// Identity yields the headers that tell the upstream who is calling: always all of
-// them, with an empty value where there is none, so that a proxy that copies them
-// overwrites whatever the client sent under these names. Their bytes are shared and must
+// Identity yields the headers that tell the upstream which user is calling: always all of
+// them, with an empty value if the user has none, so that a proxy that copies them
+// overwrites what the client sent under these names. Their bytes are shared and must
 // not be changed.
 func (a *Account) Identity(yield func(name, value []byte) bool) {
 	values := a.identity
@@ -88,14 +90,51 @@ func (a *Account) Identity(yield func(name, value []byte) bool) {
 	}
 }
 
-// current reports whether the account's policies are those it was compiled from.
-func (a *Account) current() bool {
+// current reports whether c would make the account as it is: c has made it, and its policies
+// are those that it was compiled from.
+func (a *Account) current(c *Compiler) bool {
+	if a.compiler != c {
+		return false
+	}
 	for _, u := range a.uses {
 		if u.Slot.Policy.Load() != u.Seen {
 			return false
 		}
 	}
 	return true
+}
+
+// hasPoliciesOf reports whether the account was compiled from the policies that c has now.
+func (a *Account) hasPoliciesOf(c *Compiler) bool {
+	_, uses := c.Policies.Use(a.Policies())
+	return slices.Equal(uses, a.uses)
+}
+
+// stay returns the account for a configuration for which it cannot be compiled, because the
+// store is down: everything stays, except that it has the headers that c.MetaHeaders names. One
+// that is new is empty, so that a client cannot send it. The next check tries to compile again.
+func (a *Account) stay(c *Compiler) *Account {
+	made := a.compiler
+	if made == nil {
+		made = a.stayed
+	}
+	known := make(map[string][]byte)
+	for i, name := range slices.Sorted(maps.Keys(made.MetaHeaders)) {
+		known[name] = a.meta[i].value
+	}
+	b := &Account{
+		org: a.org, user: a.user, uses: a.uses, inactive: a.inactive, detailed: a.detailed, expires: a.expires,
+		grants: a.grants, every: a.every, identity: a.identity, lengths: a.lengths, tags: a.tags,
+		generation: a.generation, hash: a.hash, signer: a.signer, buckets: a.buckets, labels: a.labels,
+		toldBlocked: a.toldBlocked, stayed: c,
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.MetaHeaders)) {
+		b.meta = append(b.meta, header{[]byte(c.MetaHeaders[name]), known[name]})
+	}
+	b.used.Store(a.used.Load())
+	b.remembered.Init()
+	b.remembered.TakeOver(&a.remembered)
+	return b
 }
 
 // close ends the account's quotas: requests that still hold it look the user up
@@ -106,25 +145,33 @@ func (a *Account) close() {
 	}
 }
 
-// Compiler turns records into accounts.
+// Compiler turns records into accounts. It does not change once it is in force: a configuration
+// that accounts are made differently from has another one.
 type Compiler struct {
 	Ledger      limiter.Ledger
 	Policies    *session.Policies
-	MergeTags   bool              // policies' tags are added to the session's, not put in their place
+	MergeTags   bool              // policies' tags are added to the session's instead of replacing them
 	MetaHeaders map[string]string // meta_data name to header name
 
 	// OpenSecret returns the secret that a record keeps sealed in hmac_string.
 	OpenSecret func(n session.Name, sealed string) (secret string, err error)
 }
 
+// Effective returns a session with its policies applied.
+func (c *Compiler) Effective(s *session.Session) session.Effective {
+	policies, _ := c.Policies.Use(s.ApplyPolicies)
+	return session.Apply(s, policies, c.MergeTags)
+}
+
 // Compile builds the account of a record. kept is what the ledger last kept of the
 // user's quotas. From previous (nil: none) it takes over the state of all limits,
-// unless the record was written afresh since.
+// unless the record has been created again since.
 func (c *Compiler) Compile(r session.Record, kept []KeptQuota, previous *Account) *Account {
 	policies, uses := c.Policies.Use(r.Session.ApplyPolicies)
 	e := session.Apply(&r.Session, policies, c.MergeTags)
 	a := &Account{
 		org:        shared(r.Org),
+		compiler:   c,
 		user:       r.User,
 		generation: r.Generation,
 		hash:       r.Session.BasicAuth.Password,
@@ -140,7 +187,7 @@ func (c *Compiler) Compile(r session.Record, kept []KeptQuota, previous *Account
 	}
 	a.identify(&r.Session)
 	if e.HMAC {
-		a.hash = "" // who has to sign cannot log in by password
+		a.hash = "" // a user who must sign cannot log in by password
 		a.signer = c.signer(r)
 	}
 	a.remembered.Init()
@@ -164,8 +211,8 @@ func (c *Compiler) Compile(r session.Record, kept []KeptQuota, previous *Account
 // shared returns s in the one place where all accounts have it.
 func shared(s string) string { return unique.Make(s).Value() }
 
-// signer returns what checks the signatures of a user, or nil where the record has no
-// secret or none that can be read: then nobody can sign for the user.
+// signer returns the checker of a user's signatures, or nil if the record has no secret, or
+// one that cannot be opened: then no signature is right.
 func (c *Compiler) signer(r session.Record) *signer {
 	if r.Session.HMACString == "" {
 		return nil
@@ -213,7 +260,7 @@ func (c *Compiler) grant(a *Account, e *session.Effective, kept []KeptQuota, pre
 	}
 }
 
-// findBucket returns where among the buckets one of that scope is, or belongs.
+// findBucket returns the index of the bucket of that scope, or where it belongs.
 func (a *Account) findBucket(scope string) (i int, found bool) {
 	return slices.BinarySearchFunc(a.buckets, scope, func(b *bucket, scope string) int { return strings.Compare(b.scope, scope) })
 }
@@ -256,7 +303,7 @@ func (c *Compiler) bucket(a *Account, scope string, limit session.LimitSpec, kep
 	return b
 }
 
-// window returns before with a new limit, or a new window where there was none.
+// window returns before with a new limit, or a new window if there was none.
 func window(before *limiter.Window, rate, per float64) *limiter.Window {
 	after := limiter.NewWindow(rate, per)
 	if after == nil || before == nil {
@@ -267,7 +314,7 @@ func window(before *limiter.Window, rate, per float64) *limiter.Window {
 }
 
 // endpointWindows yields the windows of all endpoints by their scopes, each window once;
-// nil where there is no limit of the rate.
+// nil if the endpoint's rate is not limited.
 func (a *Account) endpointWindows(yield func(scope string, w *limiter.Window) bool) {
 	for i := range a.grants {
 		for _, e := range a.grants[i].endpoints {
@@ -278,8 +325,8 @@ func (a *Account) endpointWindows(yield func(scope string, w *limiter.Window) bo
 	}
 }
 
-// letGo ends the quotas of previous that a has not taken over, and gives back what
-// they had reserved and not used.
+// letGo ends the quotas of previous that a has not taken over, and gives back the part of
+// their reservations that is not used.
 func (c *Compiler) letGo(a, previous *Account) {
 	for _, b := range previous.buckets {
 		if i, found := a.findBucket(b.scope); found && a.buckets[i].quota == b.quota {
@@ -297,7 +344,7 @@ type KeptQuota struct {
 	limiter.Reservation
 }
 
-// state returns what was kept for scope, or an untouched quota.
+// state returns the kept state of a scope, or an untouched quota.
 func state(kept []KeptQuota, generation uint64, scope string) limiter.Reservation {
 	for _, k := range kept {
 		if k.Scope == scope && k.Generation == generation {
@@ -323,7 +370,7 @@ var IdentityHeaders = []string{headerUser, headerOrg, headerAlias, headerTags, h
 var identityNames = [...][]byte{[]byte(headerUser), []byte(headerOrg), []byte(headerAlias), []byte(headerTags), []byte(headerPolicies)}
 
 // identify sets the values of the identity headers. They lie in one piece, because all
-// of them are read for every request.
+// of them are read with every request.
 func (a *Account) identify(s *session.Session) {
 	values := [len(identityNames)]string{a.user, a.org, s.Alias, strings.Join(a.Tags(), ","), strings.Join(a.Policies(), ",")}
 	for i, value := range values {
@@ -339,9 +386,8 @@ func (c *Compiler) meta(e *session.Effective) (headers []header) {
 	return headers
 }
 
-// metaHeader returns a value of meta_data as a header, or nothing where it cannot be
-// one: a name can be added to check.meta_headers after sessions with any value were
-// written.
+// metaHeader returns a value of meta_data as a header, or nothing if it cannot be one: a name
+// can be added to check.meta_headers after sessions with any value were written.
 func metaHeader(value jsontext.Value) []byte {
 	if value == nil {
 		return nil

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"sort"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"sidekey/auth/httpsig"
@@ -62,6 +61,8 @@ type Verdict struct {
 	Retry   time.Duration // when asking again makes sense; 0 = not said
 	At      limiter.Now   // the moment that Rate and Quota are of
 
+	Settings *Settings // by which the decision was made
+
 	Shadow Reason // what would have refused the request, were it not in shadow; Pass: nothing
 	// Remembered says that the password was not hashed, because it had been right before.
 	Remembered bool
@@ -78,8 +79,9 @@ type Verdict struct {
 	notices *notices // of whose limits refused; see [Verdict.News]
 }
 
-// Settings are the parts of the configuration that decide. They are replaced as one
-// value, so that no request sees a mix of two configurations.
+// Settings are everything of the configuration that decides about requests. They never change:
+// a reload replaces them as one value, so a request, which loads them once, sees one configuration
+// whole. Two settings may share parts that are equal in both.
 type Settings struct {
 	APIs        *route.APIs
 	Passwords   *password.Passwords
@@ -96,29 +98,49 @@ type Settings struct {
 	// configured kind and cost; nil: nobody is. It must not block, and may keep the
 	// password, which is a copy.
 	Upgrade func(org, user, outdated string, password []byte)
+
+	// Compiler makes accounts: meta headers, tags of policies, the policies of the file. As long
+	// as it is the same value, accounts stay. nil: the one in force stays.
+	Compiler *Compiler
+
+	MaxActive int // accounts that [Directory.Bound] keeps to; 0 = no bound
+	Replies   Replies
+}
+
+// Replies says how verdicts are put into replies, which package check does.
+type Replies struct {
+	QuotaStatus        int  // status for clients whose quota is used up: 403 or 429
+	RateInHeaders      bool // X-RateLimit-* carry the rate instead of the quota
+	StripAuthorization bool // ask proxies that support it to remove Authorization
+	MaxWaiting         int  // how many requests over their rate are held at once; 0 = none
 }
 
 // Checker decides.
 type Checker struct {
-	directory *Directory
-	settings  atomic.Pointer[Settings]
+	directory *Directory // also holds the settings
 	now       func() limiter.Now
 }
 
-// NewChecker returns a checker over the users of a directory. now is asked again
+// NewChecker returns a checker over the users of a directory, and puts s in force. now is asked again
 // when a decision had to wait; it must not run backwards against the times given to
 // Check.
 func NewChecker(d *Directory, s *Settings, now func() limiter.Now) *Checker {
 	c := &Checker{directory: d, now: now}
-	c.settings.Store(s)
+	c.SetSettings(s)
 	return c
 }
 
-// SetSettings replaces the configuration for all checks that start from now on.
-func (c *Checker) SetSettings(s *Settings) { c.settings.Store(s) }
+// SetSettings replaces the configuration for all checks that start from now on. It takes no
+// lock and looks at no account. s must not change any more.
+func (c *Checker) SetSettings(s *Settings) {
+	if s.Compiler == nil {
+		s.Compiler = c.Settings().Compiler
+	}
+	c.directory.settings.Store(s)
+}
 
 // Settings returns the configuration in force.
-func (c *Checker) Settings() *Settings { return c.settings.Load() }
+func (c *Checker) Settings() *Settings { return c.directory.settings.Load() }
 
 // Check answers a request. The checks come in the order of [Reason]: the first that
 // refuses is the answer, and a refused request uses up nothing. The two slow ways,
@@ -133,8 +155,27 @@ func (c *Checker) Check(now limiter.Now, r *Request) (v Verdict) {
 func (c *Checker) CheckInto(v *Verdict, now limiter.Now, r *Request) { c.decide(now, r, v, nil) }
 
 // decide is Check; v is zero. With a trace it says what it looks at, and uses nothing up.
+//
+// A request that meets an account of newer settings begins again with those. Each turn needs
+// one more reload, so it ends.
 func (c *Checker) decide(now limiter.Now, r *Request, v *Verdict, t *trace) {
-	s := c.settings.Load()
+	spent := t != nil
+	for {
+		s := c.Settings()
+		c.decideBy(s, now, r, v, &spent, t)
+		if v.Reason != superseded {
+			v.Settings = s
+			return
+		}
+		*v = Verdict{}
+		t.restart()
+		now = c.now()
+	}
+}
+
+// decideBy decides by these settings, or makes v's reason [superseded]. spent says that a
+// signature need not be used up (again), and is set when it is.
+func (c *Checker) decideBy(s *Settings, now limiter.Now, r *Request, v *Verdict, spent *bool, t *trace) {
 	tunnel := r.opensTunnel()
 	t.findTunnel(r, tunnel)
 	if tunnel {
@@ -168,16 +209,19 @@ func (c *Checker) decide(now limiter.Now, r *Request, v *Verdict, t *trace) {
 			return
 		}
 	}
-	spent := t != nil
 	for range accountTries {
 		asked := now.Mono
 		var account *Account
 		var message string
 		var retry time.Duration
 		if signed {
-			account, refusal, message, retry = c.authenticateSigned(now, s, api, r, &spent, t)
+			account, refusal, message, retry = c.authenticateSigned(now, s, api, r, spent, t)
 		} else {
 			account, refusal, retry = c.authenticate(&now, s, api.Org, r.Client, given, t)
+		}
+		if refusal == superseded {
+			v.Reason = superseded
+			return
 		}
 		if signed && refusal == BadCredentials || refusal == TooManyFailures || refusal == Busy {
 			s.Passwords.PauseRefusal(time.Duration(c.now().Mono - asked))
@@ -218,6 +262,9 @@ const accountTries = 20
 
 // retryAccount is not an answer: the account has been replaced.
 const retryAccount = reasonCount
+
+// superseded is not an answer: the decision must be made by newer settings. See [errSuperseded].
+const superseded = reasonCount + 1
 
 // refuse makes v a refusal of which nothing else is known.
 func (v *Verdict) refuse(reason Reason, api *route.API) {

@@ -487,7 +487,7 @@ func TestT09KeepsNoRequest(t *testing.T) {
 // that is no header (T-83).
 func TestT83Identity(t *testing.T) {
 	w := newWorld(t, api("orders", "/"))
-	w.directory.SetCompiler(w.compiler(map[string]string{"dev": "X-Dev", "list": "X-List", "a": "X-A"}))
+	w.setCompiler(w.compiler(map[string]string{"dev": "X-Dev", "list": "X-List", "a": "X-A"}))
 	f := func(change func(s *session.Session), want ...string) {
 		t.Helper()
 		w.put("default", "ann", "pw", change)

@@ -30,15 +30,19 @@ type Source interface {
 
 // Directory holds the accounts of active users and loads the others when they
 // come. Finding an account takes no lock and allocates nothing; names that do not
-// exist leave no trace. How many are held is bounded by [Directory.SetBound].
+// exist leave no trace. [Settings.MaxActive] bounds how many are held.
 //
-// The writer of the store tells it of every change before the change is
+// The writer of the store tells the directory of every change before the change is
 // acknowledged ([Directory.Publish]). Loading and publishing one user exclude each
 // other, so a record that was read before a change can never replace it.
+//
+// The directory also holds the one pointer to the settings in force. An account remembers the
+// compiler that made it, and is compiled again if a check comes with another one: so other
+// settings are one store, however many users are active.
 type Directory struct {
 	source   Source
 	seed     maphash.Seed
-	compiler atomic.Pointer[Compiler]
+	settings atomic.Pointer[Settings]
 	table    atomic.Pointer[table]
 	loading  [64]sync.Mutex // by hash: held while a user is loaded or published
 
@@ -51,8 +55,8 @@ type Directory struct {
 }
 
 // table is a hash table whose chains are changed under Directory.mu and walked
-// without it: an entry is complete before it is linked, and unlinking leaves its
-// own next pointer for those who stand on it.
+// without it: an entry is complete before it is linked, and unlinking leaves the
+// entry's own next pointer for readers that have come to it.
 type table struct {
 	chains []atomic.Pointer[entry] // a power of two
 }
@@ -63,10 +67,11 @@ type entry struct {
 	next    atomic.Pointer[entry]
 }
 
-// NewDirectory returns an empty directory.
+// NewDirectory returns an empty directory. Of the settings it has only the compiler; see
+// [NewChecker] for the others.
 func NewDirectory(source Source, compiler *Compiler) *Directory {
 	d := &Directory{source: source, seed: maphash.MakeSeed()}
-	d.compiler.Store(compiler)
+	d.settings.Store(&Settings{Compiler: compiler})
 	d.table.Store(newTable(1024))
 	return d
 }
@@ -83,17 +88,31 @@ func (d *Directory) hash(org string, user []byte) uint64 {
 	return maphash.String(d.seed, org)*31 ^ maphash.Bytes(d.seed, user)
 }
 
-// Find returns the account of a user, loading it where it is not active, or an
-// error of [Source].
+// Find returns the account of a user, loading it if it is not active, or an error of [Source].
 func (d *Directory) Find(org string, user []byte) (*Account, error) {
+	for {
+		a, err := d.findFor(d.settings.Load().Compiler, org, user)
+		if err != errSuperseded {
+			return a, err
+		}
+	}
+}
+
+// errSuperseded says that other settings, with another compiler, are in force by now: the caller
+// must begin again with those.
+var errSuperseded = errors.New("other settings are in force")
+
+// findFor is Find for a caller whose settings have this compiler: it returns the account that
+// the compiler makes, or [errSuperseded].
+func (d *Directory) findFor(c *Compiler, org string, user []byte) (*Account, error) {
 	hash := d.hash(org, user)
 	if e := d.find(hash, org, user); e != nil {
-		if a := e.account.Load(); a.current() {
+		if a := e.account.Load(); a.current(c) {
 			return a, nil
 		}
 	}
 	d.sweep()
-	return d.load(hash, org, user)
+	return d.load(c, hash, org, user)
 }
 
 // Live returns the account of a user that is active, or nil. Nothing is loaded.
@@ -116,22 +135,25 @@ func (d *Directory) Quotas(r session.Record, kept []KeptQuota, now limiter.Now) 
 	return states
 }
 
-// state returns the account of a user as it is, or as it would be were the user active.
+// state returns the account of a user as it is, or as it would be if the user were active. An
+// account that settings or policies have outdated is compiled again as for a check: only the
+// account knows what of its limits is used.
 func (d *Directory) state(r session.Record, kept []KeptQuota) *Account {
 	a := d.Live(r.Org, r.User)
-	if a == nil || a.generation != r.Generation || !a.current() {
-		compiler := *d.compiler.Load()
+	if a != nil && !a.current(d.settings.Load().Compiler) {
+		a, _ = d.Find(r.Org, []byte(r.User))
+	}
+	if a == nil || a.generation != r.Generation {
+		compiler := *d.settings.Load().Compiler
 		compiler.Ledger = nil // nothing will be charged
 		a = compiler.Compile(r, kept, nil)
 	}
 	return a
 }
 
-// Effective returns a session with its policies applied.
+// Effective returns a session with its policies in force applied.
 func (d *Directory) Effective(s *session.Session) session.Effective {
-	c := d.compiler.Load()
-	policies, _ := c.Policies.Use(s.ApplyPolicies)
-	return session.Apply(s, policies, c.MergeTags)
+	return d.settings.Load().Compiler.Effective(s)
 }
 
 func (d *Directory) find(hash uint64, org string, user []byte) *entry {
@@ -146,25 +168,31 @@ func (d *Directory) find(hash uint64, org string, user []byte) *entry {
 	return nil
 }
 
-// load returns the account of a user who is not active, or whose account was compiled
-// from policies that have changed since.
-func (d *Directory) load(hash uint64, org string, user []byte) (*Account, error) {
+// load returns the account of a user who is not active, or whose account another compiler has
+// made, or was made from policies that have changed since.
+func (d *Directory) load(c *Compiler, hash uint64, org string, user []byte) (*Account, error) {
 	defer d.lock(hash)()
 	for {
 		var before *Account
 		if e := d.find(hash, org, user); e != nil {
-			if before = e.account.Load(); before.current() {
+			if before = e.account.Load(); before.current(c) {
 				return before, nil
 			}
 		}
-		if err := d.compileLocked(hash, org, user, before, true); err != nil {
-			return nil, err
+		// If other settings come in force from here on, the next check notices: it comes with
+		// another compiler.
+		if d.settings.Load().Compiler != c {
+			return nil, errSuperseded
+		}
+		after, err := d.compileLocked(c, hash, org, user, before, true)
+		if err != nil || after.stayed == c {
+			return after, err
 		}
 	}
 }
 
-// lock takes the lock under which a user is loaded and published, and returns what gives
-// it back.
+// lock takes the lock under which a user is loaded and published, and returns the function that
+// releases it.
 func (d *Directory) lock(hash uint64) (unlock func()) {
 	lock := &d.loading[hash%uint64(len(d.loading))]
 	lock.Lock()
@@ -174,62 +202,50 @@ func (d *Directory) lock(hash uint64) (unlock func()) {
 // Publish makes what the store has committed of one user the state that every check
 // sees which starts after Publish returns. A user that is not active is left for
 // the next check to load.
-func (d *Directory) Publish(org, user string) {
-	d.refresh(org, []byte(user), false)
-}
-
-// SetCompiler compiles every active account anew: what accounts are made of in the
-// configuration has changed. The records have not, so rate, quota and remembered
-// passwords stay.
-func (d *Directory) SetCompiler(c *Compiler) {
-	d.compiler.Store(c)
-	for _, account := range d.accounts() {
-		d.refresh(account.org, []byte(account.user), true)
-	}
-}
-
-// refresh loads an active user again.
-func (d *Directory) refresh(org string, user []byte, keepPassword bool) {
+func (d *Directory) Publish(org, name string) {
+	user := []byte(name)
 	hash := d.hash(org, user)
 	defer d.lock(hash)()
 	if e := d.find(hash, org, user); e != nil {
-		// What cannot be loaded is dropped: the next check will be told why.
-		_ = d.compileLocked(hash, org, user, e.account.Load(), keepPassword)
+		// An account that cannot be loaded is dropped: the next check gets the error.
+		_, _ = d.compileLocked(d.settings.Load().Compiler, hash, org, user, e.account.Load(), false)
 	}
 }
 
-// compileLocked compiles a user's record and puts the account in the place of before
-// (nil: there was none). The lock of the user's hash is held.
-func (d *Directory) compileLocked(hash uint64, org string, user []byte, before *Account, keepPassword bool) error {
-	for {
-		record, kept, err := d.source.Load(org, string(user))
-		if err != nil {
-			if before != nil {
-				d.replace(hash, before, nil)
-				before.close()
-			}
-			return err
+// compileLocked compiles a user's record and puts the account in place of before (nil: there
+// was none). The lock of the user's hash is held. same says that the record has not changed, so
+// that a remembered password stays; if the store is down, the account then stays too, unless
+// its policies have changed.
+func (d *Directory) compileLocked(c *Compiler, hash uint64, org string, user []byte, before *Account, same bool) (after *Account, err error) {
+	record, kept, err := d.source.Load(org, string(user))
+	switch {
+	case err != nil && before != nil && same && errors.Is(err, ErrStoreDown) && before.hasPoliciesOf(c):
+		if before.stayed == c {
+			return before, nil
 		}
-		compiler := d.compiler.Load()
-		after := compiler.Compile(record, kept, before)
-		if before == nil {
-			if b := d.bound.Load(); b != nil {
-				after.begin(b.now())
-			}
-			d.insert(hash, after)
-		} else {
-			if keepPassword && before.generation == after.generation && before.hash == after.hash {
-				after.remembered.TakeOver(&before.remembered)
-			}
-			d.replace(hash, before, after)
+		after = before.stay(c)
+		d.replace(hash, before, after)
+		return after, nil
+	case err != nil:
+		if before != nil {
+			d.replace(hash, before, nil)
+			before.close()
 		}
-		// SetCompiler goes over the accounts that are there when it is called: one that was
-		// being compiled then has to notice by itself.
-		if d.compiler.Load() == compiler {
-			return nil
-		}
-		before, keepPassword = after, true
+		return nil, err
 	}
+	after = c.Compile(record, kept, before)
+	if before == nil {
+		if b := d.bound.Load(); b != nil {
+			after.begin(b.now())
+		}
+		d.insert(hash, after)
+		return after, nil
+	}
+	if same && before.generation == after.generation && before.hash == after.hash {
+		after.remembered.TakeOver(&before.remembered)
+	}
+	d.replace(hash, before, after)
+	return after, nil
 }
 
 // Active returns how many accounts are held.
@@ -239,7 +255,7 @@ func (d *Directory) Active() int {
 	return d.size
 }
 
-// Settle ends all quotas and returns the asks that give back what is reserved and not used.
+// Settle ends all quotas and returns the asks that give back the part of reservations that is not used.
 func (d *Directory) Settle() map[limiter.QuotaKey]limiter.Ask {
 	d.settled.Store(true)
 	unused := make(map[limiter.QuotaKey]limiter.Ask)
@@ -271,7 +287,7 @@ func (d *Directory) insert(hash uint64, account *Account) {
 	defer d.mu.Unlock()
 	t := d.table.Load()
 	if d.size >= len(t.chains) {
-		// Whoever walks the old table while it is copied started before any change
+		// A reader that walks the old table while it is copied started before any change
 		// that comes after, so it may see the old accounts.
 		grown := newTable(2 * len(t.chains))
 		for i := range t.chains {
@@ -286,7 +302,7 @@ func (d *Directory) insert(hash uint64, account *Account) {
 	d.size++
 }
 
-// replace puts after in the place of before, or removes before where after is nil.
+// replace puts after in place of before, or removes before if after is nil.
 // It looks the entry up again, because the table may have grown since.
 func (d *Directory) replace(hash uint64, before, after *Account) {
 	d.mu.Lock()

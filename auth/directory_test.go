@@ -216,7 +216,7 @@ func TestDirectorySetCompiler(t *testing.T) {
 		w.want(fmt.Sprint("user", i), "pw", Pass)
 	}
 	w.hash.Count.Store(0)
-	w.directory.SetCompiler(w.compiler(map[string]string{"dev": "X-Dev"}))
+	w.setCompiler(w.compiler(map[string]string{"dev": "X-Dev"}))
 	for i := range 100 {
 		v := w.want(fmt.Sprint("user", i), "pw", Pass)
 		if identity(v.Account, "X-Dev") != "d" || v.Rate.Remaining != 3 || v.Quota.Remaining != 8 {
@@ -304,7 +304,7 @@ func TestDirectorySetCompilerWhileLoading(t *testing.T) {
 		close(loaded)
 	}()
 	stopped()
-	set := begin(func() { w.directory.SetCompiler(w.compiler(map[string]string{"dev": "X-Dev"})) })
+	set := begin(func() { w.setCompiler(w.compiler(map[string]string{"dev": "X-Dev"})) })
 	goOn()
 	<-loaded
 	<-set
@@ -332,7 +332,7 @@ func TestDirectoryPolicyWhileLoading(t *testing.T) {
 	second := make(chan *Account, 1)
 	go func() {
 		// Straight to where it would come to after it has not found the account.
-		a, _ := w.directory.load(w.directory.hash("default", []byte("ann")), "default", []byte("ann"))
+		a, _ := w.directory.load(w.checker.Settings().Compiler, w.directory.hash("default", []byte("ann")), "default", []byte("ann"))
 		second <- a
 	}()
 	goOn()
@@ -466,7 +466,7 @@ func TestDirectoryConcurrent(t *testing.T) {
 	}
 	group.Go(func() {
 		for i := range 20 {
-			d.SetCompiler(w.compiler(map[string]string{"m": fmt.Sprint("X-", i)}))
+			w.setCompiler(w.compiler(map[string]string{"m": fmt.Sprint("X-", i)}))
 			d.Active()
 			d.Settle()
 		}

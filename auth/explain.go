@@ -50,6 +50,13 @@ type trace struct {
 	steps []Step
 }
 
+// restart forgets the steps: the decision begins again.
+func (t *trace) restart() {
+	if t != nil {
+		t.steps = nil
+	}
+}
+
 func (t *trace) add(check Reason, passed bool, value, hint string) {
 	t.steps = append(t.steps, Step{check.String(), passed, value, hint})
 }
@@ -235,7 +242,7 @@ func (t *trace) admit(c *Checker, s *Settings, now *limiter.Now, a *Account, g *
 	if err != nil {
 		record = session.Record{}
 	}
-	e := c.directory.Effective(&record.Session)
+	e := s.Compiler.Effective(&record.Session)
 	const unreached = reasonCount
 	refused := v.Reason
 	if refused == Pass {

@@ -12,9 +12,9 @@ import (
 type grant struct {
 	api      string // its id
 	limits   *bucket
-	shadow   bool         // the limits of endpoints refuse nobody
+	shadow   bool         // the limits of endpoints refuse no request
 	versions []string     // empty: all
-	rules    *route.Rules // nil: the path decides no more than which API it is
+	rules    *route.Rules // nil: the path decides only which API it is
 
 	endpoints []endpoint // of rules, in the same order
 }
@@ -25,14 +25,14 @@ type endpoint struct {
 	window *limiter.Window // nil: no limit of the rate
 }
 
-// bucket is what requests of one scope are charged to. It outlives the account: the
-// account that an edit or a new policy puts in its place takes it over.
+// bucket holds the limits that requests of one scope are charged to. It outlives the account:
+// the account that replaces it after an edit, or with a new policy, takes it over.
 type bucket struct {
 	rate     *limiter.Window
 	quota    *limiter.Quota
 	edition  uint64            // of quota
-	throttle *session.Throttle // nil: none is held
-	shadow   bool              // its limits refuse nobody
+	throttle *session.Throttle // nil: no request is held
+	shadow   bool              // its limits refuse no request
 	notices  *notices
 	scope    string // "": of the session; else see [LiveLimit]
 }

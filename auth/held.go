@@ -40,14 +40,28 @@ func (c *Checker) Hold(r *Request, v *Verdict) *Held {
 // Retry answers a held request anew: everything but its credentials is checked again.
 // Who has been given other credentials meanwhile is refused.
 func (c *Checker) Retry(now limiter.Now, h *Held) (v Verdict) {
-	s := c.settings.Load()
+	for {
+		s := c.Settings()
+		v = c.retryBy(s, now, h)
+		if v.Reason != superseded {
+			v.Settings = s
+			return v
+		}
+		now = c.now()
+	}
+}
+
+// retryBy is Retry by these settings; its reason may be [superseded].
+func (c *Checker) retryBy(s *Settings, now limiter.Now, h *Held) (v Verdict) {
 	api := s.APIs.ByID(h.api)
 	if api == nil || !api.Active {
 		v.refuse(UnknownAPI, nil)
 		return v
 	}
-	account, err := c.directory.Find(h.account.org, []byte(h.account.user))
+	account, err := c.directory.findFor(s.Compiler, h.account.org, []byte(h.account.user))
 	switch {
+	case err == errSuperseded:
+		v.Reason = superseded
 	case errors.Is(err, ErrNoUser), errors.Is(err, ErrDamaged), err == nil && !account.sameCredentials(h.account):
 		v.refuse(BadCredentials, api)
 	case err != nil:

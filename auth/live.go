@@ -8,7 +8,7 @@ import (
 	"sidekey/limiter"
 )
 
-// LiveLimit is what is left of one user's limits of one scope.
+// LiveLimit is the part that is left of one user's limits of one scope.
 type LiveLimit struct {
 	Scope string             // "": of the session; "api:ID", "policy:ID,…", "endpoint:API:METHOD:PATH"
 	Rate  limiter.RateState  // zero: no limit

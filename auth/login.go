@@ -16,7 +16,7 @@ import (
 // From any other one it is an attempt like those that guess: while that origin has to wait,
 // it is refused without telling whether it is right.
 func (c *Checker) authenticate(now *limiter.Now, s *Settings, org string, client []byte, given Credentials, t *trace) (*Account, Reason, time.Duration) {
-	account, err := c.directory.Find(org, given.User)
+	account, err := c.directory.findFor(s.Compiler, org, given.User)
 	if err == nil && s.VerifiedTTL > 0 {
 		if v := account.remembered.Find(given.Password); v != nil && v.Holds(now.Mono) && v.KnowsClient(client) {
 			if t == nil {
@@ -24,6 +24,9 @@ func (c *Checker) authenticate(now *limiter.Now, s *Settings, org string, client
 			}
 			return account, Pass, 0 // Fast path: no hash, no lock.
 		}
+	}
+	if err == errSuperseded {
+		return nil, superseded, 0
 	}
 	if err != nil && !errors.Is(err, ErrNoUser) && !errors.Is(err, ErrDamaged) {
 		return nil, Unavailable, time.Second

@@ -8,8 +8,8 @@ import (
 	"sidekey/limiter"
 )
 
-// notices remembers which refusals somebody has been told of, so that an event for each
-// is sent at most once a period. It belongs to a bucket and outlives the account, as the
+// notices remembers which refusals have been reported, so that an event for each is sent at
+// most once a period. It belongs to a bucket and outlives the account, as the
 // bucket's limits do. It is memory only: a restart forgets it.
 type notices struct {
 	rate    atomic.Int64 // Now.Mono until which RateExceeded is not news
@@ -23,8 +23,8 @@ const shortestNotice = int64(time.Second)
 
 // News reports whether a refusal is the first of its kind in its period: of a rate in its
 // window (at least a second), of a quota until it renews, of an expired or inactive user
-// until an edit. Of many at once one is. It may be asked once for each verdict; any other
-// verdict is news.
+// until an edit. Of many at the same time, one is the first. Call News once for each verdict;
+// any other verdict is news.
 func (v *Verdict) News(now limiter.Now) bool {
 	switch {
 	case v.Reason == Expired, v.Reason == Inactive:

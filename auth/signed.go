@@ -40,7 +40,10 @@ func (c *Checker) authenticateSigned(now limiter.Now, s *Settings, api *route.AP
 		return nil, BadCredentials, "", 0
 	}
 	user, ofOrg := bytes.CutPrefix(given.KeyID, []byte(api.Org))
-	account, err := c.findKey(api.Org, user, ofOrg)
+	account, err := c.findKey(s, api.Org, user, ofOrg)
+	if err == errSuperseded {
+		return nil, superseded, "", 0
+	}
 	if err != nil && !errors.Is(err, ErrNoUser) && !errors.Is(err, ErrDamaged) {
 		return nil, Unavailable, "", time.Second
 	}
@@ -86,11 +89,11 @@ func (c *Checker) authenticateSigned(now limiter.Now, s *Settings, api *route.AP
 }
 
 // findKey returns the account that a key id names: the org's id followed by the user's name.
-func (c *Checker) findKey(org string, user []byte, ofOrg bool) (*Account, error) {
+func (c *Checker) findKey(s *Settings, org string, user []byte, ofOrg bool) (*Account, error) {
 	if !ofOrg || len(user) == 0 {
 		return nil, ErrNoUser
 	}
-	return c.directory.Find(org, user)
+	return c.directory.findFor(s.Compiler, org, user)
 }
 
 // signer makes the signatures of one user, and remembers that one was right.

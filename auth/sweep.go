@@ -6,37 +6,37 @@ import (
 	"sidekey/limiter"
 )
 
-// bound is how many accounts a [Directory] holds.
+// bound is what a [Directory] needs to make room.
 type bound struct {
-	most  int
 	now   func() limiter.Now
 	short func() bool
 }
 
-// A sweep looks at so many chains of the table that hold accounts, and passes over so many
-// that hold none, at most: the price of one load.
+// The most chains of the table that a sweep looks at, with and without accounts: they bound
+// the price of one load.
 const (
 	sweepChains = 64
 	sweepEmpty  = 4096
 )
 
-// SetBound bounds the accounts that are held: before a user is loaded, room is made for one.
-// Those leave who have not been let in since the sweep last came by, and of whom nothing
-// has to be remembered but their password: their windows are empty, and of their quotas
-// the ledger keeps exactly what was used. While there is nobody like that, more than most
-// are held: a limit is never forgotten. Room is made below most, too, while short says that
-// memory is. now must not run backwards against the times that requests are given.
-func (d *Directory) SetBound(most int, now func() limiter.Now, short func() bool) {
-	d.bound.Store(&bound{most, now, short})
+// Bound makes the directory keep to [Settings.MaxActive]: before it loads a user, it makes room
+// for one. The accounts that leave are those with no request let in since the sweep last
+// came by, and of which nothing must be remembered except the password: their windows are empty,
+// and the ledger keeps exactly what was used of their quotas. If no account is like that, more
+// are held than the maximum: a limit is never forgotten. The directory also makes room below the
+// maximum while short reports that memory is short. now must not run backwards against the
+// times that requests are given.
+func (d *Directory) Bound(now func() limiter.Now, short func() bool) {
+	d.bound.Store(&bound{now, short})
 }
 
 // sweep makes room for one account. It goes round the table, from where it ended before.
 func (d *Directory) sweep() {
-	b := d.bound.Load()
-	if b == nil {
+	b, most := d.bound.Load(), d.settings.Load().MaxActive
+	if b == nil || most == 0 {
 		return
 	}
-	now, most := b.now(), b.most
+	now := b.now()
 	if b.short() {
 		most = 1
 	}
@@ -53,8 +53,8 @@ func (d *Directory) sweep() {
 	}
 }
 
-// nextChain returns the next chain that holds accounts, or nil where there is room or none
-// was found.
+// nextChain returns the next chain that holds accounts, or nil if there is room or none was
+// found.
 func (d *Directory) nextChain(most int) *atomic.Pointer[entry] {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -71,7 +71,7 @@ func (d *Directory) nextChain(most int) *atomic.Pointer[entry] {
 	return nil
 }
 
-// drop lets go of an account, unless it has been replaced or its limits have to stay.
+// drop removes an account, unless it has been replaced or its limits must stay.
 func (d *Directory) drop(hash uint64, a *Account, now limiter.Now) {
 	defer d.lock(hash)()
 	e := d.find(hash, a.org, []byte(a.user))
@@ -80,7 +80,7 @@ func (d *Directory) drop(hash uint64, a *Account, now limiter.Now) {
 	}
 }
 
-// retire ends all limits of the account, where none of them has to be remembered.
+// retire ends all limits of the account and returns true, unless one of them must be remembered.
 func (a *Account) retire(now limiter.Now) bool {
 	quotas := make([]*limiter.Quota, 0, len(a.buckets))
 	for _, b := range a.buckets {
@@ -89,14 +89,14 @@ func (a *Account) retire(now limiter.Now) bool {
 	return limiter.Retire(now, a.rates(), quotas)
 }
 
-// begin tells the windows of an account that was loaded the time.
+// begin tells the windows of an account that has just been loaded what time it is.
 func (a *Account) begin(now limiter.Now) {
 	for _, w := range a.rates() {
 		w.Begin(now)
 	}
 }
 
-// rates returns all windows of the account; nil for those without a limit.
+// rates returns all windows of the account; nil for each that has no limit.
 func (a *Account) rates() []*limiter.Window {
 	windows := make([]*limiter.Window, 0, len(a.buckets))
 	for _, b := range a.buckets {

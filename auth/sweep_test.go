@@ -19,7 +19,8 @@ import (
 // bounded is a world that holds so many accounts.
 func bounded(t testing.TB, most int, apis ...route.API) *world {
 	w := newWorld(t, apis...)
-	w.directory.SetBound(most, w.clock.now, func() bool { return false })
+	w.directory.Bound(w.clock.now, func() bool { return false })
+	w.set(func(s *Settings) { s.MaxActive = most })
 	return w
 }
 
@@ -27,7 +28,8 @@ func bounded(t testing.TB, most int, apis ...route.API) *world {
 func TestSweepWhileMemoryIsShort(t *testing.T) {
 	w := newWorld(t, api("orders", "/"))
 	short := false
-	w.directory.SetBound(1000, w.clock.now, func() bool { return short })
+	w.directory.Bound(w.clock.now, func() bool { return short })
+	w.set(func(s *Settings) { s.MaxActive = 1000 })
 	come := func(from, to int) {
 		for i := from; i < to; i++ {
 			user := fmt.Sprint("user", i)
@@ -222,7 +224,7 @@ func TestSweepChangesNoAnswer(t *testing.T) {
 					var got [2]Verdict
 					for i, w := range worlds {
 						got[i] = w.ask(fmt.Sprint("user", user), "pw")
-						got[i].Account, got[i].Named, got[i].API, got[i].notices, got[i].Remembered = nil, nil, nil, nil, false
+						got[i].Account, got[i].Named, got[i].API, got[i].notices, got[i].Settings, got[i].Remembered = nil, nil, nil, nil, nil, false
 						got[i].Reached = slices.Clip(append([]float64(nil), got[i].Reached...))
 					}
 					if !reflect.DeepEqual(got[0], got[1]) {

@@ -234,6 +234,9 @@ func (w *world) set(change func(s *Settings)) {
 	w.checker.SetSettings(&s)
 }
 
+// setCompiler puts another compiler in force, as a reload does.
+func (w *world) setCompiler(c *Compiler) { w.set(func(s *Settings) { s.Compiler = c }) }
+
 // put writes a user afresh, as POST does.
 func (w *world) put(org, user, password string, change func(s *session.Session)) {
 	w.t.Helper()

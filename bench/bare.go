@@ -103,7 +103,7 @@ func serveBare(addr, text string) error {
 		return err
 	}
 	log := slog.New(slog.DiscardHandler)
-	server := checkhttp.NewServer(check.NewHandler(nil, check.Config{}, log), serverConfig, log)
+	server := checkhttp.NewServer(check.NewHandler(nil, log), serverConfig, log)
 	server.ErrorHandler = nil
 	server.Handler = bareHandler(list)
 	return server.Serve(l)

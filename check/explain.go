@@ -31,7 +31,7 @@ func (h *Handler) Explain(q *Question, org string) auth.Explanation {
 func (h *Handler) explanation(v auth.Verdict, steps []auth.Step) auth.Explanation {
 	e := auth.Explanation{Passed: v.Reason == auth.Pass, Reason: v.Reason.String(), Status: v.Reason.Status(), Message: v.Message, Steps: steps}
 	if v.Reason == auth.QuotaExceeded {
-		e.Status = h.config.Load().QuotaStatus
+		e.Status = h.replies(&v).QuotaStatus
 	}
 	if v.API != nil {
 		e.API = v.API.ID

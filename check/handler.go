@@ -21,18 +21,9 @@ import (
 	"sidekey/limiter"
 )
 
-// Config says how verdicts are put into replies.
-type Config struct {
-	QuotaStatus        int  // status for clients whose quota is used up: 403 or 429
-	RateInHeaders      bool // X-RateLimit-* carry the rate instead of the quota
-	StripAuthorization bool // ask proxies that support it to remove Authorization
-	MaxWaiting         int  // how many requests over their rate are held at once; 0 = none
-}
-
 // Handler answers questions. It is safe for concurrent use.
 type Handler struct {
 	checker *auth.Checker
-	config  atomic.Pointer[Config]
 	log     *slog.Logger
 	notices notices
 	waiting waiting
@@ -41,16 +32,21 @@ type Handler struct {
 	observers atomic.Pointer[[]Observer] // nil: none
 }
 
-// NewHandler returns a handler over a checker.
-func NewHandler(checker *auth.Checker, config Config, log *slog.Logger) *Handler {
+// NewHandler returns a handler over a checker, whose settings say how replies are written.
+func NewHandler(checker *auth.Checker, log *slog.Logger) *Handler {
 	h := &Handler{checker: checker, log: log}
 	h.waiting.handler = h
-	h.SetConfig(config)
 	return h
 }
 
-// SetConfig replaces the configuration for all requests that start from now on.
-func (h *Handler) SetConfig(c Config) { h.config.Store(&c) }
+// replies returns how a verdict is put into a reply: by the settings that it was made by.
+func (h *Handler) replies(v *auth.Verdict) *auth.Replies {
+	s := v.Settings
+	if s == nil { // nothing was decided
+		s = h.checker.Settings()
+	}
+	return &s.Replies
+}
 
 // Check decides about the question in x, counts and records the decision, and fills in
 // x.Verdict and x.Reply.
@@ -81,7 +77,7 @@ func (h *Handler) finish(x *Exchange) {
 	if d == nil {
 		d = Forward // any proxy can pass its refusals on
 	}
-	x.Reply.write(h.config.Load(), d, &x.Verdict)
+	x.Reply.write(h.replies(&x.Verdict), d, &x.Verdict)
 	x.Took = time.Since(x.At)
 	h.counts.add(h.checker, &x.Record)
 	h.observe(&x.Record)

@@ -45,7 +45,7 @@ var twoAPIs = []route.API{
 	{ID: "orders", Org: "default", ListenPath: "/orders", Realm: "Orders", Active: true},
 }
 
-func newWorld(t *testing.T, c Config) *world {
+func newWorld(t *testing.T, replies auth.Replies) *world {
 	t.Helper()
 	w := &world{t: t, users: memstore.New()}
 	passwords, err := password.NewPasswords(plain{}, 8, time.Second)
@@ -54,9 +54,9 @@ func newWorld(t *testing.T, c Config) *world {
 	}
 	w.directory = auth.NewDirectory(w.users, &auth.Compiler{Ledger: w.users, Policies: session.NewPolicies(nil)})
 	w.users.Notify(store.Notify{User: w.directory.Publish, Policy: func(string) {}})
-	w.settings = auth.Settings{Passwords: passwords, VerifiedTTL: time.Hour, QuotaWait: time.Second, AllowEmptyRights: true}
+	w.settings = auth.Settings{Passwords: passwords, VerifiedTTL: time.Hour, QuotaWait: time.Second, AllowEmptyRights: true, Replies: replies}
 	checker := auth.NewChecker(w.directory, &w.settings, func() limiter.Now { return limiter.At(time.Now()) })
-	w.Handler = NewHandler(checker, c, slog.New(slog.NewTextHandler(&w.log, nil)))
+	w.Handler = NewHandler(checker, slog.New(slog.NewTextHandler(&w.log, nil)))
 	w.configure(twoAPIs...)
 	return w
 }
@@ -147,7 +147,7 @@ func textOf(r *Reply) string {
 
 // A reply is whole without any listener: the status, every header in its order, the body.
 func TestReply(t *testing.T) {
-	w := newWorld(t, Config{QuotaStatus: 403, StripAuthorization: true})
+	w := newWorld(t, auth.Replies{QuotaStatus: 403, StripAuthorization: true})
 	w.add("ann", session.Session{Alias: "Ann", Tags: []string{"a", "b"}, Rate: 2, Per: 3600})
 	f := func(what string, q Question, want string) {
 		t.Helper()
@@ -180,7 +180,7 @@ func TestReply(t *testing.T) {
 
 // An exchange that is used again holds nothing of the one before.
 func TestReleaseClearsExchange(t *testing.T) {
-	w := newWorld(t, Config{QuotaStatus: 403})
+	w := newWorld(t, auth.Replies{QuotaStatus: 403})
 	w.add("ann", session.Session{Rate: 2, Per: 3600})
 	x := NewExchange()
 	x.Question = question(NGINX, "ann", "/")
@@ -197,7 +197,7 @@ func TestReleaseClearsExchange(t *testing.T) {
 
 // Decisions are counted by the id of their API, and a reload that keeps the API keeps them.
 func TestDecisionsSurviveReload(t *testing.T) {
-	w := newWorld(t, Config{QuotaStatus: 403})
+	w := newWorld(t, auth.Replies{QuotaStatus: 403})
 	w.add("ann", session.Session{})
 	want := func(want ...Decided) {
 		t.Helper()
@@ -258,7 +258,7 @@ func (w *world) hold(q Question) *caller {
 func TestHeld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(100 * 365 * 24 * time.Hour) // a bubble begins in 2000, before this process
-		w := newWorld(t, Config{QuotaStatus: 403, MaxWaiting: 4})
+		w := newWorld(t, auth.Replies{QuotaStatus: 403, MaxWaiting: 4})
 		w.add("ann", session.Session{Rate: 1, Per: 10, ThrottleInterval: 3, ThrottleRetryLimit: 5})
 		seen := new(recorder)
 		w.SetObservers(seen)

@@ -24,7 +24,7 @@ type waiting struct {
 // user's requests are held than there are free places. So one user gets at most half of the
 // places, rounded up, the next user half of the rest, and so on.
 func (w *waiting) roomLocked(user session.Name) bool {
-	return !w.stopped && w.users[user] < w.handler.config.Load().MaxWaiting-len(w.held)
+	return !w.stopped && w.users[user] < w.handler.checker.Settings().Replies.MaxWaiting-len(w.held)
 }
 
 // Caller is the proxy that waits for the reply to a held request. Its methods are not called

@@ -111,7 +111,7 @@ func (r *Reply) Deny() {
 
 // write makes r, which is empty, the reply to a verdict. It is the one place where that
 // happens.
-func (r *Reply) write(config *Config, d *Dialect, v *auth.Verdict) {
+func (r *Reply) write(config *auth.Replies, d *Dialect, v *auth.Verdict) {
 	r.add(nameCacheControl, noStore)
 	if v.Reason == auth.Pass {
 		r.Status = statusOK
@@ -151,7 +151,7 @@ func (r *Reply) write(config *Config, d *Dialect, v *auth.Verdict) {
 
 // addLimits adds what is left, in Tyk's headers and in those of
 // draft-ietf-httpapi-ratelimit-headers (lists of structured-field items).
-func (r *Reply) addLimits(config *Config, v *auth.Verdict) {
+func (r *Reply) addLimits(config *auth.Replies, v *auth.Verdict) {
 	limit, remaining, reset := quotaNumbers(v.Quota)
 	if config.RateInHeaders {
 		limit, remaining, reset = rateNumbers(v.Rate, v.At)

@@ -73,11 +73,9 @@ func (s *Server) writeMetrics(w io.Writer, apis bool) {
 	counter("sidekey_events_dropped_total", uint64(sent.Dropped))
 	counter("sidekey_events_failed_total", uint64(sent.Failed))
 
-	s.mu.Lock()
-	rejected, loaded := s.rejected != nil, s.loadedAt
-	s.mu.Unlock()
-	gauge("sidekey_config_rejected", truth(rejected))
-	gauge("sidekey_config_loaded_timestamp_seconds", float64(loaded.Unix()))
+	loaded := s.inForce.Load()
+	gauge("sidekey_config_rejected", truth(loaded.rejected != nil))
+	gauge("sidekey_config_loaded_timestamp_seconds", float64(loaded.loadedAt.Unix()))
 	family(w, "sidekey_build_info", "gauge", func() { fmt.Fprintf(w, "sidekey_build_info{version=%q} 1\n", version.String()) })
 	metrics.WriteProcessMetrics(w)
 }

@@ -7,7 +7,7 @@ import (
 	"sidekey/auth/session"
 )
 
-// loadPolicies puts the policies of the store and of the configuration file in force.
+// loadPolicies loads the policies of the store.
 func (s *Server) loadPolicies() error {
 	stored, damaged, err := s.store.Policies()
 	if err != nil {
@@ -16,8 +16,7 @@ func (s *Server) loadPolicies() error {
 	if damaged != nil {
 		s.log.Error("policies are damaged: their users are refused until the policies are written again", "error", damaged)
 	}
-	s.policies = session.NewPolicies(stored)
-	s.policies.SetFile(s.config.PolicyList())
+	s.stored = session.NewPolicies(stored)
 	return nil
 }
 
@@ -39,5 +38,5 @@ func (s *Server) publishPolicy(id string) {
 		s.log.Error("cannot read a policy: its users are refused", "policy", id, "error", err)
 		policy = nil
 	}
-	s.policies.SetStored(id, policy)
+	s.stored.SetStored(id, policy)
 }

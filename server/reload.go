@@ -1,8 +1,11 @@
 package server
 
 import (
+	"bytes"
 	"crypto/tls"
 	"fmt"
+	"maps"
+	"os"
 	"reflect"
 	"strings"
 	"time"
@@ -12,13 +15,20 @@ import (
 	"sidekey/auth/password"
 	"sidekey/auth/route"
 	"sidekey/auth/session"
-	"sidekey/check"
 	"sidekey/config"
 )
 
+// inForce is the configuration in force, for readers that need more of it than
+// [auth.Settings]. It never changes: a reload replaces it.
+type inForce struct {
+	config   config.Config
+	loadedAt time.Time
+	rejected error // why the file as it is now is not in force; nil = it is
+}
+
 // makeSettings compiles the settings of decisions from a configuration. It takes over from the
 // settings before (nil = none), which were made from configBefore: the state of the APIs' limits
-// always, the password checker and the failures if their configuration has not changed.
+// always, the rest if its configuration has not changed.
 func (s *Server) makeSettings(c config.Config, before *auth.Settings, configBefore config.Config) (*auth.Settings, error) {
 	settings := &auth.Settings{
 		VerifiedTTL:      c.Passwords.VerifiedTTL,
@@ -27,10 +37,15 @@ func (s *Server) makeSettings(c config.Config, before *auth.Settings, configBefo
 		Upgrade:          s.upgrades.start,
 		SignatureSkew:    c.Check.HMACClockSkew,
 		Signatures:       s.spent,
+		MaxActive:        c.Limits.MaxActive,
+		Replies:          repliesOf(c),
 	}
 	var previous *route.APIs
-	if before != nil {
+	if before == nil {
+		settings.Compiler = s.makeCompiler(c, nil)
+	} else {
 		previous = before.APIs
+		settings.Compiler = s.makeCompiler(c, before.Compiler)
 	}
 	var err error
 	if settings.APIs, err = route.NewAPIs(c.APIList(), previous); err != nil {
@@ -52,8 +67,8 @@ func (s *Server) makeSettings(c config.Config, before *auth.Settings, configBefo
 	return settings, nil
 }
 
-func checkConfigOf(c config.Config) check.Config {
-	return check.Config{
+func repliesOf(c config.Config) auth.Replies {
+	return auth.Replies{
 		QuotaStatus:        c.Limits.QuotaExceededStatus,
 		RateInHeaders:      c.Limits.Headers == "rate",
 		StripAuthorization: c.Check.StripAuthorization,
@@ -61,25 +76,37 @@ func checkConfigOf(c config.Config) check.Config {
 	}
 }
 
-func (s *Server) compiler(c config.Config) *auth.Compiler {
-	return &auth.Compiler{
+// makeCompiler returns the compiler of a configuration. That is before (nil = none) if accounts
+// are made of the same: then they stay.
+func (s *Server) makeCompiler(c config.Config, before *auth.Compiler) *auth.Compiler {
+	made := &auth.Compiler{
 		Ledger:      s.store,
-		Policies:    s.policies,
+		Policies:    s.stored,
 		MergeTags:   c.Rights.PolicyTags == "merge",
 		MetaHeaders: c.Check.MetaHeaders,
 		OpenSecret:  s.secrets.open,
 	}
+	if before != nil {
+		made.Policies = before.Policies
+	}
+	made.Policies = made.Policies.WithFile(c.PolicyList())
+	if before != nil && made.Policies == before.Policies && made.MergeTags == before.MergeTags && maps.Equal(made.MetaHeaders, before.MetaHeaders) {
+		return before
+	}
+	return made
 }
 
+// policies returns the policies in force.
+func (s *Server) policies() *session.Policies { return s.checker.Settings().Compiler.Policies }
+
+// rules returns the rules that an edit is checked against. It waits for nothing.
 func (s *Server) rules() session.Rules {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	settings := s.checker.Settings()
 	return session.Rules{
 		APIs:             settings.APIs,
-		Policies:         s.policies,
+		Policies:         settings.Compiler.Policies,
 		AllowEmptyRights: settings.AllowEmptyRights,
-		MetaHeaders:      s.config.Check.MetaHeaders,
+		MetaHeaders:      settings.Compiler.MetaHeaders,
 		MaxPassword:      settings.Passwords.MaxPassword(),
 	}
 }
@@ -87,28 +114,46 @@ func (s *Server) rules() session.Rules {
 // reload puts the configuration file in force as it is now. An invalid file changes only what
 // /readyz reports.
 func (s *Server) reload() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
+	return s.reloadLocked()
+}
+
+// reloadChanged is reload for the watcher of the file: it does nothing if the last reload has
+// read the text that the file has now, because a signal came before the watcher.
+func (s *Server) reloadChanged() {
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
+	if text, err := os.ReadFile(s.path); err == nil && s.lastRead != nil && bytes.Equal(text, s.lastRead) {
+		return
+	}
+	_ = s.reloadLocked() // has logged its error
+}
+
+func (s *Server) reloadLocked() error {
+	// If the file changes after this, the watcher makes one reload too many, but none is missing.
+	s.lastRead, _ = os.ReadFile(s.path)
+	before := s.inForce.Load()
 	cfg, err := config.Load(s.path)
 	var settings *auth.Settings
 	var fixed []string
 	if err == nil {
-		fixed = needRestart(s.config, cfg)
-		cfg.Admin = s.config.Admin // includes the organisation of APIs that name none
-		settings, err = s.makeSettings(cfg, s.checker.Settings(), s.config)
+		fixed = needRestart(before.config, cfg)
+		cfg.Admin = before.config.Admin // includes the organisation of APIs that name none
+		settings, err = s.makeSettings(cfg, s.checker.Settings(), before.config)
 	}
 	var keys adminKeys
 	if err == nil {
-		keys, err = s.readAdminKeys()
+		keys, err = readAdminKeys(cfg, s.certificate != nil)
 	}
 	var turnLog func()
 	if err == nil {
 		turnLog, err = s.decisions.Prepare(decisionLogOf(cfg))
 	}
-	s.rejected = err
 	if err != nil {
+		s.inForce.Store(&inForce{before.config, before.loadedAt, err})
 		// If the decision log was moved away, a new one is begun nevertheless.
-		if turnLog, err := s.decisions.Prepare(decisionLogOf(s.config)); err == nil {
+		if turnLog, err := s.decisions.Prepare(decisionLogOf(before.config)); err == nil {
 			turnLog()
 		}
 		s.log.Error("the configuration was not reloaded; the previous one stays in force", "error", err)
@@ -117,25 +162,19 @@ func (s *Server) reload() error {
 	if len(fixed) > 0 {
 		s.log.Warn("changes that act only after a restart", "keys", strings.Join(fixed, ", "))
 	}
-	recompile := !reflect.DeepEqual(s.config.Check.MetaHeaders, cfg.Check.MetaHeaders) || s.config.Rights != cfg.Rights
-	s.config, s.loadedAt = cfg, time.Now()
+	// What only observes and administers comes first. Decisions change with one store.
 	turnLog()
 	s.events.SetConfig(eventsOf(cfg))
-	s.setDecoys(settings.Passwords)
-	s.checker.SetSettings(settings)
-	s.directory.SetBound(cfg.Limits.MaxActive, now, s.memory.IsShort)
 	if s.admin != nil {
 		s.admin.SetSecrets(keys.secrets)
 	}
 	if s.certificate != nil {
 		s.certificate.Set(keys.pair)
 	}
-	s.check.SetConfig(checkConfigOf(cfg))
-	s.policies.SetFile(cfg.PolicyList())
+	s.setDecoys(settings.Passwords)
+	s.checker.SetSettings(settings)
 	s.store.RulesChanged()
-	if recompile {
-		s.directory.SetCompiler(s.compiler(cfg))
-	}
+	s.inForce.Store(&inForce{config: cfg, loadedAt: time.Now()})
 	s.log.Info("reloaded the configuration", "file", s.path)
 	return nil
 }
@@ -146,12 +185,12 @@ type adminKeys struct {
 	pair    *tls.Certificate // nil = no TLS
 }
 
-func (s *Server) readAdminKeys() (keys adminKeys, err error) {
-	if keys.secrets, _, err = admin.LoadSecrets(s.config.SecretPath()); err != nil {
+func readAdminKeys(c config.Config, tls bool) (keys adminKeys, err error) {
+	if keys.secrets, _, err = admin.LoadSecrets(c.SecretPath()); err != nil {
 		return keys, fmt.Errorf("admin secret: %w", err)
 	}
-	if s.certificate != nil {
-		keys.pair, err = readCertificate(s.config.Admin)
+	if tls {
+		keys.pair, err = readCertificate(c.Admin)
 	}
 	return keys, err
 }

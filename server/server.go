@@ -45,17 +45,16 @@ type Server struct {
 	path string // of the configuration file; "" = built-in defaults
 	log  *slog.Logger
 
-	mu       sync.Mutex // protects what a reload replaces
-	config   config.Config
-	loadedAt time.Time
-	rejected error // why the file as it is now is not in force; nil = it is
+	reloading sync.Mutex // held by writers of the configuration; readers never wait for it
+	lastRead  []byte     // the file as the last reload has read it; nil = there was none
+	inForce   atomic.Pointer[inForce]
 
 	bolt      *bolt.Store // store, for what is done with its file
 	store     store.Store
 	key       *vault.Key // seals the secrets of signed requests
 	secrets   *secrets
 	spent     *httpsig.Spent
-	policies  *session.Policies
+	stored    *session.Policies // those of the store; see policies for those in force
 	directory *auth.Directory
 	checker   *auth.Checker
 	check     *check.Handler
@@ -82,7 +81,8 @@ type Server struct {
 // open opens the database and builds everything that decides, without a listener. The caller
 // must stop the returned Server, also if there is an error.
 func open(path string, cfg config.Config, log *slog.Logger) (s *Server, err error) {
-	s = &Server{path: path, log: log, config: cfg, loadedAt: time.Now(), failed: make(chan error, 2)}
+	s = &Server{path: path, log: log, failed: make(chan error, 2)}
+	s.inForce.Store(&inForce{config: cfg, loadedAt: time.Now()})
 	// The database comes first because opening it creates data_dir durably.
 	if s.bolt, err = openVerified(databasePath(cfg), log); err != nil {
 		return s, err
@@ -108,18 +108,18 @@ func open(path string, cfg config.Config, log *slog.Logger) (s *Server, err erro
 	}
 	s.upgrades = newUpgrades(s)
 	s.stops.add("replacing outdated hashes", func(context.Context) error { s.upgrades.stop(); return nil })
+	if err := s.loadPolicies(); err != nil {
+		return s, err
+	}
 	settings, err := s.makeSettings(cfg, nil, config.Config{})
 	if err != nil {
 		return s, err
 	}
-	if err := s.loadPolicies(); err != nil {
-		return s, err
-	}
-	s.directory = auth.NewDirectory(s.store, s.compiler(cfg))
-	s.directory.SetBound(cfg.Limits.MaxActive, now, s.memory.IsShort)
+	s.directory = auth.NewDirectory(s.store, settings.Compiler)
+	s.directory.Bound(now, s.memory.IsShort)
 	s.store.Notify(store.Notify{User: s.publishUser, Policy: s.publishPolicy})
 	s.checker = auth.NewChecker(s.directory, settings, now)
-	s.check = check.NewHandler(s.checker, checkConfigOf(cfg), log)
+	s.check = check.NewHandler(s.checker, log)
 	s.check.SetObservers(s.decisions, s.monitor)
 	return s, nil
 }
@@ -128,7 +128,7 @@ func now() limiter.Now { return limiter.At(time.Now()) }
 
 // adminHandler serves the admin API to callers with one of the secrets.
 func (s *Server) adminHandler(secrets []string) *admin.Handler {
-	cfg := s.config
+	cfg := s.inForce.Load().config
 	return admin.NewHandler(admin.Config{
 		Users:        s.store,
 		PolicyStore:  s.store,
@@ -316,9 +316,9 @@ func (s *Server) Wait(stop context.Context, hangup <-chan os.Signal) error {
 			s.log.Error("stopping", "error", err)
 			return err
 		case <-hangup:
-			s.reload()
+			_ = s.reload() // has logged its error
 		case <-s.changed:
-			s.reload()
+			s.reloadChanged()
 		}
 	}
 }
@@ -328,10 +328,7 @@ func (s *Server) Wait(stop context.Context, hangup <-chan os.Signal) error {
 // shutdown_timeout, and maxLate more if the disk is slow or hangs; its error names the parts that
 // did not end.
 func (s *Server) Stop() error {
-	s.mu.Lock()
-	timeout := s.config.ShutdownTimeout
-	s.mu.Unlock()
-	return s.stops.run(time.Now().Add(timeout))
+	return s.stops.run(time.Now().Add(s.inForce.Load().config.ShutdownTimeout))
 }
 
 // closeStore gives unused quota back and closes the database. If the disk hangs until ctx ends,
@@ -354,7 +351,6 @@ func (s *Server) closeStore(ctx context.Context) error {
 }
 
 func (s *Server) health() admin.Health {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return admin.Health{Store: s.store.Ready(), Damaged: s.store.Damaged(), Sealed: s.secrets.unreadable(), Loaded: s.loadedAt, Reload: s.rejected}
+	loaded := s.inForce.Load()
+	return admin.Health{Store: s.store.Ready(), Damaged: s.store.Damaged(), Sealed: s.secrets.unreadable(), Loaded: loaded.loadedAt, Reload: loaded.rejected}
 }

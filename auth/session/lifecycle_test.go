@@ -131,7 +131,7 @@ func (s *fakeStore) users() (users []string) {
 
 func reap(t *testing.T, s *fakeStore, perSecond int, policies ...Policy) *Policies {
 	p := NewPolicies(policies)
-	r := &Reaper{Users: s, Policies: p, Every: time.Minute, PerSecond: perSecond, Log: slog.New(slog.DiscardHandler)}
+	r := &Reaper{Users: s, Policies: func() *Policies { return p }, Every: time.Minute, PerSecond: perSecond, Log: slog.New(slog.DiscardHandler)}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { r.Run(ctx); close(done) }()
@@ -244,7 +244,7 @@ func TestReaperStops(t *testing.T) {
 		for i := range 1000 {
 			s.put(fmt.Sprintf("u%06d", i), Session{PostExpiryAction: "delete", Expires: 1})
 		}
-		r := &Reaper{Users: s, Policies: NewPolicies(nil), Every: time.Minute, PerSecond: 10, Log: slog.New(slog.DiscardHandler)}
+		r := &Reaper{Users: s, Policies: func() *Policies { return NewPolicies(nil) }, Every: time.Minute, PerSecond: 10, Log: slog.New(slog.DiscardHandler)}
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
 		r.Run(ctx)

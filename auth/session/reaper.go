@@ -20,9 +20,9 @@ type Removable interface {
 // Nobody waits for it: whether a session has expired is decided with each request.
 type Reaper struct {
 	Users     Removable
-	Policies  *Policies
-	Every     time.Duration // from the end of one round to the start of the next
-	PerSecond int           // records removed at most
+	Policies  func() *Policies // those in force
+	Every     time.Duration    // from the end of one round to the start of the next
+	PerSecond int              // records removed at most
 	Log       *slog.Logger
 }
 
@@ -92,7 +92,7 @@ func (r *Reaper) remove(name Name) bool {
 }
 
 func (r *Reaper) over(l Lifetime) bool {
-	policies, _ := r.Policies.Use(l.ApplyPolicies)
+	policies, _ := r.Policies().Use(l.ApplyPolicies)
 	at, ever := l.RemoveAt(policies)
 	return ever && at <= time.Now().Unix()
 }

@@ -65,7 +65,7 @@ type listener struct {
 // options are what a test changes of a listener before it starts.
 type options struct {
 	server ServerConfig
-	config check.Config
+	config auth.Replies
 	apis   []route.API
 	meta   map[string]string
 	hash   password.Hash
@@ -82,7 +82,7 @@ func start(t testing.TB, change ...func(*options)) *listener {
 			ReadTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second, IdleTimeout: 5 * time.Second,
 			MaxConnections: 1000, MaxHeaderBytes: 64 << 10,
 		},
-		config: check.Config{QuotaStatus: 403, StripAuthorization: true},
+		config: auth.Replies{QuotaStatus: 403, StripAuthorization: true},
 		apis: []route.API{
 			{ID: "rest", Org: "default", ListenPath: "/", Realm: "Rest", Active: true},
 			{ID: "orders", Org: "default", ListenPath: "/orders", Realm: "Orders", Active: true, Versions: []string{"v1", "v2"}, VersionHeader: "x-api-version", DefaultVersion: "v1"},
@@ -123,11 +123,11 @@ func start(t testing.TB, change ...func(*options)) *listener {
 	l.users.Notify(store.Notify{User: l.directory.Publish, Policy: func(string) {}})
 	l.settings = &auth.Settings{
 		APIs: apis, Passwords: passwords, VerifiedTTL: time.Hour, QuotaWait: 5 * time.Second, AllowEmptyRights: true,
-		SignatureSkew: 5 * time.Minute, Signatures: httpsig.NewSpent(1_000_000),
+		SignatureSkew: 5 * time.Minute, Signatures: httpsig.NewSpent(1_000_000), Replies: o.config,
 	}
 	l.checker = auth.NewChecker(l.directory, l.settings, func() limiter.Now { return limiter.At(time.Now()) })
 	l.logger = slog.New(slog.NewTextHandler(&l.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	l.handler = check.NewHandler(l.checker, o.config, l.logger)
+	l.handler = check.NewHandler(l.checker, l.logger)
 	server := NewServer(l.handler, o.server, l.logger)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(where) }()
@@ -145,6 +145,13 @@ func start(t testing.TB, change ...func(*options)) *listener {
 		}
 	})
 	return l
+}
+
+// setReplies changes how replies are written, as a reload does.
+func (l *listener) setReplies(r auth.Replies) {
+	settings := *l.checker.Settings()
+	settings.Replies = r
+	l.checker.SetSettings(&settings)
 }
 
 func (l *listener) dial() net.Conn {

@@ -13,7 +13,6 @@ import (
 	"sidekey/auth"
 	"sidekey/auth/password"
 	"sidekey/auth/session"
-	"sidekey/check"
 )
 
 var dialectNames = []string{"envoy", "nginx", "forward"}
@@ -160,7 +159,7 @@ func TestReplies(t *testing.T) {
 				`RateLimit-Policy: "quota";q=1;w=3600`, `RateLimit: "quota";r=0;t=N`, "Retry-After: N",
 			}
 			f("quota", reply{status: 403, message: "Quota exceeded", header: used}, "GET", "/", login("spent"))
-			l.handler.SetConfig(check.Config{QuotaStatus: 429})
+			l.setReplies(auth.Replies{QuotaStatus: 429})
 			f("quota as 429", reply{status: 429, message: "Quota exceeded", header: used}, "GET", "/", login("spent"))
 			l.add("for ever", session.Session{QuotaMax: 1})
 			l.ask(dialect, "GET", "/", login("for ever"))
@@ -246,7 +245,7 @@ func TestAdmitted(t *testing.T) {
 	f("full", "nginx", full(8, 98)...)
 	f("full", "forward", full(7, 97)...)
 	// The rate in Tyk's headers, and no header to remove.
-	l.handler.SetConfig(check.Config{QuotaStatus: 403, RateInHeaders: true})
+	l.setReplies(auth.Replies{QuotaStatus: 403, RateInHeaders: true})
 	rate := full(6, 96)
 	rate[4], rate[5] = "X-RateLimit-Limit: 10", "X-RateLimit-Remaining: 6"
 	f("full", "envoy", rate...)
