@@ -258,7 +258,7 @@ func TestAccountStaysWithoutStore(t *testing.T) {
 		t.Errorf("%d hashes", got)
 	}
 
-	// What an operator has written into the file must act.
+	// A policy that an operator has changed in the file must act.
 	fail(fmt.Errorf("%w: no disk", ErrStoreDown))
 	changed := file.WithFile([]session.Policy{{ID: "gold", OrgID: "default", IsInactive: true}})
 	w.setCompiler(compiler(changed, map[string]string{"dev": "X-Developer"}))
