@@ -21,7 +21,7 @@ import (
 // policies and the configuration when the user becomes active, replaced as a whole when one
 // of them changes. Nothing in it changes but counters, so it is read without locks.
 type Account struct {
-	// What every check reads comes first: with many users it has to come from memory.
+	// The fields that every check reads come first: with many users they must come from memory.
 
 	org, user  string
 	compiler   *Compiler // that made it; nil: see stayed

@@ -21,7 +21,7 @@ var (
 	ErrStoreDown = errors.New("the store is not available")
 )
 
-// Source is where records come from.
+// Source is the store that records come from.
 type Source interface {
 	// Load returns a user's record and quotas of one moment, or [ErrNoUser],
 	// [ErrDamaged], [ErrStoreDown].

@@ -49,7 +49,7 @@ func TestDirectoryFind(t *testing.T) {
 	}
 	for i := range 10_000 {
 		for _, org := range []string{"default", "other", ""} {
-			if a, err := d.Find(org, []byte(fmt.Sprint("nobody", i))); a != nil || !errors.Is(err, ErrNoUser) {
+			if a, err := d.Find(org, []byte(fmt.Sprint("unknown", i))); a != nil || !errors.Is(err, ErrNoUser) {
 				t.Fatalf("%v, %v", a, err)
 			}
 		}
@@ -129,7 +129,7 @@ func TestDirectoryPublish(t *testing.T) {
 		}
 		return a
 	}
-	// Of somebody who is not active: nothing is loaded.
+	// Of a user who is not active: nothing is loaded.
 	d.Publish("default", "ann")
 	w.put("default", "ann", "pw", nil)
 	if w.memory.loaded() != 0 || d.Active() != 0 {
@@ -152,8 +152,8 @@ func TestDirectoryPublish(t *testing.T) {
 	}
 }
 
-// The quota of a user who is deleted, written afresh or cannot be read any more admits
-// nobody, not even who found the account before.
+// The quota of a user who is deleted, created again or cannot be read any more admits no
+// request, not even one that found the account before.
 func TestDirectoryPublishClosesQuota(t *testing.T) {
 	for name, change := range map[string]func(w *world){
 		"deleted":       func(w *world) { w.remove("default", "ann") },
@@ -206,7 +206,7 @@ func TestDirectoryEditKeepsUse(t *testing.T) {
 }
 
 // A new configuration reaches every account, and leaves rate, quota and passwords alone.
-func TestDirectorySetCompiler(t *testing.T) {
+func TestDirectorySettings(t *testing.T) {
 	w := newWorld(t, api("orders", "/"))
 	for i := range 100 {
 		w.put("default", fmt.Sprint("user", i), "pw", func(s *session.Session) {
@@ -294,7 +294,7 @@ func TestDirectoryPublishWhileLoading(t *testing.T) {
 }
 
 // A user who is being loaded while the configuration changes gets the new one too.
-func TestDirectorySetCompilerWhileLoading(t *testing.T) {
+func TestDirectorySettingsWhileLoading(t *testing.T) {
 	w := newWorld(t)
 	w.memory.write(session.Record{Org: "default", User: "ann", Session: session.Session{MetaData: mustMeta(t, `{"dev":"d"}`)}})
 	stopped, goOn := compiling(t)
@@ -314,8 +314,8 @@ func TestDirectorySetCompilerWhileLoading(t *testing.T) {
 	}
 }
 
-// A check that begins after a policy was changed sees the change, also where it waits for
-// somebody who began to load the user before.
+// A check that begins after a policy was changed sees the change, even if it waits for a check
+// that began to load the user before.
 func TestDirectoryPolicyWhileLoading(t *testing.T) {
 	w := newWorld(t)
 	orders := map[string]session.Right{"orders": {}}
@@ -436,8 +436,8 @@ func TestDirectoryPublishIsSeen(t *testing.T) {
 	}
 }
 
-// Loading, publishing and finding the same few users from everywhere: what is found is
-// never somebody else, and one user is never there twice.
+// Loading, publishing and finding the same few users from many goroutines: no other user is
+// found, and one user is never there twice.
 func TestDirectoryConcurrent(t *testing.T) {
 	w := newWorld(t)
 	d := w.directory

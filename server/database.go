@@ -109,7 +109,7 @@ func Backup(o DatabaseOptions) (DatabaseOutcome, error) {
 	return DatabaseOutcome{Object: written, Text: fmt.Sprintf("wrote %s, %d bytes: %s", o.File, info.Size(), describe(shownReport(report))), Failed: !report.Clean()}, nil
 }
 
-// Restore puts a backup in the place of the database, which it keeps under another name.
+// Restore replaces the database with a backup, and keeps the old file under another name.
 func Restore(o DatabaseOptions) (DatabaseOutcome, error) {
 	if o.Admin != "" {
 		return DatabaseOutcome{}, errors.New("-admin cannot restore a database: run the command on its machine")

@@ -162,7 +162,7 @@ func (s *Server) reloadLocked() error {
 	if len(fixed) > 0 {
 		s.log.Warn("changes that act only after a restart", "keys", strings.Join(fixed, ", "))
 	}
-	// What only observes and administers comes first. Decisions change with one store.
+	// The parts that observe and administer come first. Decisions change with one store.
 	turnLog()
 	s.events.SetConfig(eventsOf(cfg))
 	if s.admin != nil {

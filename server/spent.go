@@ -30,7 +30,7 @@ func (s *Server) startSpent(cfg config.Config, first bool) (err error) {
 // handed over nothing, because it crashed, signatures dated before now are refused: any of them
 // could be a replay.
 //
-// What is handed over is good for one start, so loadSpent removes the file: otherwise a start
+// The file is good for one start, so loadSpent removes the file: otherwise a start
 // after a crash would believe it too.
 func loadSpent(path string, maxRemembered int, first bool, log *slog.Logger) (*httpsig.Spent, error) {
 	spent := httpsig.NewSpent(maxRemembered)
