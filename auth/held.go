@@ -8,20 +8,20 @@ import (
 	"sidekey/limiter"
 )
 
-// Held is a request that waits because it is over its rate, with all that trying it
-// again needs.
+// Held is a request that waits because it is over its rate, with everything that is needed to
+// try it again.
 type Held struct {
 	request      Request // copies of what is needed
 	api, version string
-	account      *Account // who it is from, when it was held
+	account      *Account // whose request it was when it was held
 }
 
-// Request returns what is known of the request: all but its credentials and its other
-// headers.
+// Request returns the request without its credentials and its other headers. Callers must not
+// change its bytes.
 func (h *Held) Request() Request { return h.request }
 
 // Hold returns what [Checker.Retry] needs of a request that was refused with a
-// [Throttle]. It keeps nothing of what r borrows.
+// [Verdict.Throttle]. It copies the bytes of r that it keeps.
 func (c *Checker) Hold(r *Request, v *Verdict) *Held {
 	return &Held{
 		request: Request{
@@ -37,32 +37,36 @@ func (c *Checker) Hold(r *Request, v *Verdict) *Held {
 	}
 }
 
-// Retry answers a held request anew: everything but its credentials is checked again.
-// Who has been given other credentials meanwhile is refused.
-func (c *Checker) Retry(now limiter.Now, h *Held) (v Verdict) {
-	s := c.settings.Load()
-	api := s.APIs.ByID(h.api)
-	if api == nil || !api.Active {
+// Retry decides about a held request again. It checks everything but the credentials. If the
+// user's credentials changed while the request was held, it is refused with [BadCredentials].
+func (c *Checker) Retry(now limiter.Now, h *Held) Verdict {
+	v := new(Verdict)
+	d := c.start(now, &h.request, v)
+	defer d.release()
+	d.version = h.version
+	d.api = d.settings.APIs.ByID(h.api)
+	if d.api == nil || !d.api.Active {
 		v.refuse(UnknownAPI, nil)
-		return v
+		return *v
 	}
 	account, err := c.directory.Find(h.account.org, []byte(h.account.user))
 	switch {
 	case errors.Is(err, ErrNoUser), errors.Is(err, ErrDamaged), err == nil && !account.sameCredentials(h.account):
-		v.refuse(BadCredentials, api)
+		d.refuse(BadCredentials)
 	case err != nil:
-		v.refuse(Unavailable, api)
+		d.refuse(Unavailable)
 	default:
-		c.admit(&now, s, api, h.version, account, &h.request, &v, nil)
-		if v.Reason == retryAccount { // edited in this very moment
-			v.refuse(Busy, api)
+		d.account = account
+		d.admit()
+		if v.Reason == retryAccount { // the user is being edited
+			d.refuse(Busy)
 			v.Retry = time.Second
 		}
 	}
-	return v
+	return *v
 }
 
-// sameCredentials reports whether who was let in as before would be let in as a.
+// sameCredentials reports whether the credentials that were right for before are right for a.
 func (a *Account) sameCredentials(before *Account) bool {
 	if a.signer == nil || before.signer == nil {
 		return a.signer == before.signer && a.hash == before.hash

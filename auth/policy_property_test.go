@@ -131,9 +131,7 @@ func TestPolicyEditsNeverAdmitMore(t *testing.T) {
 				}
 				forget() // an account that nobody asked for was not compiled
 				api := apis.ByID(id)
-				at := now
-				var v Verdict
-				c.admit(&at, c.Settings(), api, "", account, &Request{}, &v, nil)
+				v := admit(c, now, api, account, &Request{})
 				e := effective()
 				limit, scope, granted := e.Limits, "", e.Grants(id)
 				if r, ok := e.Rights[id]; ok && r.Limit != nil {

@@ -348,10 +348,9 @@ func TestSweepMeetsARequest(t *testing.T) {
 	if got := w.directory.Active(); got != 0 {
 		t.Fatalf("%d active", got)
 	}
-	at, s := w.clock.now(), w.checker.Settings()
-	var v Verdict
-	if w.checker.admit(&at, s, s.APIs.ByID("orders"), "", held, request("ann", "pw"), &v, nil); v.Reason != retryAccount {
-		t.Errorf("who has left lets in: %v", v.Reason)
+	orders := w.checker.Settings().APIs.ByID("orders")
+	if v := admit(w.checker, w.clock.now(), orders, held, request("ann", "pw")); v.Reason != retryAccount {
+		t.Errorf("an account that has left admits a request: %v", v.Reason)
 	}
 	next, err := w.directory.Find("default", []byte("ann"))
 	if err != nil {

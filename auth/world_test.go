@@ -281,6 +281,16 @@ func request(user, password string) *Request {
 
 func (w *world) check(r *Request) Verdict { return w.checker.Check(w.clock.now(), r) }
 
+// admit decides about a request whose user has been recognised.
+func admit(c *Checker, now limiter.Now, api *route.API, a *Account, r *Request) Verdict {
+	v := new(Verdict)
+	d := c.start(now, r, v)
+	d.api, d.account = api, a
+	d.admit()
+	d.release()
+	return *v
+}
+
 func (w *world) ask(user, password string) Verdict { return w.check(request(user, password)) }
 
 // want asks, and reports any other reason than the one wanted.

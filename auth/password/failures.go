@@ -57,8 +57,8 @@ func NewFailures(limits FailureLimits) *Failures {
 	return &Failures{limits: limits, seed: maphash.MakeSeed(), counts: make(map[failureKey]*failureCount)}
 }
 
-// Counted is a password that is to be looked at.
-type Counted struct {
+// Pending is a password that is to be looked at.
+type Pending struct {
 	failures      *Failures
 	at            int64 // Now.Mono
 	address, user failureKey
@@ -67,22 +67,22 @@ type Counted struct {
 // Begin returns an attempt to log in, or how long that address has to wait first. An
 // attempt that is begun is ended, in one of three ways. A nil *Failures lets every attempt
 // begin, and counts nothing.
-func (f *Failures) Begin(c Attempt) (a Counted, wait time.Duration) {
+func (f *Failures) Begin(c Attempt) (a Pending, wait time.Duration) {
 	if f == nil {
-		return Counted{}, 0
+		return Pending{}, 0
 	}
 	a = f.attempt(c)
 	now := c.At
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if wait := f.waitLocked(a); wait > 0 {
-		return Counted{}, wait
+		return Pending{}, wait
 	}
 	// Passwords that are being looked at count as failed, so that asking for many at
 	// once gains nothing. For an address alone they do not: all users of an office may
 	// log in at once.
 	if c := f.look(now, a.user); c.pending > 0 && c.failed+c.pending >= f.limits.User {
-		return Counted{}, f.limits.Delay
+		return Pending{}, f.limits.Delay
 	}
 	f.keep(now, a.address).pending++
 	f.keep(now, a.user).pending++
@@ -100,21 +100,22 @@ func (f *Failures) Wait(c Attempt) time.Duration {
 	return f.waitLocked(a)
 }
 
-func (f *Failures) waitLocked(a Counted) time.Duration {
+func (f *Failures) waitLocked(a Pending) time.Duration {
 	return time.Duration(max(0, max(f.look(a.at, a.address).until, f.look(a.at, a.user).until)-a.at))
 }
 
-func (f *Failures) attempt(c Attempt) Counted {
+func (f *Failures) attempt(c Attempt) Pending {
 	var h maphash.Hash
 	h.SetSeed(f.seed)
 	h.WriteString(c.Org)
 	h.WriteByte(0) // no org and no name holds one
 	h.Write(c.User)
-	return Counted{
+	from := originOf(c.Client)
+	return Pending{
 		failures: f,
 		at:       c.At,
-		address:  failureKey{from: c.From},
-		user:     failureKey{from: c.From, user: max(1, h.Sum64())},
+		address:  failureKey{from: from},
+		user:     failureKey{from: from, user: max(1, h.Sum64())},
 	}
 }
 
@@ -162,7 +163,7 @@ func (f *Failures) dropOne() {
 }
 
 // Failed ends an attempt whose password was wrong.
-func (a Counted) Failed() {
+func (a Pending) Failed() {
 	a.end(func(byAddress, byUser *failureCount, limits FailureLimits) {
 		byAddress.fail(a.at, limits.Address, limits)
 		byUser.fail(a.at, limits.User, limits)
@@ -171,17 +172,17 @@ func (a Counted) Failed() {
 
 // Succeeded ends an attempt whose password was right. The address alone is not forgiven:
 // who guesses may have an account of their own, too.
-func (a Counted) Succeeded() {
+func (a Pending) Succeeded() {
 	a.end(func(_, byUser *failureCount, _ FailureLimits) { byUser.failed, byUser.until = 0, 0 })
 }
 
 // Undecided ends an attempt whose password was not looked at. It is not counted, because
 // a client that finds no room is more often the victim of a flood than its cause.
-func (a Counted) Undecided() {
+func (a Pending) Undecided() {
 	a.end(func(_, _ *failureCount, _ FailureLimits) {})
 }
 
-func (a Counted) end(change func(byAddress, byUser *failureCount, limits FailureLimits)) {
+func (a Pending) end(change func(byAddress, byUser *failureCount, limits FailureLimits)) {
 	f := a.failures
 	if f == nil {
 		return

@@ -7,18 +7,43 @@ import (
 	"time"
 )
 
-// Attempt is what a request presents to be let in, and what that is compared with.
+// Attempt is one try of a request to log in.
+//
+// For a request of ann with the password pw, from 203.0.113.9, that was 5 ms under way before the
+// password was looked at, it is
+//
+//	Attempt{Org: "default", User: "ann", Password: "pw", Client: "203.0.113.9",
+//		Hash: "$2b$10$…", At: now.Mono, Arrived: time.Now().Add(-5 * time.Millisecond)}
+//
+// The bytes are lent until the call that takes the attempt returns.
 type Attempt struct {
-	At             int64 // Now.Mono
-	From           origin
-	Rank           rank
-	Org            string
-	User, Password []byte
-	Stored         string    // hash of the user's password; "" for a user who does not exist or has none
-	Came           time.Time // when its request was there
+	Org      string
+	User     []byte
+	Password []byte
+	Client   []byte    // address as the proxy reports it; guesses are counted by its origin
+	Hash     string    // of the user's password; "" for a user who does not exist or has none
+	At       int64     // time of the request, [limiter.Now].Mono
+	Arrived  time.Time // time of the request; the answer to a wrong password is timed from it
+	Familiar bool      // it is the last password that was right: it is hashed before all guesses
 
-	Known func() bool // nil, or reports that the password has become known to be right, so that no hash is needed
-	Right func()      // nil, or called when the password was right, before any that share the comparison are told
+	// Known, if not nil, reports whether the password has become known to be right in the
+	// meantime, so that no hash is needed.
+	Known func() bool
+	// Right, if not nil, is called when the password was right, before any attempt that shares
+	// the comparison gets its answer.
+	Right func()
+
+	operator bool // it goes before all logins
+}
+
+func (a *Attempt) rank() rank {
+	switch {
+	case a.operator:
+		return operator
+	case a.Familiar:
+		return familiar
+	}
+	return stranger
 }
 
 // flight is an attempt that several requests with the same user and password wait for.
@@ -59,7 +84,7 @@ type visit struct {
 func (p *Passwords) Check(failures *Failures, c Attempt) (bool, error) {
 	f := p.attempt(failures, c)
 	if f.err == nil && !f.matches {
-		began := c.Came.Add(f.waited(c))
+		began := c.Arrived.Add(f.waited(c))
 		after := time.Since(began)
 		p.pace.pause(began.Add(after + p.pace.left(after)))
 	}
@@ -69,15 +94,15 @@ func (p *Passwords) Check(failures *Failures, c Attempt) (bool, error) {
 // waited returns how long a claim has waited for its flight's turn.
 func (f *flight) waited(c Attempt) time.Duration {
 	since := f.queued
-	if c.Came.After(since) { // a follower
-		since = c.Came
+	if c.Arrived.After(since) { // a follower
+		since = c.Arrived
 	}
 	return max(0, f.turn.Sub(since))
 }
 
 // attempt returns a flight of the claim's origin that has come to its end.
 func (p *Passwords) attempt(failures *Failures, c Attempt) *flight {
-	key := visit{p.flightName(c), c.From}
+	key := visit{p.flightName(c), originOf(c.Client)}
 	p.mu.Lock()
 	if f := p.visits[key]; f != nil {
 		p.mu.Unlock()
@@ -99,7 +124,7 @@ func (p *Passwords) attempt(failures *Failures, c Attempt) *flight {
 		f.err = &WaitError{wait}
 		return f
 	}
-	outcome := Counted.Undecided
+	outcome := Pending.Undecided
 	defer func() { outcome(a) }()
 	shared := p.compare(c, key.name)
 	f.matches, f.err, f.queued, f.turn = shared.matches, shared.err, shared.queued, shared.turn
@@ -107,9 +132,9 @@ func (p *Passwords) attempt(failures *Failures, c Attempt) *flight {
 	case f.err != nil:
 		p.refused.Add(1)
 	case f.matches:
-		outcome = Counted.Succeeded
+		outcome = Pending.Succeeded
 	default:
-		outcome = Counted.Failed
+		outcome = Pending.Failed
 	}
 	return f
 }
@@ -117,7 +142,7 @@ func (p *Passwords) attempt(failures *Failures, c Attempt) *flight {
 // compare returns a comparison that has come to its end. A claim that shares one which found
 // no room tries by itself while its own patience lasts: it may have the better origin.
 func (p *Passwords) compare(c Attempt, name flightName) *hashing {
-	giveUp := time.Now().Add(p.patience)
+	giveUp, from := time.Now().Add(p.patience), originOf(c.Client)
 	for {
 		p.mu.Lock()
 		shared := p.hashings[name]
@@ -125,13 +150,13 @@ func (p *Passwords) compare(c Attempt, name flightName) *hashing {
 			break
 		}
 		p.mu.Unlock()
-		p.turns.favour(shared.place, c.Rank, c.From)
+		p.turns.favour(shared.place, c.rank(), from)
 		<-shared.done
 		if shared.err == nil || !time.Now().Before(giveUp) {
 			return shared
 		}
 	}
-	own := &hashing{flight: flight{done: make(chan struct{})}, place: newPlace(c.Rank, c.From)}
+	own := &hashing{flight: flight{done: make(chan struct{})}, place: newPlace(c.rank(), from)}
 	p.hashings[name] = own
 	p.mu.Unlock()
 	defer func() {
@@ -162,7 +187,7 @@ func (p *Passwords) hashInTurn(f *hashing, c Attempt, patience time.Duration) (m
 	if known() {
 		return true, nil
 	}
-	stored, exists := c.Stored, usable(c.Stored)
+	stored, exists := c.Hash, usable(c.Hash)
 	if !exists {
 		stored = p.decoyFor(c.Org, c.User)
 	}
@@ -193,7 +218,7 @@ func (p *Passwords) MatchesForOperator(stored string, password []byte) (bool, er
 func (p *Passwords) flightName(c Attempt) (name flightName) {
 	h := sha256.New()
 	h.Write(p.flightKey[:])
-	for _, part := range [][]byte{[]byte(c.Org), c.User, c.Password, []byte(c.Stored)} {
+	for _, part := range [][]byte{[]byte(c.Org), c.User, c.Password, []byte(c.Hash)} {
 		var length [8]byte
 		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
 		h.Write(length[:])

@@ -19,7 +19,7 @@ import (
 type Login struct{ org, User, Password, stored string }
 
 func (l Login) check(p *Passwords) (bool, error) {
-	return p.Check(nil, Attempt{Org: l.org, User: []byte(l.User), Password: []byte(l.Password), Stored: l.stored})
+	return p.Check(nil, Attempt{Org: l.org, User: []byte(l.User), Password: []byte(l.Password), Hash: l.stored})
 }
 
 // Those who ask the same share: one hash for all, and one answer.
@@ -94,7 +94,7 @@ func TestT02FlightNames(t *testing.T) {
 	names := make(map[flightName]Login)
 	note := func(l Login) {
 		t.Helper()
-		name := p.flightName(Attempt{Org: l.org, User: []byte(l.User), Password: []byte(l.Password), Stored: l.stored})
+		name := p.flightName(Attempt{Org: l.org, User: []byte(l.User), Password: []byte(l.Password), Hash: l.stored})
 		if other, taken := names[name]; taken && other != l {
 			t.Errorf("%+v and %+v share", l, other)
 		}
@@ -122,7 +122,7 @@ func TestT02FlightNames(t *testing.T) {
 	}
 	// Another process has other names.
 	again, _ := NewPasswords(&testutil.PlainHash{}, 1, time.Minute)
-	if c := (Attempt{Org: "o", User: []byte("ann"), Password: []byte("pw"), Stored: "s"}); p.flightName(c) == again.flightName(c) {
+	if c := (Attempt{Org: "o", User: []byte("ann"), Password: []byte("pw"), Hash: "s"}); p.flightName(c) == again.flightName(c) {
 		t.Error("two processes name a flight alike")
 	}
 }
@@ -276,7 +276,7 @@ func TestT09FlightKeepsNoRequest(t *testing.T) {
 		hash := &testutil.PlainHash{Gate: make(chan struct{})}
 		p, _ := NewPasswords(hash, 4, time.Minute)
 		buffer := []byte("annpw")
-		go p.Check(nil, Attempt{Org: "default", User: buffer[:3], Password: bytes.Clone(buffer[3:]), Stored: testutil.Plain("pw")})
+		go p.Check(nil, Attempt{Org: "default", User: buffer[:3], Password: bytes.Clone(buffer[3:]), Hash: testutil.Plain("pw")})
 		synctest.Wait()
 		copy(buffer, "bobpw")
 		shared := make(chan bool, 1)
@@ -308,7 +308,7 @@ func TestT117BestOfThoseWhoShare(t *testing.T) {
 		var group sync.WaitGroup
 		ask := func(client, user, password string) {
 			group.Go(func() {
-				p.Check(nil, Attempt{From: OriginOf([]byte(client)), Stored: testutil.Plain("pw"), Came: time.Now(), User: []byte(user), Password: []byte(password)})
+				p.Check(nil, Attempt{Client: []byte(client), Hash: testutil.Plain("pw"), Arrived: time.Now(), User: []byte(user), Password: []byte(password)})
 			})
 			synctest.Wait()
 		}
@@ -334,8 +334,8 @@ func TestT117KnownMeanwhile(t *testing.T) {
 		hash := &testutil.PlainHash{Gate: make(chan struct{})}
 		p, _ := NewPasswords(hash, 1, time.Minute)
 		known := false
-		l := Attempt{Stored: testutil.Plain("pw"), Came: time.Now(), User: []byte("ann"), Password: []byte("pw"), Known: func() bool { return known }}
-		go p.Check(nil, Attempt{Stored: testutil.Plain("pw"), User: []byte("bob"), Password: []byte("pw")})
+		l := Attempt{Hash: testutil.Plain("pw"), Arrived: time.Now(), User: []byte("ann"), Password: []byte("pw"), Known: func() bool { return known }}
+		go p.Check(nil, Attempt{Hash: testutil.Plain("pw"), User: []byte("bob"), Password: []byte("pw")})
 		synctest.Wait()
 		waited := make(chan bool, 1)
 		go func() {

@@ -20,9 +20,9 @@ const (
 	ipv4Origin     origin = 0xffff << 32
 )
 
-// OriginOf returns the origin of a client's address as the proxy reports it, with or
+// originOf returns the origin of a client's address as the proxy reports it, with or
 // without a port and a zone. It allocates nothing for the forms that proxies send.
-func OriginOf(client []byte) origin {
+func originOf(client []byte) origin {
 	if addr, ok := ipaddr.ParseIPv4(client); ok {
 		return ipv4Origin | origin(addr)
 	}
@@ -74,9 +74,9 @@ func originOfHigh(high uint64) origin {
 
 func (o origin) isIPv4() bool { return o>>32 == 0xffff }
 
-// Network returns what a user's client may move in from one request to the next: the /24 of
+// network returns what a user's client may move in from one request to the next: the /24 of
 // an IPv4 address, the /64 of an IPv6 address.
-func (o origin) Network() network {
+func (o origin) network() network {
 	if o.isIPv4() {
 		return network(o &^ 0xff)
 	}

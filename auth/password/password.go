@@ -169,7 +169,7 @@ func (p *Passwords) MaxPassword() int { return p.hash.MaxPassword() }
 // all logins, because it is the operator who asks.
 func (p *Passwords) Verify(org, user, stored, password string) (bool, error) {
 	return p.Check(nil, Attempt{
-		Rank: operator, Org: org, Stored: stored, Came: time.Now(),
+		operator: true, Org: org, Hash: stored, Arrived: time.Now(),
 		User: []byte(user), Password: []byte(password),
 	})
 }

@@ -165,7 +165,7 @@ func TestT10UnknownNeverMatches(t *testing.T) {
 	}
 	f := func(password, stored string, want bool) {
 		t.Helper()
-		got, err := p.Check(nil, Attempt{Org: "default", User: []byte("ann"), Password: []byte(password), Stored: stored})
+		got, err := p.Check(nil, Attempt{Org: "default", User: []byte("ann"), Password: []byte(password), Hash: stored})
 		if err != nil || got != want {
 			t.Errorf("%q against %q: %v, %v", password, stored, got, err)
 		}
@@ -207,7 +207,7 @@ func TestPasswordsOfEveryKind(t *testing.T) {
 		}
 		for _, stored := range []string{bcrypted, argoned} {
 			for password, want := range map[string]bool{"pw": true, "wrong": false} {
-				got, err := p.Check(nil, Attempt{Org: "default", User: []byte("ann"), Password: []byte(password), Stored: stored})
+				got, err := p.Check(nil, Attempt{Org: "default", User: []byte("ann"), Password: []byte(password), Hash: stored})
 				if got != want || err != nil {
 					t.Errorf("%s configured, %q against %s: %v, %v", configured.Kind(), password, stored, got, err)
 				}
@@ -241,7 +241,7 @@ func TestPasswordsBusy(t *testing.T) {
 		answers := make(chan answer, 100)
 		start := time.Now()
 		login := func(user int) {
-			matches, err := p.Check(nil, Attempt{Org: "default", User: []byte{byte(user)}, Password: []byte("pw"), Stored: testutil.Plain("pw")})
+			matches, err := p.Check(nil, Attempt{Org: "default", User: []byte{byte(user)}, Password: []byte("pw"), Hash: testutil.Plain("pw")})
 			answers <- answer{matches, err, time.Since(start)}
 		}
 		for i := range concurrent + queue {
@@ -302,7 +302,7 @@ func TestPasswordsMake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hash := &testutil.PlainHash{Gate: make(chan struct{})}
 		p, _ := NewPasswords(hash, 1, time.Second)
-		go p.Check(nil, Attempt{Org: "default", User: []byte("ann"), Password: []byte("pw"), Stored: testutil.Plain("pw")})
+		go p.Check(nil, Attempt{Org: "default", User: []byte("ann"), Password: []byte("pw"), Hash: testutil.Plain("pw")})
 		synctest.Wait()
 		gone, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()

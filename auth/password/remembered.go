@@ -75,7 +75,7 @@ func (v *Verified) Holds(mono int64) bool { return mono < v.until.Load() }
 
 // KnowsClient reports whether the client is in a network that the password was right from.
 func (v *Verified) KnowsClient(client []byte) bool {
-	return v.client.Load() == maphash.Bytes(clientSeed, client) || v.from.Has(OriginOf(client).Network())
+	return v.client.Load() == maphash.Bytes(clientSeed, client) || v.from.Has(client)
 }
 
 // Learn remembers a password that has just been compared with the hash and was right.
@@ -102,7 +102,7 @@ func (r *Remembered) Learn(password []byte, mono int64, ttl time.Duration, clien
 
 // CameFrom notes a client whose password was right.
 func (v *Verified) CameFrom(client []byte) {
-	v.from.Add(OriginOf(client).Network())
+	v.from.Add(client)
 	v.client.Store(maphash.Bytes(clientSeed, client))
 }
 
@@ -142,8 +142,10 @@ type Networks struct {
 // maxNetworks bounds the memory of a user whose networks never end: 0.5 KB.
 const maxNetworks = 64
 
-// Has reports whether n is one of the networks.
-func (s *Networks) Has(n network) bool {
+// Has reports whether the network of a client's address is one of them.
+func (s *Networks) Has(client []byte) bool { return s.has(originOf(client).network()) }
+
+func (s *Networks) has(n network) bool {
 	if s.first.Load() == uint64(n) {
 		return true
 	}
@@ -163,12 +165,14 @@ func (s *Networks) hasMore(n network) bool {
 	return false
 }
 
-// Add notes that credentials were right from n.
-func (s *Networks) Add(n network) {
-	if s.Has(n) || s.first.CompareAndSwap(0, uint64(n)) {
+// Add adds the network of a client whose credentials were right.
+func (s *Networks) Add(client []byte) { s.add(originOf(client).network()) }
+
+func (s *Networks) add(n network) {
+	if s.has(n) || s.first.CompareAndSwap(0, uint64(n)) {
 		return
 	}
-	for !s.Has(n) {
+	for !s.has(n) {
 		before := s.more.Load()
 		var after []network
 		if before != nil {

@@ -11,10 +11,10 @@ import (
 func TestT104NetworksBounded(t *testing.T) {
 	var n Networks
 	for i := range network(1000) {
-		n.Add(ipv6Network(i))
-		n.Add(ipv6Network(i))
+		n.add(ipv6Network(i))
+		n.add(ipv6Network(i))
 		for j := network(0); j <= i; j++ {
-			if known, want := n.Has(ipv6Network(j)), j == 0 || i-j < maxNetworks-1; known != want {
+			if known, want := n.has(ipv6Network(j)), j == 0 || i-j < maxNetworks-1; known != want {
 				t.Fatalf("after %d the network %d is known: %v", i, j, known)
 			}
 		}
@@ -26,11 +26,11 @@ func TestT104NetworksBounded(t *testing.T) {
 	var together Networks
 	var group sync.WaitGroup
 	for i := range network(maxNetworks) {
-		group.Go(func() { together.Add(ipv6Network(i)) })
+		group.Go(func() { together.add(ipv6Network(i)) })
 	}
 	group.Wait()
 	for i := range network(maxNetworks) {
-		if !together.Has(ipv6Network(i)) {
+		if !together.has(ipv6Network(i)) {
 			t.Errorf("network %d is lost", i)
 		}
 	}

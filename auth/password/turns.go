@@ -28,7 +28,7 @@ type rank uint8
 
 const (
 	stranger rank = iota
-	Familiar      // gives the password that was right before
+	familiar      // gives the password that was right before
 	operator      // is the administrator
 )
 

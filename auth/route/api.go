@@ -45,7 +45,7 @@ func (a *API) Challenge() []byte { return a.challenge }
 type APIs struct {
 	byID  map[string]*API
 	all   []*API // longest listen path first
-	Hosts bool   // whether any of them has some
+	hosts bool   // whether any of them has hosts
 }
 
 // NewAPIs checks and compiles a list of APIs. State of the API-wide limits is taken
@@ -77,7 +77,7 @@ func NewAPIs(list []API, previous *APIs) (*APIs, error) {
 		if before := previous.ByID(api.ID); before != nil && before.Limit.Same(api.Rate, api.Per) {
 			api.Limit = before.Limit
 		}
-		apis.Hosts = apis.Hosts || len(api.Hosts) > 0
+		apis.hosts = apis.hosts || len(api.Hosts) > 0
 		apis.byID[api.ID] = &api
 		apis.all = append(apis.all, &api)
 	}
@@ -94,7 +94,7 @@ func (a *API) check(ps *problem.List, at string) {
 	ps.CheckText(at+".name", a.Name, problem.MaxText)
 	ps.CheckText(at+".realm", a.Realm, problem.MaxText)
 	ps.CheckList(at+".versions", a.Versions, problem.MaxName)
-	if path, ok := NormalPath(make([]byte, 0, MaxPath), []byte(a.ListenPath)); !ok || string(path) != a.ListenPath {
+	if path, ok := normalPath(make([]byte, 0, MaxPath), []byte(a.ListenPath)); !ok || string(path) != a.ListenPath {
 		ps.Add(at+".listen_path", a.ListenPath, "must be a path in plain form: a slash first, no escapes, no dot segments, no //")
 	}
 	for i, host := range a.Hosts {
@@ -149,11 +149,11 @@ func (a *APIs) Names(org string) string {
 	return problem.Clip(strings.Join(ids, ", "))
 }
 
-// Host returns a Host header in the form that find compares, which it may write to dst: nil
-// if no API has hosts, so that the header does not matter. ok is false if APIs have hosts
-// and readers could disagree about which host this is: see normalHost.
-func (a *APIs) Host(dst, header []byte) (name []byte, ok bool) {
-	if !a.Hosts {
+// host returns a Host header in the form that find compares, which it may write to dst: nil if no
+// API has hosts, so that the header does not matter. ok is false if APIs have hosts and readers
+// could disagree about which host this is: see normalHost.
+func (a *APIs) host(dst, header []byte) (name []byte, ok bool) {
+	if !a.hosts {
 		return nil, true
 	}
 	return normalHost(dst, header)

@@ -37,7 +37,7 @@ func TestAPIsFind(t *testing.T) {
 	)
 	f := func(host, path, want string) {
 		t.Helper()
-		name, ok := apis.Host(nil, []byte(host))
+		name, ok := apis.host(nil, []byte(host))
 		got, _ := apis.find(name, []byte(path))
 		if !ok || got == nil || got.ID != want {
 			t.Errorf("%s%s: %v, %v, want %s", host, path, got, ok, want)

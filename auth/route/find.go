@@ -30,25 +30,49 @@ func (a *APIs) Find(t Target) (*API, Outcome) {
 		return active(a.byID[string(t.Named)])
 	}
 	var hostBuf [problem.MaxName]byte
-	host, ok := a.Host(hostBuf[:0], t.Host)
+	host, ok := a.host(hostBuf[:0], t.Host)
 	if !ok {
 		return nil, Ambiguous
 	}
 	var buf [256]byte
-	path, clear := NormalPath(buf[:0], t.URI)
+	path, clear := normalPath(buf[:0], t.URI)
 	if !clear {
 		path = nil
 	}
 	api, depends := a.find(host, path)
-	raw := WithoutQuery(t.URI)
+	raw := withoutQuery(t.URI)
 	same := clear && sameReading(raw, path)
-	if !same && (depends || a.Hosts && MayNameHost(raw)) {
+	if !same && (depends || a.hosts && mayNameHost(raw)) {
 		list, listed := readings(raw, path, clear)
 		if api, same = a.agree(host, list); !listed || !same {
 			return nil, Ambiguous
 		}
 	}
 	return active(api)
+}
+
+// Reading is how a target is read, for explanations.
+//
+// /orders//7?x=1 is Sent "/orders//7" and Path "/orders/7". /orders%2F7 has no Path, because
+// readers disagree about it.
+type Reading struct {
+	Sent        string // the path as the client sent it, without the query
+	Path        string // its normal form; "" if it has none
+	HostRefused bool   // readers disagree about the Host header, and it matters
+	MayNameHost bool   // some readers find a host in the path, and it matters
+}
+
+// Read tells how [APIs.Find] reads a target.
+func (a *APIs) Read(t Target) Reading {
+	raw := withoutQuery(t.URI)
+	path, _ := normalPath(nil, t.URI)
+	_, ok := a.host(nil, t.Host)
+	return Reading{
+		Sent:        string(raw),
+		Path:        string(path),
+		HostRefused: !ok && t.Named == nil,
+		MayNameHost: a.hosts && mayNameHost(raw),
+	}
 }
 
 func active(api *API) (*API, Outcome) {
@@ -69,7 +93,7 @@ func (a *APIs) agree(host []byte, list []reading) (api *API, ok bool) {
 		if found != api {
 			return nil, false
 		}
-		if !a.Hosts || r.authority == nil {
+		if !a.hosts || r.authority == nil {
 			continue
 		}
 		named, ok := normalHost(nil, r.authority)

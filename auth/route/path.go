@@ -9,7 +9,7 @@ import (
 // answer depends on it.
 const MaxPath = 8192
 
-// NormalPath writes the one form in which paths are compared to dst: without query,
+// normalPath writes the one form in which paths are compared to dst: without query,
 // percent-decoded once, runs of slashes collapsed, dot segments resolved.
 //
 // ok is false for a path that two parsers could read differently: an escaped slash,
@@ -20,8 +20,8 @@ const MaxPath = 8192
 // CVE-2021-29492, CVE-2021-32779, CVE-2026-73551; Heimdall CVE-2026-42272).
 //
 // A path that is in that form already is returned where it lies.
-func NormalPath(dst, uri []byte) (path []byte, ok bool) {
-	raw := WithoutQuery(uri)
+func normalPath(dst, uri []byte) (path []byte, ok bool) {
+	raw := withoutQuery(uri)
 	if len(raw) == 0 || raw[0] != '/' || len(raw) > MaxPath {
 		return nil, false
 	}
@@ -98,7 +98,8 @@ var plainBytes = func() (set [256]bool) {
 	return set
 }()
 
-func WithoutQuery(uri []byte) []byte {
+// withoutQuery returns the path of a request target.
+func withoutQuery(uri []byte) []byte {
 	path, _, _ := bytes.Cut(uri, []byte{'?'})
 	return path
 }

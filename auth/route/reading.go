@@ -275,10 +275,10 @@ func isUnambiguous(path []byte) bool {
 	return true
 }
 
-// MayNameHost reports whether some reader may find a host in raw, a target without its
+// mayNameHost reports whether some reader may find a host in raw, a target without its
 // query: if it is no path at all, or if an empty segment may come to stand first in it. It
 // errs on the side of true.
-func MayNameHost(raw []byte) bool {
+func mayNameHost(raw []byte) bool {
 	if len(raw) == 0 || raw[0] != '/' {
 		return true
 	}

@@ -87,8 +87,8 @@ func (r *Rules) Steps(api *API, method, uri []byte) int {
 }
 
 func (r *Rules) match(m *matching, api *API, method, uri []byte) (endpoint int, outcome Outcome) {
-	path, clear := NormalPath(m.path[:0], uri)
-	raw := WithoutQuery(uri)
+	path, clear := normalPath(m.path[:0], uri)
+	raw := withoutQuery(uri)
 	var list []reading
 	if !clear || !sameReading(raw, path) {
 		var listed bool
