@@ -25,9 +25,9 @@ const (
 	notTwoPart Malformed = "Attempted access with malformed header, values not in basic auth format"
 )
 
-// mostCredentials is the length of the longest user name, a colon, the longest password,
+// maxCredentials is the length of the longest user name, a colon, the longest password,
 // and what base64 rounds up.
-const mostCredentials = problem.MaxName + 1 + password.MaxPassword + 2
+const maxCredentials = problem.MaxName + 1 + password.MaxPassword + 2
 
 // CredentialBuffer takes decoded credentials of the usual length; longer ones are
 // allocated. It lives on the caller's stack and is short, because it is cleared for each
@@ -53,7 +53,7 @@ func ParseBasic(header []byte, buf *CredentialBuffer) (c Credentials, malformed 
 	if len(encoded) == 0 {
 		return Credentials{}, notBase64
 	}
-	if strictBase64.DecodedLen(len(encoded)) > mostCredentials {
+	if strictBase64.DecodedLen(len(encoded)) > maxCredentials {
 		return Credentials{}, undecodable(encoded, notTwoPart)
 	}
 	text, err := strictBase64.AppendDecode(buf[:0], encoded)

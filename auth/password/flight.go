@@ -52,35 +52,32 @@ type flight struct {
 	matches bool
 	err     error
 
-	queued, turn time.Time // when it asked for its turn to be hashed, and when it came
+	queued, turn time.Time // when it began to wait for its turn, and when its turn came
 }
 
-// hashing is a flight that is compared with a hash, for all origins.
+// hashing is a comparison with a hash, shared by the flights of all origins.
 type hashing struct {
 	flight
 	place *place
 }
 
-// flightName is a keyed digest of all that an answer depends on but the origin, so no other
-// user, password or state of the user shares it (Traefik CVE-2026-71326 and
-// CVE-2026-88010).
+// flightName is a keyed digest of everything that an answer depends on, except the origin. No other
+// user, password or state of the user shares it (Traefik CVE-2026-71326 and CVE-2026-88010).
 type flightName [32]byte
 
-// visit is a flight of one origin.
+// visit identifies a flight: its name and its origin.
 type visit struct {
 	name flightName
 	from origin
 }
 
-// Check reports whether a claim's password is right, or returns [ErrBusy] or a
-// [*waitError]. If nothing is stored it is never right, and that takes as long: a wrong
-// password is answered when [pace] says so.
+// Check reports whether the password of an attempt is right, or returns [ErrBusy] or a [*WaitError].
+// Without a stored hash it is never right, which takes as long: a wrong password is answered when
+// pace says so.
 //
-// Claims of one origin that come while the same password of the same user is being compared
-// are one attempt, and count once. Attempts of several origins share the comparison alone:
-// each counts as its own, may be refused on its own, and is answered at its own time. So a
-// user on many machines needs one hash and one place in the queue, and no client learns
-// from a wrong password that others try it too.
+// Attempts of one origin that come while the same password of the same user is being compared are
+// one attempt, and count once. Attempts of several origins share only the comparison: each counts as
+// its own, may be refused on its own, and is answered at its own time.
 func (p *Passwords) Check(failures *Failures, c Attempt) (bool, error) {
 	f := p.attempt(failures, c)
 	if f.err == nil && !f.matches {
@@ -91,7 +88,7 @@ func (p *Passwords) Check(failures *Failures, c Attempt) (bool, error) {
 	return f.matches, f.err
 }
 
-// waited returns how long a claim has waited for its flight's turn.
+// waited returns how long an attempt has waited for its flight's turn.
 func (f *flight) waited(c Attempt) time.Duration {
 	since := f.queued
 	if c.Arrived.After(since) { // a follower
@@ -100,7 +97,7 @@ func (f *flight) waited(c Attempt) time.Duration {
 	return max(0, f.turn.Sub(since))
 }
 
-// attempt returns a flight of the claim's origin that has come to its end.
+// attempt returns a flight of the attempt's origin that has ended.
 func (p *Passwords) attempt(failures *Failures, c Attempt) *flight {
 	key := visit{p.flightName(c), originOf(c.Client)}
 	p.mu.Lock()
@@ -139,8 +136,8 @@ func (p *Passwords) attempt(failures *Failures, c Attempt) *flight {
 	return f
 }
 
-// compare returns a comparison that has come to its end. A claim that shares one which found
-// no room tries by itself while its own patience lasts: it may have the better origin.
+// compare returns a comparison that has ended. If an attempt shares a comparison that found no room,
+// it tries by itself while its own patience lasts, because it may have the better origin.
 func (p *Passwords) compare(c Attempt, name flightName) *hashing {
 	giveUp, from := time.Now().Add(p.patience), originOf(c.Client)
 	for {
@@ -172,7 +169,7 @@ func (p *Passwords) compare(c Attempt, name flightName) *hashing {
 	return own
 }
 
-// hashInTurn compares a claim's password with its hash, as soon as it is its turn.
+// hashInTurn compares the password of an attempt with its hash when its turn comes.
 func (p *Passwords) hashInTurn(f *hashing, c Attempt, patience time.Duration) (matches bool, err error) {
 	f.queued = time.Now()
 	known := func() bool { return c.Known != nil && c.Known() }
@@ -204,8 +201,8 @@ func (p *Passwords) hashInTurn(f *hashing, c Attempt, patience time.Duration) (m
 	return matches, nil
 }
 
-// MatchesForOperator compares a password with a hash, ahead of all logins and not counted
-// as one.
+// MatchesForOperator reports whether stored is the hash of a password. It goes ahead of all logins,
+// does not count as one, and is not timed. The error is [ErrBusy].
 func (p *Passwords) MatchesForOperator(stored string, password []byte) (bool, error) {
 	turn := newPlace(operator, unknownOrigin)
 	if !p.turns.enter(context.Background(), turn, p.patience) {
