@@ -3,13 +3,17 @@ package route
 import "sidekey/internal/problem"
 
 // Outcome says how a search for an API or a rule ended.
+//
+// With the APIs orders at /orders and reports at /reports, /orders/7 is Found, /x is Unknown, and
+// /reports/..%2Forders/7 is Ambiguous: a reader that decodes %2F first finds orders.
 type Outcome uint8
 
+// Outcomes of [APIs.Find] and [Rules.Match].
 const (
 	Found     Outcome = iota
 	Unknown           // there is none
 	Ambiguous         // readers of the host or the path could find different ones
-	TooCostly         // comparing the path with all patterns takes too many steps
+	TooCostly         // comparing the path with all patterns takes too many steps; only of [Rules.Match]
 )
 
 // Target is where a request goes, as the proxy reported it.
@@ -19,12 +23,11 @@ type Target struct {
 	URI   []byte // path and query as the client sent them
 }
 
-// Find returns the API that a request is for, and [Found], or nil and the reason why there is
-// none. An inactive API counts as [Unknown].
+// Find returns the API that a request is for and [Found], or nil and [Unknown] or [Ambiguous]. An
+// inactive API is [Unknown].
 //
-// If the proxy names the API, neither host nor path can make the request ambiguous: the proxy
-// has chosen where the request goes, and its choice does not depend on what sidekey reads in
-// them.
+// If the proxy names the API, neither host nor path can make the request ambiguous: the proxy has
+// chosen where the request goes, and its choice does not depend on how sidekey reads them.
 func (a *APIs) Find(t Target) (*API, Outcome) {
 	if t.Named != nil {
 		return active(a.byID[string(t.Named)])
@@ -107,8 +110,8 @@ func (a *APIs) agree(host []byte, list []reading) (api *API, ok bool) {
 	return api, true
 }
 
-// Version returns the version that a request asks for, and whether the API has it. asked is
-// the first value of the version header, and count how many there are.
+// Version returns the version that a request asks for, and whether the API has it. asked is the first
+// value of the version header, and count the number of its values.
 func (a *API) Version(asked []byte, count int) (version string, known bool) {
 	switch {
 	case count > 1:
