@@ -68,7 +68,7 @@ func TestCheckOrder(t *testing.T) {
 			close(occupied)
 		}()
 		go func() {
-			r := request("nobody", "pw")
+			r := request("absent", "pw")
 			r.URI = []byte("/shop")
 			w.check(r) // where it is
 		}()
@@ -102,7 +102,7 @@ func TestCheckOrder(t *testing.T) {
 
 		step("nothing", AmbiguousPath)
 		r.URI = []byte("/nowhere")
-		step("a clear path, but nobody's", UnknownAPI)
+		step("a clear path to no API", UnknownAPI)
 		r.URI = []byte("/off/1")
 		step("a path of an API that is switched off", UnknownAPI)
 		r.URI = []byte("/orders/1")
@@ -160,8 +160,8 @@ func TestCheckOrder(t *testing.T) {
 	})
 }
 
-// What each refusal tells, and what it does not: a refusal before the password was right
-// names no account.
+// Each refusal fills in the right fields of the verdict. Before the password was right, it has no
+// account.
 func TestCheckVerdict(t *testing.T) {
 	w := newWorld(t, api("orders", "/orders"))
 	w.put("default", "ann", "pw", func(s *session.Session) { s.IsInactive = true })
@@ -213,7 +213,7 @@ func TestCheckMalformed(t *testing.T) {
 	f("Basic "+encode("ann"), 1, notTwoPart)
 	f(basic("ann", ""), 1, notTwoPart)
 	if got := w.hash.Count.Load(); got != 0 {
-		t.Errorf("%d hashes for headers that nobody could log in with", got)
+		t.Errorf("%d hashes for headers that no user could log in with", got)
 	}
 }
 
@@ -326,8 +326,8 @@ func TestCheckExpires(t *testing.T) {
 	f(1<<62, at*1e9, Pass)
 }
 
-// Who waits for a password to be hashed is judged by the time when it is, not by the
-// time when the request came.
+// A request that waited for its password to be hashed is judged by the time after that, not by the
+// time of its arrival.
 func TestCheckExpiresWhileHashing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, api("orders", "/"))
@@ -355,7 +355,7 @@ func TestCheckStoreDown(t *testing.T) {
 	if v := w.want("bob", "pw", Unavailable); v.Retry != time.Second {
 		t.Errorf("come back after %v", v.Retry)
 	}
-	w.want("nobody", "pw", Unavailable)
+	w.want("absent", "pw", Unavailable)
 	w.memory.fail(ErrDamaged)
 	w.want("bob", "pw", BadCredentials)
 	w.memory.fail(nil)
@@ -377,21 +377,21 @@ func TestT11SameVerdict(t *testing.T) {
 	w.want("limited", "pw", RateExceeded)
 	for _, password := range []string{"x", "pw2", strings.Repeat("p", 72), strings.Repeat("p", 73), strings.Repeat("p", 1024), plain("pw"), "pw\x00", "", strings.Repeat("p", 1025)} {
 		w.hash.Take()
-		want := w.ask("nobody", password)
+		want := w.ask("absent", password)
 		work := len(w.hash.Take())
-		for _, user := range []string{"active", "inactive", "expired", "limited", "without", "nothing granted", "elsewhere", "nobody else"} {
+		for _, user := range []string{"active", "inactive", "expired", "limited", "without", "nothing granted", "elsewhere", "missing"} {
 			got := w.ask(user, password)
 			got.Named = nil // for the operator's log; no answer is made from it
 			if !reflect.DeepEqual(got, want) {
-				t.Errorf("%s with %.10q: %+v, nobody gets %+v", user, password, got, want)
+				t.Errorf("%s with %.10q: %+v, an unknown user gets %+v", user, password, got, want)
 			}
 			if got := len(w.hash.Take()); got != work {
-				t.Errorf("%s with %.10q: %d hashes, nobody costs %d", user, password, got, work)
+				t.Errorf("%s with %.10q: %d hashes, an unknown user costs %d", user, password, got, work)
 			}
 		}
 	}
-	if w.ask("nobody", "x").Account != nil {
-		t.Error("nobody has an account")
+	if w.ask("absent", "x").Account != nil {
+		t.Error("an unknown user has an account")
 	}
 }
 
@@ -482,9 +482,8 @@ func TestT09KeepsNoRequest(t *testing.T) {
 	}
 }
 
-// Headers for the upstream are always all there, empty where there is nothing to say, so
-// that a proxy overwrites what the client sent (Caddy CVE-2026-30851); and never anything
-// that is no header (T-83).
+// All headers for the upstream are always there, empty without a value, so that a proxy overwrites
+// those of the client (Caddy CVE-2026-30851); and none has a value that is not a header (T-83).
 func TestT83Identity(t *testing.T) {
 	w := newWorld(t, api("orders", "/"))
 	w.directory.SetCompiler(w.compiler(map[string]string{"dev": "X-Dev", "list": "X-List", "a": "X-A"}))

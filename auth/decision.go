@@ -34,7 +34,7 @@ type inputs struct {
 	dry      bool        // use nothing up and remember nothing: for Explain
 }
 
-// findings are what a decision finds out, in this order. What it has not come to is zero.
+// findings are the results of the steps, in their order; those of steps that were not taken are zero.
 type findings struct {
 	api     *route.API
 	version string

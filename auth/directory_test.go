@@ -49,7 +49,7 @@ func TestDirectoryFind(t *testing.T) {
 	}
 	for i := range 10_000 {
 		for _, org := range []string{"default", "other", ""} {
-			if a, err := d.Find(org, []byte(fmt.Sprint("nobody", i))); a != nil || !errors.Is(err, ErrNoUser) {
+			if a, err := d.Find(org, []byte(fmt.Sprint("absent", i))); a != nil || !errors.Is(err, ErrNoUser) {
 				t.Fatalf("%v, %v", a, err)
 			}
 		}
@@ -129,7 +129,7 @@ func TestDirectoryPublish(t *testing.T) {
 		}
 		return a
 	}
-	// Of somebody who is not active: nothing is loaded.
+	// Of a user who is not active: nothing is loaded.
 	d.Publish("default", "ann")
 	w.put("default", "ann", "pw", nil)
 	if w.memory.loaded() != 0 || d.Active() != 0 {
@@ -152,8 +152,8 @@ func TestDirectoryPublish(t *testing.T) {
 	}
 }
 
-// The quota of a user who is deleted, written afresh or cannot be read any more admits
-// nobody, not even who found the account before.
+// The quota of a user who is deleted, written afresh or cannot be read any more admits no request, not
+// even one that found the account before.
 func TestDirectoryPublishClosesQuota(t *testing.T) {
 	for name, change := range map[string]func(w *world){
 		"deleted":       func(w *world) { w.remove("default", "ann") },
@@ -314,8 +314,8 @@ func TestDirectorySetCompilerWhileLoading(t *testing.T) {
 	}
 }
 
-// A check that begins after a policy was changed sees the change, also where it waits for
-// somebody who began to load the user before.
+// A check that begins after a policy was changed sees the change, even if it waits for another check
+// that began to load the user before.
 func TestDirectoryPolicyWhileLoading(t *testing.T) {
 	w := newWorld(t)
 	orders := map[string]session.Right{"orders": {}}
@@ -436,8 +436,8 @@ func TestDirectoryPublishIsSeen(t *testing.T) {
 	}
 }
 
-// Loading, publishing and finding the same few users from everywhere: what is found is
-// never somebody else, and one user is never there twice.
+// Many goroutines load, publish and find the same few users: Find never returns another user, and no
+// user is there twice.
 func TestDirectoryConcurrent(t *testing.T) {
 	w := newWorld(t)
 	d := w.directory

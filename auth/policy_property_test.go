@@ -129,7 +129,7 @@ func TestPolicyEditsNeverAdmitMore(t *testing.T) {
 				if err != nil {
 					rt.Fatal(err)
 				}
-				forget() // an account that nobody asked for was not compiled
+				forget() // an account without requests was not compiled
 				api := apis.ByID(id)
 				v := admit(c, now, api, account, &Request{})
 				e := effective()

@@ -208,7 +208,7 @@ func TestSigned(t *testing.T) {
 	}
 	w.wantSigned("as signed", tampered.request(), Pass)
 
-	// Where signed requests are not accepted, and where there are several headers.
+	// For an API that does not accept signed requests, and with several headers.
 	elsewhere := w.by("ann", "secret-of-ann")
 	elsewhere.target = "/elsewhere"
 	w.wantSigned("an API without signed requests", elsewhere.request(), MalformedCredentials)
@@ -250,8 +250,8 @@ func TestSignedSkew(t *testing.T) {
 	}
 }
 
-// Who has to sign, because of the session or of a policy, cannot log in by password, and
-// who does not cannot sign.
+// A user who must sign, because of the session or of a policy, cannot log in by password. Other users
+// cannot sign.
 func TestSignedOrPassword(t *testing.T) {
 	w := signingWorld(t)
 	ask := func(user string, want Reason) {
@@ -284,7 +284,7 @@ func TestSignedOrPassword(t *testing.T) {
 	ask("bob", BadCredentials)
 	sign("bob", Pass)
 
-	// Without a secret, or with one that is sealed for somebody else, nobody can sign.
+	// Without a secret, or with one that is sealed for another user, no signature is right.
 	w.signer("default", "carl", func(s *session.Session) { s.HMACString = "" })
 	sign("carl", BadCredentials)
 	ask("carl", BadCredentials)
@@ -300,7 +300,7 @@ func TestSignedOrPassword(t *testing.T) {
 	w.wantSigned("a name with quotes", quoted.request(), Pass)
 }
 
-// What comes after the credentials applies to signed requests too.
+// The checks after the credentials apply to signed requests, too.
 func TestSignedIsThenDecided(t *testing.T) {
 	w := signingWorld(t)
 	f := func(want Reason, change func(s *session.Session)) {
@@ -349,7 +349,7 @@ func TestReplay(t *testing.T) {
 	w.wantSigned("wrong", wrong, BadCredentials)
 	w.wantSigned("right", next.request(), Pass)
 
-	// An edit, deleting and writing anew forget nothing.
+	// Neither an edit nor deleting and writing the user again forgets a signature.
 	w.edit("default", "ann", func(s *session.Session) { s.Alias = "Ann" })
 	w.wantSigned("replay after an edit", next.request(), BadCredentials)
 	w.remove("default", "ann")
@@ -363,7 +363,7 @@ func TestReplay(t *testing.T) {
 	w.wantSigned("dated ahead", late, Pass)
 	for range 45 {
 		w.clock.pass(15 * time.Second)
-		w.wantSigned("meanwhile", w.by("ann", "secret-of-ann").request(), Pass)
+		w.wantSigned("in between", w.by("ann", "secret-of-ann").request(), Pass)
 		w.wantSigned("replay", late, BadCredentials)
 	}
 	w.clock.wall.Add(-int64(6 * time.Minute))
@@ -437,15 +437,14 @@ func TestSignedWhileEdited(t *testing.T) {
 	group.Wait()
 }
 
-// An unknown key, one without a secret and a wrong signature cost the same: the work is
-// done with a secret that nobody knows. What is signed is long here, so that the work can
-// be told from everything else.
+// An unknown key, one without a secret and a wrong signature cost the same: the work is done with a
+// random secret. The signed text is long here, so that its work outweighs everything else.
 func TestSignedDecoy(t *testing.T) {
 	w := signingWorld(t)
 	w.signer("default", "mute", func(s *session.Session) { s.HMACString = "" })
 	w.put("default", "basic", "pw", nil)
 	requests := make(map[string]*Request)
-	for _, user := range []string{"ann", "mute", "basic", "nobody"} {
+	for _, user := range []string{"ann", "mute", "basic", "absent"} {
 		s := w.by(user, "wrong")
 		s.names = append(s.names, "x-note")
 		s.header["x-note"] = []string{strings.Repeat("x", 1<<20)}
@@ -454,7 +453,7 @@ func TestSignedDecoy(t *testing.T) {
 	// A client who knew the decoy's secret would not be admitted under any name.
 	random := decoySigner
 	decoySigner = &signer{Signer: httpsig.NewSigner("", "", []byte("known"))}
-	for _, user := range []string{"nobody", "mute", "basic"} {
+	for _, user := range []string{"absent", "mute", "basic"} {
 		w.wantSigned(user+" with the decoy's secret", w.by(user, "known").request(), BadCredentials)
 	}
 	decoySigner = random
@@ -483,11 +482,10 @@ func TestSignedDecoy(t *testing.T) {
 	}
 }
 
-// All that is refused takes as long as [shortestRefusal], which is longer than looking up
-// anybody.
+// All refusals take as long as [password.ShortestRefusal], which is longer than looking up any user.
 func TestSignedRefusalTakesItsTime(t *testing.T) {
 	w := signingWorld(t)
-	for _, user := range []string{"ann", "nobody"} {
+	for _, user := range []string{"ann", "absent"} {
 		start := time.Now()
 		w.wantSigned(user, w.by(user, "wrong").request(), BadCredentials)
 		if took := time.Since(start); took < password.ShortestRefusal {
@@ -515,7 +513,7 @@ func TestT50SignaturesCount(t *testing.T) {
 			r.Client = []byte(client)
 			return w.wantSigned(client+" "+user, r, want)
 		}
-		for i, user := range []string{"ann", "nobody", "carl"} { // with a secret, unknown, without one
+		for i, user := range []string{"ann", "absent", "carl"} { // with a secret, unknown, without one
 			client := fmt.Sprint("192.0.2.", i)
 			for range limits.User + 1 {
 				sign(client, user, "wrong", BadCredentials)
@@ -566,12 +564,12 @@ func TestT50SignaturesCount(t *testing.T) {
 		password("192.0.2.3", "basic", "pw", TooManyFailures)
 		password("192.0.2.4", "basic", "pw", Pass)
 		for i := range limits.Address + 1 {
-			sign("192.0.2.5", fmt.Sprint("nobody", i), "wrong", BadCredentials)
+			sign("192.0.2.5", fmt.Sprint("absent", i), "wrong", BadCredentials)
 		}
-		sign("192.0.2.5", "nobody", "wrong", TooManyFailures)
+		sign("192.0.2.5", "absent", "wrong", TooManyFailures)
 		password("192.0.2.5", "carl", "pw", TooManyFailures)
 
-		// What is no guess does not count: a date that is off, a replay. Explaining does not.
+		// A wrong date and a replay are not guesses, so they do not count. Neither does Explain.
 		late := w.by("ann", "secret-of-ann")
 		late.header["date"] = []string{w.date(-time.Hour)}
 		r := late.request()
@@ -589,7 +587,7 @@ func TestT50SignaturesCount(t *testing.T) {
 			}
 		}
 		sign("192.0.2.6", "ann", "wrong", BadCredentials)
-		if v, _ := w.checker.Explain(w.clock.now(), func() *Request { r := w.by("nobody", "x").request(); r.Client = []byte("192.0.2.5"); return r }()); v.Reason != TooManyFailures {
+		if v, _ := w.checker.Explain(w.clock.now(), func() *Request { r := w.by("absent", "x").request(); r.Client = []byte("192.0.2.5"); return r }()); v.Reason != TooManyFailures {
 			t.Errorf("explained: %v", v.Reason)
 		}
 	})

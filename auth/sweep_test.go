@@ -65,7 +65,7 @@ func TestSweepKeepsTheBound(t *testing.T) {
 		w.put("default", user, "pw", nil)
 		w.want(user, "pw", Pass)
 		w.want(user, "pw", Pass)
-		w.want("nobody"+user, "pw", BadCredentials)
+		w.want("absent"+user, "pw", BadCredentials)
 		if got := w.directory.Active(); got > 100 {
 			t.Fatalf("%d active", got)
 		}
@@ -73,7 +73,7 @@ func TestSweepKeepsTheBound(t *testing.T) {
 	if got := w.directory.Active(); got < 90 {
 		t.Errorf("%d active: more have left than had to", got)
 	}
-	// Who has left comes back, for one hash.
+	// A user who has left comes back for the price of one hash.
 	w.hash.Count.Store(0)
 	w.want("user0", "pw", Pass)
 	w.want("user0", "pw", Pass)
@@ -82,7 +82,7 @@ func TestSweepKeepsTheBound(t *testing.T) {
 	}
 }
 
-// Whoever knows many names and no password cannot make those leave who come often.
+// A client that knows many names but no password cannot make users leave who come often.
 func TestSweepSparesWhoIsLetIn(t *testing.T) {
 	w := bounded(t, 100, api("orders", "/"))
 	for i := range 3000 {
@@ -234,7 +234,7 @@ func TestSweepChangesNoAnswer(t *testing.T) {
 		left += worlds[1].directory.Active() - worlds[0].directory.Active()
 	})
 	if left == 0 {
-		t.Error("nobody has ever left")
+		t.Error("no account has ever left")
 	}
 }
 
@@ -306,7 +306,7 @@ func TestSweepAtOnce(t *testing.T) {
 	close(stop)
 	group.Wait()
 	if got := w.memory.loaded() - loads; got < users*5 {
-		t.Errorf("%d loads: nobody has left", got)
+		t.Errorf("%d loads: no account has left", got)
 	}
 	for i, list := range admitted {
 		// Each passed at one moment between its two times: more than rate that were all

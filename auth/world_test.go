@@ -213,7 +213,7 @@ func (w *world) compiler(metaHeaders map[string]string) *Compiler {
 func openPlain(n session.Name, sealed string) (string, error) {
 	secret, found := strings.CutPrefix(sealed, "sealed:"+n.Org+"/"+n.User+":")
 	if !found {
-		return "", errors.New("it is sealed for somebody else")
+		return "", errors.New("sealed for another user")
 	}
 	return secret, nil
 }

@@ -52,7 +52,7 @@ func TestArgon2id(t *testing.T) {
 	}
 }
 
-// Hashes that others made with other parameters are checked, and made anew later.
+// Hashes with other parameters are verified, and count as outdated.
 func TestArgon2idForeign(t *testing.T) {
 	var a Argon2id
 	for _, stored := range []string{

@@ -47,7 +47,7 @@ func TestFailuresLedger(t *testing.T) {
 	}
 	g.want(0.1, "192.0.2.1", "ann", false, 0) // the fourth costs a second
 	g.want(0.6, "192.0.2.1", "ann", false, s/2)
-	g.want(0.6, "192.0.2.1", "ann", true, s/2) // nobody looks whether it is right
+	g.want(0.6, "192.0.2.1", "ann", true, s/2) // the password is not looked at
 	g.want(0.6, "192.0.2.2", "ann", false, 0)  // another address
 	g.want(0.6, "192.0.2.1", "bob", false, 0)  // another name
 	g.want(1.1, "192.0.2.1", "ann", false, 0)

@@ -33,7 +33,7 @@ func TestT50Origins(t *testing.T) {
 	}
 }
 
-// What the quick parsers read is what netip reads.
+// The quick parsers agree with netip.
 func TestOriginsLikeNetip(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	quick := 0

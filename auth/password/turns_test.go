@@ -72,9 +72,9 @@ func (q *queueing) want(t *testing.T, want string) {
 	}
 }
 
-// T-103: whose prefix has had the fewest turns in vain is next, from the widest prefix to the
-// narrowest, whoever came first; the operator and those whose password was right before go
-// ahead of all, and need no room.
+// T-103: the next turn goes to the prefix with the fewest turns in vain, from the widest prefix to the
+// narrowest, in any order of arrival. Operators and users whose password was right before go first, and
+// need no room.
 func TestT103Turns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueueing(5)
@@ -178,7 +178,7 @@ func TestT103DebtsBounded(t *testing.T) {
 	}
 }
 
-// What a guess costs for which there is no room.
+// A guess that finds no room.
 func BenchmarkTurnsNoRoom(b *testing.B) {
 	t := newTurns(1, 16)
 	random := func(i int) *place { return newPlace(stranger, origin(0x2001<<48|i*2654435761%(1<<32)<<8)) }

@@ -65,7 +65,7 @@ func TestNormalPath(t *testing.T) {
 	f("/a/.%2e/b", "/b")
 	f("/a/%2e./b", "/b")
 	f("/a/%2e/b", "/a/b")
-	// What only looks like one.
+	// Segments that only look like dot segments.
 	f("/...", "/...")
 	f("/a/.../b", "/a/.../b")
 	f("/a/..b", "/a/..b")
@@ -135,7 +135,7 @@ func TestNormalPathAmbiguous(t *testing.T) {
 	f("/a\\b")
 	f("/a\\..\\b")
 	f("/\\a")
-	// What a second decoding would change.
+	// Paths that a second decoding would change.
 	f("/%25")
 	f("/a%252fb")
 	f("/a%252e%252e/b")

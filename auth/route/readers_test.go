@@ -234,7 +234,7 @@ func FuzzReaders(f *testing.F) {
 	})
 }
 
-// What one path can be for readers is listed once each, and bounded.
+// Each reading of a path is listed once, and their number is bounded.
 func TestPathReadings(t *testing.T) {
 	f := func(uri string, want ...string) {
 		t.Helper()

@@ -5,19 +5,21 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Import is one user on the way in from elsewhere: a line of POST /api/import. Unlike a
-// session's own password, Hash is stored as it stands, which nothing else can ask for.
+// Import is one user from another program: a line of POST /api/import. Unlike a session's password,
+// Hash is stored as it is; nothing else can store a hash.
+//
+//	{"org_id": "default", "username": "ann", "hash": "$2b$10$…", "session": {"rate": 5, "per": 1}}
 type Import struct {
 	OrgID    string         `json:"org_id"`
 	Username string         `json:"username"`
-	Hash     string         `json:"hash,omitzero"`    // see [HashKind]; "": none, or the session's password
-	Session  jsontext.Value `json:"session,omitzero"` // nil: the user keeps what is stored, or gets an empty one
+	Hash     string         `json:"hash,omitzero"`    // see [password.HashKind]; "": none, or the session's password
+	Session  jsontext.Value `json:"session,omitzero"` // nil: the user keeps the stored session, or gets an empty one
 
 	Undeclared
 }
 
-// DecodeImport reads one line as strictly as [DecodeSession] reads a session, which it
-// leaves unread. Its errors hold nothing of the hash.
+// DecodeImport reads one line as strictly as [DecodeSession] reads a session, but leaves the session
+// itself undecoded. It returns the paths of unknown members. Its errors hold nothing of the hash.
 func DecodeImport(line []byte) (i Import, unknownFields []string, err error) {
 	if err := Decode(line, &i); err != nil {
 		return Import{}, nil, err
@@ -25,9 +27,10 @@ func DecodeImport(line []byte) (i Import, unknownFields []string, err error) {
 	return i, TakeUnknown(&i), nil
 }
 
-// PatchSession puts the members of a JSON object into a stored session as RFC 7396 has
-// it: objects are merged, everything else is replaced, null removes. What is not named
-// stays. A password in the result is a new one; the stored hash never is.
+// PatchSession merges a JSON object into a stored session (RFC 7396): objects are merged, other values
+// replaced, null removes a member, and members that the patch does not name stay. A password in the
+// result is a new one; the stored hash is never part of it. Errors and unknownFields are those of
+// [DecodeSession].
 func PatchSession(stored Session, patch []byte) (s Session, unknownFields []string, err error) {
 	var changes map[string]jsontext.Value
 	if err := Decode(patch, &changes); err != nil {
@@ -45,7 +48,7 @@ func PatchSession(stored Session, patch []byte) (s Session, unknownFields []stri
 	return DecodeSession(merged)
 }
 
-// mergePatch is MergePatch of RFC 7396 over values that have been read before.
+// mergePatch is MergePatch of RFC 7396, for values that have been read before.
 func mergePatch(target, patch jsontext.Value) (jsontext.Value, error) {
 	if patch.Kind() != '{' {
 		return patch, nil
@@ -74,7 +77,7 @@ func mergePatch(target, patch jsontext.Value) (jsontext.Value, error) {
 	return json.Marshal(members, json.Deterministic(true))
 }
 
-// Verify asks whether Password is a user's.
+// Verify asks whether Password is the password of a user: the body of POST /api/verify.
 type Verify struct {
 	OrgID    string `json:"org_id"`
 	Username string `json:"username"`
@@ -83,7 +86,8 @@ type Verify struct {
 	Undeclared
 }
 
-// DecodeVerify reads one. Its errors hold nothing of the password.
+// DecodeVerify reads a [Verify] and returns the paths of unknown members. Its errors hold nothing of the
+// password.
 func DecodeVerify(body []byte) (v Verify, unknownFields []string, err error) {
 	if err := Decode(body, &v); err != nil {
 		return Verify{}, nil, err

@@ -27,7 +27,7 @@ func (k Kept[T]) kept() jsontext.Value {
 	return text
 }
 
-// UnmarshalJSONFrom reads a T and keeps its text.
+// UnmarshalJSONFrom reads a value, refuses it unless it is a T, and keeps its text.
 func (k *Kept[T]) UnmarshalJSONFrom(in *jsontext.Decoder) error {
 	value, err := in.ReadValue()
 	if err != nil {
@@ -53,7 +53,7 @@ func MarshalSession(v any, options ...json.Options) ([]byte, error) {
 	return json.Marshal(v, append(options, jsontext.PreserveRawStrings(true))...)
 }
 
-// What Tyk reads some of the kept members as.
+// The types that Tyk reads some of the kept members as.
 type (
 	jwtData struct {
 		Secret string `json:"secret"`

@@ -53,7 +53,7 @@ func FuzzParseToken(f *testing.F) {
 		if err := CheckNames(name.Org, name.User); err != nil {
 			t.Fatalf("%q: %q: %v", token, name, err)
 		}
-		// What a decoder skips (line ends) is in no token that we write.
+		// Line ends, which a decoder skips, are in no token that Token returns.
 		if again, ok := ParseToken(name.Token()); !ok || again != name {
 			t.Fatalf("%q is %q, and its token %q", token, name, again)
 		}
