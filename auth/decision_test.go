@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"bytes"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -114,4 +115,21 @@ func TestGranted(t *testing.T) {
 	f([]string{"v1"}, "V1", false)
 	f([]string{"v1"}, "v", false)
 	f([]string{"v1"}, "", false)
+}
+
+// Decisions are pooled: a released one keeps nothing of its request, above all no password (T-09).
+func TestT09ReleasedDecisionKeepsNothing(t *testing.T) {
+	w := newWorld(t, api("orders", "/"))
+	w.put("default", "ann", "open sesame", nil)
+	for _, r := range []*Request{
+		request("ann", "open sesame"), request("ann", "wrong sesame"),
+		{Headers: fakeHeaders{}, URI: []byte("/"), AuthorizationCount: 1, Authorization: []byte(basic("ann\x00", "open sesame"))},
+	} {
+		d := w.checker.start(w.clock.now(), r, new(Verdict))
+		d.decide()
+		d.release()
+		if bytes.Contains(d.basic.buf[:], []byte("sesame")) || d.basic.given.Password != nil || d.request != nil || d.verdict != nil || d.account != nil || d.way != nil {
+			t.Errorf("%s: a released decision still has %+v", r.Authorization, d.basic)
+		}
+	}
 }
