@@ -11,8 +11,8 @@ import (
 	"sidekey/limiter"
 )
 
-// Benchmarks of the steps that a warm check is made of, each over many users: what is
-// measured with one user is measured out of the cache of the processor.
+// Benchmarks of the steps of a warm check, each over many users: with one user, everything would come
+// from the cache of the processor.
 
 const benchUsers = 10_000
 
@@ -199,16 +199,16 @@ func BenchmarkCheckParallel(b *testing.B) {
 	})
 }
 
-// What a client without good credentials costs, but for the hash itself.
+// A client without right credentials, without the cost of the hash itself.
 func BenchmarkCheckUnknown(b *testing.B) {
 	w, requests := benchWorld(b)
-	nobody := make([]*Request, len(requests))
-	for i := range nobody {
-		nobody[i] = request(fmt.Sprintf("nobody-%d", i), "pw")
+	absent := make([]*Request, len(requests))
+	for i := range absent {
+		absent[i] = request(fmt.Sprintf("absent-%d", i), "pw")
 	}
 	start := w.hash.Count.Load()
 	for i := 0; b.Loop(); i++ {
-		if v := w.check(nobody[i%benchUsers]); v.Reason != BadCredentials {
+		if v := w.check(absent[i%benchUsers]); v.Reason != BadCredentials {
 			b.Fatal(v.Reason)
 		}
 	}
@@ -218,7 +218,7 @@ func BenchmarkCheckUnknown(b *testing.B) {
 	}
 }
 
-// What an active user takes in memory beyond the record.
+// The memory of an active user, without the record.
 func BenchmarkAccountMemory(b *testing.B) {
 	for b.Loop() {
 		w := newWorld(b, api("orders", "/orders"))

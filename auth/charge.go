@@ -12,9 +12,18 @@ import (
 type charges struct {
 	limits   limiter.Limits
 	throttle *session.Throttle
-	shadow   struct{ rate, quota, api bool } // those that refuse nobody
-	trace    *trace                          // not nil: nothing is charged
-	excess   bool                            // the path could not be compared: see [Verdict.Excess]
+	shadow   struct{ rate, quota, api bool } // limits that are counted and refuse nothing
+}
+
+// gatherCharges collects the limits of the grant and the API.
+func (d *decision) gatherCharges() {
+	b := d.grant.limits
+	d.verdict.notices = b.notices
+	d.charges = charges{
+		limits:   limiter.Limits{Rate: b.rate, Quota: b.quota, API: d.api.Limit, Edition: b.edition},
+		throttle: b.throttle,
+	}
+	d.charges.shadow.rate, d.charges.shadow.quota = b.shadow, b.shadow
 }
 
 // narrow leaves out what an API does not limit, and puts into shadow what it does not
@@ -31,7 +40,7 @@ func (c *charges) narrow(a *route.API) {
 	}
 }
 
-// inShadow reports whether a refusal for that reason is only to be reported.
+// inShadow reports whether a refusal for that reason must only be reported.
 func (c *charges) inShadow(reason Reason) bool {
 	switch reason {
 	case RateExceeded:
@@ -59,31 +68,33 @@ func (c *charges) enforced() limiter.Limits {
 	return l
 }
 
-// charge uses up one request of every limit, or refuses and uses up nothing. What only
-// limits in shadow refuse passes, and is charged to the others: those in shadow count
-// what they would have let pass, so they report what enforcing them would refuse.
-func (c *Checker) charge(now *limiter.Now, s *Settings, ch *charges, v *Verdict) {
-	c.use(now, s, ch.limits, ch.trace, v)
-	if ch.inShadow(v.Reason) {
+// charge takes one request from every limit, or refuses and takes nothing. A request that only
+// limits in shadow refuse passes and is charged to the other limits. Limits in shadow count what
+// they would have let pass, so they report exactly what enforcing them would refuse.
+func (d *decision) charge() {
+	v := d.verdict
+	d.take(d.charges.limits)
+	if d.charges.inShadow(v.Reason) {
 		v.Shadow, v.Reason, v.Message, v.Retry = v.Reason, Pass, "", 0
-		c.use(now, s, ch.enforced(), ch.trace, v)
+		d.take(d.charges.enforced())
 	}
 	if v.Reason == RateExceeded {
-		v.Throttle = ch.throttle
+		v.Throttle = d.charges.throttle
 	}
 }
 
-// use charges a request to limits, waiting for a reservation of the quota where none is
-// left.
-func (c *Checker) use(now *limiter.Now, s *Settings, limits limiter.Limits, t *trace, v *Verdict) {
-	deadline := now.Mono + int64(s.QuotaWait)
+// take charges the request to limits. If no reservation of the quota is left, it waits for one,
+// for as long as the settings allow.
+func (d *decision) take(limits limiter.Limits) {
+	v := d.verdict
+	deadline := d.now.Mono + int64(d.settings.QuotaWait)
 	for {
 		admit := limiter.Admit
-		if t != nil {
+		if d.dry {
 			admit = limiter.Peek
 		}
-		result := admit(*now, limits)
-		v.Retry, v.At = result.Retry, *now
+		result := admit(d.now, limits)
+		v.Retry, v.At = result.Retry, d.now
 		if limits.Rate != nil {
 			v.Rate = result.Rate
 		}
@@ -106,10 +117,10 @@ func (c *Checker) use(now *limiter.Now, s *Settings, limits limiter.Limits, t *t
 			v.Reason = retryAccount
 			return
 		}
-		left := time.Duration(deadline - now.Mono)
-		again := limits.Quota.Wait(*now, left)
-		*now = c.now()
-		if !again || now.Mono >= deadline {
+		left := time.Duration(deadline - d.now.Mono)
+		again := limits.Quota.Wait(d.now, left)
+		d.now = d.checker.now()
+		if !again || d.now.Mono >= deadline {
 			v.Reason, v.Retry = Busy, time.Second
 			v.Message = "Quota cannot be recorded at the moment"
 			return

@@ -39,7 +39,7 @@ func TestCheckQuotaNotRecorded(t *testing.T) {
 				t.Errorf("used up: %+v %+v", v.Rate, v.Quota)
 			}
 		}
-		// Who has no quota does not wait for the disk.
+		// A user without a quota does not wait for the disk.
 		if v, took := ask("bob"); v.Reason != Pass || took != 0 {
 			t.Errorf("bob: %v after %v", v.Reason, took)
 		}

@@ -9,14 +9,13 @@ import (
 	"sidekey/internal/problem"
 )
 
-// Credentials are a user name and a password as they stood in the request. Both are
-// valid as long as the [CredentialBuffer] given to [ParseBasic].
+// Credentials are the user name and the password of a request. They are valid as long as the
+// [CredentialBuffer] given to [ParseBasic].
 type Credentials struct {
 	User, Password []byte
 }
 
-// Malformed is what is wrong with an Authorization header. Its text is the message
-// that Tyk answers.
+// Malformed is the fault of an Authorization header, as the message of Tyk's answer; "" is none.
 type Malformed string
 
 const (
@@ -25,25 +24,23 @@ const (
 	notTwoPart Malformed = "Attempted access with malformed header, values not in basic auth format"
 )
 
-// mostCredentials is the length of the longest user name, a colon, the longest password,
-// and what base64 rounds up.
-const mostCredentials = problem.MaxName + 1 + password.MaxPassword + 2
+// maxCredentials bounds the decoded credentials: the longest user name, a colon, the longest password,
+// and the rounding of base64.
+const maxCredentials = problem.MaxName + 1 + password.MaxPassword + 2
 
-// CredentialBuffer takes decoded credentials of the usual length; longer ones are
-// allocated. It lives on the caller's stack and is short, because it is cleared for each
-// request.
+// CredentialBuffer has room for decoded credentials of the usual length; longer ones are allocated. It
+// is short because it is cleared for each request.
 type CredentialBuffer [192]byte
 
 // strictBase64 refuses trailing bits that are not zero, so that one pair of user
 // and password has one spelling.
 var strictBase64 = base64.StdEncoding.Strict()
 
-// ParseBasic reads the value of an Authorization header (RFC 7617): the scheme in
-// any case, one space, padded base64 in its one canonical spelling, split at the
-// first colon. It refuses control characters, invalid UTF-8, an empty user name and
-// an empty password. The decoded bytes are written to buf where they have room there.
+// ParseBasic reads the value of an Authorization header (RFC 7617): the scheme in any case, one space,
+// padded base64 in its one canonical spelling, split at the first colon. It refuses control characters,
+// invalid UTF-8, an empty user name and an empty password. It decodes into buf if there is room.
 //
-// malformed is "" when the credentials can be used.
+// "Basic YW5uOnB3" is the user ann with the password pw. malformed is "" if the credentials can be used.
 func ParseBasic(header []byte, buf *CredentialBuffer) (c Credentials, malformed Malformed) {
 	const scheme = "Basic "
 	if len(header) < len(scheme) || string(header[:len(scheme)]) != scheme && !bytes.EqualFold(header[:len(scheme)], []byte(scheme)) {
@@ -53,7 +50,7 @@ func ParseBasic(header []byte, buf *CredentialBuffer) (c Credentials, malformed 
 	if len(encoded) == 0 {
 		return Credentials{}, notBase64
 	}
-	if strictBase64.DecodedLen(len(encoded)) > mostCredentials {
+	if strictBase64.DecodedLen(len(encoded)) > maxCredentials {
 		return Credentials{}, undecodable(encoded, notTwoPart)
 	}
 	text, err := strictBase64.AppendDecode(buf[:0], encoded)
@@ -70,8 +67,8 @@ func ParseBasic(header []byte, buf *CredentialBuffer) (c Credentials, malformed 
 	return Credentials{User: user, Password: pass}, ""
 }
 
-// undecodable tells more than one set of credentials (Envoy joins repeated headers with a
-// comma) from what otherwise is the matter with a header.
+// undecodable returns notBasic for more than one set of credentials (Envoy joins repeated headers with
+// a comma), notBase64 for line ends, and otherwise for all other faults.
 func undecodable(encoded []byte, otherwise Malformed) Malformed {
 	i := bytes.IndexAny(encoded, " ,\r\n")
 	switch {

@@ -70,7 +70,7 @@ func TestParseBasicMalformed(t *testing.T) {
 	f("Basic !", notBase64)
 	f("Basic ====", notBase64)
 	f("Basic =", notBase64)
-	f("Basic YW5uOnB3", "") // without padding where there is none
+	f("Basic YW5uOnB3", "") // needs no padding
 	f("Basic YW5uOnB3Cg", notBase64)
 	f("Basic YW5uOnBhc3M", notBase64)
 	f("Basic YW5uOnBhc3M==", notBase64)
@@ -121,7 +121,7 @@ func TestParseBasicMalformed(t *testing.T) {
 	f(basic("ann\xc0\xae", "pw"), notTwoPart)
 	f(basic("ann\xed\xa0\x80", "pw"), notTwoPart) // half of a surrogate pair
 	f(basic("ann", "\xf5\x80\x80\x80"), notTwoPart)
-	// Too long for anybody.
+	// Longer than all names and passwords.
 	f(basic(strings.Repeat("a", 256), "pw"), notTwoPart)
 	f(basic(strings.Repeat("a", 300), "pw"), notTwoPart)
 	f(basic("ann", strings.Repeat("a", 1025)), notTwoPart)
@@ -209,10 +209,10 @@ func TestT13CanonicalBase64(t *testing.T) {
 	}
 }
 
-// FuzzParseBasic, T-12, compares with net/http's reading of the same header, where that is
-// right. It is not: it skips line ends, accepts trailing bits that are not zero, control
-// characters, broken UTF-8, empty names and empty passwords. What is accepted here it
-// must read alike; what it accepts and is refused here must be one of those.
+// FuzzParseBasic, T-12, compares with net/http, which skips line ends and accepts trailing bits that are
+// not zero, control characters, broken UTF-8, empty names and empty passwords. net/http must read the
+// headers that ParseBasic accepts in the same way, and ParseBasic may refuse only these of the headers
+// that net/http accepts.
 func FuzzParseBasic(f *testing.F) {
 	for _, seed := range []string{
 		"", "Basic", "Basic ", "Basic YW5uOnB3", "basic YW5uOnBhc3M=", "Basic YW5uOnBhc3M", "Basic  YW5uOnB3", "Basic YW5uOnB3,Basic YW5uOnB3",

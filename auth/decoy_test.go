@@ -8,8 +8,7 @@ import (
 	"sidekey/auth/session"
 )
 
-// The decoy is the hash of a user: whoever knows that user's password is let in under no
-// other name.
+// The decoy is the hash of a user: that user's password is right under no other name.
 func TestT10DecoyLetsNobodyIn(t *testing.T) {
 	w := newWorld(t, api("orders", "/"))
 	bcrypt := password.Bcrypt(4)
@@ -27,7 +26,7 @@ func TestT10DecoyLetsNobodyIn(t *testing.T) {
 	w.set(func(s *Settings) { s.Passwords = p })
 	w.put("default", "ann", "pw", func(s *session.Session) { s.BasicAuth.Password = hash })
 	w.want("ann", "pw", Pass)
-	w.want("nobody", "pw", BadCredentials)
+	w.want("absent", "pw", BadCredentials)
 	w.put("default", "without", "", nil)
 	w.want("without", "pw", BadCredentials)
 	if got := p.Counts(); got.Right != 1 || got.Wrong != 2 {

@@ -49,7 +49,7 @@ func TestDirectoryFind(t *testing.T) {
 	}
 	for i := range 10_000 {
 		for _, org := range []string{"default", "other", ""} {
-			if a, err := d.Find(org, []byte(fmt.Sprint("unknown", i))); a != nil || !errors.Is(err, ErrNoUser) {
+			if a, err := d.Find(org, []byte(fmt.Sprint("absent", i))); a != nil || !errors.Is(err, ErrNoUser) {
 				t.Fatalf("%v, %v", a, err)
 			}
 		}
@@ -152,8 +152,8 @@ func TestDirectoryPublish(t *testing.T) {
 	}
 }
 
-// The quota of a user who is deleted, created again or cannot be read any more admits no
-// request, not even one that found the account before.
+// The quota of a user who is deleted, written afresh or cannot be read any more admits no request, not
+// even one that found the account before.
 func TestDirectoryPublishClosesQuota(t *testing.T) {
 	for name, change := range map[string]func(w *world){
 		"deleted":       func(w *world) { w.remove("default", "ann") },
@@ -314,7 +314,7 @@ func TestDirectorySettingsWhileLoading(t *testing.T) {
 	}
 }
 
-// A check that begins after a policy was changed sees the change, even if it waits for a check
+// A check that begins after a policy was changed sees the change, even if it waits for another check
 // that began to load the user before.
 func TestDirectoryPolicyWhileLoading(t *testing.T) {
 	w := newWorld(t)
@@ -436,8 +436,8 @@ func TestDirectoryPublishIsSeen(t *testing.T) {
 	}
 }
 
-// Loading, publishing and finding the same few users from many goroutines: no other user is
-// found, and one user is never there twice.
+// Many goroutines load, publish and find the same few users: Find never returns another user, and no
+// user is there twice.
 func TestDirectoryConcurrent(t *testing.T) {
 	w := newWorld(t)
 	d := w.directory

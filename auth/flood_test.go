@@ -67,7 +67,7 @@ func TestT103Flood(t *testing.T) {
 		group.Go(func() {
 			random := rand.New(rand.NewPCG(1, 2))
 			for n := 0; time.Now().Before(end); n++ {
-				client, user := fmt.Sprintf("2001:db8:%x:%x::1", random.Uint32()>>16, random.Uint32()>>16), fmt.Sprint("nobody", n)
+				client, user := fmt.Sprintf("2001:db8:%x:%x::1", random.Uint32()>>16, random.Uint32()>>16), fmt.Sprint("absent", n)
 				if n%2 == 0 {
 					user = fmt.Sprint("remembered", n%20)
 				}

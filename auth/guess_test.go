@@ -12,8 +12,8 @@ import (
 	"sidekey/auth/session"
 )
 
-// T-52: who guesses at a name that nobody has is told the same, with the same delays, as
-// who guesses at one that somebody has.
+// T-52: guesses at a name that does not exist get the same answers, with the same delays, as guesses at
+// one that exists.
 func TestT52UnknownNamesCount(t *testing.T) {
 	w := newWorld(t, api("orders", "/"))
 	w.set(func(s *Settings) { s.Failures = password.NewFailures(guessLimits) })
@@ -21,7 +21,7 @@ func TestT52UnknownNamesCount(t *testing.T) {
 	w.put("default", "off", "pw", func(s *session.Session) { s.IsInactive = true })
 	for i := range 200 {
 		var first Verdict
-		for j, user := range []string{"ann", "off", "nobody"} {
+		for j, user := range []string{"ann", "off", "absent"} {
 			r := request(user, fmt.Sprint("guess", i))
 			r.Client = []byte(fmt.Sprintf("192.0.2.%d", j+1))
 			v := w.check(r)
@@ -96,8 +96,8 @@ func TestT03Interleavings(t *testing.T) {
 	w.put("default", "bob", "pw2", nil)
 	right := []login{{user: "ann", password: "pw"}, {user: "bob", password: "pw2"}}
 	wrong := []login{
-		{user: "nobody", password: "pw" + plain("pw")}, {user: "ann", password: "pw" + plain("pw")}, {user: "ann", password: plain("pw")},
-		{user: "nobody", password: "pw"}, {user: "bob", password: "pw"}, {user: "ann", password: "pw2"}, {user: "annpw", password: plain("pw")},
+		{user: "absent", password: "pw" + plain("pw")}, {user: "ann", password: "pw" + plain("pw")}, {user: "ann", password: plain("pw")},
+		{user: "absent", password: "pw"}, {user: "bob", password: "pw"}, {user: "ann", password: "pw2"}, {user: "annpw", password: plain("pw")},
 		{user: "an", password: "npw"}, {user: "bob", password: plain("pw2")},
 	}
 	const goroutines, rounds = 8, 100_000 / 8

@@ -8,20 +8,20 @@ import (
 	"sidekey/limiter"
 )
 
-// Held is a request that waits because it is over its rate, with all that trying it
-// again needs.
+// Held is a request that waits because it is over its rate, with everything that is needed to
+// try it again.
 type Held struct {
 	request      Request // copies of what is needed
 	api, version string
-	account      *Account // who it is from, when it was held
+	account      *Account // whose request it was when it was held
 }
 
-// Request returns what is known of the request: all but its credentials and its other
-// headers.
+// Request returns the request without its credentials and its other headers. Callers must not
+// change its bytes.
 func (h *Held) Request() Request { return h.request }
 
 // Hold returns what [Checker.Retry] needs of a request that was refused with a
-// [Throttle]. It keeps nothing of what r borrows.
+// [Verdict.Throttle]. It copies the bytes of r that it keeps.
 func (c *Checker) Hold(r *Request, v *Verdict) *Held {
 	return &Held{
 		request: Request{
@@ -37,46 +37,44 @@ func (c *Checker) Hold(r *Request, v *Verdict) *Held {
 	}
 }
 
-// Retry answers a held request anew: everything but its credentials is checked again.
-// Who has been given other credentials meanwhile is refused.
-func (c *Checker) Retry(now limiter.Now, h *Held) (v Verdict) {
-	for {
-		s := c.Settings()
-		v = c.retryBy(s, now, h)
-		if v.Reason != superseded {
-			v.Settings = s
-			return v
-		}
-		now = c.now()
-	}
+// Retry decides about a held request again. It checks everything but the credentials. If the
+// user's credentials changed while the request was held, it is refused with [BadCredentials].
+func (c *Checker) Retry(now limiter.Now, h *Held) Verdict {
+	v := new(Verdict)
+	d := c.start(now, &h.request, v)
+	defer d.release()
+	d.byOneConfiguration(func() { d.retry(h) })
+	return *v
 }
 
-// retryBy is Retry by these settings; its reason may be [superseded].
-func (c *Checker) retryBy(s *Settings, now limiter.Now, h *Held) (v Verdict) {
-	api := s.APIs.ByID(h.api)
-	if api == nil || !api.Active {
-		v.refuse(UnknownAPI, nil)
-		return v
+// retry takes the steps of a held request that come after its credentials.
+func (d *decision) retry(h *Held) {
+	d.version = h.version
+	d.api = d.settings.APIs.ByID(h.api)
+	if d.api == nil || !d.api.Active {
+		d.api = nil
+		d.refuse(UnknownAPI)
+		return
 	}
-	account, err := c.directory.findFor(s.Compiler, h.account.org, []byte(h.account.user))
+	account, err := d.checker.directory.findFor(d.settings.Compiler, h.account.org, []byte(h.account.user))
 	switch {
 	case err == errSuperseded:
-		v.Reason = superseded
+		d.verdict.Reason = superseded
 	case errors.Is(err, ErrNoUser), errors.Is(err, ErrDamaged), err == nil && !account.sameCredentials(h.account):
-		v.refuse(BadCredentials, api)
+		d.refuse(BadCredentials)
 	case err != nil:
-		v.refuse(Unavailable, api)
+		d.refuse(Unavailable)
 	default:
-		c.admit(&now, s, api, h.version, account, &h.request, &v, nil)
-		if v.Reason == retryAccount { // edited in this very moment
-			v.refuse(Busy, api)
-			v.Retry = time.Second
+		d.account = account
+		d.admit()
+		if d.verdict.Reason == retryAccount { // the user is being edited
+			d.refuse(Busy)
+			d.verdict.Retry = time.Second
 		}
 	}
-	return v
 }
 
-// sameCredentials reports whether who was let in as before would be let in as a.
+// sameCredentials reports whether the credentials that were right for before are right for a.
 func (a *Account) sameCredentials(before *Account) bool {
 	if a.signer == nil || before.signer == nil {
 		return a.signer == before.signer && a.hash == before.hash

@@ -144,7 +144,7 @@ func testWithoutAddress(t *testing.T) {
 	w.want("ann", "pw", Pass)
 	for i := range 100 {
 		w.ask("ann", fmt.Sprint("guess", i))
-		w.ask(fmt.Sprint("nobody", i), "guess")
+		w.ask(fmt.Sprint("absent", i), "guess")
 	}
 	w.want("ann", "wrong", TooManyFailures)
 	w.want("ann", "pw", Pass)
@@ -193,7 +193,7 @@ func TestT117OneAccountManyMachines(t *testing.T) {
 // who exists as for one who does not. It counts against each of the addresses, and each is
 // answered when it would be if it were alone.
 func TestT117WrongPasswordOfMany(t *testing.T) {
-	for _, user := range []string{"ann", "nobody"} {
+	for _, user := range []string{"ann", "absent"} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, api("orders", "/"))
 			passwords, err := password.NewPasswords(&testutil.SlowHash{Takes: 100 * time.Millisecond}, 1, 500*time.Millisecond)

@@ -54,14 +54,15 @@ func TestNamed(t *testing.T) {
 	}
 	f("alice", "pw", true, true)
 	f("alice", "wrong", false, true)
-	f("unknown", "pw", false, false)
+	f("absent", "pw", false, false)
 	a := w.ask("alice", "pw").Account
 	if !a.Detailed() || string(a.Alias()) != "A" || a.Tags()[0] != "t" || len(a.Policies()) != 0 {
 		t.Errorf("got %v %q %q %q", a.Detailed(), a.Alias(), a.Tags(), a.Policies())
 	}
 }
 
-// A trigger that is never reached is accepted with a warning, as Tyk accepts it; too many are refused.
+// Triggers that are never reached are accepted with a warning, as Tyk accepts them; too many are
+// refused.
 func TestValidateTriggers(t *testing.T) {
 	rules := session.Rules{APIs: mustAPIs(t, api("rest", "/")), Policies: session.NewPolicies(nil), AllowEmptyRights: true}
 	f := func(limits []float64, want string) {

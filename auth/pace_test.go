@@ -25,9 +25,8 @@ func (h *uneven) Matches(stored string, password []byte) bool {
 	return h.plainHash.Matches(stored, password)
 }
 
-// A wrong password is answered at the same moment, to the nanosecond, whoever it was for
-// and whatever it was compared with; alone, shared with up to four others, and while
-// somebody else is being hashed.
+// A wrong password is answered at the same moment, to the nanosecond, for all users and all kinds of
+// hashes; alone, shared with up to four other requests, and while another password is being hashed.
 func TestT11OneMoment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, api("orders", "/"))
@@ -55,7 +54,7 @@ func TestT11OneMoment(t *testing.T) {
 		}
 		answers := make(chan answer, 10)
 		for round, user := range []string{
-			"nobody", "nobody-else", "none", "ten", "twelve", "argon", "ten-inactive", "twelve-inactive", "argon-inactive", "ten-remembered", "twelve-remembered", "argon-remembered",
+			"absent", "absent-else", "none", "ten", "twelve", "argon", "ten-inactive", "twelve-inactive", "argon-inactive", "ten-remembered", "twelve-remembered", "argon-remembered",
 		} {
 			for leaders := range 5 {
 				for _, waits := range []time.Duration{0, 250 * time.Millisecond} {
@@ -73,7 +72,7 @@ func TestT11OneMoment(t *testing.T) {
 					}
 					for range leaders + 1 {
 						a := <-answers
-						// Who came later has waited less for their turn.
+						// A later request has waited less for its turn.
 						want := 900*time.Millisecond + max(0, waits-time.Duration(a.leader)*10*time.Millisecond)
 						if a.after != want {
 							t.Errorf("%s, %d leaders, %v before them: %+v, want %v", user, leaders, waits, a, want)

@@ -129,11 +129,9 @@ func TestPolicyEditsNeverAdmitMore(t *testing.T) {
 				if err != nil {
 					rt.Fatal(err)
 				}
-				forget() // an account that nobody asked for was not compiled
+				forget() // an account without requests was not compiled
 				api := apis.ByID(id)
-				at := now
-				var v Verdict
-				c.admit(&at, c.Settings(), api, "", account, &Request{}, &v, nil)
+				v := admit(c, now, api, account, &Request{})
 				e := effective()
 				limit, scope, granted := e.Limits, "", e.Grants(id)
 				if r, ok := e.Rights[id]; ok && r.Limit != nil {

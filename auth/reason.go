@@ -1,38 +1,42 @@
 package auth
 
-// Reason says why a request was refused; Pass says that it was not. The order is
-// the order of the checks: the first that applies is the answer.
+// Reason says why a request was refused; Pass says that it was not. The order is the order of the
+// checks: the first that applies is the answer.
+//
+// A request with a wrong password for a user who is also expired gets BadCredentials.
 type Reason uint8
 
+// The reasons, in the order of the checks. AmbiguousPath may also follow APINotGranted, because the rules
+// of the right decide, and Unavailable may end a decision at any check.
 const (
-	Pass Reason = iota
-	ProxyConfig
-	AmbiguousRequest
-	AmbiguousPath
-	UnknownAPI
-	UnknownVersion
-	NoCredentials
-	MalformedCredentials
-	TooManyFailures
-	Busy
-	BadCredentials
-	Inactive
-	Expired
-	APINotGranted
-	URLNotGranted
-	RateExceeded
-	QuotaExceeded
-	APIRateExceeded
-	Unavailable
+	Pass                 Reason = iota
+	ProxyConfig                 // the proxy does not send a header that it must send
+	AmbiguousRequest            // the client asks for a tunnel
+	AmbiguousPath               // readers of host or path disagree, and it matters
+	UnknownAPI                  // no active API is at this host and path
+	UnknownVersion              // the API does not have the version
+	NoCredentials               // there is no Authorization header
+	MalformedCredentials        // the Authorization header cannot be read
+	TooManyFailures             // the client's address must wait because it guessed too often
+	Busy                        // there is no room to hash the password, or to record quota or signature
+	BadCredentials              // the user does not exist, or the password or signature is wrong
+	Inactive                    // the session or one of its policies is inactive
+	Expired                     // the session has expired
+	APINotGranted               // no right includes the API or its version
+	URLNotGranted               // the right does not include the path and method
+	RateExceeded                // the user is over the rate
+	QuotaExceeded               // the user's quota is used up
+	APIRateExceeded             // all users of the API together are over its rate
+	Unavailable                 // the store cannot be read, or sidekey is stopping
 
 	reasonCount
 )
 
-// ReasonCount is how many reasons there are.
+// ReasonCount is the number of reasons.
 const ReasonCount = int(reasonCount)
 
-// reasons holds name, status and message of every reason. Messages are Tyk's where
-// Tyk has the case. The status of QuotaExceeded is configurable (limits.quota_exceeded_status).
+// reasons holds name, status and message of each reason. Messages are Tyk's if Tyk has the case. The
+// status of QuotaExceeded is configurable (limits.quota_exceeded_status).
 var reasons = [reasonCount]struct {
 	name    string
 	status  int
@@ -59,7 +63,7 @@ var reasons = [reasonCount]struct {
 	Unavailable:          {"unavailable", 503, "Not ready"},
 }
 
-// Reasons returns all reasons in their order.
+// Reasons returns all reasons, including [Pass], in their order.
 func Reasons() []Reason {
 	all := make([]Reason, reasonCount)
 	for i := range all {

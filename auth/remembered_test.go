@@ -30,8 +30,8 @@ func TestRememberedCostsNoHash(t *testing.T) {
 	hashes(1)
 	for range 10 {
 		w.want("ann", "wrong", BadCredentials)
-		w.want("nobody", "pw", BadCredentials)
-		w.want("nobody", "wrong", BadCredentials)
+		w.want("absent", "pw", BadCredentials)
+		w.want("absent", "wrong", BadCredentials)
 	}
 	hashes(30)
 	for range 10 {
@@ -95,8 +95,8 @@ func TestT103UseRenews(t *testing.T) {
 	}
 }
 
-// T-06: whatever is written of a user acts on the next check. What was remembered under
-// the record before is worth nothing.
+// T-06: each write of a user applies to the next check. A password that was remembered under the old
+// record is not right any more.
 func TestT06EditForgets(t *testing.T) {
 	f := func(name string, change func(w *world), want Reason, hashes int64) {
 		t.Helper()
@@ -220,7 +220,7 @@ func TestT06NoLateAdmits(t *testing.T) {
 	w := newWorld(t, api("orders", "/"))
 	const edits = 2000
 	w.put("default", "ann", "pw-0", nil)
-	var mu sync.RWMutex // held by the writer: between its answer and the note of it nobody asks
+	var mu sync.RWMutex // held by the writer from its answer until it is noted: no check starts in between
 	current := 0
 	stop := make(chan struct{})
 	var group sync.WaitGroup

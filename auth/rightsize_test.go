@@ -165,7 +165,7 @@ func TestT105PoliciesTooLargeTogether(t *testing.T) {
 	for n, passes := range map[int]bool{2: true, 30: true, 31: false, 40: false} {
 		s := &session.Session{OrgID: "default", ApplyPolicies: ids[:n], IsInactive: true}
 		if _, err := s.Validate(rules, 0); (err == nil) != passes {
-			t.Errorf("%d policies in the place of 30: %v", n, err)
+			t.Errorf("%d policies instead of 30: %v", n, err)
 		}
 	}
 

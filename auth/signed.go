@@ -8,99 +8,109 @@ import (
 	"sidekey/auth/httpsig"
 	"sidekey/auth/password"
 	"sidekey/auth/route"
-	"sidekey/limiter"
 )
+
+// signedLogin recognises users by a signature that their secret has made of the request
+// (draft-cavage-http-signatures-12), if the API accepts signed requests.
+type signedLogin struct {
+	given httpsig.Signature
+	buf   httpsig.Buffer
+	spent bool // so that a request that is checked again is not taken for its own replay
+}
 
 const tooManySignatures = "Too many signed requests to remember"
 
-// authenticateSigned returns the account whose secret has signed the request, or the reason
-// for refusing it and when to ask again. message is "" if the reason's own message applies.
-// spent is set when the signature has been used up, so that a request that is checked again,
-// because its account was replaced, is not taken for its own replay.
-//
-// What depends on the request alone is checked first and does not count as a guess. After
+func (l *signedLogin) recognise(r *Request, api *route.API) (mine bool, refusal Reason, message string) {
+	if !api.HMAC || r.AuthorizationCount != 1 || !httpsig.Recognize(r.Authorization) {
+		return false, Pass, ""
+	}
+	var err error
+	l.given, err = httpsig.Parse(r.Authorization, &l.buf)
+	switch err {
+	case nil:
+		return true, Pass, ""
+	case httpsig.ErrNotBase64:
+		return true, MalformedCredentials, string(notBase64)
+	}
+	return true, MalformedCredentials, string(notBasic)
+}
+
+func (l *signedLogin) forget() { l.given, l.spent = httpsig.Signature{}, false }
+
+// verify first checks what depends on the request alone, which does not count as a guess. After
 // that, a key that does not exist costs the same as one that does. Wrong signatures count like
 // wrong passwords. A right signature passes at any time from a network that an earlier one came
 // from, like a remembered password; from any other network it is refused unchecked while that
 // origin has to wait.
-func (c *Checker) authenticateSigned(now limiter.Now, s *Settings, api *route.API, r *Request, spent *bool, t *trace) (_ *Account, refusal Reason, message string, retry time.Duration) {
-	var buf httpsig.Buffer
-	given, err := httpsig.Parse(r.Authorization, &buf)
-	if err != nil {
-		message := notBasic
-		if err == httpsig.ErrNotBase64 {
-			message = notBase64
-		}
-		return nil, MalformedCredentials, string(message), 0
+func (l *signedLogin) verify(d *decision) outcome {
+	r, s := d.request, d.settings
+	message := httpsig.Message{Method: r.Method, URI: r.URI, Host: r.Host, Headers: r.Headers}
+	seconds, skew := d.now.Wall/int64(time.Second), int64(s.SignatureSkew/time.Second)
+	date, timely := l.given.Date(&message, seconds, skew)
+	if !l.given.Supported() || !timely {
+		return outcome{reason: BadCredentials}
 	}
-	signed := httpsig.Message{Method: r.Method, URI: r.URI, Host: r.Host, Headers: r.Headers}
-	seconds, skew := now.Wall/int64(time.Second), int64(s.SignatureSkew/time.Second)
-	date, timely := given.Date(&signed, seconds, skew)
-	if !given.Supported() || !timely {
-		return nil, BadCredentials, "", 0
-	}
-	user, ofOrg := bytes.CutPrefix(given.KeyID, []byte(api.Org))
-	account, err := c.findKey(s, api.Org, user, ofOrg)
+	user, ofOrg := bytes.CutPrefix(l.given.KeyID, []byte(d.api.Org))
+	account, err := d.findKey(user, ofOrg)
 	if err == errSuperseded {
-		return nil, superseded, "", 0
+		return outcome{reason: superseded}
 	}
 	if err != nil && !errors.Is(err, ErrNoUser) && !errors.Is(err, ErrDamaged) {
-		return nil, Unavailable, "", time.Second
+		return outcome{reason: Unavailable, retry: time.Second}
 	}
 	signer := decoySigner
 	if account != nil && account.signer != nil {
 		signer = account.signer
 	}
-	matches := signer.Matches(&signed, &given) && signer != decoySigner
-	var tried password.Counted
-	outcome := password.Counted.Undecided
-	from := password.OriginOf(r.Client)
-	if !matches || s.VerifiedTTL <= 0 || !signer.from.Has(from.Network()) {
-		made := password.Attempt{At: now.Mono, From: from, Org: api.Org, User: user}
+	matches := signer.Matches(&message, &l.given) && signer != decoySigner
+	var pending password.Pending
+	end := password.Pending.Undecided
+	if !matches || s.VerifiedTTL <= 0 || !signer.from.Has(r.Client) {
+		attempt := password.Attempt{Org: d.api.Org, User: user, Client: r.Client, At: d.now.Mono}
 		var wait time.Duration
-		if t != nil {
-			wait = s.Failures.Wait(made)
+		if d.dry {
+			wait = s.Failures.Wait(attempt)
 		} else {
-			tried, wait = s.Failures.Begin(made)
+			pending, wait = s.Failures.Begin(attempt)
 		}
 		if wait > 0 {
-			return nil, TooManyFailures, "", wait
+			return outcome{reason: TooManyFailures, retry: wait}
 		}
-		defer func() { outcome(tried) }()
+		defer func() { end(pending) }()
 	}
 	if !matches {
-		outcome = password.Counted.Failed
-		return account, BadCredentials, "", 0
+		end = password.Pending.Failed
+		return outcome{reason: BadCredentials, account: account}
 	}
-	if !*spent {
-		switch s.Signatures.Spend(seconds, skew, date, signer.Owner(), given.MAC) {
+	if !l.spent && !d.dry {
+		switch s.Signatures.Spend(seconds, skew, date, signer.Owner(), l.given.MAC) {
 		case httpsig.SpentBefore:
-			return account, BadCredentials, "", 0
+			return outcome{reason: BadCredentials, account: account}
 		case httpsig.NoRoom:
-			return nil, Busy, tooManySignatures, time.Second
+			return outcome{reason: Busy, message: tooManySignatures, retry: time.Second}
 		}
-		*spent = true
+		l.spent = true
 	}
-	outcome = password.Counted.Succeeded
-	if t == nil && s.VerifiedTTL > 0 {
-		signer.from.Add(from.Network())
+	end = password.Pending.Succeeded
+	if !d.dry && s.VerifiedTTL > 0 {
+		signer.from.Add(r.Client)
 	}
-	return account, Pass, "", 0
+	return outcome{account: account}
 }
 
 // findKey returns the account that a key id names: the org's id followed by the user's name.
-func (c *Checker) findKey(s *Settings, org string, user []byte, ofOrg bool) (*Account, error) {
+func (d *decision) findKey(user []byte, ofOrg bool) (*Account, error) {
 	if !ofOrg || len(user) == 0 {
 		return nil, ErrNoUser
 	}
-	return c.directory.findFor(s.Compiler, org, user)
+	return d.checker.directory.findFor(d.settings.Compiler, d.api.Org, user)
 }
 
-// signer makes the signatures of one user, and remembers that one was right.
+// signer makes the signatures of one user, and remembers the networks that right ones came from.
 type signer struct {
 	*httpsig.Signer
 
-	from password.Networks // that signatures were right from
+	from password.Networks
 }
 
 // decoySigner stands in for users who do not exist or do not sign.

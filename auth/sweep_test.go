@@ -67,7 +67,7 @@ func TestSweepKeepsTheBound(t *testing.T) {
 		w.put("default", user, "pw", nil)
 		w.want(user, "pw", Pass)
 		w.want(user, "pw", Pass)
-		w.want("unknown"+user, "pw", BadCredentials)
+		w.want("absent"+user, "pw", BadCredentials)
 		if got := w.directory.Active(); got > 100 {
 			t.Fatalf("%d active", got)
 		}
@@ -75,7 +75,7 @@ func TestSweepKeepsTheBound(t *testing.T) {
 	if got := w.directory.Active(); got < 90 {
 		t.Errorf("%d active: more have left than had to", got)
 	}
-	// A user who has left comes back, for one hash.
+	// A user who has left comes back for the price of one hash.
 	w.hash.Count.Store(0)
 	w.want("user0", "pw", Pass)
 	w.want("user0", "pw", Pass)
@@ -84,7 +84,7 @@ func TestSweepKeepsTheBound(t *testing.T) {
 	}
 }
 
-// A client that knows many names and no password cannot make users leave who come often.
+// A client that knows many names but no password cannot make users leave who come often.
 func TestSweepSparesWhoIsLetIn(t *testing.T) {
 	w := bounded(t, 100, api("orders", "/"))
 	for i := range 3000 {
@@ -236,7 +236,7 @@ func TestSweepChangesNoAnswer(t *testing.T) {
 		left += worlds[1].directory.Active() - worlds[0].directory.Active()
 	})
 	if left == 0 {
-		t.Error("no user has ever left")
+		t.Error("no account has ever left")
 	}
 }
 
@@ -308,7 +308,7 @@ func TestSweepAtOnce(t *testing.T) {
 	close(stop)
 	group.Wait()
 	if got := w.memory.loaded() - loads; got < users*5 {
-		t.Errorf("%d loads: no user has left", got)
+		t.Errorf("%d loads: no account has left", got)
 	}
 	for i, list := range admitted {
 		// Each passed at one moment between its two times: more than rate that were all
@@ -350,10 +350,9 @@ func TestSweepMeetsARequest(t *testing.T) {
 	if got := w.directory.Active(); got != 0 {
 		t.Fatalf("%d active", got)
 	}
-	at, s := w.clock.now(), w.checker.Settings()
-	var v Verdict
-	if w.checker.admit(&at, s, s.APIs.ByID("orders"), "", held, request("ann", "pw"), &v, nil); v.Reason != retryAccount {
-		t.Errorf("who has left lets in: %v", v.Reason)
+	orders := w.checker.Settings().APIs.ByID("orders")
+	if v := admit(w.checker, w.clock.now(), orders, held, request("ann", "pw")); v.Reason != retryAccount {
+		t.Errorf("an account that has left admits a request: %v", v.Reason)
 	}
 	next, err := w.directory.Find("default", []byte("ann"))
 	if err != nil {

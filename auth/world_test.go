@@ -213,7 +213,7 @@ func (w *world) compiler(metaHeaders map[string]string) *Compiler {
 func openPlain(n session.Name, sealed string) (string, error) {
 	secret, found := strings.CutPrefix(sealed, "sealed:"+n.Org+"/"+n.User+":")
 	if !found {
-		return "", errors.New("it is sealed for somebody else")
+		return "", errors.New("sealed for another user")
 	}
 	return secret, nil
 }
@@ -283,6 +283,16 @@ func request(user, password string) *Request {
 }
 
 func (w *world) check(r *Request) Verdict { return w.checker.Check(w.clock.now(), r) }
+
+// admit decides about a request whose user has been recognised.
+func admit(c *Checker, now limiter.Now, api *route.API, a *Account, r *Request) Verdict {
+	v := new(Verdict)
+	d := c.start(now, r, v)
+	d.api, d.account = api, a
+	d.admit()
+	d.release()
+	return *v
+}
 
 func (w *world) ask(user, password string) Verdict { return w.check(request(user, password)) }
 

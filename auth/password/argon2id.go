@@ -14,27 +14,33 @@ import (
 // recommends first: 19 MiB, two passes, one lane. Stored as a PHC string.
 type Argon2id struct{}
 
+// ArgonPrefix is the start of every argon2id hash.
+const ArgonPrefix = "$argon2id$"
+
 const (
 	argonMemory  = 19456 // KiB
 	argonPasses  = 2
 	argonLanes   = 1
 	argonSalt    = 16 // bytes
 	argonKey     = 32 // bytes
-	ArgonPrefix  = "$argon2id$"
 	argonVersion = argon2.Version
 )
 
-// Most that a stored hash may ask for: an imported one must not stop the program.
+// Bounds of the work of a stored hash: an imported one must not stop the program.
 const (
-	mostArgonMemory = 256 << 10 // KiB
-	mostArgonPasses = 16
-	mostArgonLanes  = 16
-	mostArgonWork   = 512 << 10 // KiB, memory times passes: about a second
+	maxArgonMemory = 256 << 10 // KiB
+	maxArgonPasses = 16
+	maxArgonLanes  = 16
+	maxArgonWork   = 512 << 10 // KiB, memory times passes: about a second
 )
 
-func (Argon2id) Kind() string     { return "argon2id" }
+// Kind returns "argon2id".
+func (Argon2id) Kind() string { return "argon2id" }
+
+// MaxPassword returns [MaxPassword].
 func (Argon2id) MaxPassword() int { return MaxPassword }
 
+// Make returns a PHC string with a random salt.
 func (Argon2id) Make(password []byte) (string, error) {
 	salt := make([]byte, argonSalt)
 	if _, err := rand.Read(salt); err != nil {
@@ -44,17 +50,19 @@ func (Argon2id) Make(password []byte) (string, error) {
 	return fmt.Sprintf("%s%s$%s", argonHead(), encodeArgon(salt), encodeArgon(key)), nil
 }
 
-// argonHead is what every hash that Make makes begins with.
+// argonHead returns the start of every hash that Make returns.
 func argonHead() string {
 	return fmt.Sprintf("%sv=%d$m=%d,t=%d,p=%d$", ArgonPrefix, argonVersion, argonMemory, argonPasses, argonLanes)
 }
 
+// Current reports whether stored has the parameters of new hashes.
 func (Argon2id) Current(stored string) bool { return strings.HasPrefix(stored, argonHead()) }
 
+// Matches reports whether stored was made from password. It bounds the work that stored asks for.
 func (Argon2id) Matches(stored string, password []byte) bool {
 	legal := len(password) > 0 && len(password) <= MaxPassword
 	if !legal {
-		password = []byte("x") // the time of a refusal must not tell why
+		password = []byte("x") // the time of a refusal must not reveal why
 	}
 	h, ok := parseArgon(stored)
 	if !ok {
@@ -81,8 +89,8 @@ func parseArgon(stored string) (h argonHash, ok bool) {
 		return h, false
 	}
 	if fmt.Sprintf("m=%d,t=%d,p=%d", memory, passes, lanes) != parts[3] ||
-		passes < 1 || passes > mostArgonPasses || lanes < 1 || lanes > mostArgonLanes ||
-		memory < 8*lanes || memory > mostArgonMemory || memory*passes > mostArgonWork {
+		passes < 1 || passes > maxArgonPasses || lanes < 1 || lanes > maxArgonLanes ||
+		memory < 8*lanes || memory > maxArgonMemory || memory*passes > maxArgonWork {
 		return h, false
 	}
 	h = argonHash{memory: memory, passes: passes, lanes: uint8(lanes)}

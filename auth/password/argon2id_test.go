@@ -52,7 +52,7 @@ func TestArgon2id(t *testing.T) {
 	}
 }
 
-// Hashes that others made with other parameters are checked, and made anew later.
+// Hashes with other parameters are verified, and count as outdated.
 func TestArgon2idForeign(t *testing.T) {
 	var a Argon2id
 	for _, stored := range []string{
@@ -140,7 +140,7 @@ func TestHashKinds(t *testing.T) {
 		}
 		for _, stored := range []string{argon, string(low)} {
 			for password, want := range map[string]bool{"right": true, "wrong": false} {
-				got, err := p.Check(nil, Attempt{Org: "default", User: []byte("alice"), Password: []byte(password), Stored: stored})
+				got, err := p.Check(nil, Attempt{Org: "default", User: []byte("alice"), Password: []byte(password), Hash: stored})
 				if got != want || err != nil {
 					t.Errorf("%s: %.12q, %q: %v, %v, want %v", hash.Kind(), stored, password, got, err, want)
 				}

@@ -8,30 +8,30 @@ import (
 	"strings"
 )
 
-// Census counts the stored password hashes by what comparing with them costs, and keeps
-// one of each.
+// Census counts the stored password hashes by the cost of a comparison, and keeps one of each. If
+// users have hashes of several kinds and costs, one decoy is not enough: a name that takes another time
+// than the decoy would be known to exist. So a name that does not exist gets a kind, always the same
+// one, as often as users have it.
 //
-// A password for a user who does not exist has to take the time of one who does. Where
-// users have hashes of several kinds and costs, one decoy is not enough: whoever takes
-// another time than the decoy would be known to exist. So a name that does not exist is
-// given a kind, always the same one, as often as the users have it.
+// If 900 users have bcrypt of cost 10 and 100 have argon2id, 9 of 10 names that do not exist take the
+// time of bcrypt.
 type Census struct {
 	shares map[string]*share
 }
 
 type share struct {
-	hash string // one of the kind
-	n    int
+	hash string // one of its kind
+	n    int    // how many users have the kind
 }
 
-// NewCensus returns a census of nobody.
+// NewCensus returns a census without users.
 func NewCensus() *Census { return &Census{shares: make(map[string]*share)} }
 
 // Add counts the hash of one user.
 func (c *Census) Add(hash string) {
 	class := costClass(hash)
 	if class == "" {
-		return // it is compared with nothing
+		return // no password is compared with it
 	}
 	s := c.shares[class]
 	if s == nil {
@@ -41,8 +41,8 @@ func (c *Census) Add(hash string) {
 	s.n++
 }
 
-// costClass returns what hashes that take the same time to compare have in common, or ""
-// for what is no hash.
+// costClass returns a text that hashes with the same time of a comparison have in common, or "" if
+// hash is not one.
 func costClass(hash string) string {
 	kind, err := HashKind(hash)
 	if err != nil {
@@ -61,16 +61,16 @@ func costClass(hash string) string {
 	return kind + hash[:end] // with rounds or parameters, without the salt
 }
 
-// decoys are what the passwords of users who do not exist are compared with.
+// decoys are the hashes that passwords of users who do not exist are compared with.
 type decoys struct {
 	key    []byte
-	shares []share // of the hashes; n: how many come up to this one
+	shares []share // n: the users of this share and all before it
 	total  int
 }
 
-// SetCensus sets what the passwords of users who do not exist are compared with from now
-// on. key says which name gets what; it has to stay the same over restarts, because a
-// name whose time changes is one that does not exist.
+// SetCensus sets the hashes that passwords of users who do not exist are compared with. key decides
+// which name gets which. It must stay the same over restarts: a name whose time changes would be known
+// not to exist.
 func (p *Passwords) SetCensus(c *Census, key []byte) {
 	d := &decoys{key: key}
 	classes := make([]string, 0, len(c.shares))
@@ -89,7 +89,7 @@ func (p *Passwords) SetCensus(c *Census, key []byte) {
 	p.decoys.Store(d)
 }
 
-// decoyFor returns what to compare with for a name that does not exist.
+// decoyFor returns the hash to compare with for a name that does not exist.
 func (p *Passwords) decoyFor(org string, user []byte) string {
 	d := p.decoys.Load()
 	if d == nil {

@@ -6,31 +6,36 @@ import (
 	"time"
 )
 
-// FailureLimits say when guessing passwords is slowed down ([bruteforce] in the
-// configuration).
+// FailureLimits say when guessing passwords is slowed down ([bruteforce] in the configuration).
+//
+// With {User: 3, Address: 10, Delay: time.Second, MaxDelay: 16 * time.Second, Forget: time.Hour} an
+// address may guess the password of one user three times for free. After the fourth failure it waits
+// 1 s, then 2, 4, 8 and from then on 16 s, until it has not failed for an hour.
 type FailureLimits struct {
 	User     int           // failures of one address with one user name that cost nothing
-	Address  int           // failures of one address, whatever the names, that cost nothing
-	Delay    time.Duration // that the first failure beyond costs; each further one doubles it
-	MaxDelay time.Duration // longest delay
-	Forget   time.Duration // failures are forgotten after so long without another
-	Tracked  int           // most addresses, and addresses with names, that are kept
+	Address  int           // failures of one address, with any names, that cost nothing
+	Delay    time.Duration // cost of the first failure after these; each further one doubles it
+	MaxDelay time.Duration // the delay does not grow beyond it
+	Forget   time.Duration // failures are forgotten after this time without another
+	Tracked  int           // how many addresses, and addresses with names, are kept at most
 }
 
-// WaitError says that an address has guessed too often.
+// WaitError reports that an address has guessed too often.
 type WaitError struct {
-	Wait time.Duration // before another password is looked at
+	Wait time.Duration // until the next password of the address is looked at
 }
 
+// Error returns a text without the time, for logs.
 func (e *WaitError) Error() string { return "too many failed logins" }
 
-// Failures counts failed logins by [origin] and user name, and by origin alone. An origin
-// that fails too often has to wait before another password of its is looked at. Other
-// origins with the same user name do not, nor does the user in a network that the password
-// was right from before ([networks]): an attacker cannot lock a user out (T-51).
+// Failures counts failed logins by origin and user name, and by origin alone. An origin is an IPv4
+// address or a /64 of IPv6. An origin that fails too often must wait before its next password is
+// looked at. Other origins with the same user name need not wait, and neither does the user in a
+// network that the password was right from before ([Networks]), so an attacker cannot lock a user
+// out (T-51).
 //
-// Names that do not exist count like those that do. Memory is bounded by
-// [FailureLimits.Tracked], whatever is sent; about 100 bytes each.
+// Names that do not exist count like those that do. [FailureLimits.Tracked] bounds the memory, about
+// 100 bytes each. Failures is safe for concurrent use.
 type Failures struct {
 	limits FailureLimits
 	seed   maphash.Seed
@@ -47,9 +52,9 @@ type failureKey struct {
 
 type failureCount struct {
 	failed  int
-	pending int   // passwords that are being looked at, or wait for it
-	last    int64 // failure, Now.Mono
-	until   int64 // no password is looked at before
+	pending int   // attempts that have begun and not ended
+	last    int64 // time of the last failure, Now.Mono
+	until   int64 // time until which no password is looked at
 }
 
 // NewFailures returns counts that start at zero.
@@ -57,39 +62,37 @@ func NewFailures(limits FailureLimits) *Failures {
 	return &Failures{limits: limits, seed: maphash.MakeSeed(), counts: make(map[failureKey]*failureCount)}
 }
 
-// Counted is a password that is to be looked at.
-type Counted struct {
+// Pending is an attempt that has begun. It must be ended once, by Failed, Succeeded or Undecided.
+type Pending struct {
 	failures      *Failures
 	at            int64 // Now.Mono
 	address, user failureKey
 }
 
-// Begin returns an attempt to log in, or how long that address has to wait first. An
-// attempt that is begun is ended, in one of three ways. A nil *Failures lets every attempt
-// begin, and counts nothing.
-func (f *Failures) Begin(c Attempt) (a Counted, wait time.Duration) {
+// Begin begins an attempt to log in, or returns how long its address must wait first. A nil
+// *Failures lets every attempt begin and counts nothing.
+func (f *Failures) Begin(c Attempt) (a Pending, wait time.Duration) {
 	if f == nil {
-		return Counted{}, 0
+		return Pending{}, 0
 	}
 	a = f.attempt(c)
 	now := c.At
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if wait := f.waitLocked(a); wait > 0 {
-		return Counted{}, wait
+		return Pending{}, wait
 	}
-	// Passwords that are being looked at count as failed, so that asking for many at
-	// once gains nothing. For an address alone they do not: all users of an office may
-	// log in at once.
+	// Pending attempts count as failed, so that many at once gain nothing. For an address alone
+	// they do not: all users of an office may log in at once.
 	if c := f.look(now, a.user); c.pending > 0 && c.failed+c.pending >= f.limits.User {
-		return Counted{}, f.limits.Delay
+		return Pending{}, f.limits.Delay
 	}
 	f.keep(now, a.address).pending++
 	f.keep(now, a.user).pending++
 	return a, 0
 }
 
-// Wait returns how long an attempt would have to wait, and counts nothing.
+// Wait returns how long an attempt would have to wait. It counts nothing.
 func (f *Failures) Wait(c Attempt) time.Duration {
 	if f == nil {
 		return 0
@@ -100,25 +103,26 @@ func (f *Failures) Wait(c Attempt) time.Duration {
 	return f.waitLocked(a)
 }
 
-func (f *Failures) waitLocked(a Counted) time.Duration {
+func (f *Failures) waitLocked(a Pending) time.Duration {
 	return time.Duration(max(0, max(f.look(a.at, a.address).until, f.look(a.at, a.user).until)-a.at))
 }
 
-func (f *Failures) attempt(c Attempt) Counted {
+func (f *Failures) attempt(c Attempt) Pending {
 	var h maphash.Hash
 	h.SetSeed(f.seed)
 	h.WriteString(c.Org)
 	h.WriteByte(0) // no org and no name holds one
 	h.Write(c.User)
-	return Counted{
+	from := originOf(c.Client)
+	return Pending{
 		failures: f,
 		at:       c.At,
-		address:  failureKey{from: c.From},
-		user:     failureKey{from: c.From, user: max(1, h.Sum64())},
+		address:  failureKey{from: from},
+		user:     failureKey{from: from, user: max(1, h.Sum64())},
 	}
 }
 
-// look returns the count of a key as it stands.
+// look returns the count of a key, zero if there is none.
 func (f *Failures) look(now int64, key failureKey) failureCount {
 	c := f.counts[key]
 	if c == nil {
@@ -130,7 +134,7 @@ func (f *Failures) look(now int64, key failureKey) failureCount {
 	return *c
 }
 
-// keep returns the count of a key, to be changed.
+// keep returns the count of a key for changes. It makes one if there is none.
 func (f *Failures) keep(now int64, key failureKey) *failureCount {
 	f.look(now, key)
 	c := f.counts[key]
@@ -144,8 +148,8 @@ func (f *Failures) keep(now int64, key failureKey) *failureCount {
 	return c
 }
 
-// dropOne forgets, of a few keys drawn at random, the one that has failed least: so
-// those who guess most are the last to be forgotten, however many addresses they have.
+// dropOne draws a few keys at random and forgets the one that has failed least, so the addresses that
+// guess most are forgotten last, however many there are.
 func (f *Failures) dropOne() {
 	const draw = 8
 	var least failureKey
@@ -162,26 +166,26 @@ func (f *Failures) dropOne() {
 }
 
 // Failed ends an attempt whose password was wrong.
-func (a Counted) Failed() {
+func (a Pending) Failed() {
 	a.end(func(byAddress, byUser *failureCount, limits FailureLimits) {
 		byAddress.fail(a.at, limits.Address, limits)
 		byUser.fail(a.at, limits.User, limits)
 	})
 }
 
-// Succeeded ends an attempt whose password was right. The address alone is not forgiven:
-// who guesses may have an account of their own, too.
-func (a Counted) Succeeded() {
+// Succeeded ends an attempt whose password was right. It forgets the failures of the address with
+// this user, but not those of the address alone: an attacker may have an account, too.
+func (a Pending) Succeeded() {
 	a.end(func(_, byUser *failureCount, _ FailureLimits) { byUser.failed, byUser.until = 0, 0 })
 }
 
-// Undecided ends an attempt whose password was not looked at. It is not counted, because
-// a client that finds no room is more often the victim of a flood than its cause.
-func (a Counted) Undecided() {
+// Undecided ends an attempt whose password was not looked at. It counts nothing, because a client
+// that finds no room is more often the victim of a flood than its cause.
+func (a Pending) Undecided() {
 	a.end(func(_, _ *failureCount, _ FailureLimits) {})
 }
 
-func (a Counted) end(change func(byAddress, byUser *failureCount, limits FailureLimits)) {
+func (a Pending) end(change func(byAddress, byUser *failureCount, limits FailureLimits)) {
 	f := a.failures
 	if f == nil {
 		return
@@ -197,8 +201,8 @@ func (a Counted) end(change func(byAddress, byUser *failureCount, limits Failure
 	}
 }
 
-// pending returns the count of a key with one less pending. One that was dropped
-// meanwhile stays dropped.
+// pending returns the count of a key with one pending attempt less. A count that has been dropped
+// since stays dropped.
 func (f *Failures) pending(key failureKey) *failureCount {
 	c := f.counts[key]
 	if c == nil {
@@ -216,7 +220,7 @@ func (c *failureCount) fail(now int64, free int, limits FailureLimits) {
 	}
 }
 
-// delay returns what the nth failure beyond those that cost nothing costs.
+// delay returns the cost of the nth failure after those that cost nothing.
 func (l FailureLimits) delay(n int) time.Duration {
 	d := l.Delay
 	for ; n > 1 && d < l.MaxDelay; n-- {
@@ -225,7 +229,7 @@ func (l FailureLimits) delay(n int) time.Duration {
 	return min(d, l.MaxDelay)
 }
 
-// Tracked returns how many origins, and origins with user names, have failed lately.
+// Tracked returns how many origins, and origins with user names, are kept.
 func (f *Failures) Tracked() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -20,7 +20,7 @@ type guesser struct {
 // try is one login at second at, wrong or right, and what it is told: a wait, or 0.
 func (g guesser) try(at float64, client, user string, right bool) time.Duration {
 	g.t.Helper()
-	a, wait := g.f.Begin(Attempt{At: int64(at * 1e9), From: OriginOf([]byte(client)), Org: "default", User: []byte(user)})
+	a, wait := g.f.Begin(Attempt{At: int64(at * 1e9), Client: []byte(client), Org: "default", User: []byte(user)})
 	switch {
 	case wait > 0:
 	case right:
@@ -47,7 +47,7 @@ func TestFailuresLedger(t *testing.T) {
 	}
 	g.want(0.1, "192.0.2.1", "ann", false, 0) // the fourth costs a second
 	g.want(0.6, "192.0.2.1", "ann", false, s/2)
-	g.want(0.6, "192.0.2.1", "ann", true, s/2) // nobody looks whether it is right
+	g.want(0.6, "192.0.2.1", "ann", true, s/2) // the password is not looked at
 	g.want(0.6, "192.0.2.2", "ann", false, 0)  // another address
 	g.want(0.6, "192.0.2.1", "bob", false, 0)  // another name
 	g.want(1.1, "192.0.2.1", "ann", false, 0)
@@ -78,10 +78,10 @@ func TestFailuresLedger(t *testing.T) {
 // nothing bad.
 func TestFailuresAtOnce(t *testing.T) {
 	g := guesser{t, NewFailures(testLimits)}
-	begin := func(user string) (Counted, time.Duration) {
-		return g.f.Begin(Attempt{From: OriginOf([]byte("192.0.2.1")), Org: "default", User: []byte(user)})
+	begin := func(user string) (Pending, time.Duration) {
+		return g.f.Begin(Attempt{Client: []byte("192.0.2.1"), Org: "default", User: []byte(user)})
 	}
-	var pending []Counted
+	var pending []Pending
 	for i := range 10 {
 		a, wait := begin("ann")
 		if allowed := i < testLimits.User; (wait == 0) != allowed {
@@ -135,7 +135,7 @@ func TestPasswordFlood(t *testing.T) {
 		begin := time.Now()
 		ask := func(client, user, password string) (bool, error) {
 			return p.Check(failures, Attempt{
-				At: int64(time.Since(begin)), From: OriginOf([]byte(client)), Org: "default", Stored: "stored", Came: time.Now(),
+				At: int64(time.Since(begin)), Client: []byte(client), Org: "default", Hash: "stored", Arrived: time.Now(),
 				User: []byte(user), Password: []byte(password),
 			})
 		}

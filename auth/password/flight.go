@@ -7,18 +7,43 @@ import (
 	"time"
 )
 
-// Attempt is what a request presents to be let in, and what that is compared with.
+// Attempt is one try of a request to log in.
+//
+// For a request of ann with the password pw, from 203.0.113.9, that was 5 ms under way before the
+// password was looked at, it is
+//
+//	Attempt{Org: "default", User: "ann", Password: "pw", Client: "203.0.113.9",
+//		Hash: "$2b$10$…", At: now.Mono, Arrived: time.Now().Add(-5 * time.Millisecond)}
+//
+// The bytes are lent until the call that takes the attempt returns.
 type Attempt struct {
-	At             int64 // Now.Mono
-	From           origin
-	Rank           rank
-	Org            string
-	User, Password []byte
-	Stored         string    // hash of the user's password; "" for a user who does not exist or has none
-	Came           time.Time // when its request was there
+	Org      string
+	User     []byte
+	Password []byte
+	Client   []byte    // address as the proxy reports it; guesses are counted by its origin
+	Hash     string    // of the user's password; "" for a user who does not exist or has none
+	At       int64     // time of the request, [limiter.Now].Mono
+	Arrived  time.Time // time of the request; the answer to a wrong password is timed from it
+	Familiar bool      // it is the last password that was right: it is hashed before all guesses
 
-	Known func() bool // nil, or reports that the password has become known to be right, so that no hash is needed
-	Right func()      // nil, or called when the password was right, before any that share the comparison are told
+	// Known, if not nil, reports whether the password has become known to be right in the
+	// meantime, so that no hash is needed.
+	Known func() bool
+	// Right, if not nil, is called when the password was right, before any attempt that shares
+	// the comparison gets its answer.
+	Right func()
+
+	operator bool // it goes before all logins
+}
+
+func (a *Attempt) rank() rank {
+	switch {
+	case a.operator:
+		return operator
+	case a.Familiar:
+		return familiar
+	}
+	return stranger
 }
 
 // flight is an attempt that several requests with the same user and password wait for.
@@ -27,57 +52,54 @@ type flight struct {
 	matches bool
 	err     error
 
-	queued, turn time.Time // when it asked for its turn to be hashed, and when it came
+	queued, turn time.Time // when it began to wait for its turn, and when its turn came
 }
 
-// hashing is a flight that is compared with a hash, for all origins.
+// hashing is a comparison with a hash, shared by the flights of all origins.
 type hashing struct {
 	flight
 	place *place
 }
 
-// flightName is a keyed digest of all that an answer depends on but the origin, so no other
-// user, password or state of the user shares it (Traefik CVE-2026-71326 and
-// CVE-2026-88010).
+// flightName is a keyed digest of everything that an answer depends on, except the origin. No other
+// user, password or state of the user shares it (Traefik CVE-2026-71326 and CVE-2026-88010).
 type flightName [32]byte
 
-// visit is a flight of one origin.
+// visit identifies a flight: its name and its origin.
 type visit struct {
 	name flightName
 	from origin
 }
 
-// Check reports whether a claim's password is right, or returns [ErrBusy] or a
-// [*waitError]. If nothing is stored it is never right, and that takes as long: a wrong
-// password is answered when [pace] says so.
+// Check reports whether the password of an attempt is right, or returns [ErrBusy] or a [*WaitError].
+// Without a stored hash it is never right, which takes as long: a wrong password is answered when
+// pace says so.
 //
-// Claims of one origin that come while the same password of the same user is being compared
-// are one attempt, and count once. Attempts of several origins share the comparison alone:
-// each counts as its own, may be refused on its own, and is answered at its own time. So a
-// user on many machines needs one hash and one place in the queue, and no client learns
-// from a wrong password that others try it too.
+// Attempts of one origin that come while the same password of the same user is being compared are
+// one attempt, and count once. Attempts of several origins share only the comparison: each counts as
+// its own, may be refused on its own, and is answered at its own time.
 func (p *Passwords) Check(failures *Failures, c Attempt) (bool, error) {
 	f := p.attempt(failures, c)
 	if f.err == nil && !f.matches {
-		began := c.Came.Add(f.waited(c))
+		began := c.Arrived.Add(f.waited(c))
 		after := time.Since(began)
 		p.pace.pause(began.Add(after + p.pace.left(after)))
 	}
 	return f.matches, f.err
 }
 
-// waited returns how long a claim has waited for its flight's turn.
+// waited returns how long an attempt has waited for its flight's turn.
 func (f *flight) waited(c Attempt) time.Duration {
 	since := f.queued
-	if c.Came.After(since) { // a follower
-		since = c.Came
+	if c.Arrived.After(since) { // a follower
+		since = c.Arrived
 	}
 	return max(0, f.turn.Sub(since))
 }
 
-// attempt returns a flight of the claim's origin that has come to its end.
+// attempt returns a flight of the attempt's origin that has ended.
 func (p *Passwords) attempt(failures *Failures, c Attempt) *flight {
-	key := visit{p.flightName(c), c.From}
+	key := visit{p.flightName(c), originOf(c.Client)}
 	p.mu.Lock()
 	if f := p.visits[key]; f != nil {
 		p.mu.Unlock()
@@ -99,7 +121,7 @@ func (p *Passwords) attempt(failures *Failures, c Attempt) *flight {
 		f.err = &WaitError{wait}
 		return f
 	}
-	outcome := Counted.Undecided
+	outcome := Pending.Undecided
 	defer func() { outcome(a) }()
 	shared := p.compare(c, key.name)
 	f.matches, f.err, f.queued, f.turn = shared.matches, shared.err, shared.queued, shared.turn
@@ -107,17 +129,17 @@ func (p *Passwords) attempt(failures *Failures, c Attempt) *flight {
 	case f.err != nil:
 		p.refused.Add(1)
 	case f.matches:
-		outcome = Counted.Succeeded
+		outcome = Pending.Succeeded
 	default:
-		outcome = Counted.Failed
+		outcome = Pending.Failed
 	}
 	return f
 }
 
-// compare returns a comparison that has come to its end. A claim that shares one which found
-// no room tries by itself while its own patience lasts: it may have the better origin.
+// compare returns a comparison that has ended. If an attempt shares a comparison that found no room,
+// it tries by itself while its own patience lasts, because it may have the better origin.
 func (p *Passwords) compare(c Attempt, name flightName) *hashing {
-	giveUp := time.Now().Add(p.patience)
+	giveUp, from := time.Now().Add(p.patience), originOf(c.Client)
 	for {
 		p.mu.Lock()
 		shared := p.hashings[name]
@@ -125,13 +147,13 @@ func (p *Passwords) compare(c Attempt, name flightName) *hashing {
 			break
 		}
 		p.mu.Unlock()
-		p.turns.favour(shared.place, c.Rank, c.From)
+		p.turns.favour(shared.place, c.rank(), from)
 		<-shared.done
 		if shared.err == nil || !time.Now().Before(giveUp) {
 			return shared
 		}
 	}
-	own := &hashing{flight: flight{done: make(chan struct{})}, place: newPlace(c.Rank, c.From)}
+	own := &hashing{flight: flight{done: make(chan struct{})}, place: newPlace(c.rank(), from)}
 	p.hashings[name] = own
 	p.mu.Unlock()
 	defer func() {
@@ -147,7 +169,7 @@ func (p *Passwords) compare(c Attempt, name flightName) *hashing {
 	return own
 }
 
-// hashInTurn compares a claim's password with its hash, as soon as it is its turn.
+// hashInTurn compares the password of an attempt with its hash when its turn comes.
 func (p *Passwords) hashInTurn(f *hashing, c Attempt, patience time.Duration) (matches bool, err error) {
 	f.queued = time.Now()
 	known := func() bool { return c.Known != nil && c.Known() }
@@ -162,7 +184,7 @@ func (p *Passwords) hashInTurn(f *hashing, c Attempt, patience time.Duration) (m
 	if known() {
 		return true, nil
 	}
-	stored, exists := c.Stored, usable(c.Stored)
+	stored, exists := c.Hash, usable(c.Hash)
 	if !exists {
 		stored = p.decoyFor(c.Org, c.User)
 	}
@@ -179,8 +201,8 @@ func (p *Passwords) hashInTurn(f *hashing, c Attempt, patience time.Duration) (m
 	return matches, nil
 }
 
-// MatchesForOperator compares a password with a hash, ahead of all logins and not counted
-// as one.
+// MatchesForOperator reports whether stored is the hash of a password. It goes ahead of all logins,
+// does not count as one, and is not timed. The error is [ErrBusy].
 func (p *Passwords) MatchesForOperator(stored string, password []byte) (bool, error) {
 	turn := newPlace(operator, unknownOrigin)
 	if !p.turns.enter(context.Background(), turn, p.patience) {
@@ -193,7 +215,7 @@ func (p *Passwords) MatchesForOperator(stored string, password []byte) (bool, er
 func (p *Passwords) flightName(c Attempt) (name flightName) {
 	h := sha256.New()
 	h.Write(p.flightKey[:])
-	for _, part := range [][]byte{[]byte(c.Org), c.User, c.Password, []byte(c.Stored)} {
+	for _, part := range [][]byte{[]byte(c.Org), c.User, c.Password, []byte(c.Hash)} {
 		var length [8]byte
 		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
 		h.Write(length[:])

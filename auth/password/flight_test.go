@@ -19,15 +19,15 @@ import (
 type Login struct{ org, User, Password, stored string }
 
 func (l Login) check(p *Passwords) (bool, error) {
-	return p.Check(nil, Attempt{Org: l.org, User: []byte(l.User), Password: []byte(l.Password), Stored: l.stored})
+	return p.Check(nil, Attempt{Org: l.org, User: []byte(l.User), Password: []byte(l.Password), Hash: l.stored})
 }
 
-// Those who ask the same share: one hash for all, and one answer.
+// Equal attempts share one hash and one answer.
 func TestFlightShares(t *testing.T) {
 	for _, l := range []Login{
 		{"default", "ann", "pw", testutil.Plain("pw")},
 		{"default", "ann", "wrong", testutil.Plain("pw")},
-		{"default", "nobody", "pw", ""},
+		{"default", "absent", "pw", ""},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			hash := &testutil.PlainHash{Gate: make(chan struct{})}
@@ -62,7 +62,7 @@ func TestFlightShares(t *testing.T) {
 	}
 }
 
-// A leader that is refused for want of room takes its followers with it, and nobody else.
+// A leader that is refused for lack of room takes its followers with it, and no other request.
 func TestFlightSharesBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hash := &testutil.PlainHash{Gate: make(chan struct{})}
@@ -85,16 +85,15 @@ func TestFlightSharesBusy(t *testing.T) {
 	})
 }
 
-// Two logins that differ in anything do not share, wherever the boundary between their
-// parts lies: a key that is put together without lengths lets "password‖hash" of nobody
-// be the "password" and "hash" of somebody (Traefik CVE-2026-71326, exporter-toolkit
-// CVE-2022-46146).
+// Two logins that differ in anything do not share, wherever the boundary between their parts lies: in a
+// key without lengths, the password "password‖hash" of an unknown user equals the "password" and "hash"
+// of a user (Traefik CVE-2026-71326, exporter-toolkit CVE-2022-46146).
 func TestT02FlightNames(t *testing.T) {
 	p, _ := NewPasswords(&testutil.PlainHash{}, 1, time.Minute)
 	names := make(map[flightName]Login)
 	note := func(l Login) {
 		t.Helper()
-		name := p.flightName(Attempt{Org: l.org, User: []byte(l.User), Password: []byte(l.Password), Stored: l.stored})
+		name := p.flightName(Attempt{Org: l.org, User: []byte(l.User), Password: []byte(l.Password), Hash: l.stored})
 		if other, taken := names[name]; taken && other != l {
 			t.Errorf("%+v and %+v share", l, other)
 		}
@@ -122,22 +121,22 @@ func TestT02FlightNames(t *testing.T) {
 	}
 	// Another process has other names.
 	again, _ := NewPasswords(&testutil.PlainHash{}, 1, time.Minute)
-	if c := (Attempt{Org: "o", User: []byte("ann"), Password: []byte("pw"), Stored: "s"}); p.flightName(c) == again.flightName(c) {
+	if c := (Attempt{Org: "o", User: []byte("ann"), Password: []byte("pw"), Hash: "s"}); p.flightName(c) == again.flightName(c) {
 		t.Error("two processes name a flight alike")
 	}
 }
 
-// T-03: while ann's right password is being compared, nobody who presents any mixture of
-// her name, password and hash gets her answer.
+// T-03: while ann's right password is being compared, no request with another mixture of her name,
+// password and hash gets her answer.
 func TestT03FollowersOfAnotherFlight(t *testing.T) {
 	leader := Login{"default", "ann", "pw", testutil.Plain("pw")}
 	followers := []Login{
-		{"default", "nobody", "pw" + testutil.Plain("pw"), ""},
+		{"default", "absent", "pw" + testutil.Plain("pw"), ""},
 		{"default", "ann", "pw" + testutil.Plain("pw"), ""},
 		{"default", "annpw", testutil.Plain("pw"), ""},
 		{"default", "annpw" + testutil.Plain("pw"), "x", ""},
-		{"default", "nobody", "pw", ""},
-		{"default", "ann", "pw", ""}, // deleted meanwhile
+		{"default", "absent", "pw", ""},
+		{"default", "ann", "pw", ""}, // deleted in the meantime
 		{"default", "ann", "pw", testutil.Plain("new")},
 		{"default", "bob", "pw", testutil.Plain("bob's")},
 		{"other", "ann", "pw", ""},
@@ -186,7 +185,7 @@ func TestT03FollowersOfAnotherFlight(t *testing.T) {
 // Traefik (CVE-2026-88010) all unknown users shared one flight, so that a probe behind
 // another one returned early if, and only if, its user did not exist.
 func TestT04UnknownShareLikeKnown(t *testing.T) {
-	stored := map[string]string{"ann": testutil.Plain("right"), "bob": testutil.Plain("right"), "nobody": "", "no one": ""}
+	stored := map[string]string{"ann": testutil.Plain("right"), "bob": testutil.Plain("right"), "absent": "", "no one": ""}
 	hashes := func(leader, probe Login) int64 {
 		leader.stored, probe.stored = stored[leader.User], stored[probe.User]
 		var count int64
@@ -220,7 +219,7 @@ func TestT04UnknownShareLikeKnown(t *testing.T) {
 			return Login{org: "a", User: a, Password: "pw"}, Login{org: "b", User: a, Password: "pw"}
 		}, 2},
 	} {
-		for _, users := range [][2]string{{"ann", "bob"}, {"nobody", "no one"}, {"ann", "nobody"}, {"nobody", "ann"}} {
+		for _, users := range [][2]string{{"ann", "bob"}, {"absent", "no one"}, {"ann", "absent"}, {"absent", "ann"}} {
 			if got := hashes(c.pair(users[0], users[1])); got != c.hashes {
 				t.Errorf("%s, %s and %s: %d hashes, want %d", c.name, users[0], users[1], got, c.hashes)
 			}
@@ -269,14 +268,14 @@ func (h *panicHash) Matches(string, []byte) bool {
 	panic("out of luck")
 }
 
-// What a flight is named by is copied: the request's bytes are another request's by the
-// time that the followers come (T-09).
+// The name of a flight does not depend on the request's bytes: they may belong to another request by
+// the time that followers come (T-09).
 func TestT09FlightKeepsNoRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hash := &testutil.PlainHash{Gate: make(chan struct{})}
 		p, _ := NewPasswords(hash, 4, time.Minute)
 		buffer := []byte("annpw")
-		go p.Check(nil, Attempt{Org: "default", User: buffer[:3], Password: bytes.Clone(buffer[3:]), Stored: testutil.Plain("pw")})
+		go p.Check(nil, Attempt{Org: "default", User: buffer[:3], Password: bytes.Clone(buffer[3:]), Hash: testutil.Plain("pw")})
 		synctest.Wait()
 		copy(buffer, "bobpw")
 		shared := make(chan bool, 1)
@@ -308,7 +307,7 @@ func TestT117BestOfThoseWhoShare(t *testing.T) {
 		var group sync.WaitGroup
 		ask := func(client, user, password string) {
 			group.Go(func() {
-				p.Check(nil, Attempt{From: OriginOf([]byte(client)), Stored: testutil.Plain("pw"), Came: time.Now(), User: []byte(user), Password: []byte(password)})
+				p.Check(nil, Attempt{Client: []byte(client), Hash: testutil.Plain("pw"), Arrived: time.Now(), User: []byte(user), Password: []byte(password)})
 			})
 			synctest.Wait()
 		}
@@ -334,8 +333,8 @@ func TestT117KnownMeanwhile(t *testing.T) {
 		hash := &testutil.PlainHash{Gate: make(chan struct{})}
 		p, _ := NewPasswords(hash, 1, time.Minute)
 		known := false
-		l := Attempt{Stored: testutil.Plain("pw"), Came: time.Now(), User: []byte("ann"), Password: []byte("pw"), Known: func() bool { return known }}
-		go p.Check(nil, Attempt{Stored: testutil.Plain("pw"), User: []byte("bob"), Password: []byte("pw")})
+		l := Attempt{Hash: testutil.Plain("pw"), Arrived: time.Now(), User: []byte("ann"), Password: []byte("pw"), Known: func() bool { return known }}
+		go p.Check(nil, Attempt{Hash: testutil.Plain("pw"), User: []byte("bob"), Password: []byte("pw")})
 		synctest.Wait()
 		waited := make(chan bool, 1)
 		go func() {

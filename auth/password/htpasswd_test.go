@@ -43,7 +43,7 @@ func TestForeignHashes(t *testing.T) {
 			t.Errorf("%s: is not replaced at the next login", f.hash)
 		}
 	}
-	// Nobody has the password that is no password.
+	// An invalid password matches no hash.
 	if ok, _ := p.Verify("default", "alice", "", "x"); ok {
 		t.Error("a user without a password can log in")
 	}

@@ -8,21 +8,21 @@ import (
 )
 
 // origin is where a request comes from, as far as that is counted: the client's IPv4
-// address, or the /64 of its IPv6 address, which is what one customer gets. An IPv6
+// address, or the /64 of its IPv6 address, which one customer gets. An IPv6
 // origin is the first half of the address. An IPv4 address is the second half of the
 // IPv4-mapped form, ::ffff:a.b.c.d, so it cannot be mistaken for an IPv6 origin: nothing in
 // 0:ffff::/32 is assigned, and an address there counts as unknown. 0 is no origin.
 type origin uint64
 
 const (
-	unknownOrigin  origin = 1 // the proxy reported no address, or text that is none
+	unknownOrigin  origin = 1 // the proxy reported no address, or a text that is not one
 	loopbackOrigin origin = 2 // ::/64
 	ipv4Origin     origin = 0xffff << 32
 )
 
-// OriginOf returns the origin of a client's address as the proxy reports it, with or
+// originOf returns the origin of a client's address as the proxy reports it, with or
 // without a port and a zone. It allocates nothing for the forms that proxies send.
-func OriginOf(client []byte) origin {
+func originOf(client []byte) origin {
 	if addr, ok := ipaddr.ParseIPv4(client); ok {
 		return ipv4Origin | origin(addr)
 	}
@@ -32,10 +32,10 @@ func OriginOf(client []byte) origin {
 	return parseOrigin(client)
 }
 
-// parseOrigin is originOf for every form.
+// parseOrigin is originOf for all forms.
 func parseOrigin(client []byte) origin {
 	if len(client) == 0 || len(client) > 64 || !ipaddr.IsHex(client[0]) && client[0] != ':' && client[0] != '[' {
-		return unknownOrigin // as nginx says "unix:"
+		return unknownOrigin // such as "unix:", which nginx reports
 	}
 	text := string(client)
 	addr, err := netip.ParseAddr(text)
@@ -74,9 +74,9 @@ func originOfHigh(high uint64) origin {
 
 func (o origin) isIPv4() bool { return o>>32 == 0xffff }
 
-// Network returns what a user's client may move in from one request to the next: the /24 of
-// an IPv4 address, the /64 of an IPv6 address.
-func (o origin) Network() network {
+// network returns the network that a user's client may move in from one request to the next: the /24
+// of an IPv4 address, the /64 of an IPv6 address.
+func (o origin) network() network {
 	if o.isIPv4() {
 		return network(o &^ 0xff)
 	}
@@ -86,14 +86,14 @@ func (o origin) Network() network {
 // network is the value of an [origin] that stands for its whole network.
 type network uint64
 
-// prefix is a part of the internet that shares what it is given: see [turns].
+// prefix is a part of the internet that shares its turns: see [turns].
 type prefix struct {
 	bits  origin
 	level uint8
 }
 
-// Masks of the prefixes that an origin is in, the widest first: what a provider, a
-// customer, a site and a network get. An IPv4 origin is a whole address.
+// Masks of the prefixes of an origin, the widest first: those of a provider, a customer, a site and a
+// network. An IPv4 origin is a whole address.
 var (
 	ipv6Masks = [...]origin{math.MaxUint64 &^ 0xffff_ffff, math.MaxUint64 &^ 0xffff, math.MaxUint64 &^ 0xff, math.MaxUint64}
 	ipv4Masks = [...]origin{math.MaxUint64 &^ 0xffff, math.MaxUint64 &^ 0xff, math.MaxUint64, math.MaxUint64}

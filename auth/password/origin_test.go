@@ -19,27 +19,27 @@ func TestT50Origins(t *testing.T) {
 		{"192.0.2.2"}, {"2001:db8:0:1::1"}, {"::1", "::", "0:0:0:0:1::"},
 	} {
 		for _, s := range same {
-			if got, want := OriginOf([]byte(s)), OriginOf([]byte(same[0])); got != want {
+			if got, want := originOf([]byte(s)), originOf([]byte(same[0])); got != want {
 				t.Errorf("%q counts for %x, not %x", s, got, want)
 			}
 		}
 	}
 	seen := make(map[origin]string)
 	for _, s := range []string{"192.0.2.1", "2001:db8::1", "", "192.0.2.2", "2001:db8:0:1::1", "::1"} {
-		if other, taken := seen[OriginOf([]byte(s))]; taken {
+		if other, taken := seen[originOf([]byte(s))]; taken {
 			t.Errorf("%q and %q count together", s, other)
 		}
-		seen[OriginOf([]byte(s))] = s
+		seen[originOf([]byte(s))] = s
 	}
 }
 
-// What the quick parsers read is what netip reads.
+// The quick parsers agree with netip.
 func TestOriginsLikeNetip(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	quick := 0
 	f := func(text string) {
 		t.Helper()
-		if got, want := OriginOf([]byte(text)), parseOrigin([]byte(text)); got != want {
+		if got, want := originOf([]byte(text)), parseOrigin([]byte(text)); got != want {
 			t.Fatalf("%q: %x, want %x", text, got, want)
 		}
 		addr, err := netip.ParseAddr(text)
@@ -89,12 +89,12 @@ func TestOriginsLikeNetip(t *testing.T) {
 // The network of a user's client, and the prefixes that share turns.
 func TestOriginPrefixes(t *testing.T) {
 	same := func(a, b string) string {
-		x, y := OriginOf([]byte(a)), OriginOf([]byte(b))
+		x, y := originOf([]byte(a)), originOf([]byte(b))
 		text := ""
 		for level := range prefixLevels {
 			text += fmt.Sprint(x.prefix(level) == y.prefix(level), " ")
 		}
-		return text + fmt.Sprint(x.Network() == y.Network())
+		return text + fmt.Sprint(x.network() == y.network())
 	}
 	for _, c := range []struct{ a, b, want string }{
 		{"2001:db8:1:201::1", "2001:db8:1:201::2", "true true true true true"},
@@ -120,7 +120,7 @@ func BenchmarkOrigin(b *testing.B) {
 			client := []byte(text)
 			b.ReportAllocs()
 			for b.Loop() {
-				if OriginOf(client) == unknownOrigin {
+				if originOf(client) == unknownOrigin {
 					b.Fatal("unknown")
 				}
 			}

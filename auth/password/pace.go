@@ -5,44 +5,47 @@ import (
 	"time"
 )
 
-// ShortestRefusal is how long it takes to refuse credentials for which nothing is hashed: a
-// signature, and those who are told to wait. Looking up a user who is active, one who is
-// not and one who does not exist takes a different number of microseconds.
+// ShortestRefusal is the time that a refusal takes if nothing was hashed for it: of a signature, or of
+// a client that must wait. Looking up a user who is active, one who is not and one who does not exist
+// takes a different number of microseconds each.
 const ShortestRefusal = 2 * time.Millisecond
 
 // pace makes every wrong password take the same time, whatever it was compared with.
 //
-// Users have hashes of several kinds and costs, and decoys only follow them on the whole
-// ([Census]): among those who have logged in, or whom somebody has just written, the
-// kinds are others. So an answer waits until a fixed time after its request came: what the
-// slowest kind takes, and room for a busy machine. One that is not ready then waits for as
-// long once more. Waiting for a turn is not counted: it depends on others alone.
+// Users have hashes of several kinds and costs, and decoys follow them only on average ([Census]):
+// users who have logged in, or have just been written, have other kinds. So an answer waits until a
+// fixed time after its request: the time of the slowest kind, and room for a busy machine. An answer
+// that is not ready by then waits for as long again. The wait for a turn does not count: it depends on
+// other requests only.
 //
-// Nothing is random: a pause that is drawn is averaged out by whoever asks often enough.
-// Few wait, since each of them has been hashed; the others are refused at once.
+// With a slowest kind of 70 ms, a wrong password is answered 210 ms after its request; if a busy
+// machine needs 250 ms, after 420 ms.
+//
+// Nothing is random: a client that asks often enough averages a random pause out. Few answers wait at
+// once, because each of them has been hashed.
 type pace struct {
 	exact bool // see [Passwords.PauseExactly]
 
 	mu      sync.Mutex               // protects all below
-	least   map[string]time.Duration // by [costClass]: of a comparison that nothing disturbed
-	slowest time.Duration            // of these
+	least   map[string]time.Duration // by [costClass]: the time of an undisturbed comparison
+	slowest time.Duration            // the longest of these
 }
 
-// PauseExactly has refusals wait for timers of the system, where it has some, in the place
-// of the runtime's. It is to be called before anything is asked.
+// PauseExactly makes refusals wait for timers of the system instead of the runtime's, if the system
+// has any. Call it before the first check.
 func (p *Passwords) PauseExactly() { p.pace.exact = true }
 
-// PauseRefusal waits until a refusal for which nothing was hashed may be answered, if the
-// decision has taken so long already.
+// PauseRefusal waits until a refusal for which nothing was hashed may be answered. taken is the time
+// that the decision has taken so far.
 func (p *Passwords) PauseRefusal(taken time.Duration) {
 	p.pace.pause(time.Now().Add(ShortestRefusal - taken))
 }
 
-// Learn notes how long a comparison with a stored hash took, as if p had made it.
+// Learn records how long a comparison with a stored hash took, as if p had made it.
 func (p *Passwords) Learn(stored string, took time.Duration) { p.pace.learn(stored, took) }
 
-// pause waits before a refusal, until the moment for it: what has been done since that was
-// told would show otherwise.
+// pause waits until the moment of a refusal. It takes a moment, not a duration: work between its
+// calculation and the pause would show otherwise.
 func (p *pace) pause(until time.Time) {
 	if p.exact {
 		pauseExactly(until)
@@ -51,11 +54,11 @@ func (p *pace) pause(until time.Time) {
 	time.Sleep(time.Until(until))
 }
 
-// mostRoom keeps the answer within the time that proxies wait, also for the slowest kinds.
-const mostRoom = 500 * time.Millisecond
+// maxRoom keeps the answer within the time that proxies wait, even for the slowest kinds.
+const maxRoom = 500 * time.Millisecond
 
-// learn notes how long a comparison took. Of several with the same kind the shortest
-// counts: the others had to share their processor.
+// learn records how long a comparison took. Of several with the same kind the shortest counts: the
+// others had to share their processor.
 func (p *pace) learn(stored string, took time.Duration) {
 	class := costClass(stored)
 	p.mu.Lock()
@@ -73,11 +76,11 @@ func (p *pace) learn(stored string, took time.Duration) {
 	}
 }
 
-// left returns how long an answer has to wait that was ready after a while.
+// left returns how long an answer must wait that was ready after this time.
 func (p *pace) left(after time.Duration) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	quantum := p.slowest + min(2*p.slowest, mostRoom)
+	quantum := p.slowest + min(2*p.slowest, maxRoom)
 	if quantum == 0 {
 		return 0
 	}

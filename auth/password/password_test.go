@@ -10,8 +10,8 @@ import (
 	"sidekey/internal/testutil"
 )
 
-// bcrypt's own idea of equality is wider than ours: it stops reading at the 72nd byte,
-// and takes a NUL for the end. What it would take for equal is refused before.
+// bcrypt itself stops reading at the 72nd byte and takes a NUL for the end. Matches refuses the
+// passwords that bcrypt would therefore take for equal.
 func TestBcrypt(t *testing.T) {
 	const cost = Bcrypt(4) // the least there is: these tests are not about time
 	make := func(password string) string {
@@ -65,7 +65,7 @@ func TestBcrypt(t *testing.T) {
 	f(pw, "pw\n", false)
 	f(make("\x00"), "", false)
 	f(make("\x00"), "\x00", false)
-	// An imported hash of nothing lets nobody in.
+	// An imported hash of the empty password matches no login.
 	f(make(""), "", false)
 	f(make(""), "\x00", false)
 	f(make(""), "\x00\x00\x00", false)
@@ -119,7 +119,7 @@ func TestPasswordsArgon2id(t *testing.T) {
 	if !a.Current(stored) || a.Current(strings.Replace(stored, "m=19456", "m=19457", 1)) || a.Kind() != "argon2id" || a.MaxPassword() != 1024 {
 		t.Errorf("%s is not current", stored)
 	}
-	// What cannot be read, or asks for more than an import may, matches nothing and costs
+	// A hash that cannot be read, or asks for more work than an import may, matches nothing and costs
 	// nothing. (Some of these would take gigabytes, hours or a panic.)
 	salt, key := strings.Split(stored, "$")[4], strings.Split(stored, "$")[5]
 	for _, bad := range []string{
@@ -165,7 +165,7 @@ func TestT10UnknownNeverMatches(t *testing.T) {
 	}
 	f := func(password, stored string, want bool) {
 		t.Helper()
-		got, err := p.Check(nil, Attempt{Org: "default", User: []byte("ann"), Password: []byte(password), Stored: stored})
+		got, err := p.Check(nil, Attempt{Org: "default", User: []byte("ann"), Password: []byte(password), Hash: stored})
 		if err != nil || got != want {
 			t.Errorf("%q against %q: %v, %v", password, stored, got, err)
 		}
@@ -181,7 +181,7 @@ func TestT10UnknownNeverMatches(t *testing.T) {
 	f("pw", testutil.Plain("pw"), true)
 	f("pw", testutil.Plain("other"), false)
 	f("pw", "", false)
-	// The decoy's own password, which nobody knows.
+	// The decoy's own password.
 	f(strings.TrimPrefix(p.decoy, "plain:"), "", false)
 	f(p.decoy, "", false)
 	hash.Lenient = true
@@ -189,7 +189,7 @@ func TestT10UnknownNeverMatches(t *testing.T) {
 	f("pw", "", false)
 	f("", "", false)
 
-	// Nobody can know it: it is another one each time.
+	// It cannot be known: each process draws another one.
 	again, _ := NewPasswords(hash, 1, time.Minute)
 	if again.decoy == p.decoy || len(p.decoy) < len("plain:")+20 {
 		t.Errorf("decoys %q and %q", p.decoy, again.decoy)
@@ -207,7 +207,7 @@ func TestPasswordsOfEveryKind(t *testing.T) {
 		}
 		for _, stored := range []string{bcrypted, argoned} {
 			for password, want := range map[string]bool{"pw": true, "wrong": false} {
-				got, err := p.Check(nil, Attempt{Org: "default", User: []byte("ann"), Password: []byte(password), Stored: stored})
+				got, err := p.Check(nil, Attempt{Org: "default", User: []byte("ann"), Password: []byte(password), Hash: stored})
 				if got != want || err != nil {
 					t.Errorf("%s configured, %q against %s: %v, %v", configured.Kind(), password, stored, got, err)
 				}
@@ -223,8 +223,8 @@ func TestPasswordsOfEveryKind(t *testing.T) {
 	}
 }
 
-// So many are hashed at once, so many wait, and one more is told so at once. Who waits
-// too long is told so too (T-44).
+// If as many passwords as allowed are hashed and wait, the next one is refused at once. One that waits
+// too long is refused, too (T-44).
 func TestPasswordsBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const concurrent, queue, patience = 2, 32, 3 * time.Second
@@ -241,7 +241,7 @@ func TestPasswordsBusy(t *testing.T) {
 		answers := make(chan answer, 100)
 		start := time.Now()
 		login := func(user int) {
-			matches, err := p.Check(nil, Attempt{Org: "default", User: []byte{byte(user)}, Password: []byte("pw"), Stored: testutil.Plain("pw")})
+			matches, err := p.Check(nil, Attempt{Org: "default", User: []byte{byte(user)}, Password: []byte("pw"), Hash: testutil.Plain("pw")})
 			answers <- answer{matches, err, time.Since(start)}
 		}
 		for i := range concurrent + queue {
@@ -279,7 +279,7 @@ func TestPasswordsBusy(t *testing.T) {
 		if a := <-answers; a.err != ErrBusy {
 			t.Errorf("%+v", a)
 		}
-		// Nobody finishes: who waits is told so in time.
+		// No hash finishes: the waiting request is refused in time.
 		for range queue {
 			if a := <-answers; a.err != ErrBusy || a.after != patience {
 				t.Errorf("%+v", a)
@@ -302,7 +302,7 @@ func TestPasswordsMake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hash := &testutil.PlainHash{Gate: make(chan struct{})}
 		p, _ := NewPasswords(hash, 1, time.Second)
-		go p.Check(nil, Attempt{Org: "default", User: []byte("ann"), Password: []byte("pw"), Stored: testutil.Plain("pw")})
+		go p.Check(nil, Attempt{Org: "default", User: []byte("ann"), Password: []byte("pw"), Hash: testutil.Plain("pw")})
 		synctest.Wait()
 		gone, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()

@@ -7,22 +7,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mostTimers bounds the files that refusals may hold open at once.
-const mostTimers = 64
+// maxTimers bounds the files that refusals may hold open at once.
+const maxTimers = 64
 
-// timers are those that nobody waits for; nil: not made yet. They are never closed.
+// timers are the idle timers; nil stands for one that was not made yet. They are never closed.
 var timers = func() chan *timer {
-	free := make(chan *timer, mostTimers)
-	for range mostTimers {
+	free := make(chan *timer, maxTimers)
+	for range maxTimers {
 		free <- nil
 	}
 	return free
 }()
 
-// timer is one of the system's (timerfd_create(2)).
+// timer is a timer of the system (timerfd_create(2)).
 type timer struct {
 	fd   int
-	file *os.File // for fd; to read from it waits without a thread
+	file *os.File // for fd; reading from it waits without a thread
 }
 
 func newTimer() (*timer, error) {
@@ -33,10 +33,10 @@ func newTimer() (*timer, error) {
 	return &timer{fd, os.NewFile(uintptr(fd), "timer")}, nil
 }
 
-// pauseExactly is [time.Sleep] by a timer of the system. The runtime's own timers fire on a
-// grid of milliseconds that starts when a processor goes idle, that is when a hash has ended,
-// so they would show how long it took. Where the system has no timer to give, or all are in
-// use, it is time.Sleep.
+// pauseExactly is [time.Sleep] until a moment, by a timer of the system. The runtime's own timers fire
+// on a grid of milliseconds that starts when a processor goes idle, which is when a hash has ended, so
+// they would show how long it took. If the system has no timer, or all are in use, pauseExactly falls
+// back on time.Sleep.
 func pauseExactly(until time.Time) {
 	select {
 	case t := <-timers:
@@ -50,7 +50,7 @@ func pauseExactly(until time.Time) {
 	time.Sleep(time.Until(until))
 }
 
-// pause waits until then, and returns the timer to use the next time.
+// pause waits until a moment and returns the timer to use next time.
 func (t *timer) pause(until time.Time) (next *timer, err error) {
 	if t == nil {
 		if t, err = newTimer(); err != nil {

@@ -1,8 +1,8 @@
 //go:build !linux
 
-package auth
+package password
 
 import "time"
 
-// pauseExactly is [time.Sleep] where there is nothing better.
+// pauseExactly is [time.Sleep] until a moment: this system has no better timer.
 func pauseExactly(until time.Time) { time.Sleep(time.Until(until)) }

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// However many pause at once, and whoever paused with the same timer before: none ends early.
+// No pause ends early, with many at once and with timers that were used before.
 func TestPauseExactly(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range 50 {

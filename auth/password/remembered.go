@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// Remembered is the memory of the last password that was right. It belongs to one
-// compiled account and ends with it, so an edit forgets it by construction. Its key is
-// drawn for that account alone, so nothing that another account or process remembers can
-// match. The password itself is not kept.
+// Remembered is the memory of the last password that was right. It belongs to one compiled account and
+// ends with it, so an edit of the user forgets it by construction. Its key is drawn for that account
+// alone, so nothing that another account or process remembers can match. The password itself is not
+// kept. Call Init before anything else; after that it is safe for concurrent use.
 type Remembered struct {
 	key  [16]byte
 	last atomic.Pointer[Verified]
@@ -25,33 +25,38 @@ func (r *Remembered) Init() {
 	}
 }
 
-// TakeOver makes r remember what another account of the same user, with the same hash, does.
+// TakeOver makes r remember the password that another account of the same user, with the same hash,
+// remembers.
 func (r *Remembered) TakeOver(before *Remembered) {
 	r.key = before.key
 	r.last.Store(before.last.Load())
 }
 
-// Verified is a password that was right. It stays after its time is over: then it lets
-// no request in, but says that the next comparison with the hash will succeed.
+// Verified is a password that was right. It stays when its time is over: it admits no request then,
+// but shows that the next comparison with the hash will succeed.
 //
-// It fills a cache line, which is what the warm path waits for.
+// With a verified_ttl of 5 minutes, a password that was hashed at 12:00 holds until 12:05. A client
+// that uses it at 12:03 from a network that it was right from renews it until 12:08, and so on until
+// 13:00, [Renewals] times the TTL after the hash.
+//
+// It fills one cache line, which the warm path waits for.
 type Verified struct {
-	digest [24]byte      // the first of SHA-256's: for one account and one password
-	until  atomic.Int64  // limiter.Now.Mono; needs no comparison with the hash before
+	digest [24]byte      // the start of a SHA-256: for one account and one password
+	until  atomic.Int64  // limiter.Now.Mono; until then it need not be compared with the hash
 	proved atomic.Int64  // when it was last compared with the hash
 	from   Networks      // that it was right from
-	client atomic.Uint64 // hash of an address in one of them: almost all users have one, which need not be parsed
+	client atomic.Uint64 // hash of an address in one of them: most users have only one, and it need not be parsed
 }
 
 // clientSeed makes the hashes of addresses this process's own.
 var clientSeed = maphash.MakeSeed()
 
-// Renewals is how many times verified_ttl a password in use is remembered at most, before it
-// is compared with the hash again.
+// Renewals bounds how long a password in use is remembered before it is compared with the hash again,
+// as a multiple of verified_ttl.
 const Renewals = 12
 
-// Find returns what is remembered of a password, whether or not its time is over, or nil if
-// it is not the last one that was right.
+// Find returns what is remembered of a password, even if its time is over. It is nil unless this is
+// the last password that was right.
 func (r *Remembered) Find(password []byte) *Verified {
 	v := r.last.Load()
 	if v == nil || len(password) > MaxPassword {
@@ -75,7 +80,7 @@ func (v *Verified) Holds(mono int64) bool { return mono < v.until.Load() }
 
 // KnowsClient reports whether the client is in a network that the password was right from.
 func (v *Verified) KnowsClient(client []byte) bool {
-	return v.client.Load() == maphash.Bytes(clientSeed, client) || v.from.Has(OriginOf(client).Network())
+	return v.client.Load() == maphash.Bytes(clientSeed, client) || v.from.Has(client)
 }
 
 // Learn remembers a password that has just been compared with the hash and was right.
@@ -100,15 +105,15 @@ func (r *Remembered) Learn(password []byte, mono int64, ttl time.Duration, clien
 	}
 }
 
-// CameFrom notes a client whose password was right.
+// CameFrom adds the network of a client whose password was right.
 func (v *Verified) CameFrom(client []byte) {
-	v.from.Add(OriginOf(client).Network())
+	v.from.Add(client)
 	v.client.Store(maphash.Bytes(clientSeed, client))
 }
 
-// Renew prolongs the time of a password that a known client uses, up to [Renewals] times ttl
-// after it was compared with the hash. It writes twice per ttl at most: all requests of a
-// user share this.
+// Renew prolongs the time of a password that a known client uses, up to [Renewals] times ttl after it
+// was compared with the hash. It writes twice per ttl at most, because all requests of a user share
+// this memory.
 func (v *Verified) Renew(mono int64, ttl time.Duration, client []byte) {
 	until := v.until.Load()
 	if until-mono > int64(ttl)/2 {
@@ -121,60 +126,11 @@ func (v *Verified) Renew(mono int64, ttl time.Duration, client []byte) {
 	}
 }
 
-// digest is SHA-256 over the account's key and the password. The key comes first
-// and has one length, and digests are never shown, so plain SHA-256 serves.
+// digest is SHA-256 over the account's key and the password. The key comes first and has one length,
+// and digests are never shown, so plain SHA-256 is enough.
 func (r *Remembered) digest(password []byte) [24]byte {
 	keyed := make([]byte, 0, len(r.key)+96) // on the stack; a longer password, which bcrypt does not read, is not
 	keyed = append(keyed, r.key[:]...)
 	sum := sha256.Sum256(append(keyed, password...))
 	return [24]byte(sum[:])
-}
-
-// Networks are those that a user's credentials were right from. Failures of others never
-// refuse right credentials from one of these. There are [maxNetworks] at most; the one that
-// has been there longest leaves for the next. Only right credentials add one, so a stranger
-// cannot displace any. Almost all users have one.
-type Networks struct {
-	first atomic.Uint64
-	more  atomic.Pointer[[]network] // never changed once it is there
-}
-
-// maxNetworks bounds the memory of a user whose networks never end: 0.5 KB.
-const maxNetworks = 64
-
-// Has reports whether n is one of the networks.
-func (s *Networks) Has(n network) bool {
-	if s.first.Load() == uint64(n) {
-		return true
-	}
-	return s.hasMore(n)
-}
-
-func (s *Networks) hasMore(n network) bool {
-	more := s.more.Load()
-	if more == nil {
-		return false
-	}
-	for _, one := range *more {
-		if one == n {
-			return true
-		}
-	}
-	return false
-}
-
-// Add notes that credentials were right from n.
-func (s *Networks) Add(n network) {
-	if s.Has(n) || s.first.CompareAndSwap(0, uint64(n)) {
-		return
-	}
-	for !s.Has(n) {
-		before := s.more.Load()
-		var after []network
-		if before != nil {
-			after = append(after, (*before)[max(0, len(*before)-(maxNetworks-2)):]...)
-		}
-		after = append(after, n)
-		s.more.CompareAndSwap(before, &after)
-	}
 }

@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// boundedBcrypt matches the bcrypt hashes that are compared with: each step of the cost
-// doubles the time, so that one comparison at cost 31 takes about 40 hours.
+// boundedBcrypt matches the bcrypt hashes that passwords are compared with. Each step of the cost
+// doubles the time: one comparison at cost 31 takes about 40 hours.
 var boundedBcrypt = regexp.MustCompile(`^\$2[aby]\$(0[4-9]|1[0-4])\$[./A-Za-z0-9]{53}$`)
 
-// usable reports whether a stored hash can be read, and compared with in bounded time and
-// memory. One that cannot, imported or written by another program, lets nobody in, and
-// costs what an unknown user costs.
+// usable reports whether a stored hash can be read, and compared with in bounded time and memory. A
+// hash that cannot, imported or written by another program, matches no password and costs as much as
+// an unknown user.
 func usable(stored string) bool {
 	switch {
 	case strings.HasPrefix(stored, ArgonPrefix):

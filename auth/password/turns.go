@@ -7,29 +7,27 @@ import (
 	"time"
 )
 
-// turns lets a few requests do something slow at once, and a few more wait for it. It is
-// fair to prefixes of the internet and not to addresses, because an attacker has as many
-// addresses as he likes but few large prefixes: the next turn goes to the /32 of IPv6 or /16
-// of IPv4 that has had the fewest in vain, in that to the /48 or /24 that has had the fewest,
-// and so on ([origin.prefix]). A request for which there is no room is told so at once, and
-// nothing is held against it.
+// turns lets a few requests do something slow at once, and a few more wait for it. It is fair to
+// prefixes of the internet, not to addresses: the next turn goes to the /32 of IPv6 or /16 of IPv4
+// that has had the fewest turns in vain, in it to the /48 or /24 that has had the fewest, and so on
+// ([origin.prefix]). A request that finds no room is refused at once, and that is not held against it.
 type turns struct {
 	mu           sync.Mutex // protects all below
 	free         int        // slots
-	waiting      []*place   // in the order in which they came
-	strangers    int        // of those
+	waiting      []*place   // in the order of their arrival
+	strangers    int        // how many of waiting are strangers
 	maxStrangers int
-	queued       map[prefix]int // strangers that wait, by each prefix that they are in
+	queued       map[prefix]int // strangers that wait, by each of their prefixes
 	vain         debts
 }
 
-// rank is what goes before the prefixes: the higher one is first.
+// rank orders requests before their prefixes do: the higher one goes first.
 type rank uint8
 
 const (
 	stranger rank = iota
-	Familiar      // gives the password that was right before
-	operator      // is the administrator
+	familiar      // presents the password that was right before
+	operator
 )
 
 // place is a place in the queue for a turn. [turns.mu] protects all but turn.
@@ -37,7 +35,7 @@ type place struct {
 	rank  rank
 	from  origin
 	state placeState
-	turn  chan bool // true: go; false: the place was given to another one
+	turn  chan bool // true: go; false: another request got the place
 }
 
 type placeState uint8
@@ -56,8 +54,8 @@ func newTurns(slots, maxStrangers int) *turns {
 	return &turns{free: slots, maxStrangers: maxStrangers, queued: make(map[prefix]int)}
 }
 
-// enter waits for a turn, at most for patience, or returns false. Each caller that was let
-// in leaves.
+// enter waits for a turn, for patience at most, and reports whether it came. If so, the caller must
+// call leave.
 func (t *turns) enter(ctx context.Context, p *place, patience time.Duration) bool {
 	if !t.queue(p) {
 		return false
@@ -73,12 +71,12 @@ func (t *turns) enter(ctx context.Context, p *place, patience time.Duration) boo
 	if t.leaveQueue(p) {
 		return false
 	}
-	return <-p.turn // given in this very moment
+	return <-p.turn // it was given at the same moment
 }
 
-// queue puts p into the queue, or returns false if there is no room. If a slot is free, it is
-// p's turn at once. Only strangers need room: the operator and those whose password was right
-// before are few, and a flood is not made of them.
+// queue puts p into the queue, or returns false if there is no room. If a slot is free, it is p's
+// turn at once. Only strangers need room: operators and users whose password was right before are few,
+// and a flood is not made of them.
 func (t *turns) queue(p *place) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -101,8 +99,7 @@ func (t *turns) queue(p *place) bool {
 	return true
 }
 
-// leaveQueue takes a place out of the queue, or returns false if it has been told
-// something.
+// leaveQueue takes a place out of the queue, or returns false if it has left the queue already.
 func (t *turns) leaveQueue(p *place) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -113,8 +110,8 @@ func (t *turns) leaveQueue(p *place) bool {
 	return true
 }
 
-// favour gives a place, unless its turn has come, the rank and the origin of another request
-// that waits for the same, if these are better.
+// favour gives a place the rank and the origin of another request that waits for the same hash, if
+// these are better and its turn has not come.
 func (t *turns) favour(p *place, r rank, from origin) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -129,8 +126,8 @@ func (t *turns) favour(p *place, r rank, from origin) {
 	p.rank, p.from = r, from
 }
 
-// leave gives the slot of p to the next. vain says that the turn was for nothing: the
-// password was wrong.
+// leave gives the slot of p to the next place. vain says that the turn was in vain: the password was
+// wrong.
 func (t *turns) leave(p *place, vain bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -146,8 +143,8 @@ func (t *turns) leave(p *place, vain bool) {
 	t.start(next)
 }
 
-// start begins the turn of a place. Until it is known to be not in vain it counts as if it
-// were, so that many at once gain nothing.
+// start begins the turn of a place. Until it ends it counts as in vain, so that many at once gain
+// nothing.
 func (t *turns) start(p *place) {
 	p.state = inside
 	if p.rank == stranger {
@@ -163,7 +160,7 @@ func (t *turns) remove(p *place) {
 	t.count(p, -1)
 }
 
-// count notes that n more of p's kind wait.
+// count adds n to the numbers of strangers that wait, if p is one.
 func (t *turns) count(p *place, n int) {
 	if p.rank != stranger {
 		return
@@ -177,7 +174,7 @@ func (t *turns) count(p *place, n int) {
 	}
 }
 
-// next returns whose turn it is, or nil.
+// next returns the place whose turn is next, or nil.
 func (t *turns) next() (next *place) {
 	for _, p := range t.waiting {
 		if next == nil || t.before(p, next) {
@@ -195,8 +192,8 @@ func (t *turns) before(p, other *place) bool {
 	return compare(p.from, other.from, t.vain.of) < 0
 }
 
-// heaviest returns which stranger has to go so that p can wait: the last of the prefix with
-// the most turns, had or waited for. It is p itself unless another one is worse.
+// heaviest returns the stranger that must go so that p can wait: the last of the prefix with the most
+// turns, counting those in vain and those waited for. It is p itself unless another one is worse.
 func (t *turns) heaviest(p *place) *place {
 	t.count(p, 1)
 	defer t.count(p, -1)
@@ -223,19 +220,18 @@ func compare(a, b origin, weight func(prefix) int) int {
 	return 0
 }
 
-// length returns how many wait.
+// length returns the number of places that wait.
 func (t *turns) length() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return len(t.waiting)
 }
 
-// debts count the turns that each prefix has had in vain, and forget them after
-// [debtTime] to twice as long. Only hashes that were computed are counted, so what a flood
-// can add is bounded by the processors.
+// debts count the turns that each prefix has had in vain, and forget them after [debtTime] to twice as
+// long. Only hashes that were computed count, so the processors bound what a flood can add.
 type debts struct {
 	recent, older map[prefix]int
-	began         time.Time // of recent
+	began         time.Time // start of recent
 }
 
 const (

@@ -23,7 +23,7 @@ func newQueueing(most int) *queueing {
 
 // enter has a request queue that waits a minute.
 func (q *queueing) enter(name string, r rank, address string) {
-	p := newPlace(r, OriginOf([]byte(address)))
+	p := newPlace(r, originOf([]byte(address)))
 	q.all[name] = p
 	go func() {
 		if q.turns.enter(context.Background(), p, time.Minute) {
@@ -72,9 +72,9 @@ func (q *queueing) want(t *testing.T, want string) {
 	}
 }
 
-// T-103: whose prefix has had the fewest turns in vain is next, from the widest prefix to the
-// narrowest, whoever came first; the operator and those whose password was right before go
-// ahead of all, and need no room.
+// T-103: the next turn goes to the prefix with the fewest turns in vain, from the widest prefix to the
+// narrowest, in any order of arrival. Operators and users whose password was right before go first, and
+// need no room.
 func TestT103Turns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueueing(5)
@@ -85,7 +85,7 @@ func TestT103Turns(t *testing.T) {
 		q.enter("a /24 that guessed", stranger, "192.0.2.2")
 		q.enter("another /24 of that /16", stranger, "192.0.4.2")
 		q.enter("another /32", stranger, "2001:db9::1")
-		q.enter("known", Familiar, "2001:db8:1:101::1")
+		q.enter("known", familiar, "2001:db8:1:101::1")
 		q.enter("admin", operator, "")
 		for range 8 {
 			q.leave(false)
@@ -123,7 +123,7 @@ func TestT103NoRoom(t *testing.T) {
 		q.want(t, "[first not guess2 not guess1 not of the same address not one too many newcomer of the same /16 guess0]")
 
 		// 100 were refused, one was in vain: one is held against the /32, and nothing after a while.
-		key := OriginOf([]byte("2001:db8:77::1")).prefix(0)
+		key := originOf([]byte("2001:db8:77::1")).prefix(0)
 		if got := q.turns.vain.of(key); got != 1 {
 			t.Errorf("%d turns in vain", got)
 		}
@@ -144,9 +144,9 @@ func TestT117SharedPlace(t *testing.T) {
 		q.enter("first", stranger, "10.0.0.1")
 		q.enter("shared", stranger, "2001:db8::1")
 		q.enter("other", stranger, "192.0.2.1")
-		q.turns.favour(q.all["shared"], stranger, OriginOf([]byte("2001:db8::2"))) // no better
-		q.turns.favour(q.all["shared"], Familiar, OriginOf([]byte("2001:db8::2")))
-		q.turns.favour(q.all["shared"], stranger, OriginOf([]byte("198.51.100.1"))) // no better
+		q.turns.favour(q.all["shared"], stranger, originOf([]byte("2001:db8::2"))) // no better
+		q.turns.favour(q.all["shared"], familiar, originOf([]byte("2001:db8::2")))
+		q.turns.favour(q.all["shared"], stranger, originOf([]byte("198.51.100.1"))) // no better
 		q.turns.favour(q.all["first"], operator, unknownOrigin)                     // it is inside
 		q.enter("impatient", stranger, "192.0.2.9")
 		for range 3 {
@@ -178,7 +178,7 @@ func TestT103DebtsBounded(t *testing.T) {
 	}
 }
 
-// What a guess costs for which there is no room.
+// A guess that finds no room.
 func BenchmarkTurnsNoRoom(b *testing.B) {
 	t := newTurns(1, 16)
 	random := func(i int) *place { return newPlace(stranger, origin(0x2001<<48|i*2654435761%(1<<32)<<8)) }

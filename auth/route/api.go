@@ -1,4 +1,26 @@
 // Package route finds the API and the URL rule that a request is for.
+//
+// [APIs.Find] finds the API by host and path, or by the name that the proxy gives. [Rules.Match]
+// compares a path with the URLs and endpoints of a right.
+//
+// # Choices
+//
+// We compare paths in one normal form, and refuse a request as ambiguous if another reader of its path
+// would be led to another API or another allowed URL: a reader that leaves dot segments in place, drops
+// parameters after ;, or takes a leading // for an authority. Because proxies hand the client's own path
+// on, and sidekey cannot know how the application reads it. Instead of trusting one reading, or of
+// refusing all paths that are not plain. Costs clients that rely on such paths a refusal, and up to
+// eight comparisons for paths that are not plain. readings lists the readings by composing the steps
+// that readers take.
+//
+// We read hosts by one grammar, far narrower than that of RFC 9110, for Host headers and the
+// configuration alike. Because readers of a Host header disagree about the rest, and an API without
+// hosts would otherwise answer for every spelling that only the application knows. Instead of the whole
+// grammar. Costs names with other characters; they are refused if any API has hosts.
+//
+// We match patterns with an automaton of our own. Because package regexp cannot be told to stop, and all
+// patterns of one check share a budget of steps ([MaxCheckSteps]). Instead of a limit on each pattern
+// alone. Costs 370 lines; a fuzz test compares them with package regexp.
 package route
 
 import (
@@ -13,43 +35,50 @@ import (
 )
 
 // API is a named part of the traffic.
+//
+// With
+//
+//	API{ID: "orders", Org: "default", Hosts: []string{"*.example.com"}, ListenPath: "/orders",
+//		Rate: 1000, Per: 1, Active: true}
+//
+// requests to /orders and everything below it on each host below example.com belong to orders: users of
+// the org default may use it, 1000 times a second together.
 type API struct {
 	ID         string
 	Name       string
 	Org        string
-	Hosts      []string // lower case; "*.example.com" stands for any host below; empty: any host
-	ListenPath string
+	Hosts      []string // lower case; "*.example.com" stands for all hosts below example.com; empty: any host
+	ListenPath string   // in normal form
 	Versions   []string // empty: unversioned
 
-	VersionHeader  string
-	DefaultVersion string
+	VersionHeader  string // names the version; only if there are Versions
+	DefaultVersion string // of requests without that header
 	Realm          string // of the challenge
-	Active         bool
+	Active         bool   // an inactive API is not found
 
-	Rate             float64 // of all users together, per Per seconds; <= 0: no limit
-	Per              float64
-	DisableRateLimit bool
-	DisableQuota     bool
-	Shadow           bool // limits are counted and reported, never enforced
-	HMAC             bool // signed requests are accepted beside passwords
+	Rate             float64 // requests of all users together, per Per seconds; <= 0: no limit
+	Per              float64 // seconds; <= 0: no limit
+	DisableRateLimit bool    // users' rates do not apply
+	DisableQuota     bool    // users' quotas do not apply
+	Shadow           bool    // limits are counted and reported, never enforced
+	HMAC             bool    // signed requests are accepted besides passwords
 
-	Limit     *limiter.Window // from Rate and Per
+	Limit     *limiter.Window // of Rate and Per; set by [NewAPIs]; nil: no limit
 	challenge []byte          // the WWW-Authenticate of its 401 answers
 }
 
-// Challenge returns the value of WWW-Authenticate for this API. The caller must not
-// change it.
+// Challenge returns the value of WWW-Authenticate for this API (RFC 7617). Callers must not change it.
 func (a *API) Challenge() []byte { return a.challenge }
 
-// APIs finds the API that a request is for. It does not change once made.
+// APIs finds the API that a request is for. It does not change once it is made.
 type APIs struct {
 	byID  map[string]*API
 	all   []*API // longest listen path first
-	Hosts bool   // whether any of them has some
+	hosts bool   // whether any of them has hosts
 }
 
-// NewAPIs checks and compiles a list of APIs. State of the API-wide limits is taken
-// over from previous where the limit is the same.
+// NewAPIs checks and compiles a list of APIs. It takes the state of each API-wide limit over from
+// previous, which may be nil, if the limit is the same. The error is a [problem.List].
 func NewAPIs(list []API, previous *APIs) (*APIs, error) {
 	apis := &APIs{byID: make(map[string]*API, len(list))}
 	var ps problem.List
@@ -77,7 +106,7 @@ func NewAPIs(list []API, previous *APIs) (*APIs, error) {
 		if before := previous.ByID(api.ID); before != nil && before.Limit.Same(api.Rate, api.Per) {
 			api.Limit = before.Limit
 		}
-		apis.Hosts = apis.Hosts || len(api.Hosts) > 0
+		apis.hosts = apis.hosts || len(api.Hosts) > 0
 		apis.byID[api.ID] = &api
 		apis.all = append(apis.all, &api)
 	}
@@ -94,7 +123,7 @@ func (a *API) check(ps *problem.List, at string) {
 	ps.CheckText(at+".name", a.Name, problem.MaxText)
 	ps.CheckText(at+".realm", a.Realm, problem.MaxText)
 	ps.CheckList(at+".versions", a.Versions, problem.MaxName)
-	if path, ok := NormalPath(make([]byte, 0, MaxPath), []byte(a.ListenPath)); !ok || string(path) != a.ListenPath {
+	if path, ok := normalPath(make([]byte, 0, MaxPath), []byte(a.ListenPath)); !ok || string(path) != a.ListenPath {
 		ps.Add(at+".listen_path", a.ListenPath, "must be a path in plain form: a slash first, no escapes, no dot segments, no //")
 	}
 	for i, host := range a.Hosts {
@@ -108,7 +137,7 @@ func (a *API) check(ps *problem.List, at string) {
 	ps.CheckLimit(at, a.Rate, a.Per, 0)
 }
 
-// NotToken reports what cannot stand in a method or a header's name (RFC 9110, 5.6.2).
+// NotToken reports whether r cannot be part of a method or of a header's name (RFC 9110, 5.6.2).
 func NotToken(r rune) bool {
 	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~", r))
 }
@@ -118,10 +147,10 @@ func challenge(realm string) []byte {
 	return []byte(`Basic realm="` + escaped + `", charset="UTF-8"`)
 }
 
-// All returns every API, longest listen path first. The caller must not change them.
+// All returns all APIs, the longest listen path first. Callers must not change them.
 func (a *APIs) All() []*API { return a.all }
 
-// ByID returns the API with that id, or nil.
+// ByID returns the API with that id, active or not, or nil. A nil a has no APIs.
 func (a *APIs) ByID(id string) *API {
 	if a == nil {
 		return nil
@@ -134,7 +163,7 @@ func (a *APIs) AnySigned(org string) bool {
 	return slices.ContainsFunc(a.all, func(api *API) bool { return api.HMAC && api.Org == org })
 }
 
-// Names lists the ids of an org's APIs, for error messages.
+// Names returns the ids of an org's APIs as a text for error messages: "orders, reports".
 func (a *APIs) Names(org string) string {
 	var ids []string
 	for _, api := range a.all {
@@ -149,22 +178,22 @@ func (a *APIs) Names(org string) string {
 	return problem.Clip(strings.Join(ids, ", "))
 }
 
-// Host returns a Host header in the form that find compares, which it may write to dst: nil
-// if no API has hosts, so that the header does not matter. ok is false if APIs have hosts
-// and readers could disagree about which host this is: see normalHost.
-func (a *APIs) Host(dst, header []byte) (name []byte, ok bool) {
-	if !a.Hosts {
+// host returns a Host header in the form that find compares, which it may write to dst: nil if no
+// API has hosts, so that the header does not matter. ok is false if APIs have hosts and readers
+// could disagree about which host this is: see normalHost.
+func (a *APIs) host(dst, header []byte) (name []byte, ok bool) {
+	if !a.hosts {
 		return nil, true
 	}
 	return normalHost(dst, header)
 }
 
-// find returns the API for a host in the form of [APIs.host] and a path in normal form
-// (nil: the path is ambiguous). A host of its own beats a wildcard, a longer wildcard a
-// shorter one, and any of them no host at all; among those the longest listen path wins.
-// depends is true if another path on the same host could lead to another answer.
+// find returns the API for a host in the form of [APIs.host] and a path in normal form (nil: the path
+// is ambiguous). An exact host beats a wildcard, a longer wildcard a shorter one, and any of them an API
+// without hosts; among those the longest listen path wins. depends is true if another path on the same
+// host could lead to another answer.
 func (a *APIs) find(host, path []byte) (api *API, depends bool) {
-	best, root, below := -1, -1, -1 // closest match: of the answer, of any API at "/", of any other
+	best, root, below := -1, -1, -1 // closest match: of the answer, of all APIs at "/", of all others
 	for _, candidate := range a.all {
 		match := candidate.matchHost(host)
 		if match < 0 {
@@ -182,8 +211,8 @@ func (a *APIs) find(host, path []byte) (api *API, depends bool) {
 	return api, below >= 0 && below >= root
 }
 
-// under reports whether path lies at or below prefix, by whole segments. Without a
-// path, only the root does.
+// under reports whether path lies at or below prefix, by whole segments. Without a path, that is so
+// for the root only.
 func under(path []byte, prefix string) bool {
 	if prefix == "/" {
 		return true
@@ -195,8 +224,8 @@ func under(path []byte, prefix string) bool {
 	return len(path) == len(prefix) || path[len(prefix)] == '/'
 }
 
-// matchHost returns how closely the API's hosts name a host: the length of what follows
-// the * by wildcard, more than that exactly, 0 any, -1 not.
+// matchHost returns how closely the API's hosts match a host: -1 not at all, 0 because it has none, the
+// length of the text after the * for a wildcard, and more than any of these for the same name.
 func (a *API) matchHost(host []byte) int {
 	if len(a.Hosts) == 0 {
 		return 0
@@ -213,7 +242,8 @@ func (a *API) matchHost(host []byte) int {
 	return match
 }
 
-// Describe lists the APIs with their hosts and paths, for a hint.
+// Describe returns the APIs with their hosts and paths as a text for hints:
+// "orders (*.example.com/orders), reports (/reports, inactive)".
 func (a *APIs) Describe() string {
 	var list []string
 	for _, api := range a.all {

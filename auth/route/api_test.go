@@ -37,7 +37,7 @@ func TestAPIsFind(t *testing.T) {
 	)
 	f := func(host, path, want string) {
 		t.Helper()
-		name, ok := apis.Host(nil, []byte(host))
+		name, ok := apis.host(nil, []byte(host))
 		got, _ := apis.find(name, []byte(path))
 		if !ok || got == nil || got.ID != want {
 			t.Errorf("%s%s: %v, %v, want %s", host, path, got, ok, want)
@@ -59,7 +59,7 @@ func TestAPIsFind(t *testing.T) {
 	f("shop.example.com.", "/", "shop")
 	f("Shop.Example.com.:8080", "/", "shop")
 	f("X.EXAMPLE.COM:1", "/", "below")
-	// No host that anybody configured.
+	// No API has this host.
 	f("[::1]", "/", "any")
 	f("[::1]:443", "/", "any")
 	f("127.0.0.1", "/", "any")
@@ -129,7 +129,7 @@ func TestAPIsFindNothing(t *testing.T) {
 	f("a.example.com", "/orders", true)
 }
 
-// What the path is does not matter where every path leads to the same API.
+// The path does not matter if all paths lead to the same API.
 func TestAPIsDepends(t *testing.T) {
 	f := func(host string, want bool, list ...API) {
 		t.Helper()
@@ -152,7 +152,7 @@ func TestAPIsDepends(t *testing.T) {
 	f("x.a.org", false, api("one", "/", "*.a.org"), api("two", "/orders"))
 }
 
-// What findAPI makes of paths that could be read in two ways.
+// Paths that could be read in two ways are refused only if that matters.
 func TestAPIsAmbiguousPath(t *testing.T) {
 	f := func(apis *APIs, uri string, want Outcome, wantID string) {
 		t.Helper()
@@ -262,7 +262,7 @@ func TestAPIsAmbiguousPath(t *testing.T) {
 	f(two, "/x/.%2e/y", Ambiguous, "")
 	f(two, "/x/..%3f/y", Ambiguous, "")
 	f(two, "/x/./y;z", Ambiguous, "")
-	// Nobody's path stays nobody's.
+	// A path without an API stays without one.
 	orders := mustAPIs(t, api("orders", "/orders"))
 	f(orders, "/x", Unknown, "")
 	f(orders, "/x/%79", Unknown, "")

@@ -7,19 +7,18 @@ import (
 	"unicode/utf8"
 )
 
-// automaton matches a regular expression against a whole text by simulating all of its
-// states at once (Thompson, 1968). Package regexp does the same or better for one
-// expression, but cannot be told to stop: here each step is paid for out of a budget that
-// all patterns of one check share.
+// automaton matches a regular expression against a whole text by simulating all of its states at once
+// (Thompson, 1968). Package regexp does the same or better for one expression, but cannot be told to
+// stop: here each step is paid from a budget that all patterns of one check share.
 type automaton struct {
-	prefix string // what every match begins with
-	start  uint32 // the instruction behind the prefix
+	prefix string // the start of every match
+	start  uint32 // the instruction after the prefix
 	insts  []syntax.Inst
 
 	// By instruction:
-	rest   []syntax.InstOp // what takesRest says of it
+	rest   []syntax.InstOp // the result of takesRest
 	ascii  [][2]uint64     // the ASCII characters that it reads
-	nearby [][]uint32      // what reach says of it; nil: enter finds out each time
+	nearby [][]uint32      // the result of reach; nil: enter computes it each time
 }
 
 // compileAutomaton returns the automaton of a parsed expression.
@@ -32,7 +31,7 @@ func compileAutomaton(parsed *syntax.Regexp) (*automaton, error) {
 	a := &automaton{start: uint32(prog.Start), insts: prog.Inst, rest: make([]syntax.InstOp, n), ascii: make([][2]uint64, n), nearby: make([][]uint32, n)}
 	for pc := range a.insts {
 		in := &a.insts[pc]
-		// Captures mean nothing to a caller who asks only whether the text matches.
+		// Captures do not matter: callers ask only whether the text matches.
 		in.Out = a.skip(in.Out)
 		if in.Op == syntax.InstAlt || in.Op == syntax.InstAltMatch {
 			in.Arg = a.skip(in.Arg)
@@ -63,7 +62,7 @@ func compileAutomaton(parsed *syntax.Regexp) (*automaton, error) {
 	return a, nil
 }
 
-// skip returns the first instruction from pc on that does anything.
+// skip returns the first instruction from pc on that has an effect.
 func (a *automaton) skip(pc uint32) uint32 {
 	for a.insts[pc].Op == syntax.InstNop || a.insts[pc].Op == syntax.InstCapture {
 		pc = a.insts[pc].Out
@@ -71,8 +70,8 @@ func (a *automaton) skip(pc uint32) uint32 {
 	return pc
 }
 
-// takesRest returns what pc repeats if it is .* at the end of the expression: InstRuneAny
-// or InstRuneAnyNotNL, otherwise 0.
+// takesRest returns the instruction that pc repeats if it is .* at the end of the expression:
+// InstRuneAny or InstRuneAnyNotNL. Otherwise it returns 0.
 func (a *automaton) takesRest(pc uint32) syntax.InstOp {
 	in := &a.insts[pc]
 	if in.Op != syntax.InstAlt {
@@ -87,12 +86,12 @@ func (a *automaton) takesRest(pc uint32) syntax.InstOp {
 	return 0
 }
 
-// MaxCheckSteps is how many steps one check may take, over all patterns and all readings
-// of its path. A step takes 2 to 6 ns, so a check stays under a millisecond.
+// MaxCheckSteps bounds the steps of one check, over all patterns and all readings of its path. A step
+// takes 2 to 6 ns, so a check stays under a millisecond.
 const MaxCheckSteps = 100_000
 
-// searchSteps are what it takes to find a rune in a class of characters, besides the step
-// of the state that reads it.
+// searchSteps is the cost of finding a rune in a class of characters, besides the step of the state
+// that reads it.
 const searchSteps = 2
 
 // matching is the working memory of one check: its budget, and the states of the
@@ -104,21 +103,21 @@ type matching struct {
 	path      [512]byte // room for the normal form
 }
 
-// spend takes n steps out of the budget and reports whether it is used up. From then on
-// nothing matches.
+// spend takes n steps out of the budget and reports whether there were as many. After that, nothing
+// matches.
 func (m *matching) spend(n int) (ok bool) {
 	m.left -= n
 	return m.left >= 0
 }
 
-// exhausted reports that the check has given up: what it has found is not to be used.
+// exhausted reports whether the check has given up. Its results must not be used then.
 func (m *matching) exhausted() bool { return m.left < 0 }
 
 // states is a sparse set of instructions (Briggs and Torczon, 1993): emptying it takes no
 // time, and sparse needs no initial values.
 type states struct {
 	sparse, dense []uint32
-	reading       []uint32 // those of dense that take the next rune
+	reading       []uint32 // the part of dense that takes the next rune
 }
 
 // reset empties the set and makes room for n instructions.
@@ -187,9 +186,9 @@ func (a *automaton) matches(m *matching, text []byte) bool {
 	return false
 }
 
-// walk reads text from pos on for as long as one state at most takes each rune: then the
-// next states are a list that is there already. done is false if it met more than that, in
-// the states of list (nil: those at the start) at the position that it returns.
+// walk reads text from pos on while at most one state takes each rune: the next states are then a list
+// that exists already. done is false if more than one state takes a rune; then the simulation goes on
+// in the states of list (nil: those at the start) from the returned position.
 func (a *automaton) walk(m *matching, text []byte, pos int) (list []uint32, _ int, matched, done bool) {
 	list = a.nearby[a.start]
 	for list != nil {
@@ -251,7 +250,7 @@ func takes(in *syntax.Inst, r rune) bool {
 	return in.MatchRune(r)
 }
 
-// asciiOf returns the ASCII characters that an instruction takes, a bit for each.
+// asciiOf returns the ASCII characters that an instruction takes, one bit for each.
 func asciiOf(in *syntax.Inst) (set [2]uint64) {
 	first, last := rune(0), rune(utf8.RuneSelf-1)
 	if in.Op == syntax.InstRune1 {
@@ -265,12 +264,12 @@ func asciiOf(in *syntax.Inst) (set [2]uint64) {
 	return set
 }
 
-// maxNearby bounds the lists of reach, which could take memory by the square of the
-// number of instructions.
+// maxNearby bounds the lists of reach, whose memory could otherwise grow with the square of the number
+// of instructions.
 const maxNearby = 4
 
-// reach lists the instructions that read or match among those that can be reached from pc
-// without reading, or returns nil if there are many, or if it depends on the text.
+// reach lists the instructions that read or match and can be reached from pc without reading. It
+// returns nil if there are many, or if they depend on the text.
 func (a *automaton) reach(pc uint32) (list []uint32) {
 	if a.nearby[pc] != nil {
 		return a.nearby[pc]
@@ -301,8 +300,8 @@ func (a *automaton) reach(pc uint32) (list []uint32) {
 	return list
 }
 
-// enter adds to set what can be reached from pc without reading, and reports whether the
-// text matches already.
+// enter adds to set the instructions that can be reached from pc without reading, and reports whether
+// the text matches already.
 func (a *automaton) enter(m *matching, set *states, pc uint32, text []byte, pos int) (matched bool) {
 	if list := a.nearby[pc]; list != nil {
 		m.left -= len(list)
@@ -338,8 +337,7 @@ func (a *automaton) enter(m *matching, set *states, pc uint32, text []byte, pos 
 	return false
 }
 
-// arrive lists pc to be tried with the next rune if it reads, and reports whether it ends
-// a match.
+// arrive lists pc for the next rune if it reads, and reports whether it ends a match.
 func (a *automaton) arrive(set *states, pc uint32, text []byte, pos int) (matched bool) {
 	if reads(a.insts[pc].Op) {
 		set.reading = append(set.reading, pc)
@@ -357,7 +355,7 @@ func (a *automaton) ends(pc uint32, text []byte, pos int) bool {
 	return rest == syntax.InstRuneAny || rest == syntax.InstRuneAnyNotNL && bytes.IndexByte(text[pos:], '\n') < 0
 }
 
-// around returns the runes before and behind a position, -1 for none.
+// around returns the runes before and after a position, -1 for none.
 func around(text []byte, pos int) (before, after rune) {
 	before, after = -1, -1
 	if pos > 0 {

@@ -14,7 +14,7 @@ func FuzzPattern(f *testing.F) {
 		f.Add(seed, "/a/b")
 	}
 	f.Fuzz(func(t *testing.T, text, uri string) {
-		path, ok := NormalPath(nil, []byte(uri))
+		path, ok := normalPath(nil, []byte(uri))
 		if !ok || len(path) > 200 {
 			return
 		}
@@ -58,7 +58,7 @@ func FuzzFindAPI(f *testing.F) {
 		if _, ok := normalHost(nil, []byte(host)); !ok {
 			t.Fatalf("%q is no host, and %s is found", host, found.ID)
 		}
-		path, clear := NormalPath(nil, []byte(uri))
+		path, clear := normalPath(nil, []byte(uri))
 		if found.ListenPath != "/" && clear && !under(path, found.ListenPath) {
 			t.Fatalf("%q %q: %s at %s", host, uri, found.ID, path)
 		}

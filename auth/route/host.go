@@ -19,14 +19,13 @@ import (
 //   - an IPv4 address in dotted decimal, or
 //   - an IPv6 address in brackets, without a zone,
 //
-// with at most one trailing dot behind a name or an IPv4 address, and at most one port,
-// which is a colon and digits. This is less than RFC 9110 allows, because readers of a Host
-// header disagree on the rest: some cut at the first colon and some at the last, some cut at
-// an @ or a comma, some decode escapes, some take 127.1 for 127.0.0.1. Underscores are
-// allowed because container platforms use them in names and no reader gives them a meaning.
+// with at most one dot after a name or an IPv4 address, and at most one port, which is a colon and
+// digits. This is less than RFC 9110 allows, because readers of a Host header disagree about the rest:
+// some cut at the first colon and some at the last, some cut at an @ or a comma, some decode escapes,
+// some take 127.1 for 127.0.0.1. Underscores are allowed because container platforms use them in names
+// and no reader gives them a meaning.
 //
-// A host that is in that form already is returned where it lies. Anything else is written to
-// dst.
+// A host that is in that form already is returned without a copy. Other hosts are written to dst.
 func normalHost(dst, host []byte) (name []byte, ok bool) {
 	if len(host) > 0 && host[0] == '[' {
 		return normalIPv6(dst, host)
@@ -89,9 +88,8 @@ func isDigits(text []byte) bool {
 	return true
 }
 
-// isNumericLabel reports whether browsers and Node.js take a label for a number. A host that ends
-// in one is an IPv4 address for them, in one of many spellings (URL Standard, "ends in a
-// number checker").
+// isNumericLabel reports whether browsers and Node.js take a label for a number. They take a host that
+// ends in one for an IPv4 address, in one of many spellings (URL Standard, "ends in a number checker").
 func isNumericLabel(label []byte) bool {
 	if isDigits(label) {
 		return true
@@ -122,8 +120,8 @@ func normalIPv6(dst, host []byte) (name []byte, ok bool) {
 	return append(dst, ']'), true
 }
 
-// isHostPattern reports whether an API may be found by text: a host in normal form, or "*."
-// and a registered name in that form.
+// isHostPattern reports whether text may be one of an API's hosts: a host in normal form, or "*." and a
+// registered name in that form.
 func isHostPattern(text string) bool {
 	name, wildcard := strings.CutPrefix(text, "*.")
 	normal, ok := normalHost(nil, []byte(name))

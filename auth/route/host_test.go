@@ -136,7 +136,7 @@ func TestT101FindAPI(t *testing.T) {
 	f(hosts, q("admin.example.com", "//admin.example.com/x"), Found, "admin")
 	f(hosts, q("a.org", "//b.org/x"), Found, "any")
 	f(hosts, q("a.org", "/x//admin.example.com/x"), Found, "any")
-	// What names no host does not matter where no path does.
+	// A Host header that names no host does not matter if no API has hosts.
 	f(hosts, q("a.org", "/a%2fb"), Found, "any")
 	f(hosts, q("a.org", "/%e4"), Found, "any")
 	f(hosts, q("a.org", "/a%00b"), Found, "any")

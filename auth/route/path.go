@@ -5,23 +5,22 @@ import (
 	"unicode/utf8"
 )
 
-// MaxPath bounds the paths that are compared. A longer one is refused where the
-// answer depends on it.
+// MaxPath bounds the paths that are compared, in bytes. A longer path is ambiguous if the answer
+// depends on it.
 const MaxPath = 8192
 
-// NormalPath writes the one form in which paths are compared to dst: without query,
-// percent-decoded once, runs of slashes collapsed, dot segments resolved.
+// normalPath writes the one form in which paths are compared to dst: without query, percent-decoded
+// once, runs of slashes collapsed, dot segments resolved. /a//b/../%63?x=1 becomes /a/c.
 //
-// ok is false for a path that two parsers could read differently: an escaped slash,
-// backslash, NUL or percent sign, an escape that is none, a backslash, a fragment,
-// a dot segment with a parameter (/..;/), broken UTF-8, or anything not starting with a
-// slash.
-// Proxies and applications have disagreed on each of these (hazards: Envoy
-// CVE-2021-29492, CVE-2021-32779, CVE-2026-73551; Heimdall CVE-2026-42272).
+// ok is false for a path that two parsers could read differently: with an escaped slash, backslash,
+// percent sign or control character, an invalid escape, a backslash, a fragment, a dot segment with a
+// parameter (/..;/), broken UTF-8, or without a slash at its start. Proxies and applications have
+// disagreed on each of these (Envoy CVE-2021-29492, CVE-2021-32779, CVE-2026-73551; Heimdall
+// CVE-2026-42272).
 //
-// A path that is in that form already is returned where it lies.
-func NormalPath(dst, uri []byte) (path []byte, ok bool) {
-	raw := WithoutQuery(uri)
+// A path that is in that form already is returned without a copy.
+func normalPath(dst, uri []byte) (path []byte, ok bool) {
+	raw := withoutQuery(uri)
 	if len(raw) == 0 || raw[0] != '/' || len(raw) > MaxPath {
 		return nil, false
 	}
@@ -31,7 +30,7 @@ func NormalPath(dst, uri []byte) (path []byte, ok bool) {
 	return rewritten(dst, raw)
 }
 
-// rewritten is normalPath for any path.
+// rewritten is normalPath for all paths.
 func rewritten(dst, raw []byte) (path []byte, ok bool) {
 	path = dst[:0]
 	segment := 0 // where in path the segment being read starts, after its slash
@@ -76,8 +75,8 @@ func rewritten(dst, raw []byte) (path []byte, ok bool) {
 	return path, true
 }
 
-// isPlain is the fast path of normalPath: no segment of path is empty or begins with a
-// dot, and no byte of it means anything but itself.
+// isPlain is the fast path of normalPath: no segment of path is empty or begins with a dot, and all its
+// bytes stand for themselves.
 func isPlain(path []byte) bool {
 	before := byte(0)
 	for _, c := range path {
@@ -89,8 +88,8 @@ func isPlain(path []byte) bool {
 	return true
 }
 
-// plainBytes are the bytes that a path in normal form holds most of: letters, digits and
-// slashes, and of the marks those that nobody reads as anything else.
+// plainBytes are the usual bytes of a path in normal form: letters, digits, slashes, and the marks that
+// all readers take literally.
 var plainBytes = func() (set [256]bool) {
 	for _, c := range []byte("/ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~@:,+=$!*'()") {
 		set[c] = true
@@ -98,13 +97,14 @@ var plainBytes = func() (set [256]bool) {
 	return set
 }()
 
-func WithoutQuery(uri []byte) []byte {
+// withoutQuery returns the path of a request target.
+func withoutQuery(uri []byte) []byte {
 	path, _, _ := bytes.Cut(uri, []byte{'?'})
 	return path
 }
 
-// closeSegment resolves the segment path[start:] and, unless the path is at its
-// end, adds the slash behind it.
+// closeSegment resolves the segment path[start:] and adds the slash after it, unless the path ends
+// here.
 func closeSegment(path []byte, start int, end bool) (_ []byte, ok bool) {
 	name := path[start:]
 	if i := bytes.IndexByte(name, ';'); i >= 0 && isDots(name[:i]) || !utf8.Valid(name) {

@@ -13,7 +13,7 @@ func TestNormalPath(t *testing.T) {
 	f := func(uri, want string) {
 		t.Helper()
 		var buf [16]byte // shorter than some: what is appended must not lean on it
-		got, ok := NormalPath(buf[:0], []byte(uri))
+		got, ok := normalPath(buf[:0], []byte(uri))
 		if !ok || string(got) != want {
 			t.Errorf("%.80q: %.80q, %v; want %.80q", uri, got, ok, want)
 		}
@@ -65,7 +65,7 @@ func TestNormalPath(t *testing.T) {
 	f("/a/.%2e/b", "/b")
 	f("/a/%2e./b", "/b")
 	f("/a/%2e/b", "/a/b")
-	// What only looks like one.
+	// Segments that only look like dot segments.
 	f("/...", "/...")
 	f("/a/.../b", "/a/.../b")
 	f("/a/..b", "/a/..b")
@@ -102,7 +102,7 @@ func TestNormalPath(t *testing.T) {
 func TestNormalPathAmbiguous(t *testing.T) {
 	f := func(uri string) {
 		t.Helper()
-		if got, ok := NormalPath(nil, []byte(uri)); ok {
+		if got, ok := normalPath(nil, []byte(uri)); ok {
 			t.Errorf("%.80q is taken for %.80q", uri, got)
 		}
 	}
@@ -135,7 +135,7 @@ func TestNormalPathAmbiguous(t *testing.T) {
 	f("/a\\b")
 	f("/a\\..\\b")
 	f("/\\a")
-	// What a second decoding would change.
+	// Paths that a second decoding would change.
 	f("/%25")
 	f("/a%252fb")
 	f("/a%252e%252e/b")
@@ -213,7 +213,7 @@ func FuzzNormalPath(f *testing.F) {
 	f.Fuzz(func(t *testing.T, uri []byte) {
 		before := bytes.Clone(uri)
 		var buf [64]byte
-		got, ok := NormalPath(buf[:0], uri)
+		got, ok := normalPath(buf[:0], uri)
 		if !bytes.Equal(uri, before) {
 			t.Fatalf("%q was changed", before)
 		}
@@ -234,7 +234,7 @@ func FuzzNormalPath(f *testing.F) {
 		}
 		// The normal form of the normal form is itself. A ? and a # that stood there in
 		// escapes have to be escaped again, or they would not be part of the path.
-		again, ok := NormalPath(nil, []byte(strings.NewReplacer("?", "%3f", "#", "%23").Replace(want)))
+		again, ok := normalPath(nil, []byte(strings.NewReplacer("?", "%3f", "#", "%23").Replace(want)))
 		if !ok || string(again) != want {
 			t.Fatalf("%q: %q, and again %q, %v", uri, got, again, ok)
 		}

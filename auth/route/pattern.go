@@ -8,13 +8,12 @@ import (
 	"strings"
 )
 
-// pattern is the url of an allowed_urls entry or the path of an endpoint: a regular
-// expression (RE2) over the path, anchored at both ends, in which {name} stands for
-// one segment and /* for the rest, or with more behind it (/*/) for one segment, as in
-// Tyk. It is compared with the path in normal form, with and without the API's listen
-// path.
+// pattern is the url of an allowed_urls entry or the path of an endpoint: a regular expression (RE2)
+// over the path, anchored at both ends. As in Tyk, {name} stands for one segment, /* for the rest of the
+// path, and /*/ for one segment. It is compared with the path in normal form, with and without the API's
+// listen path.
 type pattern struct {
-	literal   string     // the path itself, if the pattern holds nothing special
+	literal   string     // the path itself, if the pattern has no special characters
 	automaton *automaton // nil for a literal
 	steps     int        // of automaton
 }
@@ -22,12 +21,12 @@ type pattern struct {
 // maxPattern bounds a pattern: its compiled form is many times as large.
 const maxPattern = 1024
 
-// maxSteps bounds what a pattern compiles to: matching takes memory by its steps, and time
-// by them and by the length of the path, which the client chooses.
+// maxSteps bounds the steps that a pattern compiles to: matching takes memory in proportion to them,
+// and time in proportion to them and to the length of the path, which the client chooses.
 const maxSteps = 1000
 
-// stepsOf returns about how many instructions a regular expression compiles to, without
-// compiling it: that alone would take memory by their number.
+// stepsOf returns roughly how many instructions a regular expression compiles to. It does not compile
+// it, which would take memory in proportion to them.
 func stepsOf(re *syntax.Regexp) int {
 	steps := 1
 	if re.Op == syntax.OpLiteral {
@@ -42,8 +41,8 @@ func stepsOf(re *syntax.Regexp) int {
 	return steps
 }
 
-// segmentName finds {name}, and what is to be left alone because of the backslash before
-// it: a class of characters (\p{Greek}) or an escaped brace.
+// segmentName finds {name}, and the texts that a backslash protects: a class of characters (\p{Greek})
+// or an escaped brace.
 var segmentName = regexp.MustCompile(`\\[pP]\{[^{}]*\}|\\.|\{[A-Za-z_][A-Za-z0-9_-]*\}`)
 
 // expand writes {name} and /* as regular expressions.
@@ -60,7 +59,7 @@ func expand(text string) string {
 	return strings.ReplaceAll(text, `/*`, `/.*`)
 }
 
-// compilePattern returns the pattern, or what is wrong with it.
+// compilePattern returns the pattern. The error says what would be right.
 func compilePattern(text string) (pattern, error) {
 	parsed, steps, err := parsePattern(text)
 	if err != nil {
@@ -73,15 +72,16 @@ func compilePattern(text string) (pattern, error) {
 	return pattern{automaton: compiled, steps: steps}, err
 }
 
-// CheckPattern returns how many steps a pattern has, or what is wrong with it. Matching takes
-// memory by the steps of a pattern, and time by them and by the length of the path.
+// CheckPattern returns the number of steps of a pattern. The error says what would be right. Matching
+// takes memory in proportion to the steps, and time in proportion to them and to the length of the path.
+// "/orders/7" has no steps, "/orders/{id}" has 11.
 func CheckPattern(text string) (steps int, err error) {
 	_, steps, err = parsePattern(text)
 	return steps, err
 }
 
-// parsePattern returns the expression that a pattern stands for, nil for a literal path,
-// and how many steps it has.
+// parsePattern returns the expression that a pattern stands for, nil for a literal path, and the number
+// of its steps.
 func parsePattern(text string) (parsed *syntax.Regexp, steps int, err error) {
 	switch {
 	case text == "":
@@ -92,7 +92,7 @@ func parsePattern(text string) (parsed *syntax.Regexp, steps int, err error) {
 		return nil, 0, nil
 	}
 	expression := expand(text)
-	// Parsed by itself, before anything is put around it: /a)|(?:/b would close that.
+	// Parsed alone, before it is wrapped in a group: /a)|(?:/b would close the group.
 	parsed, err = syntax.Parse(expression, syntax.Perl)
 	if err != nil {
 		return nil, 0, fmt.Errorf("must be a regular expression (RE2): %w", err)
@@ -108,8 +108,8 @@ func parsePattern(text string) (parsed *syntax.Regexp, steps int, err error) {
 	return parsed, steps, err
 }
 
-// match reports whether a path in normal form, which lies under the listen path, matches
-// as it is or without the listen path.
+// match reports whether a path in normal form, which lies under the listen path, matches with or
+// without the listen path.
 func (p *pattern) match(m *matching, path []byte, listenPath string) bool {
 	rest := path[len(strings.TrimSuffix(listenPath, "/")):]
 	if p.automaton == nil {
@@ -118,7 +118,7 @@ func (p *pattern) match(m *matching, path []byte, listenPath string) bool {
 	return m.spend(1) && p.automaton.matches(m, path) || len(rest) < len(path) && m.spend(1) && p.automaton.matches(m, rest)
 }
 
-// methods is a set of request methods, compared in any case. None is no method.
+// methods is a set of request methods, compared in any case. The empty set includes no method.
 type methods []string
 
 func (m methods) include(method []byte) bool {
@@ -130,11 +130,10 @@ func (m methods) include(method []byte) bool {
 	return false
 }
 
-// repetition is how a pattern comes to have more steps than it has bytes.
+// repetition finds the parts by which a pattern gets more steps than it has bytes.
 var repetition = regexp.MustCompile(`\{[0-9]`)
 
-// AtMostSteps returns a number of steps that a pattern does not exceed, without compiling
-// it.
+// AtMostSteps returns an upper bound of the steps of a pattern, without compiling it.
 func AtMostSteps(text string) int {
 	if regexp.QuoteMeta(text) == text {
 		return 0
@@ -142,6 +141,6 @@ func AtMostSteps(text string) int {
 	if repetition.MatchString(text) {
 		return maxSteps
 	}
-	// Each byte makes at most two steps; {x} and /* are written longer than they are.
+	// Each byte makes at most two steps; {x} and /* expand to longer texts.
 	return min(maxSteps, 2*len(text)+12*strings.Count(text, "{")+10*strings.Count(text, "/*")+8)
 }

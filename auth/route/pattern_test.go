@@ -135,8 +135,7 @@ func TestMethods(t *testing.T) {
 	}
 }
 
-// What would take long to match, or much memory to compile, is refused before it is
-// compiled.
+// Patterns that would take long to match, or much memory to compile, are refused without being compiled.
 func TestPatternSteps(t *testing.T) {
 	f := func(text string, want bool) {
 		t.Helper()

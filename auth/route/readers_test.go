@@ -162,13 +162,13 @@ func (w readersWorld) check(t testing.TB, uri string) (passed, granted bool) {
 	}
 	_, outcome = w.right.Match(found, get, []byte(uri))
 	granted = found.ID == "public" && outcome == Found
-	for _, s := range everyReading(string(WithoutQuery([]byte(uri)))) {
+	for _, s := range everyReading(string(withoutQuery([]byte(uri)))) {
 		hosts := []string{"a.org"}
 		if s.authority != "" {
 			hosts = append(hosts, s.authority)
 		}
 		for _, host := range hosts {
-			name, ok := w.apis.Host(nil, []byte(host))
+			name, ok := w.apis.host(nil, []byte(host))
 			if !ok {
 				t.Fatalf("%q passes as %s, and names the host %q for a reader that does%s", uri, found.ID, host, s.steps)
 			}
@@ -234,12 +234,12 @@ func FuzzReaders(f *testing.F) {
 	})
 }
 
-// What one path can be for readers is listed once each, and bounded.
+// Each reading of a path is listed once, and their number is bounded.
 func TestPathReadings(t *testing.T) {
 	f := func(uri string, want ...string) {
 		t.Helper()
 		raw := []byte(uri)
-		normal, clear := NormalPath(nil, raw)
+		normal, clear := normalPath(nil, raw)
 		list, ok := readings(raw, normal, clear)
 		var got []string
 		for _, r := range list {

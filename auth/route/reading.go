@@ -6,15 +6,14 @@ import (
 	"unicode/utf8"
 )
 
-// reading is what one kind of reader makes of the path of a request target. Proxies hand
-// the client's path on as it is, so the application behind may be a reader of any kind.
+// reading is the path of a request target as one kind of reader sees it. Proxies hand the client's path
+// on as it is, so the application behind them may be a reader of any kind.
 type reading struct {
-	authority []byte // what it takes for a host, perhaps with a port; nil: nothing
-	path      []byte // as [normalPath] writes it, but for what this reader leaves as it is
+	authority []byte // the part that it takes for a host, perhaps with a port; nil: none
+	path      []byte // as [normalPath] writes it, except for the parts that this reader leaves as they are
 }
 
-// maxReadings bounds the readings of one path. Each costs a look at all rules that the path
-// is compared with.
+// maxReadings bounds the readings of one path. Each costs a comparison with all rules.
 const maxReadings = 8
 
 // sameReading reports whether all readers read raw as normal.
@@ -22,10 +21,9 @@ func sameReading(raw, normal []byte) bool {
 	return bytes.Equal(raw, normal) && bytes.IndexByte(raw, ';') < 0
 }
 
-// readings returns what readers make of raw, a path without its query that sameReading is
-// false for. normal is what [normalPath] returns for it, and is the first reading if clear
-// says that there is one. The readings may lie in raw, but not in normal, so that a buffer
-// of the caller's stays on its stack.
+// readings returns the readings of raw, a path without its query for which sameReading is false. normal
+// and clear are the results of [normalPath] for it; if clear is true, normal is the first reading. The
+// readings may be parts of raw, but not of normal, so that a buffer of the caller stays on its stack.
 //
 // ok is false if there are more readings than can be listed.
 func readings(raw, normal []byte, clear bool) (list []reading, ok bool) {
@@ -45,11 +43,10 @@ func readings(raw, normal []byte, clear bool) (list []reading, ok bool) {
 	return l.list, len(l.list) <= maxReadings
 }
 
-// oddSegments reports whether raw, which normalPath can read, has segments that are dots,
-// and whether it has others that readers differ on: with parameters, with an end in an
-// escape, empty ones, or dots in escapes, which some readers resolve too late. Beside dots
-// these have more readings than can be listed, because a reader may count an empty segment
-// as one that .. leaves (/a//../b).
+// oddSegments reports whether raw, which normalPath can read, has dot segments, and whether it has
+// other segments that readers disagree about: with parameters, with an escaped end, empty ones, or
+// escaped dots, which some readers resolve too late. If a path has both, it has more readings than can
+// be listed, because a reader may let .. remove an empty segment (/a//../b).
 func oddSegments(raw []byte) (dots, special bool) {
 	rest := raw[1:]
 	for more := true; more; {
@@ -72,17 +69,17 @@ func oddSegments(raw []byte) (dots, special bool) {
 	return dots, special
 }
 
-// readerStep is something that some readers do to a path and others do not. changed is
-// false if it leaves this path as it is.
+// readerStep is a step that some readers take and others do not. changed is false if it leaves this
+// path as it is.
 type readerStep func(r reading) (after reading, changed bool)
 
-// optionalSteps are taken at most once each, in any order, before or after the decoding.
+// optionalSteps may each be taken once, in any order, before or after the decoding.
 var optionalSteps = [...]readerStep{cutAtEnd, dropParameters, dropAuthority}
 
 // readingList collects the different readings of a path.
 type readingList struct{ list []reading }
 
-// extend adds the readings of those that do steps to r, in any order. Readers decode
+// extend adds the readings of readers that take any of the steps from r on, in any order. Readers decode
 // escapes once; isDecoded says whether that has been done.
 func (l *readingList) extend(r reading, isDecoded bool, steps []readerStep) {
 	if len(l.list) > maxReadings {
@@ -110,7 +107,7 @@ func (l *readingList) add(r reading) {
 	l.list = append(l.list, r)
 }
 
-// cutAtEnd ends a path at what looks like its query or fragment after the decoding
+// cutAtEnd ends a path at a text that looks like its query or fragment after the decoding
 // (/orders%3fx).
 func cutAtEnd(r reading) (after reading, changed bool) {
 	end := bytes.IndexAny(r.path, "?#")
@@ -120,8 +117,8 @@ func cutAtEnd(r reading) (after reading, changed bool) {
 	return reading{r.authority, r.path[:end]}, true
 }
 
-// dropParameters leaves out everything from a semicolon to the end of its segment
-// (/orders;x=1), as servlet containers do.
+// dropParameters removes everything from a semicolon to the end of its segment (/orders;x=1), as
+// servlet containers do.
 func dropParameters(r reading) (after reading, changed bool) {
 	if bytes.IndexByte(r.path, ';') < 0 {
 		return r, false
@@ -129,9 +126,8 @@ func dropParameters(r reading) (after reading, changed bool) {
 	return reading{r.authority, withoutParameters(r.path)}, true
 }
 
-// dropAuthority takes what follows two or more slashes at the beginning for an authority
-// (RFC 3986, 4.2), as new URL(target, base) of JavaScript, url.Parse of Go and urlsplit of
-// Python do.
+// dropAuthority takes the text after two or more slashes at the start for an authority (RFC 3986, 4.2),
+// as new URL(target, base) of JavaScript, url.Parse of Go and urlsplit of Python do.
 func dropAuthority(r reading) (after reading, changed bool) {
 	if !bytes.HasPrefix(r.path, []byte("//")) {
 		return r, false
@@ -150,8 +146,8 @@ func dropAuthority(r reading) (after reading, changed bool) {
 	return reading{rest[:end], rest[end:]}, true
 }
 
-// withoutParameters returns path with everything from a semicolon to the end of its
-// segment left out.
+// withoutParameters returns path without the parameters of its segments: everything from a semicolon
+// to the end of its segment.
 func withoutParameters(path []byte) []byte {
 	plain := make([]byte, 0, len(path))
 	skip := false
@@ -180,8 +176,7 @@ func collapsed(path []byte) []byte {
 	return out
 }
 
-// decoded appends path to dst with its escapes decoded once. What only looks like an escape
-// stays.
+// decoded appends path to dst with its escapes decoded once. An invalid escape stays as it is.
 func decoded(dst, path []byte) []byte {
 	for i := 0; i < len(path); i++ {
 		c := path[i]
@@ -196,10 +191,9 @@ func decoded(dst, path []byte) []byte {
 	return dst
 }
 
-// escapedReadings is readings for a path that normalPath cannot read. It lists those of
-// paths that nothing is wrong with but escaped slashes, or escaped backslashes, or escaped
-// percent signs: as they stand, decoded, decoded twice, and with backslashes as slashes.
-// The first reading is the one that decodes once.
+// escapedReadings is readings for a path that normalPath cannot read. It lists the readings of paths
+// whose only fault is escaped slashes, or escaped backslashes, or escaped percent signs: as sent,
+// decoded once, decoded twice, and with backslashes as slashes. The first reading decodes once.
 func escapedReadings(raw []byte) (list []reading, ok bool) {
 	if len(raw) == 0 || raw[0] != '/' || len(raw) > MaxPath || bytes.IndexByte(raw, '\\') >= 0 {
 		return nil, false
@@ -224,9 +218,8 @@ func escapedReadings(raw []byte) (list []reading, ok bool) {
 	return l.list, true
 }
 
-// keepEscapes returns raw with its escapes decoded, but for those of one kind: of a slash,
-// a backslash or a percent sign. ok is false if there are several kinds, none, or escapes
-// that are not valid.
+// keepEscapes returns raw with its escapes decoded, except those of one kind: of a slash, a backslash
+// or a percent sign. ok is false if there are several kinds, none, or invalid escapes.
 func keepEscapes(raw []byte) (kept []byte, kind byte, ok bool) {
 	for i := 0; i < len(raw); i++ {
 		c := raw[i]
@@ -253,8 +246,8 @@ func keepEscapes(raw []byte) (kept []byte, kind byte, ok bool) {
 	return kept, kind, kind != 0
 }
 
-// isUnambiguous reports whether readers see the same segments in path, which is decoded
-// as often as any reader does.
+// isUnambiguous reports whether all readers see the same segments in path, which has been decoded as
+// often as any reader decodes it.
 func isUnambiguous(path []byte) bool {
 	if !utf8.Valid(path) || bytes.ContainsAny(path, ";?#") || !bytes.Equal(decoded(nil, path), path) {
 		return false
@@ -275,16 +268,15 @@ func isUnambiguous(path []byte) bool {
 	return true
 }
 
-// MayNameHost reports whether some reader may find a host in raw, a target without its
-// query: if it is no path at all, or if an empty segment may come to stand first in it. It
-// errs on the side of true.
-func MayNameHost(raw []byte) bool {
+// mayNameHost reports whether some reader may find a host in raw, a target without its query: if it is
+// not a path, or if an empty segment may end up first in it. It errs on the side of true.
+func mayNameHost(raw []byte) bool {
 	if len(raw) == 0 || raw[0] != '/' {
 		return true
 	}
 	text := decoded(nil, decoded(nil, raw))
 	text = bytes.ReplaceAll(text, []byte{'\\'}, []byte{'/'})
-	text = slices.DeleteFunc(text, func(c byte) bool { return c < 0x20 }) // new URL leaves tabs and line ends out
+	text = slices.DeleteFunc(text, func(c byte) bool { return c < 0x20 }) // new URL removes tabs and line ends
 	rest := text[1:]
 	for more := true; more; {
 		var segment []byte

@@ -6,19 +6,21 @@ import (
 )
 
 // URLRule allows the requests to the paths of a pattern with one of the methods.
+//
+// URLRule{"/orders/{id}", []string{"GET"}} allows a GET of /orders/7, but not of /orders/7/items.
 type URLRule struct {
 	Pattern string
-	Methods []string // in any case; none allows none
+	Methods []string // in any case; without methods the rule allows nothing
 }
 
-// EndpointRule names the requests to the paths of a pattern with one method.
+// EndpointRule selects the requests to the paths of a pattern with one method.
 type EndpointRule struct {
 	Pattern string
 	Method  string // in any case
 }
 
-// Rules are the URLs that a right allows and the endpoints that it limits, compiled. They do
-// not change once made.
+// Rules are the URLs that a right allows and the endpoints that it limits, compiled. They do not change
+// once they are made.
 type Rules struct {
 	urls      []compiledURL // empty: all
 	endpoints []compiledEndpoint
@@ -35,8 +37,8 @@ type compiledEndpoint struct {
 	method  string
 }
 
-// NewRules compiles rules; it returns nil for none. A pattern that does not compile was
-// refused when it was written. If there is one all the same, it matches nothing.
+// NewRules compiles rules; without any it returns nil. A pattern that does not compile matches nothing:
+// writes refuse it, so it comes from another program or release.
 func NewRules(urls []URLRule, endpoints []EndpointRule) *Rules {
 	if len(urls)+len(endpoints) == 0 {
 		return nil
@@ -59,19 +61,19 @@ func compileOrNever(text string) pattern {
 	return p
 }
 
-// TooCostlyRules are the rules of a right with too many patterns to be compared with a path:
-// they find nothing, and [Rules.Match] says [TooCostly].
+// TooCostlyRules are the rules of a right with too many patterns for a check: they find nothing, and
+// [Rules.Match] returns [TooCostly].
 var TooCostlyRules = &Rules{tooCostly: true}
 
-// URLs returns how many URLs the rules allow.
+// URLs returns the number of allowed URLs; 0: all are allowed.
 func (r *Rules) URLs() int { return len(r.urls) }
 
 var matchings = sync.Pool{New: func() any { return new(matching) }}
 
-// Match returns [Found] if the rules allow a request to an API, and the number of the first
-// endpoint that it is for, or -1 for none. The outcome is [Unknown] if no URL allows it,
-// [Ambiguous] if readers of the path could come to different results, and [TooCostly] if
-// the comparison takes too many steps.
+// Match returns [Found] if the rules allow a request to an API, and the index of the first endpoint
+// that it is for, or -1 if there is none. The outcome is [Unknown] if no URL allows the request,
+// [Ambiguous] if readers of the path could come to different results, and [TooCostly] if the comparison
+// takes more than [MaxCheckSteps]. uri may have a query.
 func (r *Rules) Match(api *API, method, uri []byte) (endpoint int, outcome Outcome) {
 	m := matchings.Get().(*matching)
 	defer matchings.Put(m)
@@ -79,7 +81,8 @@ func (r *Rules) Match(api *API, method, uri []byte) (endpoint int, outcome Outco
 	return r.match(m, api, method, uri)
 }
 
-// Steps returns how many steps a comparison takes. The last one may go beyond the bound.
+// Steps returns the number of steps that Match takes for a request. The last pattern may go beyond
+// [MaxCheckSteps].
 func (r *Rules) Steps(api *API, method, uri []byte) int {
 	m := &matching{left: MaxCheckSteps}
 	r.match(m, api, method, uri)
@@ -87,8 +90,8 @@ func (r *Rules) Steps(api *API, method, uri []byte) int {
 }
 
 func (r *Rules) match(m *matching, api *API, method, uri []byte) (endpoint int, outcome Outcome) {
-	path, clear := NormalPath(m.path[:0], uri)
-	raw := WithoutQuery(uri)
+	path, clear := normalPath(m.path[:0], uri)
+	raw := withoutQuery(uri)
 	var list []reading
 	if !clear || !sameReading(raw, path) {
 		var listed bool
@@ -121,8 +124,7 @@ func (r *Rules) match(m *matching, api *API, method, uri []byte) (endpoint int, 
 	return endpoint, Found
 }
 
-// sameForAll reports whether all readings of a path are at an allowed URL and at the endpoint
-// want.
+// sameForAll reports whether all readings of a path lead to an allowed URL and to the endpoint want.
 func (r *Rules) sameForAll(m *matching, api *API, method []byte, list []reading, want int) bool {
 	for _, other := range list {
 		if !under(other.path, api.ListenPath) || !r.allows(m, other.path, method, api) || r.endpoint(m, other.path, method, api) != want {
@@ -132,7 +134,7 @@ func (r *Rules) sameForAll(m *matching, api *API, method []byte, list []reading,
 	return true
 }
 
-// allows reports whether the URLs include a request. Without any, all do.
+// allows reports whether the URLs include a request. Without URLs, all requests are allowed.
 func (r *Rules) allows(m *matching, path, method []byte, api *API) bool {
 	if len(r.urls) == 0 {
 		return true
@@ -146,7 +148,7 @@ func (r *Rules) allows(m *matching, path, method []byte, api *API) bool {
 	return false
 }
 
-// endpoint returns the number of the first endpoint that a request is for, or -1.
+// endpoint returns the index of the first endpoint that a request is for, or -1.
 func (r *Rules) endpoint(m *matching, path, method []byte, api *API) int {
 	for i := range r.endpoints {
 		e := &r.endpoints[i]

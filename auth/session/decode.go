@@ -16,10 +16,9 @@ import (
 	"sidekey/internal/problem"
 )
 
-// DecodeSession reads a session object. Wrong types, duplicate members, numbers out
-// of range, invalid UTF-8 and anything behind the object are refused with the path
-// of the member ([problem.List]). Members that no session has are not an error: their
-// paths are returned.
+// DecodeSession reads a session object. It refuses wrong types, duplicate members, numbers out of range,
+// invalid UTF-8 and text after the object with a [problem.List] that names the member. Unknown members
+// are not an error: their paths are returned, such as "access_rights.orders.lmit".
 func DecodeSession(body []byte) (s Session, unknown []string, err error) {
 	if err := Decode(body, &s); err != nil {
 		return Session{}, nil, err
@@ -45,9 +44,9 @@ func DecodePolicyUpdate(body []byte) (policies, unknownFields []string, err erro
 	return update.ApplyPolicies, TakeUnknown(&update), nil
 }
 
-// Decode unmarshals one JSON object into v. The v2 decoder refuses duplicate names
-// and invalid UTF-8 and matches names byte for byte, where encoding/json would let
-// the last duplicate win, merge names that differ in broken bytes, and ignore case.
+// Decode unmarshals one JSON object into v. The v2 decoder refuses duplicate names and invalid UTF-8 and
+// matches names byte for byte; encoding/json would let the last duplicate win, merge names that differ
+// in broken bytes, and ignore case. The error is a [problem.List] and holds no secret.
 func Decode(body []byte, v any) error {
 	if string(bytes.TrimSpace(body)) == "null" {
 		return problem.List{{Value: "null", Want: "must be a JSON object"}}
@@ -62,31 +61,31 @@ func Decode(body []byte, v any) error {
 	}
 	var syntactic *jsontext.SyntacticError
 	if errors.As(err, &syntactic) {
-		// What the parser quotes is a part of the input, which may be a password.
+		// The parser quotes a part of the input, which may be a password.
 		field, what := fieldPath(syntactic.JSONPointer), quoted.ReplaceAllString(fmt.Sprint(syntactic.Err), "")
 		if isSecret(field) && !errors.Is(syntactic.Err, jsontext.ErrDuplicateName) {
-			what = "no valid JSON" // the text of the error holds a part of the value
+			what = "no valid JSON" // the error holds a part of the value
 		}
 		return problem.List{{Field: field, Want: fmt.Sprintf("%s at byte %d", what, syntactic.ByteOffset)}}
 	}
 	return problem.List{{Want: "JSON that cannot be read"}}
 }
 
-// deepest is how many objects and lists may lie in one another. A session needs ten.
-const deepest = 64
+// maxDepth bounds how deep objects and lists are nested. A session needs ten levels.
+const maxDepth = 64
 
-// checkValues refuses numbers too large, and nesting too deep, for any of Tyk's clients to
-// read, also where nothing here reads it: one user's metadata must not make a list
-// unreadable. Merging a patch reads each level again, so depth costs time as well.
+// checkValues refuses numbers too large, and nesting too deep, for Tyk's clients, even in values that
+// sidekey does not read: one user's metadata must not make a list unreadable. Merging a patch reads each
+// level again, so depth costs time as well.
 func checkValues(body []byte) error {
 	in := jsontext.NewDecoder(bytes.NewReader(body))
 	for {
 		token, err := in.ReadToken()
 		if err != nil {
-			return nil // the end: all of it has been read before
+			return nil // the end: the whole text has been read before
 		}
-		if in.StackDepth() > deepest {
-			return problem.List{{Field: problem.Clip(fieldPath(in.StackPointer())), Want: fmt.Sprintf("must not be nested more than %d levels deep", deepest)}}
+		if in.StackDepth() > maxDepth {
+			return problem.List{{Field: problem.Clip(fieldPath(in.StackPointer())), Want: fmt.Sprintf("must not be nested more than %d levels deep", maxDepth)}}
 		}
 		if token.Kind() != '0' {
 			continue
@@ -97,8 +96,8 @@ func checkValues(body []byte) error {
 	}
 }
 
-// scalars refuses null in place of a number or a bool, and a number too small to be
-// told from zero: both would silently mean "no limit" or "never".
+// scalars refuses null for a number or a bool, and a number that would be rounded to zero: both would
+// silently mean "no limit" or "never".
 var scalars = json.WithUnmarshalers(json.JoinUnmarshalers(
 	json.UnmarshalFromFunc(notNull[int64]),
 	json.UnmarshalFromFunc(notNull[bool]),
@@ -114,7 +113,7 @@ func notNull[T any](in *jsontext.Decoder, _ *T) error {
 	if in.PeekKind() == 'n' {
 		return errNull
 	}
-	return errors.ErrUnsupported // as it would be read otherwise
+	return errors.ErrUnsupported // let the decoder read it
 }
 
 func readFloat(in *jsontext.Decoder, to *float64) error {
@@ -160,7 +159,7 @@ func isNumber(t reflect.Type) bool {
 	return false
 }
 
-// base returns what a pointer type points to, and any other type as it is.
+// base returns the element of a pointer type, and other types unchanged.
 func base(t reflect.Type) reflect.Type {
 	if t != nil && t.Kind() == reflect.Pointer {
 		return t.Elem()
@@ -168,8 +167,8 @@ func base(t reflect.Type) reflect.Type {
 	return t
 }
 
-// valueAt returns the value that a pointer leads to, or nothing where it leads nowhere.
-// The body has been read as far as there.
+// valueAt returns the value that a pointer leads to, or nil if there is none. The body has been read up
+// to that value.
 func valueAt(body jsontext.Value, pointer jsontext.Pointer) jsontext.Value {
 	for token := range pointer.Tokens() {
 		switch body.Kind() {
@@ -193,7 +192,7 @@ func valueAt(body jsontext.Value, pointer jsontext.Pointer) jsontext.Value {
 	return body
 }
 
-// isSecret reports whether the value of field must not be shown, however it is spelled.
+// isSecret reports whether the value of field must not be shown, in any spelling of its name.
 func isSecret(field string) bool {
 	field = strings.ToLower(field)
 	for _, word := range []string{"basic_auth", "password", "jwt_data", "secret", "hmac_string", "hash"} {
@@ -267,8 +266,7 @@ const maxPathShown = 200
 // of other kinds use: they are kept and given back, not reported as unknown.
 var keptInRight = []string{"json_rpc_methods", "mcp_"}
 
-// TakeUnknown returns the paths of the members under v that no type names, in order
-// of the document's types, and forgets them.
+// TakeUnknown returns the sorted paths of the members under v that no type declares, and removes them.
 func TakeUnknown(v any) []string {
 	var paths []string
 	walkUnknown(reflect.ValueOf(v), "", &paths)
@@ -296,7 +294,7 @@ func walkUnknown(v reflect.Value, path string, paths *[]string) {
 		}
 	case reflect.Map:
 		for _, key := range v.MapKeys() {
-			// What a map holds cannot be changed in place.
+			// The values of a map cannot be changed in place.
 			entry := reflect.New(v.Type().Elem()).Elem()
 			entry.Set(v.MapIndex(key))
 			walkUnknown(entry, problem.Join(path, key.String()), paths)
@@ -316,7 +314,7 @@ func walkUnknown(v reflect.Value, path string, paths *[]string) {
 	}
 }
 
-// splitUnknown notes the members that nobody knows and returns those that are kept.
+// splitUnknown adds the paths of unknown members to paths and returns the members that are kept.
 func splitUnknown(members map[string]Kept[jsontext.Value], inRight bool, path string, paths *[]string) map[string]Kept[jsontext.Value] {
 	for name := range members {
 		kept := inRight && slices.ContainsFunc(keptInRight, func(prefix string) bool { return strings.HasPrefix(name, prefix) })

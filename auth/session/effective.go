@@ -12,17 +12,25 @@ import (
 	"sidekey/limiter"
 )
 
-// Effective is a session with its policies applied: what the decision is made from.
+// Effective is a session with its policies applied: the basis of decisions.
+//
+// A session with rate 5 per second and the policy gold, which grants the API orders with rate 100 and a
+// quota of 1000, becomes
+//
+//	Effective{Limits: {Rate: 100, Per: 1, QuotaMax: 1000, …}, Rights: {"orders": …}}
+//
+// If a second policy granted reports, each right would get a limit of its own, in the scopes
+// "policy:gold" and "policy:…".
 type Effective struct {
 	Inactive bool
-	Why      string // which policy makes it inactive; "" where the session itself does
-	HMAC     bool
+	Why      string // the policy that makes it inactive, as a text; "" if the session itself does
+	HMAC     bool   // the user must sign requests
 
-	Limits LimitSpec // of every right that has none of its own; scope ""
+	Limits LimitSpec // of all rights without a limit of their own; scope ""
 	Rights map[string]effectiveRight
-	Every  bool // no rights anywhere: every API of the org
+	Every  bool // neither session nor policies have rights: all APIs of the org
 
-	rateTaken, quotaTaken bool // limits are of policies that grant nothing, not the session's
+	rateTaken, quotaTaken bool // Limits come from policies that grant nothing, not from the session
 
 	Tags     []string
 	MetaData map[string]jsontext.Value
@@ -30,22 +38,22 @@ type Effective struct {
 
 type effectiveRight struct {
 	Right
-	Limit  *LimitSpec // nil: Effective.limits
-	Scope  string     // of limit
-	Shadow bool       // the limits of its endpoints refuse nobody
-	Excess bool       // it is not complete: there is too much of it for a check
+	Limit  *LimitSpec // nil: Effective.Limits
+	Scope  string     // of Limit: "api:ID", or "policy:" and the ids of the policies that share it
+	Shadow bool       // the limits of its endpoints are counted and refuse nothing
+	Excess bool       // it is not complete: the policies' patterns are too many for a check
 }
 
-// Apply applies policies, in their order, to a session. A nil entry stands for one
-// that does not exist. mergeTags unites the tags instead of letting a policy's
-// override the session's.
+// Apply applies policies, in their order, to a session. policies are those of s.ApplyPolicies, with nil
+// for a policy that does not exist. mergeTags unites the tags; otherwise the policies' tags replace the
+// session's.
 //
 //   - A whole policy's limits and rights replace the session's; of several for the
 //     same API the higher rate, the larger quota and the longer renewal count.
 //   - Several policies for different APIs limit each API by itself (scope: the
-//     policies that grant it). Where all rights come from the same policies, they
+//     policies that grant it). If all rights come from the same policies, they
 //     share one bucket and one quota.
-//   - Of a partitioned policy only the parts switched on are taken.
+//   - Only the parts of a partitioned policy that are switched on apply.
 //   - per_api: each right's own limit, else the policy's; scope: the API.
 func Apply(s *Session, policies []*Policy, mergeTags bool) Effective {
 	e := Effective{
@@ -84,8 +92,8 @@ func (e *Effective) block(s *Session, policies []*Policy) {
 	}
 }
 
-// applyLimits puts the limits of policies that grant nothing themselves in the place of
-// the session's: they hold for every API.
+// applyLimits replaces the session's limits with those of policies that grant nothing themselves: they
+// apply to all APIs.
 func (e *Effective) applyLimits(policies []*Policy) {
 	for _, p := range policies {
 		if !p.takesACL() {
@@ -94,8 +102,8 @@ func (e *Effective) applyLimits(policies []*Policy) {
 	}
 }
 
-// take puts the parts of a policy that it takes part with into l: instead of what is
-// there for the first, the better of both for each that follows.
+// take puts the limits that a policy sets into l. The first policy replaces what is there; after that
+// the better of both counts. rate and quota say whether a policy has set them yet.
 func (l *LimitSpec) take(p *Policy, rate, quota *bool) {
 	shadow := l.Shadow || p.Shadow && (p.takesRate() || p.takesQuota())
 	defer func() { l.Shadow = shadow }()
@@ -155,9 +163,9 @@ func (e *Effective) applyRights(s *Session, policies []*Policy) {
 	e.shareScope()
 }
 
-// limitOf returns the limit of an API and its scope: what the policies that grant it say
-// of rate and quota, together with those that grant nothing. nil: none of those that
-// grant it says anything, so the limits of the session hold.
+// limitOf returns the limit of an API and its scope: the rates and quotas of the policies that grant it,
+// together with those that grant nothing. nil: none of the policies that grant it sets a limit, so the
+// limits of the session apply.
 func (e *Effective) limitOf(id string, policies []*Policy) (limit *LimitSpec, scope string) {
 	own, rate, quota := e.Limits, e.rateTaken, e.quotaTaken
 	var ids []string
@@ -186,8 +194,8 @@ func (e *Effective) limitOf(id string, policies []*Policy) (limit *LimitSpec, sc
 	return nil, ""
 }
 
-// shareScope lets all rights share one bucket where the same policies grant them all,
-// and otherwise gives the session itself, which then nothing is charged to, the best.
+// shareScope lets all rights share one bucket if the same policies grant them all. Otherwise it sets the
+// session's own limits, which no request is charged to then, to the best of all.
 func (e *Effective) shareScope() {
 	scopes := make(map[string]*LimitSpec)
 	for _, r := range e.Rights {
@@ -235,16 +243,15 @@ func (e *Effective) applyLabels(policies []*Policy, mergeTags bool) {
 	}
 }
 
-// Grants reports whether an API may be used at all.
+// Grants reports whether the session may use an API at all.
 func (e *Effective) Grants(api string) bool {
 	_, granted := e.Rights[api]
 	return granted || e.Every
 }
 
-// Show puts what is in force into a session that is to be shown: limits, rights with
-// their own limits and scopes, tags and metadata. quotas are the live states by scope.
-// is_inactive stays the session's own: a client that writes back what it has read must
-// not make a policy's state the user's (see Why).
+// Show puts the effective values into a session for an answer: limits, rights with their own limits and
+// scopes, tags and metadata. quotas are the live states by scope. is_inactive stays the session's own: a
+// client that writes back an answer must not make a policy's state the user's (see Why).
 func (e *Effective) Show(s *Session, quotas map[string]limiter.QuotaState) {
 	s.HMACEnabled = e.HMAC
 	s.Tags, s.MetaData = e.Tags, e.MetaData
@@ -270,8 +277,8 @@ func (e *Effective) Show(s *Session, quotas map[string]limiter.QuotaState) {
 	}
 }
 
-// live returns what is left of a quota, and the Unix second at which its period ends: 0
-// where none has begun or it never ends.
+// live returns the requests left of a quota, and the Unix second at which its period ends: 0 if no
+// period has begun or it never ends.
 func live(q limiter.QuotaState) (remaining, renews int64) {
 	renews = q.Renews / int64(time.Second)
 	if q.Renews%int64(time.Second) > 0 {

@@ -331,7 +331,7 @@ func TestApplyBlocked(t *testing.T) {
 			t.Errorf("%s: inactive %v, %q, want %v, %q", c.name, e.Inactive, e.Why, c.inactive, c.why)
 		}
 		if len(c.policies) > 0 && e.Grants("y") {
-			t.Errorf("%s: an API that nobody grants is granted", c.name)
+			t.Errorf("%s: an API without a grant is granted", c.name)
 		}
 	}
 }

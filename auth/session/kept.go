@@ -1,26 +1,18 @@
 package session
 
 import (
-	"bytes"
-	"crypto/rand"
 	"errors"
-	"sync"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Kept is a value that does not act here and is given back as it came, byte for byte:
-// numbers as they were written, escapes, the order and spacing of members. T is what Tyk
-// reads it as, and a value that is no T is refused. The zero value is for one that did
-// not come; it shows the zero of T.
+// Kept is a value that does not act here and is given back as it came: numbers and escapes as
+// they were written, members in their order. White space between them is not kept. T is the type
+// that Tyk reads it as, and a value that is no T is refused. The zero Kept is for a value that was
+// not sent; it shows the zero of T.
 type Kept[T any] struct {
 	text jsontext.Value
-}
-
-// keeper is what every [Kept] is.
-type keeper interface {
-	kept() jsontext.Value
 }
 
 func (k Kept[T]) kept() jsontext.Value {
@@ -35,7 +27,7 @@ func (k Kept[T]) kept() jsontext.Value {
 	return text
 }
 
-// UnmarshalJSONFrom reads a T and keeps its text.
+// UnmarshalJSONFrom reads a value, refuses it unless it is a T, and keeps its text.
 func (k *Kept[T]) UnmarshalJSONFrom(in *jsontext.Decoder) error {
 	value, err := in.ReadValue()
 	if err != nil {
@@ -52,59 +44,16 @@ func (k *Kept[T]) UnmarshalJSONFrom(in *jsontext.Decoder) error {
 	return nil
 }
 
-// MarshalJSONTo writes the value as the encoder writes values. [MarshalSession] gives it
-// back as it came.
+// MarshalJSONTo writes the value. [MarshalSession] keeps its escapes.
 func (k Kept[T]) MarshalJSONTo(out *jsontext.Encoder) error { return out.WriteValue(k.kept()) }
 
-// marks are what one call of MarshalSession leaves in the place of kept values. They are
-// used again: the encoder prepares itself for each new set of marshalers, which takes
-// longer than to write a session.
-type marks struct {
-	mark       string
-	values     []jsontext.Value
-	marshalers *json.Marshalers
-}
-
-var pooledMarks = sync.Pool{New: func() any {
-	m := &marks{}
-	m.marshalers = json.MarshalToFunc(func(out *jsontext.Encoder, k keeper) error {
-		value := k.kept()
-		if !bytes.ContainsAny(value, " \t\r\n\\") {
-			return errors.ErrUnsupported // the encoder writes it as it stands
-		}
-		if m.mark == "" {
-			m.mark = rand.Text()
-		}
-		m.values = append(m.values, value)
-		return out.WriteToken(jsontext.String(m.mark))
-	})
-	return m
-}}
-
-// MarshalSession is json.Marshal for whatever holds sessions or policies: kept values go
-// in as they came. The encoder would write them anew, with its own spacing and escapes, so
-// a mark that nobody can guess stands for each of them until it is done.
+// MarshalSession is json.Marshal for everything that holds sessions or policies. Kept values keep
+// the spelling of their numbers and strings; the encoder would otherwise write "\u0061" as "a".
 func MarshalSession(v any, options ...json.Options) ([]byte, error) {
-	m := pooledMarks.Get().(*marks)
-	defer func() {
-		m.mark, m.values = "", nil
-		pooledMarks.Put(m)
-	}()
-	text, err := json.Marshal(v, append(options, json.WithMarshalers(m.marshalers))...)
-	if err != nil || len(m.values) == 0 {
-		return text, err
-	}
-	marked := []byte(`"` + m.mark + `"`)
-	whole := make([]byte, 0, len(text))
-	for _, value := range m.values {
-		before, after, _ := bytes.Cut(text, marked)
-		whole = append(append(whole, before...), value...)
-		text = after
-	}
-	return append(whole, text...), nil
+	return json.Marshal(v, append(options, jsontext.PreserveRawStrings(true))...)
 }
 
-// What Tyk reads some of the kept members as.
+// The types that Tyk reads some of the kept members as.
 type (
 	jwtData struct {
 		Secret string `json:"secret"`

@@ -8,14 +8,13 @@ import (
 	"github.com/twmb/murmur3"
 )
 
-// KeyID is the user's name in lists: the org's id with the name behind it (Tyk's
-// key_id).
+// KeyID returns the user's name in lists: the org's id followed by the name (Tyk's key_id).
 func (n Name) KeyID() string { return n.Org + n.User }
 
-// Token is what Tyk calls the key of a Basic Auth user: base64 of a JSON text made of
-// org and name. Tyk puts the text together without escaping, so a quote in a name
-// leaves no valid JSON; the token is the same all the same. It is the token of one name
-// alone: what stands between org and name has a colon in it, and a name has none.
+// Token returns what Tyk calls the key of a Basic Auth user: base64 of a JSON text of org and name. Tyk
+// does not escape them, so a quote in a name makes the JSON invalid; the token is the same as Tyk's even
+// then. No other name has the same token: the text between org and name has a colon, which names have
+// not.
 func (n Name) Token() string {
 	text := tokenOrg + n.Org + tokenUser + n.User + tokenEnd
 	return base64.StdEncoding.EncodeToString([]byte(text))
@@ -27,7 +26,7 @@ const (
 	tokenEnd  = `","h":"murmur64"}`
 )
 
-// ParseToken returns the name that a token was made of.
+// ParseToken returns the name that a token was made of. ok is false if it is not the token of a name.
 func ParseToken(token string) (n Name, ok bool) {
 	text, err := base64.StdEncoding.DecodeString(token)
 	if err != nil {
@@ -48,8 +47,8 @@ func ParseToken(token string) (n Name, ok bool) {
 	return n, true
 }
 
-// KeyHash is Tyk's key_hash: the first 64 bits of MurmurHash3 x64-128 of the token,
-// as 16 hex digits. It names the user, it protects nothing.
+// KeyHash returns Tyk's key_hash: the first 64 bits of MurmurHash3 x64-128 of the token, as 16 hex
+// digits. It identifies the user and protects nothing.
 func (n Name) KeyHash() string {
 	high, _ := murmur3.StringSum128(n.Token())
 	return fmt.Sprintf("%016x", high)

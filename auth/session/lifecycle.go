@@ -7,7 +7,7 @@ import (
 	"sidekey/limiter"
 )
 
-// Lifetime is what a session says of when its record is removed.
+// Lifetime is the part of a session that decides when its record is removed.
 type Lifetime struct {
 	Expires               int64    `json:"expires"`
 	SessionLifetime       int64    `json:"session_lifetime"`
@@ -17,7 +17,7 @@ type Lifetime struct {
 	ApplyPolicies         []string `json:"apply_policies"`
 }
 
-// Lifetime returns that part of the session.
+// Lifetime returns the [Lifetime] of the session.
 func (s *Session) Lifetime() Lifetime {
 	return Lifetime{
 		Expires:               s.Expires,
@@ -29,23 +29,26 @@ func (s *Session) Lifetime() Lifetime {
 	}
 }
 
-// Brief is a user to those who go over all of them: the part of the record that they need,
-// which is read several times as fast as the whole.
+// Brief is the part of a record that background jobs need when they go over all users. It is read
+// several times as fast as the whole record.
 type Brief struct {
 	Name
 	PasswordHash string
 	Lifetime     Lifetime
 }
 
-// RemoveAt returns the Unix second at which the record of a session itself is to be
-// removed, or false for never: session_lifetime seconds after its last write; at
-// expires with post_expiry_action "delete"; post_expiry_grace_period seconds later with
-// "retain" (-1: never). The first that comes counts. Where the session says nothing of
-// what happens after its expiry, the first of its policies that does is asked.
+// RemoveAt returns the Unix second at which the record of a session must be removed, or ever = false.
+// That is session_lifetime seconds after its last write; at expires with post_expiry_action "delete";
+// and post_expiry_grace_period seconds after expires with "retain" (-1: never). The earliest counts. If
+// the session has no post_expiry_action, that of the first policy that has one applies. Entries of
+// policies may be nil.
+//
+// A session with expires 1000, post_expiry_action "retain" and post_expiry_grace_period 50 is removed
+// at 1050.
 func (l *Lifetime) RemoveAt(policies []*Policy) (at int64, ever bool) {
 	at = math.MaxInt64
 	if l.SessionLifetime > 0 {
-		// A record without the time of its last write is kept: nothing is removed on a guess.
+		// A record without the time of its last write stays: nothing is removed on a guess.
 		if written, err := strconv.ParseInt(l.LastUpdated, 10, 64); err == nil {
 			at = limiter.AddSaturating(written, l.SessionLifetime)
 		}

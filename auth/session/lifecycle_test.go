@@ -43,12 +43,12 @@ func TestRemoveAt(t *testing.T) {
 		{"delete, never expires, -1", Session{PostExpiryAction: "delete", Expires: -1}, nil, never},
 		{"retain", Session{PostExpiryAction: "retain", PostExpiryGracePeriod: 20, Expires: 50}, nil, 70},
 		{"retain, no grace", Session{PostExpiryAction: "retain", Expires: 50}, nil, 50},
-		{"retain for ever", Session{PostExpiryAction: "retain", PostExpiryGracePeriod: -1, Expires: 50}, nil, never},
+		{"retain forever", Session{PostExpiryAction: "retain", PostExpiryGracePeriod: -1, Expires: 50}, nil, never},
 		{"retain, never expires", Session{PostExpiryAction: "retain", PostExpiryGracePeriod: 20}, nil, never},
 		{"retain, overflow", Session{PostExpiryAction: "retain", PostExpiryGracePeriod: math.MaxInt64, Expires: 50}, nil, never},
 		{"the first of both: delete", Session{SessionLifetime: 100, LastUpdated: "100", PostExpiryAction: "delete", Expires: 150}, nil, 150},
 		{"the first of both: lifetime", Session{SessionLifetime: 40, LastUpdated: "100", PostExpiryAction: "retain", PostExpiryGracePeriod: 20, Expires: 150}, nil, 140},
-		{"retain for ever does not stop the lifetime", Session{SessionLifetime: 40, LastUpdated: "100", PostExpiryAction: "retain", PostExpiryGracePeriod: -1, Expires: 50}, nil, 140},
+		{"retain forever does not stop the lifetime", Session{SessionLifetime: 40, LastUpdated: "100", PostExpiryAction: "retain", PostExpiryGracePeriod: -1, Expires: 50}, nil, 140},
 		{"policy deletes", Session{Expires: 50}, []*Policy{deletes}, 50},
 		{"policy retains", Session{Expires: 50}, []*Policy{retains}, 57},
 		{"session over policy", Session{Expires: 50, PostExpiryAction: "retain", PostExpiryGracePeriod: -1}, []*Policy{deletes}, never},
@@ -176,8 +176,7 @@ func TestReaper(t *testing.T) {
 	})
 }
 
-// A record that was renewed after the round has read it stays; so does one that
-// somebody else has deleted.
+// A record that was renewed after the round has read it stays. One that was deleted since is no error.
 func TestReaperRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		now := time.Now().Unix()

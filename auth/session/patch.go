@@ -5,9 +5,32 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// PatchSession puts the members of a JSON object into a stored session as RFC 7396 has
-// it: objects are merged, everything else is replaced, null removes. What is not named
-// stays. A password in the result is a new one; the stored hash never is.
+// Import is one user from another program: a line of POST /api/import. Unlike a session's password,
+// Hash is stored as it is; nothing else can store a hash.
+//
+//	{"org_id": "default", "username": "ann", "hash": "$2b$10$…", "session": {"rate": 5, "per": 1}}
+type Import struct {
+	OrgID    string         `json:"org_id"`
+	Username string         `json:"username"`
+	Hash     string         `json:"hash,omitzero"`    // see [password.HashKind]; "": none, or the session's password
+	Session  jsontext.Value `json:"session,omitzero"` // nil: the user keeps the stored session, or gets an empty one
+
+	Undeclared
+}
+
+// DecodeImport reads one line as strictly as [DecodeSession] reads a session, but leaves the session
+// itself undecoded. It returns the paths of unknown members. Its errors hold nothing of the hash.
+func DecodeImport(line []byte) (i Import, unknownFields []string, err error) {
+	if err := Decode(line, &i); err != nil {
+		return Import{}, nil, err
+	}
+	return i, TakeUnknown(&i), nil
+}
+
+// PatchSession merges a JSON object into a stored session (RFC 7396): objects are merged, other values
+// replaced, null removes a member, and members that the patch does not name stay. A password in the
+// result is a new one; the stored hash is never part of it. Errors and unknownFields are those of
+// [DecodeSession].
 func PatchSession(stored Session, patch []byte) (s Session, unknownFields []string, err error) {
 	var changes map[string]jsontext.Value
 	if err := Decode(patch, &changes); err != nil {
@@ -25,7 +48,7 @@ func PatchSession(stored Session, patch []byte) (s Session, unknownFields []stri
 	return DecodeSession(merged)
 }
 
-// mergePatch is MergePatch of RFC 7396 over values that have been read before.
+// mergePatch is MergePatch of RFC 7396, for values that have been read before.
 func mergePatch(target, patch jsontext.Value) (jsontext.Value, error) {
 	if patch.Kind() != '{' {
 		return patch, nil
@@ -52,4 +75,22 @@ func mergePatch(target, patch jsontext.Value) (jsontext.Value, error) {
 		members[name] = merged
 	}
 	return json.Marshal(members, json.Deterministic(true))
+}
+
+// Verify asks whether Password is the password of a user: the body of POST /api/verify.
+type Verify struct {
+	OrgID    string `json:"org_id"`
+	Username string `json:"username"`
+	Password string `json:"password"`
+
+	Undeclared
+}
+
+// DecodeVerify reads a [Verify] and returns the paths of unknown members. Its errors hold nothing of the
+// password.
+func DecodeVerify(body []byte) (v Verify, unknownFields []string, err error) {
+	if err := Decode(body, &v); err != nil {
+		return Verify{}, nil, err
+	}
+	return v, TakeUnknown(&v), nil
 }

@@ -11,8 +11,8 @@ import (
 	"sidekey/limiter"
 )
 
-// Policy is a bundle of limits and rights that many sessions share: Tyk's policy
-// object. It is applied to a session at the moment of the decision (see effective.go).
+// Policy is a bundle of limits and rights that many sessions share: Tyk's policy object. It is applied
+// to a session when the account is compiled (see [Apply]).
 type Policy struct {
 	ID      string `json:"id"`
 	MongoID string `json:"_id"` // the Dashboard's name for ID; shows the same
@@ -35,11 +35,11 @@ type Policy struct {
 
 	Tags         []string                  `json:"tags"`
 	MetaData     map[string]jsontext.Value `json:"meta_data"`
-	KeyExpiresIn int64                     `json:"key_expires_in"` // seconds; sets expires when a session is created
+	KeyExpiresIn int64                     `json:"key_expires_in"` // seconds; sets expires of new sessions
 	Partitions   Partitions                `json:"partitions"`
 
-	// Shadow counts and reports the limits that come with the policy, and enforces none
-	// of them. Tyk has no such member: it shows only where it is set.
+	// Shadow counts and reports the policy's limits without enforcing them. Tyk has no such member, so
+	// answers show it only if it is set.
 	Shadow bool `json:"shadow,omitzero"`
 
 	PostExpiryAction      string `json:"post_expiry_action"`
@@ -54,8 +54,8 @@ type Policy struct {
 	Undeclared
 }
 
-// Partitions say which parts of a policy are taken. None set: all, and the policy
-// is a whole one.
+// Partitions select the parts of a policy that apply. Without any, the whole policy applies. With
+// {Quota: true} only its quota does.
 type Partitions struct {
 	Quota      bool `json:"quota"`
 	RateLimit  bool `json:"rate_limit"`
@@ -69,7 +69,7 @@ type Partitions struct {
 // Any reports whether the policy is partitioned.
 func (p Partitions) Any() bool { return p.Quota || p.RateLimit || p.ACL || p.Complexity }
 
-// Excludes reports whether two policies cannot be applied to one session.
+// Excludes reports whether policies with these partitions cannot be applied to one session.
 func (p Partitions) Excludes(o Partitions) bool { return p.PerAPI && o.Any() || o.PerAPI && p.Any() }
 
 func (p *Policy) takesRate() bool {
@@ -78,7 +78,7 @@ func (p *Policy) takesRate() bool {
 func (p *Policy) takesQuota() bool { return p.Partitions.Quota || p.Partitions.PerAPI || p.whole() }
 func (p *Policy) takesACL() bool   { return p.Partitions.ACL || p.Partitions.PerAPI || p.whole() }
 
-// whole reports whether all of the policy is taken: without partitions, and with all.
+// whole reports whether the whole policy applies: without partitions, or with all of them.
 func (p *Policy) whole() bool {
 	part := p.Partitions
 	return !part.PerAPI && (!part.Any() || part.Quota && part.RateLimit && part.ACL)
@@ -87,7 +87,7 @@ func (p *Policy) whole() bool {
 // blocks reports whether sessions with the policy are refused.
 func (p *Policy) blocks() bool { return p.IsInactive || p.Active != nil && !*p.Active }
 
-// DecodePolicy reads a policy object as strictly as [DecodeSession] reads a session.
+// DecodePolicy reads a policy object as [DecodeSession] reads a session.
 func DecodePolicy(body []byte) (p Policy, unknown []string, err error) {
 	if err := Decode(body, &p); err != nil {
 		return Policy{}, nil, err
@@ -95,7 +95,7 @@ func DecodePolicy(body []byte) (p Policy, unknown []string, err error) {
 	return p, TakeUnknown(&p), nil
 }
 
-// Validate refuses a policy that could not be enforced as it reads.
+// Validate refuses a policy that could not be enforced as it reads. The error is a [problem.List].
 func (p *Policy) Validate(rules Rules) error {
 	var ps problem.List
 	ps.CheckName("id", p.ID)
@@ -126,14 +126,17 @@ func (p *Policy) Validate(rules Rules) error {
 	return ps.Err()
 }
 
-// LimitSpec is what a rate and a quota are made of, before they are buckets.
+// LimitSpec is a rate and a quota as a session, a right or a policy sets them.
+//
+// LimitSpec{Rate: 5, Per: 1, QuotaMax: 1000, Renewal: 86400} allows 5 requests per second and 1000 per
+// day.
 type LimitSpec struct {
-	Rate, Per         float64
+	Rate, Per         float64 // requests per Per seconds; unless both are above 0, there is no limit
 	throttleInterval  float64
 	throttleRetries   int64
 	Smoothing         *Smoothing
-	QuotaMax, Renewal int64
-	Shadow            bool
+	QuotaMax, Renewal int64 // requests per Renewal seconds; QuotaMax <= 0: no limit; Renewal <= 0: never renewed
+	Shadow            bool  // counted and reported, not enforced
 }
 
 func (p *Policy) limits() LimitSpec {
@@ -145,12 +148,13 @@ func (p *Policy) setLimits(l LimitSpec) {
 	p.QuotaMax, p.QuotaRenewalRate = l.QuotaMax, l.Renewal
 }
 
+// Limits returns the session's own limits, without policies.
 func (s *Session) Limits() LimitSpec {
 	return LimitSpec{s.Rate, s.Per, s.ThrottleInterval, s.ThrottleRetryLimit, s.Smoothing, s.QuotaMax, s.QuotaRenewalRate, s.shadow()}
 }
 
-// empty reports whether a right has no limit of its own. Tyk writes an object full of
-// zeros there, and takes it for none: it must not lift the limits of the session.
+// empty reports whether a right has no limit of its own. Tyk writes an object full of zeros for that,
+// which must not lift the limits of the session.
 func (l *Limit) empty() bool {
 	return l == nil || l.Rate == 0 && l.Per == 0 && l.QuotaMax == 0 && l.QuotaRenewalRate == 0 &&
 		l.ThrottleInterval == 0 && l.ThrottleRetryLimit == 0 && (l.Smoothing == nil || !l.Smoothing.Enabled)
@@ -160,8 +164,8 @@ func (l *Limit) limits() LimitSpec {
 	return LimitSpec{l.Rate, l.Per, l.ThrottleInterval, l.ThrottleRetryLimit, l.Smoothing, l.QuotaMax, l.QuotaRenewalRate, false}
 }
 
-// takeRate puts the higher of two rates into l: the one with less time per request, and
-// of two alike the one that counts over the longer time. No limit is the highest.
+// takeRate puts the higher of two rates into l: the one with less time per request, and of equal ones
+// the one that counts over the longer time. No limit is the highest.
 func (l *LimitSpec) takeRate(o LimitSpec) {
 	if !l.LimitsRate() {
 		return
@@ -194,7 +198,7 @@ func (l *LimitSpec) takeQuota(o LimitSpec) {
 
 func (l *LimitSpec) setQuota(o LimitSpec) { l.QuotaMax, l.Renewal = o.QuotaMax, o.Renewal }
 
-// Throttle is how requests over the rate are held.
+// Throttle returns how requests over the rate are held, or nil if they are not.
 func (l LimitSpec) Throttle() *Throttle {
 	if l.throttleInterval <= 0 || l.throttleRetries <= 0 {
 		return nil
@@ -202,9 +206,10 @@ func (l LimitSpec) Throttle() *Throttle {
 	return &Throttle{Interval: time.Duration(limiter.Nanoseconds(l.throttleInterval)), Retries: l.throttleRetries}
 }
 
+// LimitsRate reports whether there is a limit of the rate.
 func (l LimitSpec) LimitsRate() bool { return l.Rate > 0 && l.Per > 0 }
 
-// unite returns a with what it lacks of b, in order.
+// unite returns a, followed by the elements of b that it lacks.
 func unite(a, b []string) []string {
 	united := slices.Clone(a)
 	known := make(map[string]bool, len(a))
@@ -220,8 +225,8 @@ func unite(a, b []string) []string {
 	return united
 }
 
-// Throttle says how a request over its rate is held: it is tried again every Interval,
-// at most Retries times.
+// Throttle says how a request over its rate is held: it is tried again every Interval, at most Retries
+// times. With {Interval: time.Second, Retries: 3} it is refused after 3 s.
 type Throttle struct {
 	Interval time.Duration
 	Retries  int64

@@ -7,22 +7,23 @@ import (
 	"time"
 )
 
-// Removable is what a [Reaper] needs of a store.
+// Removable is the part of a store that a [Reaper] needs.
 type Removable interface {
-	// Scan calls f for up to n users that come after one, and returns which was the last,
-	// and whether there are more.
+	// Scan calls f for up to n users after a name, in the order of their names. It returns the last
+	// name, and whether there are more.
 	Scan(after Name, n int, f func(Brief)) (last Name, more bool, err error)
-	// Update may call edit twice: the last call counts.
+	// Update replaces a record with the one that edit returns; nil removes it. It may call edit twice:
+	// the last call counts.
 	Update(org, user string, edit func(old *Record) (*Record, error)) (Record, error)
 }
 
-// Reaper removes the records of sessions whose time is over (see [Lifetime.RemoveAt]).
-// Nobody waits for it: whether a session has expired is decided with each request.
+// Reaper removes the records of sessions whose time is over (see [Lifetime.RemoveAt]). No decision
+// depends on it: each request checks whether its session has expired.
 type Reaper struct {
 	Users     Removable
-	Policies  func() *Policies // those in force
+	Policies  func() *Policies // in force
 	Every     time.Duration    // from the end of one round to the start of the next
-	PerSecond int              // records removed at most
+	PerSecond int              // how many records are removed per second at most
 	Log       *slog.Logger
 }
 
@@ -31,7 +32,7 @@ const (
 	reapChunk = 250 // records looked at per tick
 )
 
-// Run goes round until ctx ends.
+// Run removes records, round after round, until ctx ends.
 func (r *Reaper) Run(ctx context.Context) {
 	for {
 		removed := r.round(ctx)
@@ -55,7 +56,7 @@ func (r *Reaper) round(ctx context.Context) (removed int) {
 			}
 		})
 		if err != nil {
-			r.Log.Warn("expired records are not removed", "error", err)
+			r.Log.Warn("cannot remove expired records", "error", err)
 			return removed
 		}
 		for _, name := range due {
@@ -74,10 +75,10 @@ func (r *Reaper) round(ctx context.Context) (removed int) {
 	}
 }
 
-var errRenewed = errors.New("the record is not to be removed any more")
+var errRenewed = errors.New("the record must not be removed any more")
 
-// remove removes a record whose time is over. It asks again in the transaction that
-// removes: the record may have been renewed meanwhile.
+// remove removes a record whose time is over. It checks that again in the transaction that removes it,
+// because the record may have been renewed since the scan.
 func (r *Reaper) remove(name Name) bool {
 	_, err := r.Users.Update(name.Org, name.User, func(old *Record) (*Record, error) {
 		if old == nil || !r.over(old.Session.Lifetime()) {
@@ -86,7 +87,7 @@ func (r *Reaper) remove(name Name) bool {
 		return nil, nil
 	})
 	if err != nil && !errors.Is(err, errRenewed) {
-		r.Log.Warn("an expired record was not removed", "org", name.Org, "user", name.User, "error", err)
+		r.Log.Warn("cannot remove an expired record", "org", name.Org, "user", name.User, "error", err)
 	}
 	return err == nil
 }
@@ -97,7 +98,7 @@ func (r *Reaper) over(l Lifetime) bool {
 	return ever && at <= time.Now().Unix()
 }
 
-// sleep returns false when ctx ended first.
+// sleep returns false if ctx ended first.
 func sleep(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return ctx.Err() == nil

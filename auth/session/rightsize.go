@@ -10,16 +10,15 @@ import (
 	"sidekey/internal/problem"
 )
 
-// MaxRightSteps bounds what a check may have to look at: of one right, and of the rights
-// to one API that several policies give together, the steps of all patterns, and one more
-// for each pattern and each method. Beyond it a write is refused. A record that is beyond
-// it all the same (an older release wrote it, or a policy in the configuration file grew)
-// is not compiled: its requests to that API are refused as ambiguous_path, because nothing
-// can be said about their paths.
+// MaxRightSteps bounds the work that one right may cause: the steps of all patterns
+// ([route.CheckPattern]), and one more for each pattern and each method. It applies to the rights to one
+// API that several policies give together, too. A write beyond it is refused. A stored right beyond it
+// (an older release wrote it, or a policy in the configuration file grew) is not compiled: requests to
+// that API are refused as ambiguous_path, because nothing can be said about their paths.
 const MaxRightSteps = 20_000
 
-// Size returns the right's steps as maxRightSteps counts them. A pattern that does not
-// compile counts as none: it matches nothing.
+// Size returns the right's steps as [MaxRightSteps] counts them. A pattern that does not compile counts
+// as none: it matches nothing.
 func (r *Right) Size() int {
 	return r.count(func(text string) int {
 		steps, _ := route.CheckPattern(text)
@@ -27,8 +26,8 @@ func (r *Right) Size() int {
 	})
 }
 
-// TooLarge reports whether the right is beyond maxRightSteps. Nearly all rights are so far
-// below it that nothing has to be compiled.
+// TooLarge reports whether the right is beyond [MaxRightSteps]. Most rights are so far below it that no
+// pattern has to be parsed.
 func (r *Right) TooLarge() bool {
 	return r.count(route.AtMostSteps) > MaxRightSteps && r.Size() > MaxRightSteps
 }
@@ -43,13 +42,13 @@ func (r *Right) count(steps func(text string) int) (total int) {
 	return total
 }
 
-// tooLargeText says what is wrong with a right that is too large.
+// tooLargeText returns the problem of a right of that size.
 func tooLargeText(size int) string {
 	return fmt.Sprintf("patterns and methods must not come to more than %d steps, but come to %d", MaxRightSteps, size)
 }
 
-// TooLarge returns the APIs whose paths cannot be checked, because the patterns of the
-// right, or of the rights of all policies together, are too many. They are sorted.
+// TooLarge returns the sorted ids of the APIs whose paths cannot be checked, because the right, or the
+// rights of all policies together, are beyond [MaxRightSteps].
 func (e *Effective) TooLarge() (apis []string) {
 	for _, id := range slices.Sorted(maps.Keys(e.Rights)) {
 		if r := e.Rights[id]; r.Excess || r.TooLarge() {
@@ -59,9 +58,8 @@ func (e *Effective) TooLarge() (apis []string) {
 	return apis
 }
 
-// checkSizes refuses policies that together give a right that is too large. A right that
-// before had already, and no smaller, is let pass: an edit of something else must not be
-// held up by it. before is nil for a new session.
+// checkSizes refuses policies that together give a right that is too large. A right that was as large
+// in before passes, so that it does not stop edits of other fields. before is nil for a new session.
 func (e *Effective) checkSizes(ps *problem.List, before *Effective) {
 	for _, id := range e.TooLarge() {
 		r := e.Rights[id]
@@ -74,8 +72,8 @@ func (e *Effective) checkSizes(ps *problem.List, before *Effective) {
 	}
 }
 
-// uniteRights joins the rights of several policies to one API. excess reports that they
-// are too large together, and then the union is not complete.
+// uniteRights joins the rights of several policies to one API. excess reports that they are too large
+// together; the union is not complete then.
 func uniteRights(rights []Right) (united Right, excess bool) {
 	united = rights[len(rights)-1]
 	if len(rights) == 1 {
@@ -95,9 +93,9 @@ func uniteRights(rights []Right) (united Right, excess bool) {
 	return united, room < 0
 }
 
-// uniteURLs joins the allowed_urls of several rights: by url, with the methods of all. A
-// right without entries allows every URL, and so does the union. What is added is taken
-// out of room; once that is used up, the rest is left out.
+// uniteURLs joins the allowed_urls of several rights: by url, with the methods of all. A right without
+// entries allows all URLs, and so does the union. Each addition takes from room; when that is used up,
+// the rest is left out.
 func uniteURLs(rights []Right, room *int) (united []AllowedURL) {
 	if slices.ContainsFunc(rights, func(r Right) bool { return len(r.AllowedURLs) == 0 }) {
 		return nil
@@ -123,8 +121,8 @@ func uniteURLs(rights []Right, room *int) (united []AllowedURL) {
 	return united
 }
 
-// uniteEndpoints joins the endpoints of several rights. Of the limits of one path and
-// method the higher counts. room is as in uniteURLs.
+// uniteEndpoints joins the endpoints of several rights. Of several limits for one path and method the
+// highest counts. room is as in uniteURLs.
 func uniteEndpoints(rights []Right, room *int) []Endpoint {
 	united := make([]Endpoint, 0)
 	place := make(map[string]int)     // of a path in united
@@ -162,9 +160,8 @@ func uniteEndpoints(rights []Right, room *int) []Endpoint {
 	return united
 }
 
-// MayBeTooLarge reports whether a policy, once it is stored, could give any user a right
-// that is too large together with the other policies of its org. Nearly always it could
-// not, and then no user has to be looked at.
+// MayBeTooLarge reports whether a policy, once it is stored, could give a user a right that is too large
+// together with other policies of its org. It is nearly always false, and then no user has to be read.
 func (p *Policies) MayBeTooLarge(edited *Policy) bool {
 	if !edited.takesACL() {
 		return false
@@ -178,15 +175,15 @@ func (p *Policies) MayBeTooLarge(edited *Policy) bool {
 				total += r.count(route.AtMostSteps)
 			}
 		}
-		if shared && total > MaxRightSteps { // by itself it has been checked
+		if shared && total > MaxRightSteps { // alone it has been checked before
 			return true
 		}
 	}
 	return false
 }
 
-// TooLargeWith returns what is wrong with the policies of one user once edited is stored,
-// or "". What is wrong already, and gets no worse, does not count.
+// TooLargeWith returns the problem that the policies of one user, with these ids, will have once edited
+// is stored, or "". A problem that exists already and does not grow does not count.
 func (p *Policies) TooLargeWith(edited *Policy, ids []string) string {
 	var before, after []*Policy
 	for _, id := range ids {

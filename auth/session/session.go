@@ -1,4 +1,25 @@
 // Package session holds Tyk's session and policy objects: decoded strictly, validated, combined.
+//
+// [DecodeSession] and [DecodePolicy] read them, Validate refuses objects that could not be enforced as
+// they read, and [Apply] combines a session with its policies into an [Effective].
+//
+// # Choices
+//
+// We read JSON with github.com/go-json-experiment/json (the v2 semantics of encoding/json). Because it
+// refuses duplicate members and broken UTF-8 and matches names exactly. Instead of encoding/json, which
+// lets two users become one. Costs a dependency whose API may still change; it is pinned.
+//
+// We keep members that do not act here as they were sent ([Kept]). Because a user must be able to see
+// them, and other gateways read them. Instead of dropping them, or decoding and encoding them again,
+// which changes numbers. Costs their memory and a type for each, so that wrong ones are refused.
+//
+// We apply policies when a decision needs them. Because an edit of a policy is then one write and acts
+// on the next request of each of its users. Instead of writing it into all sessions, as Tyk can. Costs a
+// compilation for each active user of the policy.
+//
+// We bound the size of a right ([MaxRightSteps]). Because a check must compare a path with all its
+// patterns, and a client chooses the path. Instead of a limit on each pattern alone. Costs operators
+// with thousands of patterns a refused write.
 package session
 
 import (
@@ -10,12 +31,13 @@ import (
 	"sidekey/limiter"
 )
 
-// Session is one user as Tyk's APIs show it: the "session object" of the Dashboard
-// and the Gateway. Field names and their order on output are those of the contract;
-// which of them act and which are only kept is said in docs/users.md.
+// Session is one user as Tyk's APIs show it: the "session object" of the Dashboard and the Gateway.
+// Field names and their order on output are those of Tyk. docs/users.md lists the fields that act and
+// those that are only kept.
 //
-// The zero value grants every API of the org, without limits, to a user whose
-// password nobody knows.
+// The zero Session grants all APIs of the org, without limits, to a user without a password.
+// {"rate": 5, "per": 1, "quota_max": 1000, "quota_renewal_rate": 86400} allows 5 requests per second
+// and 1000 per day.
 type Session struct {
 	LastCheck Kept[int64]   `json:"last_check"` // deprecated by Tyk
 	Allowance Kept[float64] `json:"allowance"`  // deprecated by Tyk
@@ -34,7 +56,7 @@ type Session struct {
 	Expires    int64 `json:"expires"` // Unix seconds; <= 0: never
 	IsInactive bool  `json:"is_inactive"`
 
-	AccessRights map[string]Right `json:"access_rights"` // by API id; empty: every API of the org
+	AccessRights map[string]Right `json:"access_rights"` // by API id; empty: all APIs of the org
 	OrgID        string           `json:"org_id"`
 	BasicAuth    BasicAuth        `json:"basic_auth_data"`
 
@@ -55,8 +77,8 @@ type Session struct {
 	PostExpiryAction      string `json:"post_expiry_action"`
 	PostExpiryGracePeriod int64  `json:"post_expiry_grace_period"`
 
-	DateCreated string `json:"date_created"` // RFC 3339; set by us
-	LastUpdated string `json:"last_updated"` // Unix seconds in decimal; set by us
+	DateCreated string `json:"date_created"` // RFC 3339; set by sidekey
+	LastUpdated string `json:"last_updated"` // Unix seconds in decimal; set by sidekey
 
 	// For gateways of other kinds.
 	JWTData                       Kept[jwtData]           `json:"jwt_data"`
@@ -74,20 +96,21 @@ type Session struct {
 	Undeclared
 }
 
-// BasicAuth is a session's password. In a request Password is what the user will
-// type; in a stored record it is the hash; in an answer it is empty.
+// BasicAuth is a session's password. In a request Password is the new password; in a stored record it
+// is the hash; in an answer it is empty.
 type BasicAuth struct {
 	Password string `json:"password"`
-	HashType string `json:"hash_type"` // "bcrypt"; set by us
+	HashType string `json:"hash_type"` // such as "bcrypt"; set by sidekey
 	User     string `json:"user"`      // accepted, and shown as the user's name
 
 	Undeclared
 }
 
-// Right grants one API.
+// Right grants one API. In {"orders": {"versions": ["v1"], "allowed_urls": [{"url": "/orders/{id}",
+// "methods": ["GET"]}]}} it grants GETs of single orders by version v1 of the API orders.
 type Right struct {
 	APIName        string       `json:"api_name"`
-	APIID          string       `json:"api_id"` // for people: the key in access_rights is what counts, as in Tyk
+	APIID          string       `json:"api_id"` // not used: the key in access_rights counts, as in Tyk
 	Versions       []string     `json:"versions"`
 	AllowedURLs    []AllowedURL `json:"allowed_urls"`
 	Limit          *Limit       `json:"limit"`
@@ -146,7 +169,7 @@ type EndpointMethod struct {
 	Undeclared
 }
 
-// EndpointLimit is Rate requests per Per seconds.
+// EndpointLimit allows Rate requests per Per seconds; unless both are above 0, there is no limit.
 type EndpointLimit struct {
 	Rate float64 `json:"rate"`
 	Per  float64 `json:"per"`
@@ -161,28 +184,30 @@ type Monitor struct {
 	Undeclared
 }
 
-// Smoothing lets the allowed rate follow the traffic between Threshold and the rate.
+// Smoothing lets the allowed rate follow the traffic between Threshold and the rate (Tyk's rate limit
+// smoothing). With {Threshold: 400, Trigger: 0.5, Step: 100, Delay: 30} and a rate of 1000 it starts at
+// 400 and moves by 100, at most every 30 seconds.
 type Smoothing struct {
 	Enabled   bool    `json:"enabled"`
 	Threshold int64   `json:"threshold"`
 	Trigger   float64 `json:"trigger"`
 	Step      int64   `json:"step"`
-	Delay     int64   `json:"delay"` // seconds
+	Delay     int64   `json:"delay"` // seconds between two steps
 
 	Undeclared
 }
 
-// Undeclared collects the members of an object that its type does not name, so that
+// Undeclared collects the members of a JSON object that the type embedding it does not declare, so that
 // they can be reported: see [TakeUnknown].
 type Undeclared struct {
-	Unknown map[string]Kept[jsontext.Value] `json:",embed"`
+	Members map[string]Kept[jsontext.Value] `json:",embed"`
 }
 
-// shadow reports whether the session's limits are counted and reported, but not
-// enforced: meta_data.shadow is true. Tyk's object has no room for it elsewhere.
+// shadow reports whether the session's limits are counted and reported, but not enforced:
+// meta_data.shadow is true. Tyk's object has no other place for it.
 func (s *Session) shadow() bool { return MetaText(s.MetaData["shadow"]) == "true" }
 
-// Compile returns the smoothing that a window understands, or nil for none.
+// Compile returns the smoothing in the form of a window, or nil if it is disabled or invalid.
 func (s *Smoothing) Compile() *limiter.Smoothing {
 	if s == nil || !s.Enabled || s.check("") != nil {
 		return nil
@@ -195,7 +220,7 @@ func (s *Smoothing) Compile() *limiter.Smoothing {
 	}
 }
 
-// check returns what is wrong with a smoothing that is enabled. path is its own.
+// check returns the problems of an enabled smoothing. path is the smoothing's.
 func (s *Smoothing) check(path string) (ps problem.List) {
 	if s == nil || !s.Enabled {
 		return nil
@@ -221,11 +246,11 @@ const maxStep = 1_000_000_000
 type Record struct {
 	Org        string  `json:"org"`
 	User       string  `json:"user"`
-	Generation uint64  `json:"-"` // raised by every write that starts the quota afresh
+	Generation uint64  `json:"-"` // raised by each write that resets the quota
 	Session    Session `json:"session"`
 
-	// Damaged marks what a store hands to an edit in the place of a record that does not
-	// match its checksum: it can be written anew or deleted, but nothing of it is known.
+	// Damaged marks the record that a store hands to an edit if the stored one does not match its
+	// checksum. The user can be written again or deleted, but nothing is known of the old record.
 	Damaged bool `json:"-"`
 }
 
@@ -234,11 +259,11 @@ type Name struct {
 	Org, User string
 }
 
-// Name names the record's user.
+// Name returns the name of the record's user.
 func (r Record) Name() Name { return Name{r.Org, r.User} }
 
-// Normalise brings a session that came in a request into the form that is stored:
-// what is state or set by us is cleared, the two ways of naming policies agree.
+// Normalise brings a session from a request into the form that is stored: it clears state and the
+// fields that sidekey sets, and makes the two ways of naming policies agree.
 func (s *Session) Normalise() {
 	s.QuotaRenews, s.QuotaRemaining = 0, 0
 	s.DateCreated, s.LastUpdated = "", ""

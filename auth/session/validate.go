@@ -15,8 +15,8 @@ import (
 	"sidekey/internal/problem"
 )
 
-// CheckNames refuses a user name or an org id that could not be told apart, logged
-// or sent as a header.
+// CheckNames refuses a user name or an org id that could not be told from others, logged or sent as a
+// header. The error is a [problem.List].
 func CheckNames(org, user string) error {
 	var ps problem.List
 	ps.CheckName("org_id", org)
@@ -27,22 +27,22 @@ func CheckNames(org, user string) error {
 	return ps.Err()
 }
 
-// Rules is what a session is checked against besides itself.
+// Rules are the rest of the configuration that a session or policy must agree with.
 type Rules struct {
 	APIs             *route.APIs
 	Policies         *Policies
 	AllowEmptyRights bool
 	MetaHeaders      map[string]string // meta_data names that go to the upstream
-	MaxPassword      int               // bytes that the configured hash can take
+	MaxPassword      int               // bytes that the configured hash can read
 
-	// Before is the stored session that is edited, or nil. A right that is too large and
-	// that it has already does not hold up an edit: see [Effective.TooLarge].
+	// Before is the stored session that is edited, or nil. A right of it that is too large already
+	// does not stop an edit: see [Effective.TooLarge].
 	Before *Session
 }
 
-// Validate refuses a session that could not be enforced as it reads. All problems
-// are found at once ([problem.List]); warnings are for what is accepted but may not
-// mean what the writer thinks. now is in Unix seconds.
+// Validate refuses a session that could not be enforced as it reads, with all problems at once
+// ([problem.List]). Warnings are about values that are accepted but may not mean what the writer thinks,
+// such as an expires in the past. now is in Unix seconds.
 func (s *Session) Validate(rules Rules, now int64) (warnings []string, err error) {
 	var ps problem.List
 	ps.CheckLimit("", s.Rate, s.Per, s.ThrottleInterval)
@@ -70,8 +70,8 @@ func (s *Session) Validate(rules Rules, now int64) (warnings []string, err error
 	return warnings, ps.Err()
 }
 
-// CheckPolicies is the part of [Session.Validate] that may turn out otherwise a moment
-// later, because policies come and go.
+// CheckPolicies is the part of [Session.Validate] whose result may change a moment later, because
+// policies are edited.
 func (s *Session) CheckPolicies(rules Rules) error {
 	var ps problem.List
 	s.checkPolicies(&ps, rules)
@@ -79,12 +79,11 @@ func (s *Session) CheckPolicies(rules Rules) error {
 	return ps.Err()
 }
 
-// shortSecret is the length, in bytes, below which a secret may be found by trying: who
-// has seen one signed request can try without asking anybody.
+// shortSecret is the length, in bytes, below which a secret may be guessed: a reader of one signed request
+// can try secrets offline.
 const shortSecret = 16
 
-// checkSecret looks at how the user signs requests. The secret never appears in what it
-// says.
+// checkSecret checks how the user signs requests. No problem or warning contains the secret.
 func (s *Session) checkSecret(ps *problem.List, rules Rules) (warnings []string) {
 	const field = "hmac_string"
 	if n := len(s.HMACString); n > problem.MaxText {
@@ -104,8 +103,7 @@ func (s *Session) checkSecret(ps *problem.List, rules Rules) (warnings []string)
 	return warnings
 }
 
-// checkPolicies refuses a session whose policies could not be applied, or leave it
-// without any right.
+// checkPolicies refuses a session whose policies could not be applied, or leave it without rights.
 func (s *Session) checkPolicies(ps *problem.List, rules Rules) {
 	var policies []*Policy
 	mixed := false
@@ -124,7 +122,7 @@ func (s *Session) checkPolicies(ps *problem.List, rules Rules) {
 		policies = append(policies, p)
 	}
 	if len(policies) < len(s.ApplyPolicies) {
-		return // what they come to together cannot be told
+		return // their sum is unknown
 	}
 	if mixed {
 		*ps = append(*ps, problem.Problem{Field: "apply_policies", Want: "must not combine policies with partitions.per_api and others that are partitioned"})
@@ -151,9 +149,8 @@ func (s *Session) checkPolicies(ps *problem.List, rules Rules) {
 	}
 }
 
-// checkRights refuses rights to APIs that are not configured and patterns that could
-// not be matched. before are the rights that are edited: one that is too large may stay
-// so, but not grow.
+// checkRights refuses rights to APIs that are not configured and patterns that could not be matched.
+// before are the rights that are edited: one that is too large may stay so, but not grow.
 func checkRights(ps *problem.List, rights map[string]Right, org string, rules Rules, before map[string]Right) {
 	for id, right := range rights {
 		field := "access_rights." + problem.Clip(id)
@@ -196,7 +193,7 @@ func checkRights(ps *problem.List, rights map[string]Right, org string, rules Ru
 	}
 }
 
-// checkMethods wants at least one method: a rule without any would match nothing.
+// checkMethods refuses a list without methods, because its rule would match nothing, and invalid ones.
 func checkMethods(ps *problem.List, field string, methods []string) {
 	if len(methods) == 0 {
 		*ps = append(*ps, problem.Problem{Field: field, Want: "must have at least one method, such as GET"})
@@ -227,10 +224,10 @@ func checkExpiryAction(ps *problem.List, action string, grace int64) {
 	}
 }
 
-// maxTriggers is how many events one user's quota may send in a period.
+// maxTriggers bounds the events of one user's quota in a period.
 const maxTriggers = 100
 
-// checkTriggers warns of percentages at which nothing happens: Tyk takes them, too.
+// checkTriggers warns of percentages that are never reached. Tyk accepts them, too.
 func checkTriggers(ps *problem.List, limits []float64) (warnings []string) {
 	const field = "monitor.trigger_limits"
 	if len(limits) > maxTriggers {
@@ -245,7 +242,7 @@ func checkTriggers(ps *problem.List, limits []float64) (warnings []string) {
 	return warnings
 }
 
-// checkTags refuses a comma, which would make two tags of one where they are joined.
+// checkTags refuses commas, because X-Auth-Tags joins tags with commas.
 func checkTags(ps *problem.List, tags []string) {
 	ps.CheckList("tags", tags, problem.MaxName)
 	for i, tag := range tags {
@@ -258,31 +255,31 @@ func checkTags(ps *problem.List, tags []string) {
 // bcryptLike matches a bcrypt hash of any cost.
 var bcryptLike = regexp.MustCompile(`^\$2[abxy]?\$[0-9]{2}\$[./A-Za-z0-9]{53}$`)
 
-// looksHashed reports what may be a stored hash. Taking one for a password would make
-// everybody who has seen the database able to log in.
+// looksHashed reports whether pass may be a stored hash. If a hash became a password, all readers of the
+// database could log in.
 func looksHashed(pass string) bool {
 	_, err := password.HashKind(pass)
 	return err == nil || bcryptLike.MatchString(pass) || strings.HasPrefix(pass, password.ArgonPrefix)
 }
 
-// CheckPassword refuses a new password that no login could present or that a hash, which
-// reads so many bytes at most, would cut.
-func CheckPassword(password string, most int) error {
+// CheckPassword refuses a new password that no login could present, or with more than maxBytes, which
+// the hash would cut. The error never contains it.
+func CheckPassword(password string, maxBytes int) error {
 	var ps problem.List
 	const field = "password"
 	if password == "" {
 		ps.Add(field, "", "must not be empty")
 	}
-	checkPassword(&ps, field, password, most)
+	checkPassword(&ps, field, password, maxBytes)
 	return ps.Err()
 }
 
-// checkPassword refuses a password that no login could present or that the hash
-// would cut. Its text never appears in the problem.
-func checkPassword(ps *problem.List, field, password string, most int) {
+// checkPassword refuses a password that no login could present or that the hash would cut. The problem
+// never contains it.
+func checkPassword(ps *problem.List, field, password string, maxBytes int) {
 	switch {
-	case len(password) > most:
-		*ps = append(*ps, problem.Problem{Field: field, Want: fmt.Sprintf("must be at most %d bytes, not %d: the hash reads no further", most, len(password))})
+	case len(password) > maxBytes:
+		*ps = append(*ps, problem.Problem{Field: field, Want: fmt.Sprintf("must be at most %d bytes, not %d: the hash reads no further", maxBytes, len(password))})
 	case strings.ContainsFunc(password, unicode.IsControl):
 		*ps = append(*ps, problem.Problem{Field: field, Want: "must not contain control characters (a line end at its end?): RFC 7617 allows none"})
 	case looksHashed(password):
@@ -290,8 +287,8 @@ func checkPassword(ps *problem.List, field, password string, most int) {
 	}
 }
 
-// MetaText is the text of a meta_data value as a header carries it: a string's own
-// text, anything else as JSON.
+// MetaText returns the text of a meta_data value as a header carries it: the text of a string, and
+// other values as JSON.
 func MetaText(value []byte) string {
 	var text string
 	if err := json.Unmarshal(value, &text); err == nil {

@@ -72,7 +72,7 @@ func TestValidateBad(t *testing.T) {
 	} {
 		f(`{"basic_auth_data":{"password":"`+hash+`"}}`, password+`must be the password itself, not a hash of it`)
 	}
-	// What ends up in headers and logs (T-83).
+	// Texts that go into headers and logs (T-83).
 	f(`{"alias":"a\u0000b"}`, `alias = "a\x00b": must not contain the control character U+0000`)
 	f(`{"alias":"a\r\nX-Admin: 1"}`, `alias = "a\r\nX-Admin: 1": must not contain the control character U+000D`)
 	f(`{"alias":"\u007f"}`, `alias = "\x7f": must not contain the control character U+007F`)
@@ -251,8 +251,8 @@ func TestCheckNames(t *testing.T) {
 	}
 }
 
-// T-81, T-83: what nobody sees, and what turns the text around it, is refused by name where
-// it would be stored, alone and in the middle of a word; what is drawn is not.
+// T-81, T-83: characters that are invisible, or change the direction of the text around them, are refused
+// by name in stored texts, alone and in the middle of a word; visible ones are not.
 func TestT81InvisibleText(t *testing.T) {
 	refused := func(kind string, from, to rune) {
 		t.Helper()
@@ -309,8 +309,7 @@ func TestNormalise(t *testing.T) {
 		OrgID:     "default", Rate: 5,
 	}
 	s.Normalise()
-	// What is state or set by us cannot be sent: not the quota, and not how the password
-	// is hashed.
+	// State and fields that sidekey sets cannot be sent: neither the quota nor the kind of the hash.
 	if s.QuotaRenews != 0 || s.QuotaRemaining != 0 || s.DateCreated != "" || s.LastUpdated != "" || s.BasicAuth.HashType != "" || s.BasicAuth.User != "" {
 		t.Errorf("%+v", s)
 	}
@@ -346,8 +345,8 @@ func mustAPIs(t testing.TB, list ...route.API) *route.APIs {
 	return apis
 }
 
-// A hash of any kind is not taken for a password: it was copied by mistake, and would let in
-// whoever has seen the file.
+// A hash of any kind is refused as a password: it was copied by mistake, and all readers of the file it
+// comes from could log in.
 func TestCheckPasswordRefusesHashes(t *testing.T) {
 	for _, hash := range []string{
 		"$2y$05$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234", "$argon2id$v=19$m=65536,t=1,p=1$c29tZXNhbHQ$aGFzaGhhc2hoYXNo",

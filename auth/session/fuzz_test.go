@@ -53,9 +53,46 @@ func FuzzParseToken(f *testing.F) {
 		if err := CheckNames(name.Org, name.User); err != nil {
 			t.Fatalf("%q: %q: %v", token, name, err)
 		}
-		// What a decoder skips (line ends) is in no token that we write.
+		// Line ends, which a decoder skips, are in no token that Token returns.
 		if again, ok := ParseToken(name.Token()); !ok || again != name {
 			t.Fatalf("%q is %q, and its token %q", token, name, again)
 		}
+	})
+}
+
+// FuzzDecodeSession, T-80, looks for panics, and for sessions that are another one when they
+// are stored and read again.
+func FuzzDecodeSession(f *testing.F) {
+	for _, seed := range []string{
+		`{}`, `null`, `{"rate":5,"per":1,"quota_max":-1}`, `{"rate":1,"rate":2}`, `{"absent":{"a":[1]}}`, `{"alias":"a\ud83d\ude00"}`,
+		`{"access_rights":{"orders":{"versions":["v1"],"limit":{"rate":0.5},"mcp_x":{"a":1},"endpoints":[{"path":"/x","methods":[{"name":"GET","limit":{"rate":1,"per":1}}]}]}}}`,
+		`{"meta_data":{"a":1e400,"b":"x","c":null,"d":{"e":[]}},"jwt_data":{"secret":""},"oauth_keys":null}`, `{"tags":["a",null],"smoothing":null,"monitor":{"trigger_limits":[80,1e2]}}`,
+		`{"basic_auth_data":{"password":"pw","hash_type":"x","user":"ann"}}`, `{"rate":-0,"quota_max":-0,"expires":9223372036854775807}`, "{\"alias\":\"\xff\"}", `{"a":`,
+		`{"access_rights":{"":{},"\u0000":{"allowed_urls":[{"url":"","methods":[]}]}}}`, `{"unknown":1,"Unknown":{"x":2}}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		before := bytes.Clone(body)
+		s, unknown, err := DecodeSession(body)
+		if !bytes.Equal(body, before) {
+			t.Fatalf("%q was changed", before)
+		}
+		if err != nil {
+			if _, ok := err.(problem.List); !ok || unknown != nil {
+				t.Fatalf("%q: %T %v, %q", body, err, err, unknown)
+			}
+			return
+		}
+		first := mustEncode(t, s)
+		again, unknown, err := DecodeSession(first)
+		if err != nil || unknown != nil {
+			t.Fatalf("%q is stored as %s, which is read as: %v, unknown %q", body, first, err, unknown)
+		}
+		if second := mustEncode(t, again); !bytes.Equal(second, first) {
+			t.Fatalf("%q is stored as %s and then as %s", body, first, second)
+		}
+		s.Normalise()
+		s.Validate(Rules{APIs: new(route.APIs), Policies: NewPolicies(nil), MaxPassword: 72}, 0)
 	})
 }

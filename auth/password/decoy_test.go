@@ -8,7 +8,7 @@ import (
 	"sidekey/internal/testutil"
 )
 
-// What takes the same time is one class, whatever its salt.
+// Hashes whose comparison takes the same time are one class, with any salt.
 func TestCostClass(t *testing.T) {
 	seen := make(map[string]string)
 	for _, same := range [][]string{
@@ -38,8 +38,8 @@ func TestT11DecoysFollowUsers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := p.decoyFor("default", []byte("nobody")); got != p.decoy {
-		t.Errorf("before anybody was counted: %q", got)
+	if got := p.decoyFor("default", []byte("absent")); got != p.decoy {
+		t.Errorf("before the first count: %q", got)
 	}
 	census := NewCensus()
 	for i := range 100 {
@@ -72,7 +72,7 @@ func TestT11DecoysFollowUsers(t *testing.T) {
 		t.Errorf("%v", other)
 	}
 	p.SetCensus(NewCensus(), []byte("key"))
-	if got := p.decoyFor("default", []byte("nobody")); got != p.decoy {
-		t.Errorf("nobody is left: %q", got)
+	if got := p.decoyFor("default", []byte("absent")); got != p.decoy {
+		t.Errorf("no user is left: %q", got)
 	}
 }
