@@ -59,8 +59,7 @@ func (c *Checker) start(now limiter.Now, r *Request, v *Verdict) *decision {
 	return d
 }
 
-// release forgets the request, passwords above all, and returns the decision to the pool. A decision that
-// panicked is not released.
+// release forgets the request, passwords above all, and returns the decision to the pool.
 func (d *decision) release() {
 	if d.way != nil {
 		d.way.forget()
