@@ -43,8 +43,8 @@ func TestCheckMalformed(t *testing.T) {
 	}
 }
 
-// T-11: who may not know whether a user exists learns it from nothing: the same verdict,
-// after the same work, for every kind of user and every kind of wrong password.
+// T-11: a client without the right password cannot learn whether a user exists: the verdict and the work
+// are the same for every kind of user and every kind of wrong password.
 func TestT11SameVerdict(t *testing.T) {
 	w := newWorld(t, api("orders", "/"))
 	w.put("default", "active", "pw", nil)

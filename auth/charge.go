@@ -26,7 +26,7 @@ func (d *decision) gatherCharges() {
 	d.charges.shadow.rate, d.charges.shadow.quota = b.shadow, b.shadow
 }
 
-// narrow leaves out what an API does not limit, and puts into shadow what it does not
+// narrow removes the limits that an API switches off, and puts those into shadow that it does not
 // enforce.
 func (c *charges) narrow(a *route.API) {
 	if a.DisableRateLimit {

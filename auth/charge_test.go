@@ -74,8 +74,8 @@ func TestCheckQuotaRecordedInTime(t *testing.T) {
 	})
 }
 
-// A user that is edited, reset or deleted while a request waits for the quota: the
-// request goes on with what is there then.
+// A user is edited, reset or deleted while a request waits for the quota: the request goes on with the
+// new account.
 func TestCheckEditWhileWaitingForQuota(t *testing.T) {
 	f := func(name string, change func(w *world), want Reason, remaining int64) {
 		t.Run(name, func(t *testing.T) {
@@ -103,7 +103,7 @@ func TestCheckEditWhileWaitingForQuota(t *testing.T) {
 	f("no quota any more", func(w *world) { w.edit("default", "ann", func(s *session.Session) { s.QuotaMax = 0 }) }, Pass, 0)
 }
 
-// A program that stops refuses who needs a quota, soon and without using it.
+// A program that stops soon refuses requests that need a quota, and uses nothing of it.
 func TestCheckWhileStopping(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, api("orders", "/"))
@@ -126,8 +126,8 @@ func TestCheckWhileStopping(t *testing.T) {
 	})
 }
 
-// A user whose edit takes its time between the end of the old account and the new one is
-// told to come back: a 503 is what some proxies let requests through on.
+// If the new account of an edited user is late, a request is refused as busy: some proxies let requests
+// through on a 503.
 func TestCheckWhileAnEditIsSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, api("orders", "/"))

@@ -25,13 +25,17 @@
 // captured copy of the refused request must not run after the client has signed and sent another.
 // Instead of using it up when the request passes. It costs clients one signature for each refusal.
 //
-// We remember which refusals an event has reported beside the limits themselves, not in a table by
-// name: it takes as many words as there are active users, and an edit that keeps the limits keeps
-// it. It costs a second event in a period if the account left memory in between.
+// We answer a wrong signature after 2 ms, whichever user it names. A MAC takes a microsecond, and
+// looking up a user who is active, one who is not and one who does not exist takes different times.
+// Instead of answering at once. It costs clients with wrong signatures 2 ms.
+//
+// We remember which refusals an event has reported beside the limits themselves. It takes as many
+// words as there are active users, and an edit that keeps the limits keeps it. Instead of a table by
+// name. It costs a second event in a period if the account left memory in between.
 //
 // We pool decisions, because the ways to be recognised are called through an interface and Go
 // would otherwise allocate each decision. Instead of a switch that lists the ways at each step. It
-// costs a few nanoseconds for each request.
+// costs about ten nanoseconds for each request.
 package auth
 
 import (

@@ -260,15 +260,15 @@ func TestCheckRights(t *testing.T) {
 	f("empty", "/", Pass)
 	f("shop", "/", APINotGranted)
 	f("shop", "/shop", Pass)
-	// Where no rights are no rights: those who were written before are asked again.
+	// A setting that makes missing rights grant nothing applies to users written before it, too.
 	w.set(func(s *Settings) { s.AllowEmptyRights = false })
 	f("all", "/", APINotGranted)
 	f("empty", "/shop", APINotGranted)
 	f("shop", "/shop", Pass)
 }
 
-// T-09: the bytes of a request are the next request's as soon as Check has returned.
-// Nothing of them may be left in what was learnt from it.
+// T-09: the bytes of a request belong to the next request as soon as Check has returned, so nothing may
+// keep them.
 func TestT09KeepsNoRequest(t *testing.T) {
 	w := newWorld(t, api("orders", "/orders", "example.org"), api("root", "/"))
 	w.memory.write(session.Record{Org: "default", User: "ann", Session: session.Session{OrgID: "default", BasicAuth: session.BasicAuth{Password: plain("pw-ann")}, QuotaMax: 100}})

@@ -115,7 +115,7 @@ func TestParseBasicMalformed(t *testing.T) {
 	f(basic("an\x7fn", "pw"), notTwoPart)
 	f(basic("ann\t", "pw"), notTwoPart)
 	f(basic("\nann", "pw"), notTwoPart)
-	// Invalid and overlong UTF-8: two spellings of one name for who repairs it.
+	// Invalid and overlong UTF-8: two spellings of one name for readers that repair it.
 	f(basic("ann\xff", "pw"), notTwoPart)
 	f(basic("ann", "pw\xfe"), notTwoPart)
 	f(basic("ann\xc0\xae", "pw"), notTwoPart)
@@ -174,9 +174,8 @@ func TestParseBasicGood(t *testing.T) {
 	}
 }
 
-// One pair of name and password has one spelling: what decodes to the same bytes
-// without being their encoding is refused (trailing bits, line ends, padding, the
-// alphabet of URLs).
+// A pair of name and password has one spelling: other texts that decode to the same bytes are refused
+// (trailing bits, line ends, padding, the alphabet of URLs).
 func TestT13CanonicalBase64(t *testing.T) {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 	for _, text := range []string{"ann:p", "ann:pa", "ann:pas", "ann:\xc3\xa4"} {

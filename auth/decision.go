@@ -11,8 +11,8 @@ import (
 	"sidekey/limiter"
 )
 
-// decision is one request on its way to a verdict. Each step fills in what it has found out;
-// [Checker.Explain] reads it afterwards. Decisions are pooled, so that the ways to be recognised
+// decision is one request on its way to a verdict. Each step fills in its result;
+// [Checker.Explain] reads them afterwards. Decisions are pooled, so that the ways to be recognised
 // can be called through an interface without an allocation for each request.
 type decision struct {
 	inputs
@@ -24,7 +24,7 @@ type decision struct {
 	own    Verdict // for [Checker.Check]
 }
 
-// inputs are what a decision starts with.
+// inputs are set when a decision starts.
 type inputs struct {
 	checker  *Checker
 	settings *Settings
@@ -59,8 +59,7 @@ func (c *Checker) start(now limiter.Now, r *Request, v *Verdict) *decision {
 	return d
 }
 
-// release forgets what the decision has borrowed, passwords above all, and lets others use it.
-// A decision that panicked is not released.
+// release forgets the request, passwords above all, and returns the decision to the pool.
 func (d *decision) release() {
 	if d.way != nil {
 		d.way.forget()

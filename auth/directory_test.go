@@ -171,8 +171,8 @@ func TestDirectoryPublishClosesQuota(t *testing.T) {
 	}
 }
 
-// An edit that keeps quota and rate keeps them, also where it changes them: what was
-// used counts under the new limit.
+// An edit that keeps quota and rate keeps their state, even if it changes the limits: used requests
+// count under the new limit.
 func TestDirectoryEditKeepsUse(t *testing.T) {
 	w := newWorld(t, api("orders", "/"))
 	w.put("default", "ann", "pw", func(s *session.Session) { s.Rate, s.Per, s.QuotaMax = 5, 1000, 10 })
@@ -477,8 +477,7 @@ func TestDirectoryConcurrent(t *testing.T) {
 	}
 }
 
-// The live state of quotas is told for who is active and for who is not, and telling it
-// uses and loads nothing.
+// The live state of quotas is known for active users and for others. Reading it uses and loads nothing.
 func TestDirectoryQuotas(t *testing.T) {
 	w := newWorld(t, api("orders", "/"))
 	w.put("default", "ann", "pw", func(s *session.Session) { s.QuotaMax, s.QuotaRenewalRate = 10, 60 })
@@ -510,8 +509,7 @@ func TestDirectoryQuotas(t *testing.T) {
 	}
 }
 
-// An edit of a policy acts on the next request of each of 100,000 users who have it, and
-// writes none of them.
+// An edit of a policy applies to the next request of each of its 100,000 users, and writes none of them.
 func TestPolicyEditOfManyUsers(t *testing.T) {
 	const users = 100_000
 	w := newWorld(t, api("orders", "/"))

@@ -51,7 +51,7 @@ func (c *Checker) Explain(now limiter.Now, r *Request) (Verdict, []Step) {
 	return *v, e.steps
 }
 
-// explainer tells a decision that has ended, from what it has found out. Its methods that return
+// explainer tells a decision that has ended, from its findings. Its methods that return
 // goOn report whether the decision passed their checks.
 type explainer struct {
 	*decision
@@ -142,8 +142,8 @@ func (e *explainer) foundVersion() (goOn bool) {
 	return known
 }
 
-// recognised tells whether credentials were right; right says what, and wrong what may be the
-// matter with credentials that were not.
+// recognised tells whether credentials were right. right describes right ones, and wrong explains the
+// likely fault of wrong ones.
 func (e *explainer) recognised(right string, wrong func() (value, hint string)) (goOn bool) {
 	if e.account != nil {
 		e.add(BadCredentials, true, right, "")
@@ -161,7 +161,7 @@ func (e *explainer) recognised(right string, wrong func() (value, hint string)) 
 	return false
 }
 
-// admitted tells what was found out about an account, in the order of the reasons.
+// admitted tells the checks of a recognised account, in the order of the reasons.
 func (e *explainer) admitted() {
 	a, g, v := e.account, e.grant, e.verdict
 	record, _, err := e.checker.directory.source.Load(a.org, a.user)

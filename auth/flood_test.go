@@ -14,10 +14,9 @@ import (
 )
 
 // T-103: 5,000 guesses a second, each from another /64, at ten hashes a second. Users who are
-// remembered are let in at once, those whose password has lapsed within a second though
-// their provider is the one of those who guess, and those who log in for the first time, from
-// a prefix of their own, within two. bench/flood does the
-// same to the real program.
+// remembered pass at once, users whose password has lapsed within a second even though they share the
+// provider of the guesses, and users who log in for the first time, from a prefix of their own, within
+// two. bench/flood does the same to the real program.
 func TestT103Flood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const lasts, ttl = 20 * time.Second, 3 * time.Second
@@ -49,7 +48,7 @@ func TestT103Flood(t *testing.T) {
 		users("newcomer", int(lasts/time.Second))
 		own := func(kind string, i int) string {
 			if kind == "lapsed" {
-				return fmt.Sprintf("2001:db8:ffff:%x::1", i) // in the /32 of those who guess
+				return fmt.Sprintf("2001:db8:ffff:%x::1", i) // in the /32 of the guesses
 			}
 			return fmt.Sprintf("192.0.2.%d", i)
 		}

@@ -36,8 +36,8 @@ func TestT52UnknownNamesCount(t *testing.T) {
 	}
 }
 
-// T-51: 100,000 failures elsewhere, and neither a user who is remembered nor one who logs in
-// from another address is refused.
+// T-51: after 100,000 failures from elsewhere, neither a remembered user nor one who logs in from another
+// address is refused.
 func TestT51NoLockout(t *testing.T) { synctest.Test(t, testNoLockout) }
 
 func testNoLockout(t *testing.T) {

@@ -21,7 +21,7 @@ func (b *basicLogin) explain(e *explainer) (goOn bool) {
 	return e.recognised("the password is right", func() (value, hint string) { return b.wrong(e) })
 }
 
-// wrong says what may be the matter with a name and a password.
+// wrong explains the likely fault of a name and a password.
 func (b *basicLogin) wrong(e *explainer) (value, hint string) {
 	a := e.verdict.Named
 	switch {
@@ -33,7 +33,7 @@ func (b *basicLogin) wrong(e *explainer) (value, hint string) {
 	return fmt.Sprintf("user %q, another password", a.user), e.settings.hintPassword(b.given.Password, a.hash)
 }
 
-// hintMalformed guesses at what went wrong with a header.
+// hintMalformed guesses the fault of a header.
 func hintMalformed(r *Request) string {
 	if r.AuthorizationCount > 1 {
 		return "there is more than one Authorization header"

@@ -18,9 +18,9 @@ func (w *world) from(client, user, password string) Verdict {
 	return w.check(r)
 }
 
-// T-104: guesses at a user who is logged in count against the address that makes them. While
-// that has to wait, the right password is refused as the wrong one is, and the user's own
-// networks pass at any time, also when the password has to be compared with the hash again.
+// T-104: guesses at a user who is logged in count against the address that makes them. While that address
+// must wait, its right password is refused like a wrong one. The user's own networks pass at any time,
+// even if the password must be compared with the hash again.
 func TestT104StrangersHaveToWait(t *testing.T) { synctest.Test(t, testStrangersHaveToWait) }
 
 func testStrangersHaveToWait(t *testing.T) {
@@ -72,8 +72,8 @@ func testStrangersHaveToWait(t *testing.T) {
 	}
 }
 
-// T-104: of many guesses at once, with the right one among them, no more are looked at than
-// of guesses at a user who is not logged in.
+// T-104: of many guesses at once at a user who is logged in, the right one among them, as few are looked
+// at as of guesses at another user.
 func TestT104AtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, api("orders", "/"))
@@ -132,8 +132,8 @@ func TestT104NewNetworks(t *testing.T) {
 	}
 }
 
-// Where the proxy reports no address, all requests come from one unknown network: the user
-// who logged in there is never locked out by others, who cannot be told apart.
+// If the proxy reports no address, all requests come from one unknown network, in which clients cannot be
+// told apart. A user who logged in there is never locked out by the others.
 func TestT104WithoutAddress(t *testing.T) { synctest.Test(t, testWithoutAddress) }
 
 func testWithoutAddress(t *testing.T) {
@@ -189,9 +189,9 @@ func TestT117OneAccountManyMachines(t *testing.T) {
 	})
 }
 
-// T-04, T-117: a wrong password that several addresses try at once is hashed once, for a user
-// who exists as for one who does not. It counts against each of the addresses, and each is
-// answered when it would be if it were alone.
+// T-04, T-117: a wrong password that several addresses try at once is hashed once, whether the user exists
+// or not. It counts against each of the addresses, and each gets its answer at the time that it would get
+// it alone.
 func TestT117WrongPasswordOfMany(t *testing.T) {
 	for _, user := range []string{"ann", "absent"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -228,7 +228,7 @@ func TestT117WrongPasswordOfMany(t *testing.T) {
 	}
 }
 
-// An address that has to wait does not learn what others in flight learn.
+// An address that must wait does not learn the result of a comparison of others.
 func TestT117PenaltyIsNotShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, api("orders", "/"))

@@ -79,8 +79,8 @@ func TestRememberedTTL(t *testing.T) {
 	f(0, 1)
 }
 
-// T-103: a user who goes on asking is compared with the hash once in [renewals] times the
-// ttl, however often the requests come, and all those between are let in at once.
+// T-103: the password of an active user is compared with the hash once in [password.Renewals] times the
+// TTL, with any number of requests, and all requests in between pass at once.
 func TestT103UseRenews(t *testing.T) {
 	w := newWorld(t, api("orders", "/"))
 	w.put("default", "ann", "pw", nil)
@@ -146,8 +146,8 @@ func TestT06EditForgets(t *testing.T) {
 	f("ann of another org edited", func(w *world) { w.put("other", "ann", "new", nil) }, Pass, 0)
 }
 
-// T-05: what can change the decision is asked again although the password is remembered:
-// time, the API, the version, the policies, the configuration.
+// T-05: everything else that decides is checked again while the password is remembered: time, the API,
+// the version, the policies, the configuration.
 func TestT05RememberedPasswordIsNotADecision(t *testing.T) {
 	w := newWorld(t, api("orders", "/"), api("shop", "/shop"))
 	orders := map[string]session.Right{"orders": {}}
@@ -181,9 +181,8 @@ func TestT05RememberedPasswordIsNotADecision(t *testing.T) {
 	}
 }
 
-// A login that is under way while the user is edited: it may be answered by what was
-// there when it began, but what it brings home is not remembered for the new record, and
-// who comes after the edit does not share its answer.
+// A login that is under way while the user is edited may be answered by the old record. But its password
+// is not remembered for the new record, and requests after the edit do not share its answer.
 func TestT06EditWhileHashing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, api("orders", "/"))
@@ -214,8 +213,8 @@ func TestT06EditWhileHashing(t *testing.T) {
 	})
 }
 
-// The same while readers never stop: after the writer is told that its write is done, no
-// check passes with the old password, nor is one refused with the new one.
+// The same while checks never stop: once a write is acknowledged, no check passes with the old password,
+// and none is refused with the new one.
 func TestT06NoLateAdmits(t *testing.T) {
 	w := newWorld(t, api("orders", "/"))
 	const edits = 2000

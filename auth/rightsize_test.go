@@ -130,9 +130,8 @@ func rightOf(name string, n, steps int) map[string]session.Right {
 	return map[string]session.Right{"orders": r}
 }
 
-// T-105: 40 policies, each as large as may be, on one user: the union is refused where it is
-// written, and a check that meets it all the same refuses the request without looking at
-// the path. Requests to other APIs go on.
+// T-105: 40 policies of the maximum size on one user: a write of them is refused, and a check that meets
+// them in a stored record refuses the request without looking at the path. Requests to other APIs go on.
 func TestT105PoliciesTooLargeTogether(t *testing.T) {
 	w := newWorld(t, api("orders", "/orders"), api("stock", "/stock"))
 	rules := session.Rules{APIs: w.checker.Settings().APIs, Policies: w.policies, AllowEmptyRights: true}

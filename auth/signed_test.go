@@ -171,7 +171,7 @@ func TestSignedOrPassword(t *testing.T) {
 	ask("ann", Pass)
 	sign("ann", BadCredentials)
 	w.edit("default", "ann", func(s *session.Session) { s.HMACEnabled = true })
-	ask("ann", BadCredentials) // also what was remembered
+	ask("ann", BadCredentials) // even a remembered password
 	sign("ann", Pass)
 
 	w.policies.SetStored("gold", &session.Policy{ID: "gold", OrgID: "default", AccessRights: map[string]session.Right{"orders": {}, "rest": {}}})

@@ -14,8 +14,8 @@ import (
 	"sidekey/auth/session"
 )
 
-// signing is a request as a client signs it: written from the draft, and sharing nothing
-// with what checks it.
+// signing is a request as a client signs it. It is written from the draft and shares no code with package
+// httpsig.
 type signing struct {
 	keyID, secret, algorithm string
 	names                    []string // of what is signed, in order

@@ -24,7 +24,7 @@ func bounded(t testing.TB, most int, apis ...route.API) *world {
 	return w
 }
 
-// While memory is short, those leave who can, whatever the bound.
+// While memory is short, all accounts leave that can, below any bound.
 func TestSweepWhileMemoryIsShort(t *testing.T) {
 	w := newWorld(t, api("orders", "/"))
 	short := false
@@ -240,8 +240,8 @@ func TestSweepChangesNoAnswer(t *testing.T) {
 	}
 }
 
-// The same while requests, edits and sweeps meet: at most so many pass in any window, and of
-// each quota exactly what there is.
+// The same while requests, edits and sweeps meet: no window admits more than its rate, and each quota
+// admits exactly its maximum.
 func TestSweepAtOnce(t *testing.T) {
 	const users, rate, per, quota = 20, 3, int64(50 * time.Microsecond), 100
 	w := bounded(t, 4, api("orders", "/"))

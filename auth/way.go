@@ -8,7 +8,7 @@ import (
 
 // way is one way to be recognised: Basic credentials ([basicLogin]) or a signature
 // ([signedLogin]). A decision asks its ways in order; the first that a request uses decides
-// about it. A way holds what it has read until forget.
+// about it. A way holds the credentials that it has read until forget.
 type way interface {
 	// recognise reads the request's credentials. mine is false if the request uses another way.
 	// Otherwise refusal is Pass, or the reason to refuse the request because nothing can be
@@ -23,7 +23,7 @@ type way interface {
 	// explain tells how the request was recognised, and reports whether it was.
 	explain(e *explainer) bool
 
-	// forget drops what recognise has read.
+	// forget drops the credentials that recognise has read.
 	forget()
 }
 

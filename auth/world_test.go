@@ -81,7 +81,7 @@ func (m *memory) Reserve(key limiter.QuotaKey, ask limiter.Ask, done func(limite
 	}
 }
 
-// answerAll commits what waits, in order, and has later asks answered at once.
+// answerAll commits the waiting asks in order, and answers later ones at once.
 func (m *memory) answerAll() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -161,7 +161,7 @@ type plainHash = testutil.PlainHash
 
 func plain(password string) string { return testutil.Plain(password) }
 
-// clock is a limiter.Now that moves when it is told to.
+// clock is a source of [limiter.Now] that moves only by pass.
 type clock struct{ mono, wall atomic.Int64 }
 
 func newClock() *clock {
@@ -209,7 +209,7 @@ func (w *world) compiler(metaHeaders map[string]string) *Compiler {
 	return &Compiler{Ledger: w.memory, Policies: w.policies, MetaHeaders: metaHeaders, OpenSecret: openPlain}
 }
 
-// openPlain opens what no key has sealed.
+// openPlain opens a secret that is marked as sealed, without a key.
 func openPlain(n session.Name, sealed string) (string, error) {
 	secret, found := strings.CutPrefix(sealed, "sealed:"+n.Org+"/"+n.User+":")
 	if !found {
@@ -296,7 +296,7 @@ func admit(c *Checker, now limiter.Now, api *route.API, a *Account, r *Request) 
 
 func (w *world) ask(user, password string) Verdict { return w.check(request(user, password)) }
 
-// want asks, and reports any other reason than the one wanted.
+// want asks, and reports an error unless the reason is want.
 func (w *world) want(user, password string, want Reason) Verdict {
 	w.t.Helper()
 	v := w.ask(user, password)

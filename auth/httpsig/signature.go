@@ -3,6 +3,25 @@
 // [Parse] reads the Authorization header of a signed request, [Signature.Date] checks what
 // must be signed and how old it is, [Signer.Matches] compares the signature with that of the
 // user's secret, and [Spent.Spend] uses it up: no signature is accepted twice.
+//
+// # Choices
+//
+// We bound the memory of signatures and forget none early. Because a forgotten signature could be
+// replayed. Instead of dropping the oldest. Costs legitimate requests when it is full: they are refused
+// as busy. A user may hold as many places as are free, so one user gets half of them, two a third each,
+// and a new user always finds some. Signatures that the memory does not cover any more are refused by
+// their date, so neither a clock set back nor a longer skew brings one back.
+//
+// We hand the memory over a clean stop. Because a restart would otherwise refuse all signatures dated
+// before it. Instead of writing each signature to the disk. Costs clients after a crash: signatures dated
+// before the new start are refused, and one dated ahead of it could be replayed.
+//
+// We verify a key that does not exist with a random secret ([NewDecoy]). Because the time of a MAC would
+// otherwise reveal which users sign. Instead of a refusal at once. Costs a microsecond.
+//
+// We keep the secrets of signed requests sealed, not hashed, because a MAC needs the secret itself. The
+// key is a file of its own, so that the database alone reveals nothing, and the seal binds org and user,
+// so that a record with another user's secret admits no request.
 package httpsig
 
 import (
@@ -34,7 +53,7 @@ var (
 	ErrNotBase64 = errors.New("the signature is not base64")
 )
 
-// Bounds of what is read. An RSA signature, which is refused later, has 512 bytes and more. A
+// Bounds of a header. An RSA signature, which is refused later, has 512 bytes and more. A
 // key id is the name of an org and that of a user, of at most 255 bytes each.
 const (
 	maxKeyID       = 2 * 255
@@ -42,7 +61,7 @@ const (
 	maxSignedNames = 64
 )
 
-// Buffer holds what cannot be read in place. It lives on the caller's stack.
+// Buffer holds the parts of a header that cannot be read in place. It lives on the caller's stack.
 type Buffer struct {
 	keyID   [maxKeyID]byte
 	encoded [maxSignature]byte

@@ -158,7 +158,7 @@ func (m *Spent) HandOver() ([]byte, error) {
 
 var errDamagedMemory = errors.New("the checksum does not match")
 
-// TakeOver replaces what m remembers with what another memory has handed over. An error leaves
+// TakeOver replaces the signatures of m with those that another memory has handed over. An error leaves
 // m as it was.
 func (m *Spent) TakeOver(data []byte) error {
 	if len(data) < sha256.Size {

@@ -17,7 +17,7 @@ type guesser struct {
 	f *Failures
 }
 
-// try is one login at second at, wrong or right, and what it is told: a wait, or 0.
+// try makes one login at second at, wrong or right, and returns how long it must wait, or 0.
 func (g guesser) try(at float64, client, user string, right bool) time.Duration {
 	g.t.Helper()
 	a, wait := g.f.Begin(Attempt{At: int64(at * 1e9), Client: []byte(client), Org: "default", User: []byte(user)})
@@ -104,7 +104,7 @@ func TestFailuresAtOnce(t *testing.T) {
 	}
 }
 
-// The memory is bounded, and who guesses most is forgotten last.
+// The memory is bounded, and the addresses that guess most are forgotten last.
 func TestT50FailuresBounded(t *testing.T) {
 	g := guesser{t, NewFailures(testLimits)}
 	for range 20 {
@@ -122,8 +122,8 @@ func TestT50FailuresBounded(t *testing.T) {
 	}
 }
 
-// T-44: a thousand connections of 200 addresses ask without pause for ten hashes a second; who
-// comes from an address of their own gets in within two.
+// T-44: a thousand connections from 200 addresses ask without pause for ten hashes a second. A user from
+// another address gets in within two seconds.
 func TestPasswordFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hash := &testutil.SlowHash{Takes: 100 * time.Millisecond}

@@ -181,9 +181,8 @@ func TestT03FollowersOfAnotherFlight(t *testing.T) {
 	})
 }
 
-// T-04: whether there is such a user cannot be told from who shares with whom. In
-// Traefik (CVE-2026-88010) all unknown users shared one flight, so that a probe behind
-// another one returned early if, and only if, its user did not exist.
+// T-04: sharing does not reveal whether a user exists. In Traefik (CVE-2026-88010) all unknown users
+// shared one flight, so a probe that followed another one returned early if its user did not exist.
 func TestT04UnknownShareLikeKnown(t *testing.T) {
 	stored := map[string]string{"ann": testutil.Plain("right"), "bob": testutil.Plain("right"), "absent": "", "no one": ""}
 	hashes := func(leader, probe Login) int64 {
@@ -227,7 +226,7 @@ func TestT04UnknownShareLikeKnown(t *testing.T) {
 	}
 }
 
-// A comparison that panics refuses everybody who waits for it, and leaves no slot taken.
+// A comparison that panics refuses all requests that wait for it, and leaves no slot taken.
 func TestFlightPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hash := &panicHash{gate: make(chan struct{})}

@@ -104,8 +104,8 @@ func TestHashKindRefuses(t *testing.T) {
 	}
 }
 
-// FuzzHash: what is taken for a hash can be verified in bounded time, whatever the
-// password; everything else matches nothing; nothing panics.
+// FuzzHash: a text that is accepted as a hash can be verified in bounded time with any password; other
+// texts match nothing; nothing panics.
 func FuzzHash(f *testing.F) {
 	for _, h := range foreign {
 		f.Add(h.hash, foreignPassword)

@@ -30,7 +30,7 @@
 // can be held up by guesses from the same address.
 //
 // We share hashing between prefixes of addresses, not addresses (turns). Because an attacker has as
-// many addresses as he likes but few large prefixes. Instead of a queue for each address. Only hashes
+// many addresses as they like but few large prefixes. Instead of a queue for each address. Only hashes
 // that were in vain count, so a flood cannot put a debt on the users it displaces. Costs a map of
 // prefixes, bounded to about a megabyte.
 //

@@ -196,7 +196,7 @@ func TestT10UnknownNeverMatches(t *testing.T) {
 	}
 }
 
-// Hashes are read by what they are, not by what is configured for new ones.
+// Each hash is read by its own kind, not by the kind that is configured for new ones.
 func TestPasswordsOfEveryKind(t *testing.T) {
 	bcrypted, _ := Bcrypt(4).Make([]byte("pw"))
 	argoned, _ := Argon2id{}.Make([]byte("pw"))

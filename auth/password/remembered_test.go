@@ -32,7 +32,7 @@ func TestRemembered(t *testing.T) {
 	r.Learn([]byte("other"), 0, 100, nil)
 	f("pw", 0, false)
 	f("other", 0, true)
-	// The longest, and what is one byte longer than the memory reads.
+	// The longest, and one that is a byte longer than the memory reads.
 	longest := strings.Repeat("p", MaxPassword)
 	r.Learn([]byte(longest), 0, 100, nil)
 	f(longest, 0, true)

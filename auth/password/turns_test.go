@@ -135,8 +135,8 @@ func TestT103NoRoom(t *testing.T) {
 	})
 }
 
-// A place is as good as the best of those that share it, and a request that gives up leaves
-// none taken.
+// A place is as good as the best request that shares it, and a request that gives up leaves no place
+// taken.
 func TestT117SharedPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueueing(3)

@@ -34,7 +34,7 @@ func byRegexp(t *testing.T, text string) func(path []byte) bool {
 	return re.Match
 }
 
-// An automaton matches what package regexp matches.
+// An automaton agrees with package regexp.
 func TestAutomatonAgainstRegexp(t *testing.T) {
 	pieces := []string{
 		"a", "b", "/", "/a", "é", "(?i:aÉk)", "(?i)", ".", ".*", "/*", "{x}", "[^/]+", "[ab]", "[^a-cx-z0-35-8]", `\d`, `\w+`, `\pL`, `\b`, `\B`, "^", "$", "|", "(a|b/)*", "(?:a?b)+", "a{2,3}", "(|a)*", "(a*)*", "(?s:.)", "(?s:.*)", "(?m:^|$)", `\x{FFFD}`, "K", `[\x{10000}-\x{10FFFF}]`,

@@ -42,7 +42,7 @@ func TestNormalHost(t *testing.T) {
 	f("[::FFFF:102:304]", "[::ffff:1.2.3.4]")
 }
 
-// T-101: what readers could take for different hosts is none.
+// T-101: a host that readers could take for different ones is refused.
 func TestT101NoHost(t *testing.T) {
 	for _, host := range []string{
 		"", ":", ":80", ".", "..", ".a", "a..", "a..b", ".:80", "a.:", "a:", "a::", "a::80", "a:80:90", "a:80:", "a:b", "a:8o", "a: 80", "a:-1", "a:+1", "a:80.", "a:80/",
@@ -59,8 +59,8 @@ func TestT101NoHost(t *testing.T) {
 	}
 }
 
-// FuzzNormalHost: what a host is taken for is a host in normal form, and that of no other
-// spelling than the same letters in another case, with a port or a trailing dot.
+// FuzzNormalHost: the result is a host in normal form, and two spellings have the same result only if they
+// differ in case, a port or a trailing dot.
 func FuzzNormalHost(f *testing.F) {
 	for _, seed := range []string{"a.example.com", "A.B.:80", "127.0.0.1", "[::1]:80", "[1::1.2.3.4]", "a:80:90", "u@a", "a,b", "127.1"} {
 		f.Add([]byte(seed))

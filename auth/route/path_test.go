@@ -190,8 +190,8 @@ func TestNormalPathAmbiguous(t *testing.T) {
 	f("/a%c0%afb")
 	f("/%ed%a0%80")
 	f("/%c3\xa4%ff")
-	// Also in a segment that a dot segment takes away: who reads %c0%ae as a dot does not
-	// take it away.
+	// Also in a segment that a dot segment removes: a reader that takes %c0%ae for a dot does not
+	// remove it.
 	f("/\xff/../a")
 	f("/%ff/..")
 	f("/a/b/%c0%ae%c0%ae/../../c")

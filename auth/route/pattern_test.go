@@ -94,8 +94,7 @@ func TestPatternRefused(t *testing.T) {
 		`(?<=a)b`,
 		`/(a)\1`,
 		"/a{1001}",
-		// No expressions by themselves: only the group that is put around them
-		// closes and opens what they do not, and takes the anchors off.
+		// Invalid alone: only the group around them would make them valid, without the anchors.
 		"/a)|(?:/b",
 		")|(",
 		"/" + strings.Repeat("a", maxPattern),

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// seen is what a reader makes of a request target.
+// seen is a request target as one reader sees it.
 type seen struct {
 	authority string // "": none
 	path      string
@@ -16,8 +16,8 @@ type seen struct {
 	decoded   bool
 }
 
-// readerSteps are what programs do to a path before they use it, in whatever order. A
-// reader takes one of the steps that decode, and each of the others at most once.
+// readerSteps are the steps that programs take with a path before they use it, in any order. A reader
+// takes one of the steps that decode, and each of the others at most once.
 var readerSteps = []struct {
 	name    string
 	decodes bool
@@ -96,8 +96,8 @@ func resolve(p string, collapse bool) string {
 	return "/" + strings.Join(out, "/")
 }
 
-// everyReading returns what uri is for readers who take any steps in any order. A step
-// that changes nothing is left out, which leads to the same readings.
+// everyReading returns the readings of uri for readers that take any steps in any order. It skips steps
+// that change nothing, because they lead to the same readings.
 func everyReading(uri string) (all []seen) {
 	known := make(map[seen]bool) // without steps
 	var extend func(s seen, taken []bool)
@@ -151,8 +151,8 @@ func readersWorlds(t testing.TB) []readersWorld {
 	}
 }
 
-// check asks about a URI as its API's and as the right's, and fails if a reader sees
-// another API or a URL that is not allowed in what is let through.
+// check finds the API of a URI and matches the rules of a right, and fails if a URI passes in which a
+// reader sees another API or a URL that is not allowed.
 func (w readersWorld) check(t testing.TB, uri string) (passed, granted bool) {
 	t.Helper()
 	get := []byte("GET")
@@ -183,8 +183,8 @@ func (w readersWorld) check(t testing.TB, uri string) (passed, granted bool) {
 	return true, granted
 }
 
-// T-102: what is let through to one API is that API's for all readers of the path, and what
-// a right to some URLs lets through is one of them.
+// T-102: a request that passes to an API belongs to that API for all readers of its path, and one that
+// passes a right to some URLs is at one of them.
 func TestEveryReaderOfAPath(t *testing.T) {
 	pieces := []string{
 		"orders", "public", "open", "x", "..", ".", "%2e%2e", "%2E", ".%2e", "/", "//", "/", "/", ";", ";v=1", "%3b", "%3f", "%23", "%6frders", "public/open", "/..", "/../", "a%20b",

@@ -81,7 +81,7 @@ func TestDecodeSessionBad(t *testing.T) {
 	f(`{"quota_max":1e3}`, `quota_max = 1e3: `+integer)
 	f(`{"quota_renewal_rate":5.0}`, `quota_renewal_rate = 5.0: `+integer)
 	f(`{"rate":`+strings.Repeat("9", 400)+`}`, `rate = `+strings.Repeat("9", 80)+`…: `+finite)
-	// Wrong types: which member, what stands there, what would be right.
+	// Wrong types: the error has the member, its value and the right type.
 	f(`{"rate":"5"}`, `rate = "5": `+finite+`, not a string`)
 	f(`{"rate":true}`, `rate = true: `+finite+`, not a boolean`)
 	f(`{"rate":[5]}`, `rate: `+finite+`, not an array`)
@@ -146,7 +146,7 @@ func TestT80DuplicatesAndBrokenText(t *testing.T) {
 	}
 }
 
-// Much of it: depth, length and number are bounded, and so is what is said of it.
+// Large inputs: depth, length and number are bounded, and so are the errors.
 func TestT80Large(t *testing.T) {
 	f := func(name, body string, wantErr bool) {
 		t.Helper()
@@ -293,8 +293,7 @@ func TestT75PasswordStaysOutOfErrors(t *testing.T) {
 	f(`{"jwt_data":{"secret":"` + canary + `"`)
 }
 
-// A problem is one line that says what it seems to say: what stands in a log or in a
-// header after it was put there by the writer (T-82).
+// A problem is one line without characters that would forge a log line or a header (T-82).
 func TestT82ProblemsAreOneLine(t *testing.T) {
 	for _, name := range []string{`a\nb`, `a\r\nX-Admin: 1`, `\u0000`, `\u001b[2J`, `\u007f`, `\u0085`, `\u2028`, `\u202egnp.exe`, `\u2066`, `\ufeff`, `\u200f`} {
 		for _, body := range []string{

@@ -33,7 +33,7 @@ func TestMarshalSession(t *testing.T) {
 	f(`{"meta_data":{"a": [ 1.50 ]}}`, `{"meta_data":{"a":[1.50]}}`)
 }
 
-// Values that Tyk could not read are refused with the path of what is wrong in them.
+// Values that Tyk could not read are refused with the path of the fault.
 func TestKeptTypes(t *testing.T) {
 	f := func(body, want string) {
 		t.Helper()

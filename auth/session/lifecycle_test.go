@@ -64,7 +64,7 @@ func TestRemoveAt(t *testing.T) {
 	}
 }
 
-// fakeStore is a [Removable] in memory. It notes when what was removed.
+// fakeStore is a [Removable] in memory. It records when each record was removed.
 type fakeStore struct {
 	mu      sync.Mutex
 	records map[Name]Record
@@ -139,7 +139,7 @@ func reap(t *testing.T, s *fakeStore, perSecond int, policies ...Policy) *Polici
 	return p
 }
 
-// Only what is over is removed, and in the round after it is.
+// Only records whose time is over are removed, in the round after that.
 func TestReaper(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		now := time.Now().Unix()

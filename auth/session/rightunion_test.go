@@ -37,7 +37,7 @@ func TestUniteRightsIsBounded(t *testing.T) {
 	}
 }
 
-// An edit of a policy is refused for users who have others beside it, and only for those.
+// An edit of a policy is refused because of users who have other policies, too, and of no others.
 func TestPolicyEditTooLarge(t *testing.T) {
 	policies := NewPolicies(nil)
 	for _, id := range []string{"a", "b", "c"} {

@@ -159,8 +159,8 @@ func TestT60ValidateNumbers(t *testing.T) {
 	}, `access_rights.orders.endpoints[0].methods[0].limit.per = +Inf: must be a finite number`)
 }
 
-// A pattern that does not compile by itself must not compile because of what is put
-// around it: a)|(b would lose the anchors at both ends and match far more.
+// A pattern that does not compile alone must not compile because of the group around it: a)|(b would lose
+// the anchors at both ends and match far more.
 func TestValidatePatterns(t *testing.T) {
 	rules := testRules(t)
 	for _, pattern := range []string{
@@ -211,7 +211,7 @@ func TestValidateGood(t *testing.T) {
 	f(`{"basic_auth_data":{"password":"$2a$10$short"}}`)
 	f(`{"alias":"Ann \u00e4 密码 🔑","tags":["a b","ä"]}`)
 	f(`{"alias":"` + strings.Repeat("a", 1024) + `","tags":["` + strings.Repeat("a", 255) + `"]}`)
-	f(`{"meta_data":{"dev":"x","other":"a\r\nb","list":[1,2]}}`) // only what goes into a header has to fit one
+	f(`{"meta_data":{"dev":"x","other":"a\r\nb","list":[1,2]}}`) // only values that go into a header must fit one
 	f(`{"access_rights":{"orders":{"versions":["v1"],"allowed_urls":[{"url":"/a/{id}/*","methods":["get","M-SEARCH"]}],"limit":{"rate":1,"per":1}},"shop":{}}}`)
 	f(`{"apply_policies":["gold"]}`)
 	f(`{"apply_policies":["quota"],"access_rights":{"orders":{}}}`)
