@@ -32,9 +32,11 @@ type Request struct {
 
 // opensTunnel reports whether the application may answer with a tunnel, in which further
 // requests would pass that are never asked about: CONNECT, and upgrades such as h2c.
-// WebSocket is the exception, because its frames carry no requests.
+// WebSocket is the exception, because its frames carry no requests. The method is compared in
+// any case, because some applications write methods in capitals before they read them.
 func (r *Request) opensTunnel() bool {
-	return r.OtherUpgrade || string(r.Method) == "CONNECT"
+	const connect = "CONNECT"
+	return r.OtherUpgrade || len(r.Method) == len(connect) && strings.EqualFold(string(r.Method), connect)
 }
 
 // Headers are those of the client's request that the proxy passed on.
