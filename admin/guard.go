@@ -100,7 +100,10 @@ func (g *guard) check(ctx *fasthttp.RequestCtx, d dialect) (trusted bool, err er
 // configured name, with any port.
 func (g *guard) allows(host string) bool {
 	name := host
-	if h, _, err := net.SplitHostPort(host); err == nil {
+	if h, port, err := net.SplitHostPort(host); err == nil {
+		if strings.Trim(port, "0123456789") != "" {
+			return false
+		}
 		name = h
 	} else {
 		name = strings.TrimSuffix(strings.TrimPrefix(name, "["), "]")

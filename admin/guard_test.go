@@ -72,6 +72,8 @@ func TestHost(t *testing.T) {
 	bad("[::]:9192")
 	bad("10.0.0.1:9192")
 	bad("192.0.2.1")
+	bad("127.0.0.1:@evil.com")
+	bad("127.0.0.1:80@evil.com")
 	bad("[fe80::1]")
 	bad("2130706433")
 	bad("0x7f000001")

@@ -1,5 +1,7 @@
 package auth
 
+import "strings"
+
 // Request is a question: may this request pass? The caller lends the bytes until
 // [Checker.Check] returns; the checker keeps none of them.
 //
@@ -35,7 +37,9 @@ type Headers interface {
 
 // opensTunnel reports whether the application may answer with a tunnel. Further requests would
 // pass through it without a check: CONNECT, and upgrades such as h2c. WebSocket is the
-// exception, because its frames carry no requests.
+// exception, because its frames carry no requests. The method is compared
+// in any case, because some applications write methods in capitals before they read them.
 func (r *Request) opensTunnel() bool {
-	return r.OtherUpgrade || string(r.Method) == "CONNECT"
+	const connect = "CONNECT"
+	return r.OtherUpgrade || len(r.Method) == len(connect) && strings.EqualFold(string(r.Method), connect)
 }

@@ -51,16 +51,26 @@ func parseOrigin(client []byte) origin {
 
 func originOfAddr(addr netip.Addr) origin {
 	if addr = addr.Unmap(); addr.Is4() {
-		b := addr.As4()
-		return ipv4Origin | origin(b[0])<<24 | origin(b[1])<<16 | origin(b[2])<<8 | origin(b[3])
+		return originOfIPv4(addr.As4())
 	}
 	var high uint64
 	b := addr.As16()
 	for _, octet := range b[:8] {
 		high = high<<8 | uint64(octet)
 	}
+	if high == nat64 && b[8]|b[9]|b[10]|b[11] == 0 {
+		return originOfIPv4([4]byte(b[12:]))
+	}
 	return originOfHigh(high)
 }
+
+func originOfIPv4(b [4]byte) origin {
+	return ipv4Origin | origin(b[0])<<24 | origin(b[1])<<16 | origin(b[2])<<8 | origin(b[3])
+}
+
+// nat64 is the first half of the addresses by which IPv4 clients are known in a network that
+// speaks IPv6 alone: 64:ff9b::/96 (RFC 6052). As one /64, they would share their failures.
+const nat64 = 0x0064_ff9b << 32
 
 func originOfHigh(high uint64) origin {
 	switch {

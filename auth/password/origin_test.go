@@ -13,10 +13,10 @@ import (
 // T-50: each client is counted as one, however its address is written.
 func TestT50Origins(t *testing.T) {
 	for _, same := range [][]string{
-		{"192.0.2.1", "::ffff:192.0.2.1", "192.0.2.1:1234", "[::ffff:192.0.2.1]:1", "::ffff:c000:201"},
+		{"192.0.2.1", "::ffff:192.0.2.1", "192.0.2.1:1234", "[::ffff:192.0.2.1]:1", "::ffff:c000:201", "64:ff9b::192.0.2.1", "[64:ff9b::c000:201]:80"},
 		{"2001:db8::1", "2001:db8:0:0:1::1", "2001:db8::ffff:ffff:ffff:ffff", "[2001:db8::2]:80", "2001:DB8::3", "2001:db8::1%eth0"},
 		{"", "unknown", "192.0.2", "192.0.2.256", "_hidden", "a.example.com", strings.Repeat("1", 100), "192.0.2.1, 192.0.2.2", "010.0.0.1", "0:ffff:c000:201::1", "0:0:0:1::", "0:0:0:2::"},
-		{"192.0.2.2"}, {"2001:db8:0:1::1"}, {"::1", "::", "0:0:0:0:1::"},
+		{"192.0.2.2"}, {"2001:db8:0:1::1"}, {"64:ff9b::1:0:1", "64:ff9b:0:0:1::"}, {"::1", "::", "0:0:0:0:1::"},
 	} {
 		for _, s := range same {
 			if got, want := originOf([]byte(s)), originOf([]byte(same[0])); got != want {
@@ -25,7 +25,7 @@ func TestT50Origins(t *testing.T) {
 		}
 	}
 	seen := make(map[origin]string)
-	for _, s := range []string{"192.0.2.1", "2001:db8::1", "", "192.0.2.2", "2001:db8:0:1::1", "::1"} {
+	for _, s := range []string{"192.0.2.1", "2001:db8::1", "", "192.0.2.2", "2001:db8:0:1::1", "::1", "64:ff9b::192.0.2.3", "64:ff9b::192.0.2.4", "64:ff9b::1:0:1"} {
 		if other, taken := seen[originOf([]byte(s))]; taken {
 			t.Errorf("%q and %q count together", s, other)
 		}

@@ -53,6 +53,8 @@ func TestT100QuestionsOfTunnels(t *testing.T) {
 		refused("GET", "Upgrade: websocket", "HTTP2-Settings: AAMAAABkAAQAAP__")
 		refused("GET", "http2-settings: ", "Upgrade: websocket")
 		refused("CONNECT")
+		refused("connect")
+		refused("Connect")
 		refused("CONNECT", "Upgrade: websocket")
 		passing := []string{"Upgrade: websocket", "upgrade: WebSocket", "Upgrade: \twebsocket ", "Upgrade-Insecure-Requests: 1", "HTTP2-Settings: AAMAAABkAAQAAP__"}
 		for _, header := range passing {
