@@ -71,7 +71,7 @@ type options struct {
 	hash   password.Hash
 	slots  int
 	wait   time.Duration
-	tcp    bool // in the place of a listener in memory
+	tcp    bool // instead of a listener in memory
 }
 
 // start runs a listener until the test ends.

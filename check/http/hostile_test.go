@@ -180,7 +180,7 @@ func TestConformance(t *testing.T) {
 	f("nothing but noise", 403, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n")
 	f("HTTP/2 without being asked", 403, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 
-	// What follows a request that was refused is no request of its own.
+	// The bytes after a refused request are not a request of their own.
 	for what, raw := range map[string]string{
 		"behind a body":                     first + host + "Content-Length: 5\r\n" + strings.Replace(rest, "Connection: close\r\n", "", 1) + "\r\n" + first + host + rest + "\r\n",
 		"behind both lengths":               first + host + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n" + strings.Replace(rest, "Connection: close\r\n", "", 1) + "\r\n5\r\nhello\r\n0\r\n\r\n" + first + host + rest + "\r\n",
@@ -573,8 +573,8 @@ func TestT11SameBytes(t *testing.T) {
 				},
 				"signature": func(user string) []string { return signGet(user, "wrong", target, date) },
 			} {
-				want := l.send(request(dialect, "GET", target, append(header("nobody"), "Connection: close")...))
-				for _, user := range []string{"active", "inactive", "expired", "elsewhere", "remembered", "signer", "nobody else"} {
+				want := l.send(request(dialect, "GET", target, append(header("unknown"), "Connection: close")...))
+				for _, user := range []string{"active", "inactive", "expired", "elsewhere", "remembered", "signer", "unknown too"} {
 					if got := l.send(request(dialect, "GET", target, append(header(user), "Connection: close")...)); got != want {
 						t.Errorf("%s, %s, %s of %s:\n%s\nnobody gets\n%s", dialect, target, what, user, got, want)
 					}

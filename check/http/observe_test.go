@@ -47,7 +47,7 @@ func TestObserve(t *testing.T) {
 	l.handler.SetObservers(all, passed)
 	l.ask("envoy", "PUT", "/a/b?c=d", login("alice"))
 	l.ask("nginx", "GET", "/n", basic("alice", "wrong"))
-	l.ask("forward", "GET", "/f", basic("nobody", "wrong"))
+	l.ask("forward", "GET", "/f", basic("unknown", "wrong"))
 	l.ask("forward@off", "GET", "/off")
 	l.send("GET /auth/nginx HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 	l.send("GET /elsewhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")

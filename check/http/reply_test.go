@@ -92,16 +92,16 @@ func TestReplies(t *testing.T) {
 
 			ambiguous := reply{status: 403, message: "Path not allowed"}
 			f("ambiguous_path", ambiguous, "GET", "/orders/..%2frest")
-			f("ambiguous_path beats all behind it", ambiguous, "GET", "/a/%zz", basic("nobody", "x"))
+			f("ambiguous_path beats all behind it", ambiguous, "GET", "/a/%zz", basic("unknown", "x"))
 
 			noAPI := reply{status: 403, message: "API not found"}
 			f("unknown_api", noAPI, "GET", "/off")
 			named("off")("unknown_api", noAPI)
-			named("nothing")("unknown_api", noAPI, basic("nobody", "x"))
+			named("nothing")("unknown_api", noAPI, basic("unknown", "x"))
 
 			noVersion := reply{status: 403, message: "This API version does not seem to exist"}
 			f("unknown_version", noVersion, "GET", "/orders", "X-Api-Version: v9")
-			named("orders")("unknown_version", noVersion, "X-Api-Version: v9", basic("nobody", "x"))
+			named("orders")("unknown_version", noVersion, "X-Api-Version: v9", basic("unknown", "x"))
 
 			f("no_credentials", reply{status: 401, message: "Authorization field missing", realm: "Rest"}, "GET", "/")
 			f("no_credentials", reply{status: 401, message: "Authorization field missing", realm: "Orders"}, "POST", "/orders/1?x=y")
@@ -124,7 +124,7 @@ func TestReplies(t *testing.T) {
 
 			wrong := reply{status: 401, message: "User not authorised", realm: "Rest"}
 			l.add("alice", session.Session{QuotaMax: 5, Rate: 1, Per: 60, Tags: []string{"t"}})
-			f("bad_credentials: unknown user", wrong, "GET", "/", basic("nobody", "x"))
+			f("bad_credentials: unknown user", wrong, "GET", "/", basic("unknown", "x"))
 			f("bad_credentials: wrong password", wrong, "GET", "/", basic("alice", "x"))
 
 			l.add("inactive", session.Session{IsInactive: true, Expires: 1, QuotaMax: 5})
@@ -161,12 +161,12 @@ func TestReplies(t *testing.T) {
 			f("quota", reply{status: 403, message: "Quota exceeded", header: used}, "GET", "/", login("spent"))
 			l.setReplies(auth.Replies{QuotaStatus: 429})
 			f("quota as 429", reply{status: 429, message: "Quota exceeded", header: used}, "GET", "/", login("spent"))
-			l.add("for ever", session.Session{QuotaMax: 1})
-			l.ask(dialect, "GET", "/", login("for ever"))
+			l.add("forever", session.Session{QuotaMax: 1})
+			l.ask(dialect, "GET", "/", login("forever"))
 			f("quota that never renews", reply{status: 429, message: "Quota exceeded", header: []string{
 				"X-RateLimit-Limit: 1", "X-RateLimit-Remaining: 0", "X-RateLimit-Reset: 0",
 				`RateLimit-Policy: "quota";q=1`, `RateLimit: "quota";r=0`,
-			}}, "GET", "/", login("for ever"))
+			}}, "GET", "/", login("forever"))
 
 			l.add("one", session.Session{})
 			l.add("other", session.Session{QuotaMax: 7, QuotaRenewalRate: 3600})
@@ -197,7 +197,7 @@ func TestReplies(t *testing.T) {
 	<-hash.holding
 	for _, dialect := range dialectNames {
 		busy := reply{status: 429, message: "Too many logins in progress", header: []string{"Retry-After: N"}}
-		for _, user := range []string{"alice", "nobody"} {
+		for _, user := range []string{"alice", "unknown"} {
 			if got, want := fixed(l.ask(dialect, "GET", "/", basic(user, "x"))), busy.in(dialect).String(); got != want {
 				t.Errorf("busy: got\n%s\nwant\n%s", got, want)
 			}

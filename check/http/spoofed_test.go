@@ -77,7 +77,7 @@ func TestT21SpoofedHeadersChangeNothing(t *testing.T) {
 			"another API":    {"GET", "/orders/1", []string{login("alice")}, 403},
 			"wrong password": {"GET", "/open", []string{basic("alice", "x")}, 401},
 			"no credentials": {"GET", "/open", nil, 401},
-			"nobody's path":  {"GET", "/off", []string{login("alice")}, 403},
+			"inactive API":   {"GET", "/off", []string{login("alice")}, 403},
 		} {
 			plain := l.ask(dialect, q.method, q.target, q.header...)
 			if plain.status != q.status {

@@ -109,7 +109,7 @@ func (c *caller) Close() {
 	c.gate.state(c.conn, fasthttp.StateClosed)
 }
 
-// resumed is a connection that was held. What was read of it and not used comes first.
+// resumed is a connection that was held. It first returns the bytes that were read but not used.
 type resumed struct {
 	net.Conn
 	unread []byte

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// A disk as hostile as POSIX allows. What was written to a file since its last sync may be on the
+// A disk as hostile as POSIX allows. Data that was written to a file since its last sync may be on the
 // disk or not, in any combination, torn between any two sectors. So may names that were created or
-// changed since their folder was synced, whatever the disk has of the files. What was pending when
+// changed since their folder was synced, whatever the disk has of the files. Data that was pending when
 // a sync failed may be on the disk or not for good: the kernel considers it written, so a later
 // sync does not write it.
 

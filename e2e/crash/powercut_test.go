@@ -87,7 +87,7 @@ func record(t *testing.T, rounds int) (*recording, string, []*subject) {
 		}
 		v.supervise.withData = true
 		if v.start() {
-			// What is there now is what a reader gets.
+			// A reader gets the data that is there now.
 			for _, s := range list {
 				if round > 0 {
 					n, ok, err := s.get(v.admin())

@@ -9,8 +9,8 @@ import (
 )
 
 // secretArguments match what makes a secret or a password an argument of a command, which
-// every user of the machine sees (ps, /proc/PID/cmdline). What a shell does itself (echo,
-// printf, <<<) has no arguments that others see.
+// every user of the machine sees (ps, /proc/PID/cmdline). Commands that a shell runs itself (echo,
+// printf, <<<) have no arguments that others see.
 var secretArguments = []*regexp.Regexp{
 	regexp.MustCompile(`\bcurl\b.* (-\w*u|--user|--proxy-user)[ =]*['"]?[\w$]+["']?(:|$| )`),
 	regexp.MustCompile(`\bcurl\b.* (-H|--header) *["'](X-Tyk-)?Authorization: *(\$|Basic|Bearer)`),

@@ -282,7 +282,7 @@ func TestKubernetesFields(t *testing.T) {
 			t.Fatal(err)
 		}
 		change, isChanged := map[string][]string{ // what kubectl can do with it without a cluster
-			"Deployment": {"set", "serviceaccount", "--local", "-f", "-", "somebody", "-o", "yaml"},
+			"Deployment": {"set", "serviceaccount", "--local", "-f", "-", "account", "-o", "yaml"},
 			"Service":    {"set", "selector", "--local", "-f", "-", "app=orders", "-o", "yaml"},
 		}[want.Kind]
 		if !isChanged {
