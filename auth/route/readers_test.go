@@ -103,13 +103,15 @@ func everyReading(uri string) (all []seen) {
 	var extend func(s seen, taken []bool)
 	extend = func(s seen, taken []bool) {
 		if s.decoded || !strings.Contains(s.authority+s.path, "%") {
-			result := s
-			for strings.Contains(result.path, "//") {
-				result.path = strings.ReplaceAll(result.path, "//", "/")
+			collapsed := s
+			for strings.Contains(collapsed.path, "//") {
+				collapsed.path = strings.ReplaceAll(collapsed.path, "//", "/")
 			}
-			if key := (seen{authority: result.authority, path: result.path}); !known[key] {
-				known[key] = true
-				all = append(all, result)
+			for _, result := range []seen{s, collapsed} {
+				if key := (seen{authority: result.authority, path: result.path}); !known[key] {
+					known[key] = true
+					all = append(all, result)
+				}
 			}
 		}
 		for i, step := range readerSteps {
@@ -257,18 +259,18 @@ func TestPathReadings(t *testing.T) {
 		}
 	}
 	f("/a%20b", "/a b")
-	f("/a//b", "/a/b")
+	f("/a//b", "/a/b", "/a//b")
 	f("/a/../b", "/b", "/a/../b")
 	f("/a;b/c", "/a;b/c", "/a/c")
 	f("/a%3bb;c/d", "/a;b;c/d", "/a/d", "/a;b/d")
 	f("/a%3fb", "/a?b", "/a")
-	f("//", "/")
-	f("//a", "/a", "a /")
-	f("//a/b", "/a/b", "a /b")
-	f("///a//b", "/a/b", "a /b")
-	f("//a%3fb/c", "/a?b/c", "/a", "a /", "a?b /c")
-	f("/;x/a/b", "/;x/a/b", "/a/b", "a /b")
-	f("//%61/%62", "/a/b", "a /b")
+	f("//", "/", "//")
+	f("//a", "/a", "//a", "a /")
+	f("//a/b", "/a/b", "//a/b", "a /b")
+	f("///a//b", "/a/b", "///a//b", "a /b", "a //b")
+	f("//a%3fb/c", "/a?b/c", "//a?b/c", "/a", "//a", "a /", "a?b /c")
+	f("/;x/a/b", "/;x/a/b", "/a/b", "//a/b", "a /b")
+	f("//%61/%62", "/a/b", "//a/b", "a /b")
 	f("/a%2fb", "/a/b", "/a%2fb")
 	f("/a%2Fb%20c", "/a/b c", "/a%2Fb c")
 	f("/a%5cb", `/a\b`, "/a%5cb", "/a/b")

@@ -87,6 +87,7 @@ func (l *readingList) extend(r reading, isDecoded bool, steps []readerStep) {
 	}
 	if isDecoded {
 		l.add(reading{r.authority, collapsed(r.path)})
+		l.add(reading{r.authority, r.path}) // Express and new URL keep empty segments
 	} else {
 		l.extend(reading{decoded(nil, r.authority), decoded(nil, r.path)}, true, steps)
 	}

@@ -206,9 +206,6 @@ func leadsElsewhere(user string, r readTarget) string {
 		return "another host's"
 	}
 	path := needlessEscapes.ReplaceAllStringFunc(r.Path, unescape)
-	for strings.Contains(path, "//") {
-		path = strings.ReplaceAll(path, "//", "/")
-	}
 	first, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	rest = strings.TrimPrefix(rest, "public/") // a url is compared with and without the listen_path
 	api := "root"
