@@ -136,15 +136,16 @@ func (d *Directory) Quotas(r session.Record, kept []KeptQuota, now limiter.Now) 
 }
 
 // state returns the account of a user as it is, or as it would be if the user were active. An
-// account that settings or policies have outdated is compiled again as for a check: only the
-// account knows what of its limits is used.
+// account that a reload has outdated is compiled again as for a check: only it knows how much of
+// its limits is used.
 func (d *Directory) state(r session.Record, kept []KeptQuota) *Account {
+	c := d.settings.Load().Compiler
 	a := d.Live(r.Org, r.User)
-	if a != nil && !a.current(d.settings.Load().Compiler) {
+	if a != nil && a.compiler != c {
 		a, _ = d.Find(r.Org, []byte(r.User))
 	}
-	if a == nil || a.generation != r.Generation {
-		compiler := *d.settings.Load().Compiler
+	if a == nil || a.generation != r.Generation || !a.current(c) && a.stayed != c {
+		compiler := *c
 		compiler.Ledger = nil // nothing will be charged
 		a = compiler.Compile(r, kept, nil)
 	}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,31 +17,13 @@ import (
 	"sidekey/internal/testutil"
 )
 
-// text is a log that may be read while it is written.
-type text struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (t *text) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.b.Write(p)
-}
-
-func (t *text) count(message string) int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return strings.Count(t.b.String(), message)
-}
-
 // reloadable is a Server with a configuration file that is not watched.
 type reloadable struct {
 	*Server
 	t    testing.TB
 	file string
 	base string
-	log  text
+	log  testutil.LockedBuffer
 }
 
 func newReloadable(t testing.TB) *reloadable {
@@ -157,7 +138,7 @@ func TestChangeIsReportedOnce(t *testing.T) {
 	f := func(do func(), reloaded, rejected int) {
 		t.Helper()
 		do()
-		if got, bad := s.log.count("reloaded the configuration"), s.log.count("was not reloaded"); got != reloaded || bad != rejected {
+		if got, bad := strings.Count(s.log.String(), "reloaded the configuration"), strings.Count(s.log.String(), "was not reloaded"); got != reloaded || bad != rejected {
 			t.Errorf("reloaded %d times and rejected %d, want %d and %d", got, bad, reloaded, rejected)
 		}
 	}
