@@ -163,15 +163,15 @@ func (d *dump) dropTwins() {
 	slices.SortFunc(d.users, func(a, b incoming) int {
 		return cmp.Or(strings.Compare(a.OrgID, b.OrgID), strings.Compare(a.Username, b.Username), cmp.Compare(a.line, b.line))
 	})
-	kept := d.users[:0]
+	unique := d.users[:0]
 	for _, u := range d.users {
-		if n := len(kept); n > 0 && kept[n-1].OrgID == u.OrgID && kept[n-1].Username == u.Username {
-			d.refuse(u.line, u.Username, "must not repeat the user of line %d", kept[n-1].line)
+		if n := len(unique); n > 0 && unique[n-1].OrgID == u.OrgID && unique[n-1].Username == u.Username {
+			d.refuse(u.line, u.Username, "must not repeat the user of line %d", unique[n-1].line)
 			continue
 		}
-		kept = append(kept, u)
+		unique = append(unique, u)
 	}
-	d.users = kept
+	d.users = unique
 }
 
 // importers is how many requests are sent at once: the server decodes and checks one while it commits

@@ -2,8 +2,8 @@
 //
 // [Load] reports all problems of a file at once, each with its key, its value and what would be right.
 // Start, reload and check-config use the same rules, those of [Config.Validate]. The commented
-// sidecar.toml of the repository is the manual: it has every key with its default, and docs/
-// configuration.md is generated from it.
+// sidecar.toml of the repository is the manual: it has every key with its default, and
+// docs/configuration.md is generated from it.
 //
 // We decode the tables of the TOML library ourselves, by reflection. The library's own decoder stops at
 // the first wrong type, ignores the case of keys, and reads numbers as durations. That costs decode.go.
