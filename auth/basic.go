@@ -26,13 +26,15 @@ func (b *basicLogin) recognise(r *Request, _ *route.API) (mine bool, refusal Rea
 	var malformed Malformed
 	b.given, malformed = ParseBasic(r.Authorization, &b.buf)
 	if malformed != "" {
+		b.buf = CredentialBuffer{}
 		return true, MalformedCredentials, string(malformed)
 	}
 	return true, Pass, ""
 }
 
 func (b *basicLogin) forget() {
-	b.given, b.buf = Credentials{}, CredentialBuffer{}
+	clear(b.buf[:min(len(b.buf), len(b.given.User)+len(":")+len(b.given.Password))])
+	b.given = Credentials{}
 }
 
 // verify lets a remembered password pass at any time from a network that it was right from.

@@ -15,15 +15,13 @@ type charges struct {
 	shadow   struct{ rate, quota, api bool } // limits that are counted and refuse nothing
 }
 
-// gatherCharges collects the limits of the grant and the API.
-func (d *decision) gatherCharges() {
-	b := d.grant.limits
-	d.verdict.notices = b.notices
-	d.charges = charges{
-		limits:   limiter.Limits{Rate: b.rate, Quota: b.quota, API: d.api.Limit, Edition: b.edition},
-		throttle: b.throttle,
-	}
-	d.charges.shadow.rate, d.charges.shadow.quota = b.shadow, b.shadow
+// chargesOf returns the limits of a grant and its API.
+func chargesOf(g *grant, api *route.API) (c charges) {
+	b := g.limits
+	c.limits = limiter.Limits{Rate: b.rate, Quota: b.quota, API: api.Limit, Edition: b.edition}
+	c.throttle = b.throttle
+	c.shadow.rate, c.shadow.quota = b.shadow, b.shadow
+	return c
 }
 
 // narrow removes the limits that an API switches off, and puts those into shadow that it does not
@@ -71,15 +69,15 @@ func (c *charges) enforced() limiter.Limits {
 // charge takes one request from every limit, or refuses and takes nothing. A request that only
 // limits in shadow refuse passes and is charged to the other limits. Limits in shadow count what
 // they would have let pass, so they report exactly what enforcing them would refuse.
-func (d *decision) charge() {
+func (d *decision) charge(c *charges) {
 	v := d.verdict
-	d.take(d.charges.limits)
-	if d.charges.inShadow(v.Reason) {
+	d.take(c.limits)
+	if c.inShadow(v.Reason) {
 		v.Shadow, v.Reason, v.Message, v.Retry = v.Reason, Pass, "", 0
-		d.take(d.charges.enforced())
+		d.take(c.enforced())
 	}
 	if v.Reason == RateExceeded {
-		v.Throttle = d.charges.throttle
+		v.Throttle = c.throttle
 	}
 }
 

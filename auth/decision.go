@@ -41,7 +41,6 @@ type findings struct {
 	way     way      // that the request uses to be recognised
 	account *Account // that was recognised
 	grant   *grant   // what the account may do with the API
-	charges charges
 }
 
 var decisions = sync.Pool{New: func() any { return newDecision() }}
@@ -64,7 +63,8 @@ func (d *decision) release() {
 	if d.way != nil {
 		d.way.forget()
 	}
-	d.inputs, d.findings = inputs{}, findings{}
+	d.request, d.verdict, d.dry = nil, nil, false
+	d.api, d.version, d.way, d.account, d.grant = nil, "", nil, nil, nil
 	decisions.Put(d)
 }
 
@@ -115,7 +115,7 @@ func (d *decision) takeSteps() {
 		if d.verdict.Reason != retryAccount {
 			return
 		}
-		d.account, d.grant, d.charges = nil, nil, charges{}
+		d.account, d.grant = nil, nil
 		if d.checker.directory.settled.Load() {
 			d.refuse(Unavailable) // its quotas were ended for good: the program is stopping
 			return
@@ -241,13 +241,14 @@ func (d *decision) admit() {
 	case d.grant == nil || !granted(d.grant.versions, d.version):
 		v.Reason = APINotGranted
 	default:
-		d.gatherCharges()
+		v.notices = d.grant.limits.notices
+		c := chargesOf(d.grant, d.api)
 		if d.grant.rules != nil {
-			v.Reason = d.matchRules()
+			v.Reason = d.matchRules(&c)
 		}
 		if v.Reason == Pass {
-			d.charges.narrow(d.api)
-			d.charge()
+			c.narrow(d.api)
+			d.charge(&c)
 		}
 	}
 	if v.Reason != retryAccount && v.Message == "" {
@@ -275,13 +276,13 @@ func granted(versions []string, version string) bool {
 
 // matchRules checks the request against the rules of the right. If the request is for one of
 // the right's endpoints, the rate of that endpoint replaces the right's.
-func (d *decision) matchRules() Reason {
+func (d *decision) matchRules(c *charges) Reason {
 	g, r := d.grant, d.request
 	endpoint, outcome := g.rules.Match(d.api, r.Method, r.URI)
 	d.verdict.Excess = outcome == route.TooCostly
 	if outcome == route.Found && endpoint >= 0 {
-		d.charges.limits.Rate = g.endpoints[endpoint].window
-		d.charges.shadow.rate = d.charges.shadow.rate || g.shadow
+		c.limits.Rate = g.endpoints[endpoint].window
+		c.shadow.rate = c.shadow.rate || g.shadow
 	}
 	return reasonOf(outcome, URLNotGranted)
 }
