@@ -10,6 +10,9 @@
 //
 // The listener is meant for loopback. A browser on the same machine sends requests there on behalf
 // of any web page, so every request passes the checks in guard.go first.
+//
+// The package is large because both dialects and all operations share one router, one guard and one
+// way to answer. Smaller packages would have to export these to each other.
 package admin
 
 import (

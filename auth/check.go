@@ -5,6 +5,9 @@
 // come in the order of [Reason]. Package auth knows neither HTTP nor the store: a [Source] loads
 // records, and a [Directory] holds the accounts of active users, compiled for decisions.
 //
+// The package is large because a decision, the accounts that it reads and the table that holds them
+// depend on each other's insides; what does not has packages of its own, such as auth/password.
+//
 // # Choices
 //
 // We keep no cache of logins. A user's remembered password is a keyed digest on the account

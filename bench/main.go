@@ -10,6 +10,9 @@
 //	go run ./bench -plot FILE.json >FILE.svg
 //
 // It needs Linux and, for most rows, wrk, nginx and Envoy (.ci/tools).
+//
+// The package has one file for each rival and each kind of row, which makes it large; a row knows the
+// lab that it runs in.
 package main
 
 import (

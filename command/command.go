@@ -9,6 +9,22 @@
 // what to do about it. A password is typed at a prompt or read from stdin. It is never an argument,
 // which other users of the machine could see, and is never printed. The admin secret is sent only
 // over a connection that is proved to lead to sidekey, see package proof.
+//
+// The package is large because it has one file per noun, and every command uses the same client, flags
+// and tables. Smaller packages would have to export these to each other.
+//
+// # Choices
+//
+// We read the command line with Cobra, because completions, man pages and help come from one text.
+// Instead of the flag package, which has none of them. It costs a rewriting of flags (longFlags):
+// Cobra knows two dashes, while Go's programs and the contract have one.
+//
+// We import in two passes: all lines are checked, then written in requests of thousands, each one
+// commit, in the order of the keys. A million users are too many for one transaction. It costs
+// atomicity: a crash in between leaves a part, and the same import again does the rest.
+//
+// We change a user by PATCH of what is stored. Instead of GET and PUT: GET shows policies applied, and
+// sending that back would write them into the session.
 package command
 
 import (

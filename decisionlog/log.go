@@ -3,6 +3,11 @@
 // A decision never waits for the disk: lines are collected in buffers, and one goroutine writes
 // them. If it cannot keep up, the buffers fill; further lines are dropped whole, and counted.
 // Lines of concurrent requests may be in any order.
+//
+// # Choices
+//
+// We format a line by hand, in 0.4 µs and without an allocation, into one of a few buffers. A channel of
+// lines would cost as much as the decision. It costs a formatter that a test compares with encoding/json.
 package decisionlog
 
 import (

@@ -1,6 +1,12 @@
 // Package openapitest compares requests and their answers with OpenAPI descriptions: sidekey's own
 // (admin/web/openapi.json) and, for package tyktest, Tyk's. Tests compare every answer of the admin
 // listener; the program does not use the package.
+//
+// # Choices
+//
+// We prove openapi.json and do not generate it. A generator would know types, but not what is refused.
+// It costs writing the description by hand. Tests compare router and description with each other, send
+// each example and both sides of each limit, and compare every exchange of every test.
 package openapitest
 
 import (

@@ -1,5 +1,11 @@
 // Package vault seals secrets that are stored on disk and must be read again, so that the database
 // alone does not reveal them.
+//
+// # Choices
+//
+// We seal the secrets of signed requests and do not hash them, because computing a MAC needs the secret
+// itself. The key is a file of its own, and org and user are part of what is sealed, so a record with the
+// secret of another user admits no request. It costs one more file in every backup.
 package vault
 
 import (
