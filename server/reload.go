@@ -132,7 +132,9 @@ func (s *Server) reloadChanged() {
 
 func (s *Server) reloadLocked() error {
 	// If the file changes after this, the watcher makes one reload too many, but none is missing.
-	s.lastRead, _ = os.ReadFile(s.path)
+	text, _ := os.ReadFile(s.path)
+	unchanged := s.lastRead != nil && bytes.Equal(text, s.lastRead)
+	s.lastRead = text
 	before := s.inForce.Load()
 	cfg, err := config.Load(s.path)
 	var settings *auth.Settings
@@ -175,6 +177,10 @@ func (s *Server) reloadLocked() error {
 	s.checker.SetSettings(settings)
 	s.store.RulesChanged()
 	s.inForce.Store(&inForce{config: cfg, loadedAt: time.Now()})
+	if unchanged { // a signal after the watcher: the secret and the certificate may be others
+		s.log.Info("reloaded the configuration, which has not changed", "file", s.path)
+		return nil
+	}
 	s.log.Info("reloaded the configuration", "file", s.path)
 	return nil
 }

@@ -147,6 +147,9 @@ func TestChangeIsReportedOnce(t *testing.T) {
 	f(signal, 1, 0)
 	f(s.reloadChanged, 1, 0)
 	f(signal, 2, 0)
+	if got := strings.Count(s.log.String(), "which has not changed"); got != 1 {
+		t.Errorf("the signal after the watcher reports the change again:\n%s", s.log.String())
+	}
 	s.write("check.realm = \"b\"\n")
 	f(s.reloadChanged, 3, 0)
 	f(s.reloadChanged, 3, 0)
