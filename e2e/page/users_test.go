@@ -246,7 +246,7 @@ func pageProblems(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 var dateMembers = regexp.MustCompile(`"(date_created|last_updated)":"[^"]*",?`)
 
 // keptMembers would be changed by JavaScript numbers or JSON.stringify.
-const keptMembers = `"last_check":12345678901234567890e0,"allowance":1.50,"jwt_data":{ "secret" : "" },"oauth_keys":{"a\u0062":"c"},"max_query_depth":9007199254740993`
+const keptMembers = `"last_check":12345678901234567890e0,"allowance":1.50,"jwt_data":{"secret":""},"oauth_keys":{"a\u0062":"c"},"max_query_depth":9007199254740993`
 
 // An edit changes what was edited and nothing else, byte for byte.
 func pageEdit(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
@@ -297,7 +297,7 @@ func pageEdit(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	b.press("Save")
 	b.awaitText(".head .badge", "inactive")
 	_, after, _ = s.Admin("GET", "/api/apis/keys/basic/carol?raw=1", "")
-	for _, want := range []string{`"meta_data":{"big":9007199254740993,"text":"T"}`, `"is_inactive":true`, `"expires":-1`, `"field_access_rights":[ ]`, `"allowed_urls":[]`} {
+	for _, want := range []string{`"meta_data":{"big":9007199254740993,"text":"T"}`, `"is_inactive":true`, `"expires":-1`, `"field_access_rights":[]`, `"allowed_urls":[]`} {
 		if !strings.Contains(after, want) {
 			t.Errorf("%s is missing in %s", want, after)
 		}
@@ -347,7 +347,7 @@ func pageJSON(t *testing.T, b *browser, s *sidekeytest.Sidekey) {
 	b.press("Save")
 	b.awaitText("#notice", "Saved.")
 	_, answer, _ := s.Admin("GET", "/api/apis/keys/basic/dora?raw=1", "")
-	for _, want := range []string{`"jwt_data":{ "secret" : "" }`, `"max_query_depth":9007199254740993`, `"rate":3`, `"alias":"Dora D."`, `"threshold":1`} {
+	for _, want := range []string{`"jwt_data":{"secret":""}`, `"max_query_depth":9007199254740993`, `"rate":3`, `"alias":"Dora D."`, `"threshold":1`} {
 		if !strings.Contains(answer, want) {
 			t.Errorf("%s is missing in %s", want, answer)
 		}
