@@ -175,7 +175,7 @@ func TestT106StrangersData(t *testing.T) {
 	f := func(what, owned string, args ...string) {
 		t.Helper()
 		status, said := runIn(t, dir, nil, args...)
-		want := "sidekey: the admin secret cannot be read: " + owned + ": run this as the user that sidekey runs as, or set SIDEKEY_ADMIN_SECRET\n"
+		want := "sidekey: cannot read the admin secret: " + owned + ": run this command as the user that runs sidekey, or set SIDEKEY_ADMIN_SECRET\n"
 		if status != 1 || said != want {
 			t.Errorf("%s: sidekey %s: exit code %d, said\n%swant\n%s", what, args, status, said, want)
 		}
