@@ -76,12 +76,31 @@ type headers struct {
 	*fasthttp.RequestHeader
 }
 
+// Header looks at every header once. PeekAll would normalize the name and copy the values.
 func (h headers) Header(name string) (value []byte, count int) {
-	values := h.PeekAll(name)
-	if len(values) == 0 {
-		return nil, 0
+	for given, v := range h.All() {
+		if !sameName(given, name) {
+			continue
+		}
+		if count == 0 {
+			value = v
+		}
+		count++
 	}
-	return values[0], len(values)
+	return value, count
+}
+
+// sameName reports whether two names of headers differ at most in the case of letters.
+func sameName(a []byte, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i, c := range a {
+		if d := b[i]; c != d && (c|0x20 != d|0x20 || c|0x20 < 'a' || c|0x20 > 'z') {
+			return false
+		}
+	}
+	return true
 }
 
 func (h headers) Values(name []byte) [][]byte { return h.PeekAll(string(name)) }
