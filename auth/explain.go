@@ -15,7 +15,7 @@ import (
 // include the API it is
 //
 //	Step{Check: "api_not_granted", Passed: false, Value: `no right to API "orders"`,
-//		Hint: `the user's rights are to reports, and this request falls to "orders" …`}
+//		Hint: `the user's rights are to reports, and this request is for "orders" …`}
 type Step struct {
 	Check  string `json:"check"` // name of the [Reason] that it refuses with
 	Passed bool   `json:"passed"`
@@ -83,7 +83,7 @@ func (e *explainer) tunnel() {
 		}
 		value = problem.Clip("Upgrade: " + strings.Join(offers, " and "))
 	}
-	e.add(AmbiguousRequest, false, value, "only an upgrade to websocket passes, because sidekey is never asked about what is sent in a tunnel: take other values of Upgrade, and HTTP2-Settings, off in the proxy")
+	e.add(AmbiguousRequest, false, value, "only an upgrade to websocket passes, because sidekey is not asked about requests in a tunnel: remove other values of Upgrade, and HTTP2-Settings, in the proxy")
 }
 
 // hostAndPath tells how host and path were read.
@@ -111,7 +111,7 @@ func (e *explainer) foundAPI() (goOn bool) {
 	if e.api == nil {
 		hint := fmt.Sprintf("no listen_path of an API on host %q is a prefix of the path, by whole segments; the APIs are %s", r.Host, apis.Describe())
 		if r.APIID != nil {
-			hint = "the proxy names this API behind the @; the APIs are " + apis.Describe()
+			hint = "the proxy names this API after the @; the APIs are " + apis.Describe()
 		}
 		e.add(UnknownAPI, false, fmt.Sprintf("named %q, host %q, path %q", r.APIID, r.Host, e.reading.Path), hint)
 		return false
@@ -215,7 +215,7 @@ func (e *explainer) limits(effective *session.Effective, record *session.Record)
 	}
 	origin := ""
 	if own := record.Session.Limits(); len(record.Session.ApplyPolicies) > 0 && (own.Rate != spec.Rate || own.Per != spec.Per || own.QuotaMax != spec.QuotaMax) {
-		origin = fmt.Sprintf(" from the policies %s; the session's own (rate %v per %v s, quota_max %d) does not act", strings.Join(record.Session.ApplyPolicies, ", "), own.Rate, own.Per, own.QuotaMax)
+		origin = fmt.Sprintf(" from the policies %s; the session's own (rate %v per %v s, quota_max %d) has no effect", strings.Join(record.Session.ApplyPolicies, ", "), own.Rate, own.Per, own.QuotaMax)
 	}
 	step := func(check Reason, limited bool, value, hint string) bool {
 		passed := v.Reason != check && v.Shadow != check
@@ -286,7 +286,7 @@ func (e *explainer) rightsHint() string {
 	if len(ids) == 0 {
 		return "rights.allow_empty_rights = false: a user without access_rights may use nothing"
 	}
-	return fmt.Sprintf("the user's rights are to %s, and this request falls to %q (listen_path %q)", problem.Clip(strings.Join(ids, ", ")), e.api.ID, e.api.ListenPath)
+	return fmt.Sprintf("the user's rights are to %s, and this request is for %q (listen_path %q)", problem.Clip(strings.Join(ids, ", ")), e.api.ID, e.api.ListenPath)
 }
 
 func urlsText(effective *session.Effective, api string) string {

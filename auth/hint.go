@@ -45,9 +45,9 @@ func hintMalformed(r *Request) string {
 	text, err := base64.StdEncoding.DecodeString(string(encoded))
 	switch {
 	case err != nil:
-		return "what follows Basic is no base64 with padding"
+		return "the text after Basic must be base64 with padding"
 	case bytes.HasSuffix(text, []byte("\n")), bytes.HasSuffix(text, []byte("\r")):
-		return "there is a line end behind the password: echo writes one, printf '%s' does not"
+		return "the password ends with a line end: echo writes one, printf '%s' does not"
 	case !bytes.Contains(text, []byte(":")):
 		return "there is no colon between user and password"
 	case bytes.HasPrefix(text, []byte(":")):
@@ -55,7 +55,7 @@ func hintMalformed(r *Request) string {
 	case bytes.HasSuffix(text, []byte(":")):
 		return "the password is empty"
 	}
-	return "user and password have to be UTF-8 without control characters, the user at most 255 bytes"
+	return "user and password must be UTF-8 without control characters, the user at most 255 bytes"
 }
 
 // hintPassword tries what people add to a password by accident. The caller of Explain may learn
@@ -81,7 +81,7 @@ func (s *Settings) hintPassword(password []byte, stored string) string {
 func (l *signedLogin) explain(e *explainer) (goOn bool) {
 	return e.recognised("the signature is right", func() (value, hint string) {
 		if a := e.verdict.Named; a != nil {
-			return "signature of user " + a.user, "another secret has made it, or of other text than the proxy reports; or it has been used before"
+			return "signature of user " + a.user, "it was made with another secret or over another text than the proxy reports, or it was used before"
 		}
 		return "signature", "no user of org_id " + e.api.Org + " has this keyId and an hmac_string; or the algorithm is not offered, the date is missing or too far off, or the (request-target) is not signed"
 	})
