@@ -259,6 +259,7 @@ func (c *compaction) finish() error {
 		s.identity.Store(before)
 		return err
 	}
+	s.replaced = *before
 	c.path = ""
 	if !broken.Is("norenamesync") {
 		err = durable.SyncDir(filepath.Dir(s.path))

@@ -309,6 +309,38 @@ func TestCompactSyncsFolder(t *testing.T) {
 	}
 }
 
+// A disk that fails between a compaction and the next commit may bring the replaced file back. It
+// is opened again as long as nothing was committed since, and never afterwards.
+func TestCompactRolledBack(t *testing.T) {
+	for _, committed := range []bool{false, true} {
+		t.Run(fmt.Sprintf("committed since: %v", committed), func(t *testing.T) {
+			path := newPath(t)
+			s := mustOpen(t, path)
+			put(t, s, record("default", "alice", "before"))
+			must(t, os.Link(path, path+".replaced"))
+			_, err := s.Compact()
+			must(t, err)
+			if committed {
+				put(t, s, record("default", "alice", "since"))
+			}
+			must(t, s.pause(func() {
+				must(t, os.Rename(path+".replaced", path))
+				s.reopen(false)
+			}))
+			if committed {
+				want(t, "readiness", s.Ready(), auth.ErrStoreDown)
+				return
+			}
+			want(t, "readiness", s.Ready(), nil)
+			r, _, err := s.Load("default", "alice")
+			if err != nil || r.Session.Alias != "before" {
+				t.Errorf("the record: %+v, %v", r, err)
+			}
+			put(t, s, record("default", "alice", "after"))
+		})
+	}
+}
+
 func compactOnce(args []string) int {
 	s, err := Open(args[0], quiet)
 	if err != nil {

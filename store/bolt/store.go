@@ -58,9 +58,10 @@ type Store struct {
 	rules atomic.Uint64 // raised when what edits are checked against has changed
 
 	// For the writer only.
-	sums     sums      // as the transaction under way leaves them
-	moved    moved     // what a compaction has to copy again
-	failedAt time.Time // when the file last could not be opened again, or not be written
+	sums     sums        // as the transaction under way leaves them
+	moved    moved       // what a compaction has to copy again
+	replaced fs.FileInfo // see [Store.belongs]
+	failedAt time.Time   // when the file last could not be opened again, or not be written
 
 	done doneCounts
 
@@ -218,7 +219,7 @@ func (s *Store) reopen(panicked bool) {
 	if err == nil {
 		f, err = openFile(s.path)
 	}
-	if err == nil && !os.SameFile(f.info, *s.identity.Load()) {
+	if err == nil && !s.belongs(f) {
 		err = errors.Join(store.ErrMoved, f.db.Close())
 	}
 	if err != nil {
@@ -230,6 +231,9 @@ func (s *Store) reopen(panicked bool) {
 	if err := f.syncOpened(); err != nil {
 		s.log.Error("the database can be read, but not written", "error", err, "next_try", reopenEvery)
 		s.tryLater()
+	} else {
+		s.identity.Store(&f.info)
+		s.replaced = nil
 	}
 	s.file.Store(f)
 	owed := s.owed
@@ -237,6 +241,13 @@ func (s *Store) reopen(panicked bool) {
 	for _, tell := range owed {
 		tell()
 	}
+}
+
+// belongs reports whether f may be opened again. A disk that fails right after a compaction may
+// bring the replaced file back, even if it acknowledged the sync of the folder. That file has
+// the same records until the first commit to the new one, so until then it is as good.
+func (s *Store) belongs(f *file) bool {
+	return os.SameFile(f.info, *s.identity.Load()) || s.replaced != nil && os.SameFile(f.info, s.replaced)
 }
 
 func (s *Store) tryLater() {

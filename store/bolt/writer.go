@@ -204,6 +204,7 @@ func (s *Store) commit(batch []operation) {
 	if err != nil {
 		s.done.failures.Add(1)
 	} else {
+		s.replaced = nil
 		s.done.users.Store(s.sums.Buckets[0].Count)
 	}
 	unknown := err != nil && !errors.Is(err, auth.ErrStoreDown)
