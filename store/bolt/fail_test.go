@@ -144,20 +144,7 @@ func TestFailedGroupCommit(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)
 	release := holdWriter(t, s)
-	var wg sync.WaitGroup
-	const writers = 20
-	results := make([]error, writers)
-	for i := range writers {
-		wg.Go(func() {
-			r := record("default", fmt.Sprintf("user-%d", i), "x")
-			_, results[i] = s.Update(r.Org, r.User, func(*session.Record) (*session.Record, error) { return &r, nil })
-		})
-	}
-	until(t, "all writers wait", func() bool {
-		s.queue.mu.Lock()
-		defer s.queue.mu.Unlock()
-		return len(s.queue.waiting) == writers
-	})
+	wg, results := queueWriters(t, s, 20)
 	breakFile(t, path)
 	release()
 	wg.Wait()

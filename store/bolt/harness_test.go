@@ -227,6 +227,25 @@ func holdWriter(t testing.TB, s *Store) (release func()) {
 	}
 }
 
+// queueWriters starts n writers and returns when all of them wait for the writer that holdWriter
+// holds. results are complete when writers are done.
+func queueWriters(t testing.TB, s *Store, n int) (writers *sync.WaitGroup, results []error) {
+	t.Helper()
+	writers, results = new(sync.WaitGroup), make([]error, n)
+	for i := range n {
+		writers.Go(func() {
+			r := record("default", fmt.Sprintf("user-%d", i), "x")
+			_, results[i] = s.Update(r.Org, r.User, func(*session.Record) (*session.Record, error) { return &r, nil })
+		})
+	}
+	until(t, "all writers wait", func() bool {
+		s.queue.mu.Lock()
+		defer s.queue.mu.Unlock()
+		return len(s.queue.waiting) == n
+	})
+	return writers, results
+}
+
 func remove(t testing.TB, s *Store, org, user string) {
 	t.Helper()
 	if _, err := s.Update(org, user, func(*session.Record) (*session.Record, error) { return nil, nil }); err != nil {

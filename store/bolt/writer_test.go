@@ -163,20 +163,7 @@ func TestCloseWritesWhatIsQueued(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)
 	release := holdWriter(t, s)
-	var wg sync.WaitGroup
-	const writers = 50
-	results := make([]error, writers)
-	for i := range writers {
-		wg.Go(func() {
-			r := record("default", fmt.Sprintf("user-%d", i), "x")
-			_, results[i] = s.Update(r.Org, r.User, func(*session.Record) (*session.Record, error) { return &r, nil })
-		})
-	}
-	until(t, "all writers wait", func() bool {
-		s.queue.mu.Lock()
-		defer s.queue.mu.Unlock()
-		return len(s.queue.waiting) == writers
-	})
+	wg, results := queueWriters(t, s, 50)
 	wg.Go(func() { mustClose(t, s) })
 	until(t, "the queue is closed", func() bool {
 		s.queue.mu.Lock()
@@ -201,7 +188,7 @@ func TestCloseWritesWhatIsQueued(t *testing.T) {
 	mustClose(t, s)
 
 	s = mustOpen(t, path)
-	if names, err := s.Names(session.Name{}, 1000); err != nil || len(names) != writers+1 {
+	if names, err := s.Names(session.Name{}, 1000); err != nil || len(names) != len(results)+1 {
 		t.Errorf("after a reopen: %d names, %v", len(names), err)
 	}
 }
