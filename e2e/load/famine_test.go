@@ -2,7 +2,6 @@ package load
 
 import (
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -20,23 +19,9 @@ func TestT99LittleMemory(t *testing.T) {
 	s.PutUser("ann", `{"basic_auth_data":{"password":"pw"}}`)
 	transport := &http.Transport{MaxIdleConnsPerHost: workers}
 	defer transport.CloseIdleConnections()
-	ask := func(client, user, password string) (status int, user2 string) {
-		request, err := http.NewRequest("GET", "http://"+s.CheckAddr+"/auth/nginx", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for name, value := range map[string]string{"X-Original-Method": "GET", "X-Original-URI": "/", "X-Forwarded-For": client} {
-			request.Header.Set(name, value)
-		}
-		request.SetBasicAuth(user, password)
-		answer, err := transport.RoundTrip(request)
-		if err != nil {
-			t.Error(err)
-			return 0, ""
-		}
-		defer answer.Body.Close()
-		io.Copy(io.Discard, answer.Body)
-		return answer.StatusCode, answer.Header.Get("X-Auth-User")
+	ask := func(client, user, password string) (status int, named string) {
+		status, header := login(s, transport, client, user, password)
+		return status, header.Get("X-Auth-User")
 	}
 	if status, user := ask("192.0.2.1", "ann", "pw"); status != 200 || user != "ann" {
 		t.Fatal(status, user)

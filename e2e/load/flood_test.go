@@ -30,23 +30,8 @@ func TestT44Flood(t *testing.T) {
 	transport := &http.Transport{MaxIdleConnsPerHost: guessers + 10}
 	defer transport.CloseIdleConnections()
 	ask := func(client, user, password string) (status int, intended string) {
-		request, err := http.NewRequest("GET", "http://"+s.CheckAddr+"/auth/nginx", nil)
-		if err != nil {
-			t.Error(err)
-			return 0, ""
-		}
-		for name, value := range map[string]string{"X-Original-Method": "GET", "X-Original-URI": "/", "X-Forwarded-For": client} {
-			request.Header.Set(name, value)
-		}
-		request.SetBasicAuth(user, password)
-		answer, err := transport.RoundTrip(request)
-		if err != nil {
-			t.Error(err)
-			return 0, ""
-		}
-		defer answer.Body.Close()
-		io.Copy(io.Discard, answer.Body)
-		return answer.StatusCode, answer.Header.Get("X-Error-Status")
+		status, header := login(s, transport, client, user, password)
+		return status, header.Get("X-Error-Status")
 	}
 	if status, _ := ask("10.0.0.1", "ann", "pw"); status != 200 {
 		t.Fatal(status)
@@ -123,6 +108,28 @@ func TestT44Flood(t *testing.T) {
 	if database() != stored {
 		t.Error("the database has changed")
 	}
+}
+
+// login sends a request of a client with credentials, as NGINX does. Without an answer the status
+// is 0, and the test has failed.
+func login(s *sidekeytest.Sidekey, transport *http.Transport, client, user, password string) (status int, header http.Header) {
+	request, err := http.NewRequest("GET", "http://"+s.CheckAddr+"/auth/nginx", nil)
+	if err != nil {
+		s.T.Error(err)
+		return 0, nil
+	}
+	for name, value := range map[string]string{"X-Original-Method": "GET", "X-Original-URI": "/", "X-Forwarded-For": client} {
+		request.Header.Set(name, value)
+	}
+	request.SetBasicAuth(user, password)
+	answer, err := transport.RoundTrip(request)
+	if err != nil {
+		s.T.Error(err)
+		return 0, nil
+	}
+	defer answer.Body.Close()
+	io.Copy(io.Discard, answer.Body)
+	return answer.StatusCode, answer.Header
 }
 
 // refusedUnseen returns the number of logins that were refused without looking at the password.
